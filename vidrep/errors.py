@@ -1,0 +1,80 @@
+"""Every error that a caller of vidrep can act on, in one tree.
+
+    VidrepError                 root: catch this to catch everything that follows
+    ├── ConfigError             a recipe, a setting or an option that cannot be; exit code 2
+    ├── InputError              a path, a file or a selection that cannot be used; exit code 3
+    │   ├── VideoError          one video that cannot be decoded (extraction lists it and goes on)
+    │   ├── FeatureFileError    a feature file that is damaged, foreign or does not fit the model
+    │   └── LabelError          labels or splits that are contradictory or name what is not there
+    ├── OutputError             an output that exists, or was made with other settings; exit code 5
+    ├── WeightsError            a network, layer or weights that cannot be had or do not fit; exit code 6
+    └── TrainingError           training that cannot go on, such as a loss that is not finite; exit code 7
+
+A message says what was got, what is allowed and what to do, with the file and the video named.
+Mistakes in calling the library stay ValueError, TypeError and IndexError.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class VidrepError(Exception):
+    """Root of all errors that vidrep raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(VidrepError):
+    """A recipe, a setting or an option that cannot be."""
+
+    exit_code = 2
+
+
+class InputError(VidrepError):
+    """A path, a file or a selection that cannot be used."""
+
+    exit_code = 3
+
+
+class VideoError(InputError):
+    """One video that cannot be decoded."""
+
+
+class FeatureFileError(InputError):
+    """A feature file that is damaged, foreign or does not fit the model."""
+
+
+class LabelError(InputError):
+    """Labels or splits that are contradictory or name what is not there."""
+
+
+class OutputError(VidrepError):
+    """An output that exists, or was made with other settings."""
+
+    exit_code = 5
+
+
+class WeightsError(VidrepError):
+    """A network, layer or weights that cannot be had or do not fit."""
+
+    exit_code = 6
+
+
+class TrainingError(VidrepError):
+    """Training that cannot go on."""
+
+    exit_code = 7
+
+
+def nearest_names(name: str, allowed: Iterable[str], *, count: int = 3) -> str:
+    """Return a hint with the allowed names most like `name`, "did you mean 'a' or 'b'?", or '' if none is near."""
+    near = difflib.get_close_matches(name, list(allowed), n=count, cutoff=0.5)
+    return f"did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+
+
+def some_names(names: Iterable[str], *, count: int = 5) -> str:
+    """Join the first few of many names for a message: "a, b, c and 7 more"."""
+    every = list(names)
+    shown = ", ".join(every[:count])
+    return shown if len(every) <= count else f"{shown} and {len(every) - count} more"

@@ -1,0 +1,1 @@
+"""Figures for trained runs, with baselines beside them."""

@@ -1,0 +1,1 @@
+"""Frames to vectors: extractors, the feature file, labels and splits."""

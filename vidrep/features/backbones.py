@@ -1,0 +1,126 @@
+"""Activations of torchvision's image networks as features: any classification model, any layer."""
+
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from torchvision.transforms import functional as transforms
+from torchvision.transforms._presets import ImageClassification
+
+from ..devices import choose_device
+from ..errors import WeightsError, nearest_names, some_names
+from .store import Settings
+from .weights import load_network, sha256_of_state
+
+
+class CnnExtractor:
+    """Computes one float16 vector a frame: the activation of one layer of a torchvision classification model.
+
+    model: its name in torchvision, such as "resnet18".
+    layer: a node of its graph, such as "layer4"; None takes the input of the last weighted layer (the penultimate
+        activation). Maps (C, H, W) are averaged over H and W, token sequences (N, C) over N.
+    weights: "DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
+        dictionary (.pth, .pt, .safetensors).
+    batch_size: B; features are computed in batches of just this many frames.
+
+    The preprocessing is exactly that of the model's default weights in torchvision (resize, centre crop, normalise).
+    Raises WeightsError, in one line, for an unknown model or layer, and for weights that cannot be had or do not fit.
+    """
+
+    dtype = "float16"
+
+    def __init__(
+        self,
+        *,
+        model: str = "mobilenet_v3_small",
+        layer: str | None = None,
+        weights: str = "DEFAULT",
+        device: str = "auto",
+        batch_size: int = 32,
+    ) -> None:
+        self._device = choose_device(device)
+        network, origin = load_network(model, weights)
+        nodes = _graph_nodes(network)
+        layer = layer or _penultimate_node(network, nodes)
+        if layer not in nodes:
+            hint = nearest_names(layer, nodes) or f"it ends with {some_names(reversed(nodes))}"
+            raise WeightsError(f"{model} has no layer {layer!r}; {hint}")
+        preset = models.get_model_weights(model).DEFAULT.transforms()
+        if not isinstance(preset, ImageClassification):
+            raise WeightsError(f"{model} is no image classification model; see `torchvision.models.list_models()`")
+        self._preset = preset
+        self.batch_size = batch_size
+        self._network = create_feature_extractor(network, {layer: "features"}).eval()
+        self._network.to(self._device, memory_format=torch.channels_last)
+        self._mean, self._std = (
+            torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (preset.mean, preset.std)
+        )
+        crop = preset.crop_size[0]
+        self.prepared_shape = (3, crop, crop)
+        self.frame_shape: tuple[int, ...] = self._encode(torch.zeros((1, *self.prepared_shape), dtype=torch.uint8))[
+            0
+        ].shape
+        self.settings: Settings = {
+            "kind": "cnn",
+            "model": model,
+            "layer": layer,
+            "weights": origin,
+            "weights_sha256": sha256_of_state(network.state_dict()),
+            "weights_file": weights if origin == "file" else "",
+            "resize": preset.resize_size[0],
+            "crop": crop,
+            "interpolation": preset.interpolation.value,
+            "mean": list(preset.mean),
+            "std": list(preset.std),
+            "batch_size": batch_size,
+        }
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), as the model's own preset does with uint8 tensors."""
+        preset = self._preset
+        image = torch.from_numpy(rgb).permute(2, 0, 1)
+        image = transforms.resize(image, preset.resize_size, preset.interpolation, antialias=preset.antialias)
+        prepared: NDArray[np.uint8] = transforms.center_crop(image, preset.crop_size).numpy()
+        return prepared
+
+    def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Turn prepared frames, (B, 3, crop, crop), into features, (B, D).
+
+        Raises WeightsError if a value does not fit float16.
+        """
+        features = self._encode(torch.from_numpy(batch)).to(torch.float16)
+        if not bool(torch.isfinite(features).all()):
+            raise WeightsError(
+                f"layer {self.settings['layer']!r} of {self.settings['model']} gives values that float16 cannot hold; "
+                "choose another layer or other weights"
+            )
+        return features.cpu().numpy()
+
+    @torch.inference_mode()
+    def _encode(self, batch: Tensor) -> Tensor:
+        images = batch.to(self._device).contiguous(memory_format=torch.channels_last)
+        images = (images.to(torch.float32) / 255).sub_(self._mean).div_(self._std)
+        features: Tensor = self._network(images)["features"]
+        if features.ndim == 4:
+            return features.mean(dim=(2, 3))
+        if features.ndim == 3:
+            return features.mean(dim=1)
+        return features.flatten(1)
+
+
+def _graph_nodes(network: nn.Module) -> list[str]:
+    with warnings.catch_warnings():
+        # Features are taken in evaluation mode alone, where the nodes of training do not matter.
+        warnings.filterwarnings("ignore", message="NOTE: The nodes obtained by tracing")
+        nodes: list[str] = get_graph_node_names(network)[1]
+    return nodes
+
+
+def _penultimate_node(network: nn.Module, nodes: list[str]) -> str:
+    modules = dict(network.named_modules())
+    weighted = [index for index, node in enumerate(nodes) if isinstance(modules.get(node), nn.Linear | nn.Conv2d)]
+    return nodes[weighted[-1] - 1]

@@ -1,0 +1,115 @@
+"""Moving MNIST: digits that drift over a black canvas and bounce off its edges, as many sequences as wanted.
+
+Srivastava, Mansimov, Salakhutdinov, "Unsupervised Learning of Video Representations using LSTMs", ICML 2015.
+
+Shapes: T frames of a sequence, B sequences, N digits to choose from, S pixels along a side of the canvas.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from .mnist import DIGIT_SIDE
+
+_DRAWS_PER_TRACK = 3  # row, column, direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingMnistConfig:
+    """What sequences to make; the defaults are the paper's. Raises ConfigError for what cannot be."""
+
+    num_digits: int = 2
+    """Digits in a sequence."""
+    canvas: int = 64
+    """Pixels along each side of a frame."""
+    num_frames: int = 20
+    """Frames in a sequence, seen and future together."""
+    speed: float = 0.1
+    """Way per frame, in units of the distance that a digit can go along a side (canvas - 28 pixels)."""
+
+    def __post_init__(self) -> None:
+        if self.num_digits < 1:
+            raise ConfigError(f"moving MNIST: num_digits is {self.num_digits}, it must be at least 1")
+        if self.canvas < DIGIT_SIDE:
+            raise ConfigError(f"moving MNIST: canvas is {self.canvas}, it must hold a digit of {DIGIT_SIDE} pixels")
+        if self.num_frames < 1:
+            raise ConfigError(f"moving MNIST: num_frames is {self.num_frames}, it must be at least 1")
+        if not 0 < self.speed < 1:
+            raise ConfigError(f"moving MNIST: speed is {self.speed}, it must be between 0 and 1, both excluded")
+
+
+class MovingMnist:
+    """An endless stream of Moving MNIST sequences made from given digits.
+
+    digits: (N, 28, 28) uint8, as from `load_digits`; train digits for training, test digits for testing.
+    Raises ValueError for any other shape or type.
+    """
+
+    def __init__(self, digits: NDArray[np.uint8], config: MovingMnistConfig) -> None:
+        if digits.dtype != np.uint8 or digits.shape[1:] != (DIGIT_SIDE, DIGIT_SIDE) or len(digits) == 0:
+            raise ValueError(f"digits are {digits.dtype} {digits.shape}, expected uint8 (N, 28, 28), N at least 1")
+        self._digits = digits
+        self._config = config
+
+    def generate(self, num_sequences: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Make the next B = num_sequences sequences: (T, B, S, S) uint8, time first, 0 black to 255 ink.
+
+        Digits are drawn uniformly with replacement; where they overlap, the brighter pixel stands. One
+        `rng.random((B, num_digits, 4))` is all that is drawn: a digit's choice, row, column and direction. So
+        sequence k depends on the state of `rng` and on k, not on B, and two calls make what one call for both would.
+        """
+        if num_sequences < 1:
+            raise ValueError(f"num_sequences is {num_sequences}, expected at least 1")
+        draws = rng.random((num_sequences, self._config.num_digits, 1 + _DRAWS_PER_TRACK))
+        choices = (len(self._digits) * draws[..., 0]).astype(np.int64)
+        positions = _bounce(draws[..., 1:].reshape(-1, _DRAWS_PER_TRACK), self._config)
+        return _paste(self._digits[choices], positions.reshape(-1, *choices.shape, 2), self._config.canvas)
+
+
+def trajectories(rng: np.random.Generator, num_tracks: int, config: MovingMnistConfig) -> NDArray[np.int64]:
+    """Draw the ways of digits: (T, num_tracks, 2) top-left pixels, (row, column), each from 0 to S - 28.
+
+    Draws `rng.random((num_tracks, 3))`: where in the unit square a digit starts, row then column, and its direction
+    as a part of a full turn, with velocity speed * (sin, cos).
+    """
+    return _bounce(rng.random((num_tracks, _DRAWS_PER_TRACK)), config)
+
+
+def _bounce(draws: NDArray[np.float64], config: MovingMnistConfig) -> NDArray[np.int64]:
+    """Follow tracks that start as drawn, (num_tracks, 3): see `trajectories`.
+
+    Every frame first steps, then clamps to the unit square and turns back what reached its edge, then is recorded.
+    """
+    position, angle = draws[:, :2].copy(), 2 * np.pi * draws[:, 2]
+    velocity = config.speed * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    way = np.empty((config.num_frames, *position.shape))
+    for recorded in way:
+        position += velocity
+        np.negative(velocity, out=velocity, where=(position <= 0) | (position >= 1))
+        np.minimum(np.maximum(position, 0, out=position), 1, out=position)
+        recorded[:] = position
+    return ((config.canvas - DIGIT_SIDE) * way).astype(np.int64)
+
+
+def _paste(digits: NDArray[np.uint8], positions: NDArray[np.int64], canvas: int) -> NDArray[np.uint8]:
+    """Draw digits, (B, num_digits, 28, 28), with top-left pixels (T, B, num_digits, 2): (T, B, S, S).
+
+    A digit whose rows are padded to the canvas' width lies in one stretch of a flattened frame, wherever it stands,
+    and black padding changes nothing under a maximum: one long copy in place of 28 short ones.
+    """
+    num_frames, num_sequences, num_digits, _ = positions.shape
+    pixels = np.zeros(num_frames * num_sequences * canvas**2, np.uint8)
+    stretch = (DIGIT_SIDE - 1) * canvas + DIGIT_SIDE
+    stretches = sliding_window_view(pixels, stretch, writeable=True)
+    frame_starts = np.arange(0, pixels.size, canvas**2).reshape(num_frames, num_sequences, 1)
+    starts = frame_starts + canvas * positions[..., 0] + positions[..., 1]
+    padded = np.zeros((num_digits, num_sequences, DIGIT_SIDE, canvas), np.uint8)
+    padded[..., :DIGIT_SIDE] = digits.swapaxes(0, 1)
+    inks = padded.reshape(num_digits, num_sequences, -1)[..., :stretch]
+    for digit, ink in enumerate(inks):
+        for start in starts[..., digit]:  # (B,): one frame of every sequence, few enough bytes for a cache
+            stretches[start] = ink if digit == 0 else np.maximum(stretches[start], ink)
+    return pixels.reshape(num_frames, num_sequences, canvas, canvas)

@@ -1,0 +1,1 @@
+"""Recipes: one experiment each, in TOML, shipped in the wheel."""

@@ -1,0 +1,1 @@
+"""Feature file to windows: index arithmetic, datasets, samplers."""

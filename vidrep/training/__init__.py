@@ -1,0 +1,1 @@
+"""One training loop, and the two trainings that use it: pretraining and fine-tuning."""

@@ -1,0 +1,1 @@
+"""Files to frames: finding, reading, sampling by time; writing sample clips."""

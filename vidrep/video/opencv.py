@@ -1,0 +1,72 @@
+"""The second decoder: OpenCV. It conceals damage and knows no true times of its own; PyAV is the default for that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from ..errors import InputError, VideoError
+from .reading import Frame, Verdict, judge
+from .sampling import FrameChooser, Sampling
+
+try:
+    import cv2
+except ImportError as error:  # opencv-python needs system libraries that bare servers lack
+    raise InputError(
+        f"OpenCV cannot be loaded ({error}); install libgl1 and libglib2.0-0, or opencv-python-headless, "
+        "or use --decoder pyav"
+    ) from error
+
+
+class OpenCvReader:
+    """Reads one video with OpenCV; see `vidrep.video.reading`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._num_decoded = 0
+        self._stopped_early = False
+
+    def __enter__(self) -> Self:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # Rotation is applied by default; the option to ask for it cannot be given on opening.
+        self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise VideoError("not a video that OpenCV can open")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.release()
+
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
+        """Decode once, from the beginning, and yield the frames that are kept."""
+        chooser = FrameChooser(sampling)
+        while self._capture.grab():
+            self._num_decoded += 1
+            seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            if chooser.keeps(seconds):
+                decoded, bgr = self._capture.retrieve()
+                if not decoded:
+                    return
+                yield Frame(np.ascontiguousarray(bgr[:, :, ::-1]), seconds)
+            if chooser.is_full:
+                self._stopped_early = True
+                return
+
+    def verdict(self) -> Verdict:
+        """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
+        promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        missing = ""
+        if not self._stopped_early and self._num_decoded < promised:
+            missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
+        return judge(
+            problems=[],
+            num_decoded=self._num_decoded,
+            fps=max(0.0, float(self._capture.get(cv2.CAP_PROP_FPS))),
+            frames_promised=promised,
+            missing=missing,
+        )

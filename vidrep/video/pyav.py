@@ -1,0 +1,170 @@
+"""The first decoder: FFmpeg through PyAV, packet by packet, so that one bad packet loses one packet."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+import av.logging
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from ..errors import VideoError
+from .reading import Frame, Verdict, judge
+from .sampling import FrameChooser, Sampling
+
+# FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
+_SERIOUS = av.logging.ERROR
+av.logging.set_level(_SERIOUS)
+logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+# Containers whose header counts the packets one by one, so that fewer packets mean a cut file.
+_CONTAINERS_WITH_AN_INDEX = ("mov", "mp4", "avi")
+
+
+class PyAvReader:
+    """Reads one video with PyAV; see `vidrep.video.reading`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        self._problems: list[str] = []
+        self._num_packets = self._num_decoded = 0
+        self._stopped_early = False
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            capture = cast(AbstractContextManager[list[tuple[int, str, str]]], av.logging.Capture(local=True))
+            self._log = stack.enter_context(capture)
+            try:
+                container = av.open(str(self._path), metadata_errors="replace")
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                raise VideoError(f"not a video that FFmpeg can open: {_reason(error)}") from error
+            self._container: InputContainer = stack.enter_context(container)
+            if not self._container.streams.video:
+                kinds = sorted({stream.type for stream in self._container.streams})
+                raise VideoError(f"it has no video stream (only {', '.join(kinds) or 'nothing'})")
+            self._stream = self._container.streams.video[0]
+            # One thread a decoder: workers are the parallelism, and the log stays on this thread.
+            self._stream.codec_context.thread_count = 1
+            self._stream.codec_context.thread_type = "NONE"
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
+        """Decode once, from the beginning, and yield the frames that are kept."""
+        chooser = FrameChooser(sampling)
+        clock = _Clock(self._fps, has_presentation_times="avi" not in self._formats)
+        for packet in self._packets():
+            for decoded in self._decode(packet):
+                seconds = clock.seconds(decoded)
+                if chooser.keeps(seconds):
+                    yield Frame(_upright_rgb(decoded), seconds)
+                if chooser.is_full:
+                    self._stopped_early = True
+                    return
+
+    def _packets(self) -> Iterator["Packet[VideoStream]"]:
+        """Demux; a file whose end is damaged gives the packets before it."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                self._problems.append(f"reading stopped: {_reason(error)}")
+                packet = None
+            if packet is None:
+                return
+            if packet.size:
+                self._num_packets += 1
+                if packet.is_corrupt:
+                    self._problems.append(f"packet {self._num_packets} is marked as corrupt")
+            yield packet
+
+    def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
+        try:
+            decoded = [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+        except av.error.EOFError:
+            return []
+        except (av.error.FFmpegError, ValueError) as error:
+            self._problems.append(f"packet {self._num_packets} could not be decoded: {_reason(error)}")
+            return []
+        for number, frame in enumerate(decoded, start=self._num_decoded + 1):
+            if frame.is_corrupt:
+                self._problems.append(f"frame {number} is damaged")
+        self._num_decoded += len(decoded)
+        return decoded
+
+    @property
+    def _fps(self) -> float:
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate else 0.0
+
+    @property
+    def _formats(self) -> list[str]:
+        return self._container.format.name.split(",")
+
+    def verdict(self) -> Verdict:
+        """Judge the video, after its frames were read."""
+        logged = [f"{name}: {' '.join(text.split())}" for level, name, text in self._log if level <= _SERIOUS]
+        promised = self._stream.frames
+        has_index = any(name in _CONTAINERS_WITH_AN_INDEX for name in self._formats)
+        missing = ""
+        if has_index and not self._stopped_early and self._num_packets < promised:
+            missing = f"cut short: {self._num_packets} of the {promised} frames that the header promises are there"
+        return judge(
+            problems=self._problems + logged,
+            num_decoded=self._num_decoded,
+            fps=self._fps,
+            frames_promised=promised,
+            missing=missing,
+        )
+
+
+class _Clock:
+    """Says when a decoded frame is shown.
+
+    AVI stores no presentation times: FFmpeg guesses them, and with B-frames guesses them out of order, so that there
+    the order of decoding tells the time, counted from the first frame.
+    """
+
+    def __init__(self, fps: float, *, has_presentation_times: bool) -> None:
+        self._seconds_per_frame = 1.0 / fps if fps else 0.0
+        self._has_presentation_times = has_presentation_times
+        self._first_dts: int | None = None
+        self._last_seconds = -self._seconds_per_frame
+
+    def seconds(self, frame: VideoFrame) -> float:
+        """Return the time of the next frame; one that has none follows the last at the average frame rate."""
+        seconds = self._last_seconds + self._seconds_per_frame
+        if self._has_presentation_times:
+            seconds = frame.time if frame.time is not None else seconds
+        elif frame.dts is not None and frame.time_base is not None:
+            self._first_dts = frame.dts if self._first_dts is None else self._first_dts
+            seconds = float((frame.dts - self._first_dts) * frame.time_base)
+        self._last_seconds = seconds
+        return seconds
+
+
+def _upright_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Convert to (H, W, 3) RGB and turn as the container asks, so that up is up."""
+    rgb = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    quarter_turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words, without the number and the path."""
+    return str(getattr(error, "strerror", None) or error)

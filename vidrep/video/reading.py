@@ -1,0 +1,103 @@
+"""Video file to upright RGB frames with their times, and a verdict on how much of it could be decoded.
+
+A reader is used like this, by both decoders:
+
+    with open_video(path, decoder="pyav") as video:
+        for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
+            ...
+        video.verdict()                           # Verdict(status "ok" or "partial", message, ...)
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, VideoError
+from .sampling import Sampling
+
+Decoder = Literal["pyav", "opencv"]
+DECODERS: tuple[str, ...] = get_args(Decoder)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame: rgb (H, W, 3) uint8, upright; seconds: when it is shown, in the source's own time."""
+
+    rgb: NDArray[np.uint8]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a video.
+
+    status: "ok", or "partial" if frames were lost or damaged; a video with no frame at all is a VideoError.
+    message: why it is partial, '' if it is ok.
+    fps: the stream's average frame rate, 0.0 if unknown.
+    frames_promised: what the header says, 0 if nothing.
+    """
+
+    status: Literal["ok", "partial"]
+    message: str
+    fps: float
+    frames_promised: int
+
+
+class VideoReader(Protocol):
+    """An open video."""
+
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
+        """Decode once, from the beginning, and yield the frames that are kept."""
+
+    def verdict(self) -> Verdict:
+        """Judge the video, after its frames were read.
+
+        Raises VideoError if not one frame could be decoded.
+        """
+
+
+def open_video(path: Path, *, decoder: str = "pyav") -> AbstractContextManager[VideoReader]:
+    """Open a video file.
+
+    Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
+    decoder.
+    """
+    if decoder not in DECODERS:
+        raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
+    try:
+        size = path.stat().st_size
+        path.open("rb").close()
+    except OSError as error:
+        raise VideoError(f"cannot be read ({error.strerror})") from error
+    if size == 0:
+        raise VideoError("the file is empty (0 bytes)")
+    if decoder == "opencv":
+        from .opencv import OpenCvReader
+
+        return OpenCvReader(path)
+    from .pyav import PyAvReader
+
+    return PyAvReader(path)
+
+
+def judge(*, problems: list[str], num_decoded: int, fps: float, frames_promised: int, missing: str = "") -> Verdict:
+    """Turn what was seen while decoding into a verdict.
+
+    problems: what the decoder said, one a line, repeated ones as often as they came.
+    missing: a sentence if the file holds less than its header promises.
+    """
+    distinct = list(dict.fromkeys(problems))
+    reasons = [missing] if missing else []
+    if distinct:
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        reasons.append(distinct[0] + more)
+    message = "; ".join(reasons)
+    if num_decoded == 0:
+        raise VideoError(f"not one frame could be decoded: {message or 'the stream holds no frame'}")
+    status: Literal["ok", "partial"] = "partial" if reasons else "ok"
+    return Verdict(status=status, message=message, fps=fps, frames_promised=frames_promised)

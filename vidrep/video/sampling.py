@@ -1,0 +1,65 @@
+"""Which frames of a video are kept."""
+
+import math
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+
+_ROUNDING_SECONDS = 1e-6  # containers round times to their time base, 1/1000 s at the coarsest in use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Which frames of a video are kept.
+
+    fps: at most so many frames a second, by the frames' own times: time is cut into cells of 1/fps seconds, counted
+        from the first frame, and the first frame of each cell is kept. Frames are never doubled. None: all.
+    every: keep one frame in so many, the first one first.
+    max_frames: stop after so many kept frames. None: no limit.
+
+    Raises ConfigError for values that cannot be.
+    """
+
+    fps: float | None = None
+    every: int = 1
+    max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not (0 < self.fps < math.inf):
+            raise ConfigError(f"fps {self.fps}: give a number of frames a second above 0")
+        if self.every < 1:
+            raise ConfigError(f"every {self.every}: give 1 for all frames, 2 for every second one, and so on")
+        if self.fps is not None and self.every != 1:
+            raise ConfigError(f"fps {self.fps} and every {self.every}: give one of the two")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ConfigError(f"max_frames {self.max_frames}: give at least 1")
+
+
+class FrameChooser:
+    """Says frame by frame, for one video, whether it is kept."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._num_seen = self.num_kept = 0
+        self._first_seconds = 0.0
+        self._last_cell = -1
+
+    def keeps(self, seconds: float) -> bool:
+        """Say whether the next frame, shown at `seconds`, is kept."""
+        index = self._num_seen
+        self._num_seen += 1
+        if self._sampling.fps is None:
+            kept = index % self._sampling.every == 0
+        else:
+            if index == 0:
+                self._first_seconds = seconds
+            cell = math.floor((seconds - self._first_seconds + _ROUNDING_SECONDS) * self._sampling.fps)
+            kept = cell > self._last_cell
+            self._last_cell = max(cell, self._last_cell)
+        self.num_kept += kept
+        return kept
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `max_frames` have been kept."""
+        return self._sampling.max_frames is not None and self.num_kept >= self._sampling.max_frames
