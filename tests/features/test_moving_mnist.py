@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError
-from vidrep.evaluation.metrics import bernoulli_nats, entropy_floor, squared_error
+from vidrep.models.losses import bernoulli_nats, entropy_floor, squared_error
 from vidrep.features.mnist import load_digits
 from vidrep.features.moving_mnist import MovingMnist, MovingMnistConfig, trajectories
 

@@ -60,7 +60,7 @@ class CnnExtractor:
             torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (preset.mean, preset.std)
         )
         crop = preset.crop_size[0]
-        self.prepared_shape = (3, crop, crop)
+        self.prepared_shape: tuple[int, ...] = (3, crop, crop)
         self.frame_shape: tuple[int, ...] = self._encode(torch.zeros((1, *self.prepared_shape), dtype=torch.uint8))[
             0
         ].shape

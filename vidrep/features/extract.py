@@ -1,36 +1,25 @@
 """Videos to a feature file: by parts, skipping what is done, one bad video never stopping the rest."""
 
-import csv
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputError, OutputError, VideoError
-from ..files import sha256_of_file, write_text
+from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.reading import open_video
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .batching import BatchedEncoder
 from .extractor import Extractor, library_versions
+from .failures import Failure, failures_path, write_failures
 from .labels import Labelling, overlay
 from .parts import PartsWriter, remove_parts
 from .store import SUFFIXES, Features, Settings, open_features, require_same_settings, write_merged
 from .table import VideoRow
 
 _VERSIONED_PACKAGES = ("av", "numpy", "opencv-python", "torch", "torchvision")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A video that is not in the feature file (status "failed"), or not all of it ("partial")."""
-
-    path: str
-    status: str
-    reason: str
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +85,7 @@ def extract(
     listed_names = {s.key: names for s, *names in zip(sources, wanted.labels, wanted.splits, strict=True) if listed}
     features = place.publish(versions, listed_names)
     failures = extraction.failures + _partial_videos(features, sources)
-    _write_failures(place.failures, failures)
+    write_failures(place.failures, failures)
     if features is None:
         raise InputError(
             f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "
@@ -142,10 +131,8 @@ class _Extraction:
         except VideoError as error:
             self.failures.append(Failure(path=source.key, status="failed", reason=str(error), source=str(source.path)))
             return
-        row = VideoRow(
-            path=source.key,
-            start=0,
-            length=0,
+        row = VideoRow.new(
+            source.key,
             label=label,
             split=split,
             fps=verdict.fps,
@@ -154,7 +141,6 @@ class _Extraction:
             message=verdict.message,
             source_size=size,
             source_sha256=sha256,
-            checksum="",
         )
         self.encoder.end_video(row)
         self.num_new += 1
@@ -185,7 +171,7 @@ class _Place:
                 f"{output} is a file; a feature file's name ends in .h5, any other name is a folder of parts"
             )
         self.parts = output.with_name(output.name + ".parts") if self._merges else output
-        self.failures = output.with_suffix(".failures.csv") if self._merges else output / "failures.csv"
+        self.failures = failures_path(output)
 
     def clear(self) -> None:
         """Forget what is there."""
@@ -212,7 +198,7 @@ class _Place:
         return {row.path: row for features in opened for row in features.videos}
 
     def publish(self, versions: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> Features | None:
-        """Merge the parts, laying each video's (label, split) in `names` over it; return what is there then, if anything."""
+        """Merge the parts, laying each video's (label, split) in `names` over it; return what is there then."""
 
         def relabel(row: VideoRow) -> VideoRow:
             label, split = names.get(row.path, (row.label, row.split))
@@ -237,15 +223,3 @@ def _partial_videos(features: Features | None, sources: Sequence[VideoSource]) -
         for row in (features.videos if features else [])
         if row.status == "partial"
     ]
-
-
-def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """Publish the list of failures; without any, remove the list of an earlier run."""
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(["video", "status", "reason", "source"])
-    table.writerows([failure.path, failure.status, failure.reason, failure.source] for failure in failures)
-    write_text(path, text.getvalue())

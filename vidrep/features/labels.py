@@ -37,7 +37,8 @@ class OverlayResult:
 
     labels, splits: in the order of the keys.
     missing: listed names that are no video's, in the listing's order.
-    unlisted: keys that the listing does not name, in their order; their label and split are as before.
+    unlisted: keys that the listing does not name, in their order; their label and split are as before. Empty if there
+        is no listing.
     """
 
     labels: list[str]
@@ -137,7 +138,7 @@ def overlay(
     for index, said in by_video.items():
         new_labels[index] = new_labels[index] if said.label is None else said.label
         new_splits[index] = new_splits[index] if said.split is None else said.split
-    unlisted = [key for index, key in enumerate(keys) if index not in by_video]
+    unlisted = [key for index, key in enumerate(keys) if index not in by_video] if listed else []
     return OverlayResult(new_labels, new_splits, missing, unlisted)
 
 

@@ -33,7 +33,7 @@ class PatchExtractor:
             raise ConfigError(f"region {region!r}: allowed are frame, centre")
         self._size, self._region, self._colour = size, region, colour
         self.frame_shape: tuple[int, ...] = (size, size, 3) if colour else (size, size)
-        self.prepared_shape = self.frame_shape
+        self.prepared_shape: tuple[int, ...] = self.frame_shape
         self.settings: Settings = {"kind": "patches", "size": size, "region": region, "colour": colour}
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -38,6 +38,36 @@ class VideoRow:
     source_sha256: str
     checksum: str
 
+    @classmethod
+    def new(
+        cls,
+        path: str,
+        *,
+        label: str = "",
+        split: str = "",
+        fps: float = 0.0,
+        frames_promised: int = 0,
+        status: str = "ok",
+        message: str = "",
+        source_size: int = 0,
+        source_sha256: str = "",
+    ) -> "VideoRow":
+        """Make the row of a video that is not written yet: where its rows lie is the writer's to say."""
+        return cls(
+            path=path,
+            start=0,
+            length=0,
+            label=label,
+            split=split,
+            fps=fps,
+            frames_promised=frames_promised,
+            status=status,
+            message=message,
+            source_size=source_size,
+            source_sha256=source_sha256,
+            checksum="",
+        )
+
 
 COLUMNS: dict[str, type] = {field.name: field.type for field in fields(VideoRow)}  # type: ignore[misc]
 _NUMBER_DTYPES = {int: np.dtype("<i8"), float: np.dtype("<f8")}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrep.evaluation.metrics import SMALLEST_PROBABILITY, bernoulli_nats, entropy_floor, squared_error
+from vidrep.models.losses import SMALLEST_PROBABILITY, bernoulli_nats, entropy_floor, squared_error
 
 T, B, D = 3, 2, 50
 
@@ -62,7 +62,7 @@ def test_the_clamp_does_not_shift_a_mean_frame(smallest: float, monkeypatch: pyt
     ink[..., 10:20] *= torch.arange(100)[:, None] == 0  # seldom drawn on
     mean = ink.mean(dim=(0, 1)).expand_as(ink)
     cost = bernoulli_nats(mean, ink).mean()
-    monkeypatch.setattr("vidrep.evaluation.metrics.SMALLEST_PROBABILITY", smallest)
+    monkeypatch.setattr("vidrep.models.losses.SMALLEST_PROBABILITY", smallest)
     assert bernoulli_nats(mean, ink).mean().item() == pytest.approx(cost.item(), abs=1e-9)
     assert cost.item() == pytest.approx(entropy_floor(mean).mean().item(), abs=1e-9)
 

@@ -1,0 +1,5 @@
+"""`python -m vidrep_cli`."""
+
+from .main import main
+
+main()

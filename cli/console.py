@@ -1,0 +1,150 @@
+"""What commands print: results on standard output; progress, warnings and notes on standard error."""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vidrep.features.failures import Failure
+    from vidrep.progress import Progress, ProgressListener
+
+# Without a terminal, progress is a line every so many tenths of the work.
+_PLAIN_TENTHS = 2
+# More failures than this are left to the file that lists them all.
+_FAILURES_SHOWN = 10
+# The exit code when everything is done but for some videos.
+EXIT_SOME_FAILED = 4
+
+
+class _WarningLine(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"warning: {record.getMessage()}", err=True)
+
+
+def show_warnings() -> None:
+    """Print the library's warnings as lines on standard error."""
+    log = logging.getLogger("vidrep")
+    if not any(isinstance(handler, _WarningLine) for handler in log.handlers):
+        log.addHandler(_WarningLine(logging.WARNING))
+        log.propagate = False
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
+    """Give a listener that draws a bar on a terminal, prints a few lines elsewhere, and nothing if quiet."""
+    if quiet:
+        yield lambda progress: None
+    elif not sys.stderr.isatty():
+        yield _plain_lines(title)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Bar(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task(title, total=None, figures="")
+
+            def listen(progress: "Progress") -> None:
+                bar.update(
+                    task,
+                    completed=progress.done,
+                    total=progress.total,
+                    figures=f"{progress.unit}  {_figures(progress)}",
+                )
+
+            yield listen
+
+
+def _plain_lines(title: str) -> "ProgressListener":
+    last_tenth = 0
+
+    def listen(progress: "Progress") -> None:
+        nonlocal last_tenth
+        tenth = 10 * progress.done // max(1, progress.total)
+        if tenth >= last_tenth + _PLAIN_TENTHS or (progress.done == progress.total and last_tenth < 10):
+            last_tenth = tenth
+            typer.echo(
+                f"{title}: {progress.done} of {progress.total} {progress.unit}  {_figures(progress)}".rstrip(), err=True
+            )
+
+    return listen
+
+
+def _figures(progress: "Progress") -> str:
+    return "  ".join(f"{name} {value:,.4g}" for name, value in progress.figures.items())
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table: the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join(lines)
+
+
+def fields(values: Mapping[str, object]) -> str:
+    """Lay out names and values, one a line."""
+    width = max(len(name) for name in values)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took: "42 s", "3 min 5 s", "2 h 10 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(num_bytes: int) -> str:
+    """Say how many bytes: "812 B", "3.4 MB"."""
+    value = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def report_listing(missing: Sequence[str], unlisted: Sequence[str]) -> None:
+    """Say on standard error which videos labels or splits name that are not there, and the other way round."""
+    from vidrep.errors import some_names
+
+    for what, names in (("listed but not there", missing), ("not listed", unlisted)):
+        if names:
+            typer.echo(f"warning: {len(names)} videos are {what}: {some_names(names)}", err=True)
+
+
+def report_failures(failures: Sequence["Failure"], path: "Path | None" = None) -> None:
+    """Say on standard error which videos failed, and exit with the code for that; return if there are none."""
+    if not failures:
+        return
+    for failure in failures[:_FAILURES_SHOWN]:
+        typer.echo(f"{failure.status}: {failure.path}: {failure.reason}", err=True)
+    if len(failures) > _FAILURES_SHOWN:
+        typer.echo(f"... and {len(failures) - _FAILURES_SHOWN} more", err=True)
+    num_failed = sum(failure.status == "failed" for failure in failures)
+    where = f"; all are listed in {path}" if path else ""
+    typer.echo(f"{num_failed} videos failed, {len(failures) - num_failed} are partial{where}", err=True)
+    raise typer.Exit(EXIT_SOME_FAILED)

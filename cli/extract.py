@@ -1,0 +1,209 @@
+"""`vidrep extract`: videos to features."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import console
+from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Threads
+
+if TYPE_CHECKING:
+    from vidrep.features.extractor import Extractor
+
+app = typer.Typer(help="Compute features of every frame of videos.", no_args_is_help=True)
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Video files, folders (searched through), patterns such as 'clips/**/*.mp4'.", metavar="VIDEOS"
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="A feature file (.h5), or a folder that keeps the parts.", show_default=False),
+]
+Lists = Annotated[list[Path] | None, typer.Option("--list", help="A text file with one video path a line.")]
+Fps = Annotated[float | None, typer.Option("--fps", help="Keep at most so many frames a second.")]
+Every = Annotated[int, typer.Option("--every", help="Keep one frame in so many.")]
+MaxFrames = Annotated[int | None, typer.Option("--max-frames", help="Keep at most so many frames of a video.")]
+Decoder = Annotated[str, typer.Option("--decoder", help="pyav or opencv.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
+
+
+@app.command("patches")
+def patches_command(
+    output: Output,
+    videos: Sources = None,
+    size: Annotated[int, typer.Option("--size", help="Pixels along each side.")] = 32,
+    region: Annotated[
+        str, typer.Option("--region", help="frame (squeezed into the square) or centre (cropped).")
+    ] = "frame",
+    colour: Annotated[bool, typer.Option("--rgb/--grey", help="Keep the colours.")] = False,
+    fps: Fps = None,
+    every: Every = 1,
+    max_frames: MaxFrames = None,
+    lists: Lists = None,
+    labels: Labels = None,
+    splits: Splits = None,
+    split_number: SplitNumber = 1,
+    decoder: Decoder = "pyav",
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pixels: every frame made small, uint8."""
+
+    def build() -> "Extractor":
+        from vidrep.features.patches import PatchExtractor
+
+        return PatchExtractor(size=size, region=region, colour=colour)
+
+    _extract(
+        build, output, videos, lists, fps, every, max_frames, labels, splits, split_number, decoder, threads, overwrite,
+        dry_run, quiet,
+    )  # fmt: skip
+
+
+@app.command("cnn")
+def cnn_command(
+    output: Output,
+    videos: Sources = None,
+    model: Annotated[
+        str, typer.Option("--model", help="Any classification model of torchvision.")
+    ] = "mobilenet_v3_small",
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="A node of its graph; default: what the last weighted layer reads.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", help="DEFAULT (fetched once), none (random), or a file.")
+    ] = "DEFAULT",
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Frames that the network sees at once.")] = 32,
+    fps: Fps = None,
+    every: Every = 1,
+    max_frames: MaxFrames = None,
+    lists: Lists = None,
+    labels: Labels = None,
+    splits: Splits = None,
+    split_number: SplitNumber = 1,
+    decoder: Decoder = "pyav",
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+) -> None:
+    """Activations of an image network, float16."""
+
+    def build() -> "Extractor":
+        from vidrep.features.backbones import CnnExtractor
+
+        if weights == "DEFAULT" and not quiet:
+            typer.echo(f"weights of {model}: torchvision's default, fetched once if they are not here yet", err=True)
+        return CnnExtractor(model=model, layer=layer, weights=weights, device=device, batch_size=batch_size)
+
+    _extract(
+        build, output, videos, lists, fps, every, max_frames, labels, splits, split_number, decoder, threads, overwrite,
+        dry_run, quiet,
+    )  # fmt: skip
+
+
+def _extract(
+    build: Callable[[], "Extractor"],
+    output: Path,
+    videos: list[str] | None,
+    lists: list[Path] | None,
+    fps: float | None,
+    every: int,
+    max_frames: int | None,
+    labels: Path | None,
+    splits: Path | None,
+    split_number: int,
+    decoder: str,
+    threads: int | None,
+    overwrite: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    from vidrep.errors import ConfigError
+    from vidrep.features.labels import read_labelling
+    from vidrep.video.sampling import Sampling
+    from vidrep.video.sources import find_videos
+
+    if not videos and not lists:
+        raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
+    sampling = Sampling(fps=fps, every=every, max_frames=max_frames)
+    sources = find_videos(videos or [], list_files=lists or [])
+    listed = read_labelling(labels=labels, splits=splits, number=split_number)
+    if dry_run:
+        named = {source.label for source in sources} - {""}
+        num_bytes = sum(source.path.stat().st_size for source in sources)
+        typer.echo(f"{len(sources)} videos ({console.size(num_bytes)}), {len(named)} class folders -> {output}")
+        return
+
+    from vidrep.devices import set_threads
+    from vidrep.features.extract import extract
+
+    console.show_warnings()
+    set_threads(threads)
+    with console.progress_bar("extract", quiet=quiet) as listen:
+        summary = extract(
+            sources,
+            output,
+            build(),
+            sampling=sampling,
+            decoder=decoder,
+            listed=listed,
+            overwrite=overwrite,
+            on_progress=listen,
+        )
+    console.report_listing(summary.missing, summary.unlisted)
+    if not quiet:
+        rate = summary.num_new_frames / max(summary.seconds, 1e-9)
+        typer.echo(
+            f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new, "
+            f"{summary.num_new_frames} frames in {console.duration(summary.seconds)} ({rate:,.0f} frames/s)"
+        )
+    console.report_failures(summary.failures, summary.failures_file)
+
+
+@app.command("moving-mnist")
+def moving_mnist_command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A feature file (.h5).", show_default=False)],
+    mnist: Annotated[
+        Path | None,
+        typer.Option("--mnist", help="Folder with the IDX files of MNIST, .gz or not; default: fetched once."),
+    ] = None,
+    videos: Annotated[int, typer.Option("--videos", "-n", help="Sequences to make.")] = 1000,
+    part: Annotated[str, typer.Option("--digits", help="Whose digits: train or test.")] = "train",
+    num_digits: Annotated[int, typer.Option("--num-digits", help="Digits in each sequence.")] = 2,
+    canvas: Annotated[int, typer.Option("--canvas", help="Pixels along each side.")] = 64,
+    frames: Annotated[int, typer.Option("--frames", help="Frames of each sequence.")] = 20,
+    speed: Annotated[float, typer.Option("--speed", help="Way per frame, as a part of what a digit can go.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds make equal sequences.")] = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Moving MNIST, generated: bouncing digits, uint8."""
+    from typing import cast
+
+    from vidrep.features.generate import generate_moving_mnist
+    from vidrep.features.mnist import Part
+    from vidrep.features.moving_mnist import MovingMnistConfig
+
+    config = MovingMnistConfig(num_digits=num_digits, canvas=canvas, num_frames=frames, speed=speed)
+    with console.progress_bar("moving-mnist", quiet=quiet) as listen:
+        features = generate_moving_mnist(
+            output,
+            num_videos=videos,
+            mnist=mnist,
+            part=cast(Part, part),
+            config=config,
+            seed=seed,
+            overwrite=overwrite,
+            on_progress=listen,
+        )
+    if not quiet:
+        typer.echo(f"{output}: {len(features)} sequences of {frames} frames, {part} digits, seed {seed}")

@@ -1,0 +1,37 @@
+"""failures.csv: the videos that are not, or not wholly, in a feature file, and why."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import write_text
+from .store import SUFFIXES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A video that is not in the feature file (status "failed"), or not all of it ("partial")."""
+
+    path: str
+    status: str
+    reason: str
+    source: str
+
+
+def failures_path(output: Path) -> Path:
+    """Return where the list lies: features.failures.csv beside features.h5, failures.csv in a folder of parts."""
+    return output.with_suffix(".failures.csv") if output.suffix in SUFFIXES else output / "failures.csv"
+
+
+def write_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """Publish the list of failures; without any, remove the list of an earlier run."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["video", "status", "reason", "source"])
+    table.writerows([failure.path, failure.status, failure.reason, failure.source] for failure in failures)
+    write_text(path, text.getvalue())

@@ -1,0 +1,55 @@
+"""The extractor that made a feature file, made again from the settings in it."""
+
+from pathlib import Path
+
+from ..errors import InputError, WeightsError
+from ..video.sampling import Sampling
+from .extractor import Extractor
+from .store import Settings
+
+
+def build_extractor(settings: Settings, *, weights: Path | None = None, device: str = "auto") -> Extractor:
+    """Make the extractor that recorded settings describe, with the very same weights.
+
+    weights: where they lie now, if a weights file has moved since.
+
+    Raises InputError if the features were not computed from videos, WeightsError if the weights are not to be found or
+    are not the same.
+    """
+    kind = settings.get("kind")
+    if kind == "patches":
+        from .patches import PatchExtractor
+
+        return PatchExtractor(size=settings["size"], region=settings["region"], colour=settings["colour"])
+    if kind != "cnn":
+        raise InputError(
+            f"features of kind {kind!r} were not computed from videos, so vidrep cannot make them of new videos; "
+            "make them as you made the first ones, `vidrep import` them and give that file"
+        )
+    from .backbones import CnnExtractor
+
+    if weights is None and settings["weights"] == "file" and not Path(settings["weights_file"]).is_file():
+        raise WeightsError(
+            f"the weights file {settings['weights_file']} of {settings['model']} is not there any more; "
+            f"give it with --weights (its weights have the hash {settings['weights_sha256'][:12]})"
+        )
+    origin = settings["weights"]
+    recorded = settings["weights_file"] if origin == "file" else "none" if origin.startswith("random") else "DEFAULT"
+    extractor = CnnExtractor(
+        model=settings["model"],
+        layer=settings["layer"],
+        weights=str(weights) if weights is not None else recorded,
+        device=device,
+        batch_size=settings["batch_size"],
+    )
+    if extractor.settings["weights_sha256"] != settings["weights_sha256"]:
+        raise WeightsError(
+            f"{weights or recorded}: other weights of {settings['model']} than those that the features were made with "
+            f"(hash {extractor.settings['weights_sha256'][:12]}, wanted {settings['weights_sha256'][:12]})"
+        )
+    return extractor
+
+
+def recorded_sampling(settings: Settings) -> Sampling:
+    """Return the sampling that recorded settings describe."""
+    return Sampling(**settings["sampling"])

@@ -1,0 +1,74 @@
+"""Moving MNIST sequences as a feature file, each one a video."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from ..errors import ConfigError, OutputError
+from ..progress import Progress, ProgressListener, ignore_progress
+from .extractor import library_versions
+from .mnist import Part, load_digits
+from .moving_mnist import MovingMnist, MovingMnistConfig
+from .store import SUFFIXES, Features, open_features, writing_features
+from .table import VideoRow
+
+# Sequences made at once: few enough for the processor's cache.
+_BLOCK = 100
+
+
+def generate_moving_mnist(
+    output: Path | str,
+    *,
+    num_videos: int,
+    mnist: Path | None = None,
+    part: Part = "train",
+    config: MovingMnistConfig | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    on_progress: ProgressListener = ignore_progress,
+) -> Features:
+    """Write `num_videos` Moving MNIST sequences as uint8 frames; their split is that of the digits, "train" or "test".
+
+    mnist: a folder with the IDX files of MNIST, .gz or not; None lets torchvision download them.
+
+    Raises OutputError if the output exists, InputError if the digits cannot be had, ConfigError for settings that
+    cannot be.
+    """
+    output, config = Path(output), config or MovingMnistConfig()
+    if part not in get_args(Part):
+        raise ConfigError(f"digits {part!r}: allowed are {', '.join(get_args(Part))}")
+    if num_videos < 1:
+        raise ConfigError(f"videos {num_videos}: give at least 1")
+    if output.suffix not in SUFFIXES:
+        raise OutputError(f"{output}: the name of a feature file ends in .h5")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; give a new name or --overwrite")
+    generator, rng = MovingMnist(load_digits(mnist, part), config), np.random.default_rng(seed)
+    settings = {
+        "kind": "moving-mnist",
+        "digits": part,
+        "num_digits": config.num_digits,
+        "canvas": config.canvas,
+        "num_frames": config.num_frames,
+        "speed": config.speed,
+        "seed": seed,
+    }
+    with writing_features(
+        output,
+        settings=settings,
+        versions=library_versions("numpy"),
+        num_rows=num_videos * config.num_frames,
+        frame_shape=(config.canvas, config.canvas),
+        dtype="uint8",
+    ) as writer:
+        # The paper's sequences have no clock: a frame counts as a second.
+        timestamps = np.arange(config.num_frames, dtype=np.float64)
+        for start in range(0, num_videos, _BLOCK):
+            stop = min(start + _BLOCK, num_videos)
+            sequences = generator.generate(stop - start, rng)
+            for number, frames in enumerate(sequences.swapaxes(0, 1), start=start):
+                writer.append(np.ascontiguousarray(frames), timestamps)
+                writer.end_video(VideoRow.new(f"{number:08d}", split=part, fps=1.0))
+            on_progress(Progress(done=stop, total=num_videos, unit="sequences"))
+    return open_features(output)

@@ -1,0 +1,220 @@
+"""Features that others made, as a feature file: a folder of arrays, or one HDF5 array with labels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FeatureFileError, InputError, OutputError, VideoError
+from ..files import sha256_of_file
+from ..progress import Progress, ProgressListener, ignore_progress
+from .extractor import library_versions
+from .failures import Failure, failures_path, write_failures
+from .foreign import read_video_array
+from .labels import Labelling, overlay
+from .store import SUFFIXES, Features, open_features, writing_features
+from .table import VideoRow
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+_STORED_AS = {"float16": "float16", "float32": "float32", "float64": "float32", "uint8": "uint8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSummary:
+    """What an import did: the features in the output now, and arrays that could not be read (in `failures_file` too).
+
+    missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
+    """
+
+    features: Features
+    failures: list[Failure]
+    failures_file: Path
+    missing: list[str]
+    unlisted: list[str]
+
+
+class _Item(Protocol):
+    """One video's features before they are imported."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+    def read(self) -> NDArray[np.generic]:
+        """Return the frames, (T, ...); raises VideoError if they cannot be read."""
+
+    def fingerprint(self) -> tuple[int, str]:
+        """Return the size and SHA-256 of the source file, (0, "") if the video has none of its own."""
+
+
+def import_features(
+    source: Path | str,
+    output: Path | str,
+    *,
+    fps: float = 0.0,
+    listed: Mapping[str, Labelling] | None = None,
+    overwrite: bool = False,
+    on_progress: ProgressListener = ignore_progress,
+) -> ImportSummary:
+    """Write features that others made as a feature file, one row a frame; float64 is stored as float32.
+
+    source: a folder with one .npy or .npz array (T, ...) a video, class folders as labels; or an .h5 file with an array
+        (V, T, ...) and, if it has them, labels, splits and names (docs/feature-file.md says how they are called).
+    fps: frames a second of the features, for the timestamps; unknown if 0, which counts frames as seconds.
+    listed: labels and splits laid over those of the source.
+
+    An array that cannot be read, or is of another shape or type than most, is listed among the failures.
+    Raises InputError if nothing can be imported, OutputError if the output exists.
+    """
+    source, output = Path(source), Path(output)
+    if output.suffix not in SUFFIXES:
+        raise OutputError(f"{output}: the name of a feature file ends in .h5")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; give a new name or --overwrite")
+    items = _items(source)
+    shapes, failures = _survey(items)
+    kept = [item for item in items if item.key in shapes]
+    wanted = overlay([i.key for i in kept], [i.label for i in kept], [i.split for i in kept], listed or {})
+    frame_shape, dtype = next(iter(shapes.values()))[1:]
+    with writing_features(
+        output,
+        settings={"kind": "import", "source": source.name},
+        versions=library_versions("numpy"),
+        num_rows=sum(length for length, _, _ in shapes.values()),
+        frame_shape=frame_shape,
+        dtype=_STORED_AS[dtype],
+    ) as writer:
+        for number, (item, label, split) in enumerate(zip(kept, wanted.labels, wanted.splits, strict=True), start=1):
+            frames = item.read().astype(_STORED_AS[dtype])
+            size, sha256 = item.fingerprint()
+            writer.append(frames, np.arange(len(frames)) / (fps or 1.0))
+            row = VideoRow.new(item.key, label=label, split=split, fps=fps, source_size=size, source_sha256=sha256)
+            writer.end_video(row)
+            on_progress(Progress(done=number, total=len(kept), unit="videos"))
+    write_failures(failures_path(output), failures)
+    return ImportSummary(
+        features=open_features(output),
+        failures=failures,
+        failures_file=failures_path(output),
+        missing=wanted.missing,
+        unlisted=wanted.unlisted,
+    )
+
+
+_Shape = tuple[int, tuple[int, ...], str]
+"""Frames, shape of a frame, dtype."""
+
+
+def _survey(items: Sequence[_Item]) -> tuple[dict[str, _Shape], list[Failure]]:
+    """Look at every array: shapes of those that agree with most others, by key, and failures for the rest."""
+    shapes: dict[str, _Shape] = {}
+    failures: list[Failure] = []
+    for item in items:
+        try:
+            frames = item.read()
+            if frames.ndim < 2 or not frames.size or frames.dtype.name not in _STORED_AS:
+                raise VideoError(
+                    f"an array of shape {frames.shape} and type {frames.dtype}; wanted is (frames, values) of "
+                    + ", ".join(_STORED_AS)
+                )
+            shapes[item.key] = (len(frames), frames.shape[1:], frames.dtype.name)
+        except VideoError as error:
+            failures.append(Failure(path=item.key, status="failed", reason=str(error), source=item.source))
+    kinds = [shape[1:] for shape in shapes.values()]
+    if not kinds:
+        raise InputError(f"none of the {len(items)} arrays can be imported; {failures[0].path}: {failures[0].reason}")
+    usual = max(dict.fromkeys(kinds), key=kinds.count)
+    for item in items:
+        if item.key in shapes and shapes[item.key][1:] != usual:
+            got = shapes.pop(item.key)[1:]
+            reason = f"frames of {got[0]} {got[1]}, where most videos have {usual[0]} {usual[1]}"
+            failures.append(Failure(path=item.key, status="failed", reason=reason, source=item.source))
+    return shapes, failures
+
+
+def _items(source: Path) -> list[_Item]:
+    if source.is_dir():
+        found: list[_Item] = [
+            _ArrayFile(source, path)
+            for path in sorted(source.rglob("*"))
+            if path.suffix in ARRAY_SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(source).parts)
+        ]
+        if not found:
+            raise InputError(f"{source}: no .npy or .npz file in this folder; there must be one a video")
+        return sorted(found, key=lambda item: item.key)
+    if not source.exists():
+        raise InputError(f"{source}: no such folder or file; give a folder of .npy files or an .h5 file")
+    if source.suffix not in SUFFIXES:
+        raise InputError(f"{source}: neither a folder of .npy or .npz files nor an .h5 file")
+    return list(_array_rows(source))
+
+
+class _ArrayFile:
+    """A video's features in an .npy file, or an .npz file with one array."""
+
+    split = ""
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self._path = path
+        relative = path.relative_to(root)
+        self.key = relative.as_posix()
+        self.label = relative.parent.name
+        self.source = str(path)
+
+    def read(self) -> NDArray[np.generic]:
+        """Return the frames; an .npy file is memory-mapped. Pickled objects are never loaded."""
+        try:
+            if self._path.suffix == ".npy":
+                mapped: NDArray[np.generic] = np.load(self._path, mmap_mode="r", allow_pickle=False)
+                return mapped
+            with np.load(self._path, allow_pickle=False) as arrays:
+                if len(arrays.files) != 1:
+                    raise VideoError(
+                        f"{len(arrays.files)} arrays ({', '.join(arrays.files)}); there must be one a file"
+                    )
+                array: NDArray[np.generic] = arrays[arrays.files[0]]
+                return array
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            raise VideoError(f"not an array that can be read ({error})") from error
+
+    def fingerprint(self) -> tuple[int, str]:
+        """Return the file's size and SHA-256."""
+        return self._path.stat().st_size, sha256_of_file(self._path)
+
+
+@dataclass(frozen=True)
+class _ArrayRow:
+    """A video's features as one row of a big array."""
+
+    key: str
+    label: str
+    split: str
+    source: str
+    frames: NDArray[np.generic]
+
+    def read(self) -> NDArray[np.generic]:
+        """Return the frames."""
+        return self.frames
+
+    def fingerprint(self) -> tuple[int, str]:
+        """Return that the video has no file of its own."""
+        return 0, ""
+
+
+def _array_rows(source: Path) -> Iterator[_ArrayRow]:
+    array = read_video_array(source)
+    names = array.names or [f"{number:06d}" for number in range(len(array.features))]
+    if len(set(names)) != len(names):
+        raise FeatureFileError(f"{source}: two videos have the same name; names must differ")
+    labels, splits = array.labels or [""] * len(names), array.splits or [""] * len(names)
+    for index in sorted(range(len(names)), key=lambda index: names[index]):
+        yield _ArrayRow(names[index], labels[index], splits[index], str(source), array.features[index])

@@ -1,0 +1,76 @@
+"""What is in a file or folder of ours, in a few words."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..errors import FeatureFileError, InputError, some_names
+from ..features.store import Features, open_features
+from ..models.saved import DESCRIPTION_NAME, read_description
+
+
+def describe(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
+    """Describe a feature file, a folder of parts or a run folder: names and values, JSON-like.
+
+    verify: read all features and compare their checksums.
+
+    Raises InputError if it is none of these, FeatureFileError, naming the videos, if checksums do not agree.
+    """
+    path = Path(path)
+    if (path / DESCRIPTION_NAME).is_file() or (path / "config.toml").is_file():
+        if verify:
+            raise InputError(f"{path}: a run; checksums are in feature files")
+        return _describe_run(path)
+    return _describe_features(open_features(path), verify)
+
+
+def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
+    if verify:
+        damaged = list(features.damaged())
+        if damaged:
+            raise FeatureFileError(
+                f"{features.path}: {len(damaged)} videos do not have their checksum any more: {some_names(damaged)}; "
+                "extract them again"
+            )
+    lengths = sorted(row.length for row in features.videos)
+    description: dict[str, Any] = {
+        "what": "features",
+        "videos": len(features),
+        "frames": features.num_frames,
+        "frames a video": f"{lengths[0]} to {lengths[-1]}" if lengths else "-",
+        "frame": f"{'x'.join(map(str, features.frame_shape))} {features.dtype}",
+        "labels": _counts(row.label for row in features.videos),
+        "splits": _counts(row.split for row in features.videos),
+        "partial": some_names(row.path for row in features.videos if row.status == "partial") or "none",
+    }
+    description |= {f"settings.{name}": value for name, value in features.settings.items()}
+    description["versions"] = ", ".join(f"{name} {version}" for name, version in features.versions.items())
+    if verify:
+        description["checksums"] = "all agree"
+    return description
+
+
+def _counts(names: Any) -> str:
+    counts = Counter(names)
+    return ", ".join(f"{name or '(none)'} {count}" for name, count in sorted(counts.items()))
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    model = read_description(path)
+    description: dict[str, Any] = {
+        "what": f"a run: {'classifier' if model.kind == 'classifier' else 'pretraining'}",
+        **{f"model.{name}": value for name, value in model.arguments.items()},
+        "values": model.values,
+        **{f"windows.{name}": value for name, value in model.windows.items()},
+        "frame": f"{'x'.join(map(str, model.frame_shape))} {model.dtype}",
+        "extractor": ", ".join(f"{name} {value}" for name, value in model.extractor.items()),
+    }
+    if model.classes:
+        pairs = zip(model.classes, model.class_counts, strict=True)
+        description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
+    metrics = path / "metrics.jsonl"
+    if metrics.is_file():
+        last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
+        description["last look"] = f"step {last['step']}, validation {last['validation']}"
+    return description

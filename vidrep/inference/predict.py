@@ -1,0 +1,108 @@
+"""Labels for new videos, from video files or from features."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..devices import choose_device, set_threads
+from ..errors import InputError
+from ..features.extract import extract
+from ..features.failures import Failure
+from ..features.from_settings import build_extractor, recorded_sampling
+from ..features.store import SUFFIXES, Features, open_features
+from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
+from ..progress import ProgressListener, ignore_progress
+from ..training.classification import average_over_windows, classification_windows, classify_windows
+from ..video.sources import find_videos
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPrediction:
+    """What the classifier says of one video: the likeliest label, and every class's probability, likeliest first."""
+
+    path: str
+    label: str
+    probabilities: dict[str, float]
+
+    @property
+    def probability(self) -> float:
+        """The likeliest label's."""
+        return self.probabilities[self.label]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Predictions in the order of the videos' keys, and the videos that could not, or not wholly, be read."""
+
+    videos: list[VideoPrediction]
+    failures: list[Failure]
+
+
+def predict(
+    run: Path | str,
+    inputs: Sequence[str | Path],
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    on_progress: ProgressListener = ignore_progress,
+) -> Predictions:
+    """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
+
+    Features of videos are computed just as those that the run was trained on were, with weights known by their hash.
+    weights: where those lie now, if a weights file has moved since.
+
+    Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
+    the same, FeatureFileError if the features do not fit.
+    """
+    set_threads(threads)
+    model, description = load_model(Path(run))
+    if description.kind != "classifier":
+        raise InputError(
+            f"{run}: a pretraining, which has no classes; `vidrep finetune --from {run}` makes a classifier"
+        )
+    if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
+        features = open_features(inputs[0])
+        require_fitting_features(
+            description,
+            where=str(features.path),
+            frame_shape=features.frame_shape,
+            dtype=features.dtype,
+            settings=features.settings,
+        )
+        return Predictions(videos=_classify(model, description, features, device), failures=[])
+    extractor = build_extractor(description.extractor, weights=weights, device=device)
+    sources = find_videos(inputs)
+    with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
+        summary = extract(
+            sources,
+            Path(folder) / "features.h5",
+            extractor,
+            sampling=recorded_sampling(description.extractor),
+            decoder=description.extractor["decoder"],
+            on_progress=on_progress,
+        )
+        videos = _classify(model, description, open_features(summary.output), device)
+    return Predictions(videos=videos, failures=summary.failures)
+
+
+def _is_feature_file(path: Path) -> bool:
+    return path.suffix in SUFFIXES or (path.is_dir() and any(path.glob("part-*.h5")))
+
+
+def _classify(
+    model: ScaledModel, description: ModelDescription, features: Features, device: str
+) -> list[VideoPrediction]:
+    windows = classification_windows(features, range(len(features)), description)
+    if len(windows) == 0:
+        return []
+    probabilities = classify_windows(model, windows, device=choose_device(device))
+    predictions = []
+    for index, of_video in average_over_windows(windows, probabilities).items():
+        ranked = sorted(zip(of_video.tolist(), description.classes, strict=True), key=lambda pair: -pair[0])
+        by_label = {label: probability for probability, label in ranked}
+        predictions.append(
+            VideoPrediction(path=features.videos[index].path, label=ranked[0][1], probabilities=by_label)
+        )
+    return predictions

@@ -1,0 +1,131 @@
+"""A trained model on disk: model.safetensors holds the weights, model.json how to build it and what it expects."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..errors import FeatureFileError, InputError
+from ..files import replacing, write_text
+from .classifier import Classifier
+from .composite import CompositeModel, Values
+from .scaling import FrameScaler
+
+FORMAT = "vidrep-model"
+VERSION = 1
+WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"
+
+Kind = Literal["composite", "classifier"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """Everything but the weights that it takes to use a model.
+
+    kind: "composite" (a pretraining) or "classifier". arguments: of the model's class.
+    frame_shape, dtype, extractor: of the features it was trained on. values: what their values are to the model.
+    windows: frames it reads (seen, predicted, or length) and their stride.
+    classes: names in the order of its outputs, () for a composite; class_counts: training videos of each.
+    """
+
+    kind: Kind
+    arguments: dict[str, Any]
+    frame_shape: list[int]
+    dtype: str
+    values: Values
+    extractor: dict[str, Any]
+    windows: dict[str, int]
+    classes: list[str] = field(default_factory=list)
+    class_counts: list[int] = field(default_factory=list)
+
+
+class ScaledModel(nn.Module):
+    """A model and the scaler in front of it, saved and loaded together."""
+
+    def __init__(self, scaler: FrameScaler, model: CompositeModel | Classifier) -> None:
+        super().__init__()
+        self.scaler = scaler
+        self.model = model
+
+
+def build_model(description: ModelDescription) -> ScaledModel:
+    """Build the model that a description describes, with fresh weights."""
+    arguments = description.arguments
+    scaler = FrameScaler(arguments["frame_size"], description.values)
+    if description.kind == "composite":
+        return ScaledModel(scaler, CompositeModel(values=description.values, **arguments))
+    return ScaledModel(scaler, Classifier(**arguments))
+
+
+def save_model(folder: Path, description: ModelDescription, state: dict[str, Tensor]) -> None:
+    """Publish a model in `folder`; its weights first, so that a description never stands without them."""
+    with replacing(folder / WEIGHTS_NAME) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)
+    content = {"format": FORMAT, "version": VERSION, **asdict(description)}
+    write_text(folder / DESCRIPTION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read model.json of a run folder.
+
+    Raises InputError if the folder holds no finished model, or one of an unknown version.
+    """
+    path = folder / DESCRIPTION_NAME
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such run folder; `vidrep train` and `vidrep finetune` make one")
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: no {DESCRIPTION_NAME} in it, so it is no run that has come as far as a first model"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content.pop("format"), content.pop("version")
+        if found != (FORMAT, VERSION):
+            raise InputError(f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}")
+        return ModelDescription(**content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a model description ({error})") from error
+
+
+def load_model(folder: Path) -> tuple[ScaledModel, ModelDescription]:
+    """Load a run's model for use: in evaluation mode, on the CPU.
+
+    Raises InputError if the folder holds none or the files are damaged or do not fit together.
+    """
+    description = read_description(folder)
+    model = build_model(description)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS_NAME))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS_NAME}: cannot be loaded ({reason})") from error
+    return model.eval(), description
+
+
+# What may differ between the features that a model was trained on and those that it is given.
+_FREE_SETTINGS = frozenset({"sampling", "decoder", "batch_size", "weights_file"})
+
+
+def require_fitting_features(
+    description: ModelDescription, *, where: str, frame_shape: tuple[int, ...], dtype: str, settings: dict[str, Any]
+) -> None:
+    """Raise FeatureFileError, with the difference, unless features are of the kind that a model was trained on.
+
+    How frames were sampled may differ. Features that were imported or generated are compared by shape and type alone.
+    """
+    want, got = (tuple(description.frame_shape), description.dtype), (frame_shape, dtype)
+    if want != got:
+        raise FeatureFileError(f"{where}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}")
+    trained = description.extractor
+    if {trained.get("kind"), settings.get("kind")}.isdisjoint({"patches", "cnn"}):
+        return
+    for name in sorted((trained.keys() | settings.keys()) - _FREE_SETTINGS):
+        if trained.get(name) != settings.get(name):
+            raise FeatureFileError(
+                f"{where}: made with {name} {settings.get(name)!r}; the run was trained on features with "
+                f"{trained.get(name)!r}"
+            )

@@ -1,0 +1,110 @@
+"""What both trainings do with features before the first step: check them, divide the videos, measure the values."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import FeatureFileError, InputError, some_names
+from ..features.labels import Labelling, overlay
+from ..features.store import Features
+from ..models.composite import Values
+from ..models.scaling import FrameScaler
+from ..sequences.windows import Windows
+
+_log = logging.getLogger(__name__)
+
+# A look at held-apart videos takes at most this many windows, evenly spread, so that it stays short.
+MAX_VALIDATION_WINDOWS = 2048
+
+
+@dataclass(frozen=True)
+class LabelledVideos:
+    """Labels and splits of a feature file's videos, after a listing was laid over them."""
+
+    labels: list[str]
+    splits: list[str]
+
+
+def lay_over(features: Features, listed: Mapping[str, Labelling] | None) -> LabelledVideos:
+    """Lay labels and splits over those of the feature file; what is listed but missing is logged, and vice versa."""
+    keys = [row.path for row in features.videos]
+    result = overlay(keys, [row.label for row in features.videos], [row.split for row in features.videos], listed or {})
+    for what, names in (("listed but not in the features", result.missing), ("not listed", result.unlisted)):
+        if names:
+            _log.warning("%d videos are %s: %s", len(names), what, some_names(names))
+    return LabelledVideos(result.labels, result.splits)
+
+
+def choose_values(features: Features, values: str) -> Values:
+    """Say what frames' values are to the model; "auto" takes uint8 for probabilities.
+
+    Raises FeatureFileError if real features are to be probabilities.
+    """
+    is_pixels = features.dtype == "uint8"
+    if values == "probability" and not is_pixels:
+        raise FeatureFileError(
+            f'{features.path}: {features.dtype} features are no probabilities in [0, 1]; set values to "real"'
+        )
+    return "probability" if values == "probability" or (values == "auto" and is_pixels) else "real"
+
+
+def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> FrameScaler:
+    """Measure the mean and standard deviation of each of a frame's D values over all frames of some videos.
+
+    Raises FeatureFileError, naming the video and the frame, for a value that is not finite.
+    """
+    scaler = FrameScaler(features.frame_size, values)
+    count = 0
+    total, total_of_squares = np.zeros(features.frame_size), np.zeros(features.frame_size)
+    for video in videos:
+        for block, _ in features.blocks(video):
+            stored = torch.from_numpy(np.ascontiguousarray(block).reshape(len(block), -1))
+            frames = scaler.original(stored).numpy()
+            _require_finite(features, video, frames)
+            count += len(frames)
+            total += frames.sum(axis=0, dtype=np.float64)
+            total_of_squares += np.square(frames, dtype=np.float64).sum(axis=0)
+    mean = total / count
+    std = np.sqrt(np.maximum(total_of_squares / count - mean**2, 0))
+    std[std < 1e-6] = 1.0
+    scaler.mean.copy_(torch.from_numpy(mean))
+    scaler.std.copy_(torch.from_numpy(std))
+    return scaler
+
+
+def _require_finite(features: Features, video: int, frames: NDArray[np.float32]) -> None:
+    finite = np.isfinite(frames).all(axis=1)
+    if not finite.all():
+        raise FeatureFileError(
+            f"{features.path}: video {features.videos[video].path!r}, frame {int(np.argmin(finite))} holds values that "
+            "are not finite; extract it again"
+        )
+
+
+def require_windows(windows: Windows, *, name: str, settings: str) -> None:
+    """Raise InputError if there is no window; `settings` are those that would make them shorter."""
+    if len(windows) == 0:
+        longest = max(row.length for row in windows.features.videos)
+        raise InputError(
+            f"{windows.features.path}: no {name} video has a window of {windows.length} frames, the longest video of "
+            f"all has {longest}; lower {settings} with --set, or use more videos"
+        )
+
+
+def choose_batch_size(windows: Windows, wanted: int) -> int:
+    """Return the batch size to use: not more than there are windows."""
+    if len(windows) < wanted:
+        _log.warning("batch size %d is more than the %d windows; %d is used", wanted, len(windows), len(windows))
+    return min(wanted, len(windows))
+
+
+def thin_out(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:
+    """Keep at most so many windows, evenly spread."""
+    if len(windows) <= most:
+        return windows
+    kept = np.linspace(0, len(windows) - 1, most).astype(np.int64)
+    return Windows(windows.features, windows.length, windows.videos[kept], windows.starts[kept], windows.lengths[kept])
