@@ -129,7 +129,7 @@ def finetune(
 
 def standardised_frames(features: Features, video: int, scaler: FrameScaler) -> Tensor:
     """Return all frames of a video, (N, D), each value with mean 0 and deviation 1 over the training frames."""
-    stored = np.ascontiguousarray(features.rows(video)).reshape(-1, features.frame_size)
+    stored = np.array(features.rows(video)).reshape(-1, features.frame_size)
     return (scaler.original(torch.from_numpy(stored)) - scaler.mean) / scaler.std
 
 

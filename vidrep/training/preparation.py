@@ -62,7 +62,7 @@ def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> Fra
     total, total_of_squares = np.zeros(features.frame_size), np.zeros(features.frame_size)
     for video in videos:
         for block, _ in features.blocks(video):
-            stored = torch.from_numpy(np.ascontiguousarray(block).reshape(len(block), -1))
+            stored = torch.from_numpy(np.array(block).reshape(len(block), -1))
             frames = scaler.original(stored).numpy()
             _require_finite(features, video, frames)
             count += len(frames)
