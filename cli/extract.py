@@ -12,7 +12,7 @@ from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Thre
 if TYPE_CHECKING:
     from vidrep.features.extractor import Extractor
 
-app = typer.Typer(help="Compute features of every frame of videos.", no_args_is_help=True)
+app = typer.Typer(help="Compute features of every frame of videos.", no_args_is_help=True, rich_markup_mode=None)
 
 Sources = Annotated[
     list[str] | None,

@@ -39,6 +39,7 @@ app = typer.Typer(
     help="Turn a folder of videos into features, learn from them without labels, classify with few.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # help drawn by rich takes 0.1 s to import
     pretty_exceptions_show_locals=False,
     pretty_exceptions_enable=False,
 )

@@ -1,14 +1,6 @@
 """vidrep: from a folder of videos to features, a representation learned without labels, and a classifier.
 
-The functions behind the commands, imported on first use so that `import vidrep` is quick:
-
-    find_videos, extract, Sampling              videos -> feature file       (vidrep extract)
-    PatchExtractor, CnnExtractor                what is computed from a frame
-    import_features                             features others made         (vidrep import)
-    open_features                               read a feature file
-    pretrain, finetune                          feature file -> run          (vidrep train, vidrep finetune)
-    evaluate, predict                           run -> figures, labels       (vidrep evaluate, vidrep predict)
-    load_recipe                                 recipes by name or file
+The functions behind the commands, imported on first use so that `import vidrep` is quick. docs/python.md shows them.
 """
 
 from importlib import import_module
@@ -17,18 +9,24 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "find_videos": "video.sources",
-    "Sampling": "video.sampling",
-    "extract": "features.extract",
-    "PatchExtractor": "features.patches",
     "CnnExtractor": "features.backbones",
-    "import_features": "features.importing",
-    "open_features": "features.store",
-    "pretrain": "training.pretrain",
-    "finetune": "training.finetune",
+    "FinetuneConfig": "config",
+    "PatchExtractor": "features.patches",
+    "PretrainConfig": "config",
+    "Sampling": "video.sampling",
+    "describe": "inference.describe",
     "evaluate": "evaluation.evaluate",
-    "predict": "inference.predict",
+    "extract": "features.extract",
+    "find_videos": "video.sources",
+    "finetune": "training.finetune",
+    "generate_moving_mnist": "features.generate",
+    "import_features": "features.importing",
+    "load_model": "models.saved",
     "load_recipe": "config",
+    "open_features": "features.store",
+    "predict": "inference.predict",
+    "pretrain": "training.pretrain",
+    "read_labelling": "features.labels",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

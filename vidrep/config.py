@@ -5,14 +5,16 @@ Whatever it does not say keeps the default. `vidrep/recipes/` holds those that a
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from types import UnionType
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError, nearest_names
+
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_LARGEST_FLOAT = 1e30
 
 
 def _require(condition: bool, message: str) -> None:
@@ -105,9 +107,12 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "evaluate_every"):
             _require(getattr(self, name) >= 1, f"training.{name} {getattr(self, name)}: give at least 1")
-        for name in ("seed", "patience"):
-            _require(getattr(self, name) >= 0, f"training.{name} {getattr(self, name)}: give 0 or more")
-        _require(0 < self.validation_fraction < 1, "training.validation_fraction: give a part between 0 and 1")
+        _require(self.patience >= 0, f"training.patience {self.patience}: give 0 or more")
+        _require(0 <= self.seed < 2**63, f"training.seed {self.seed}: give 0 or more and less than 2**63")
+        _require(
+            0 < self.validation_fraction < 1,
+            f"training.validation_fraction {self.validation_fraction}: give a part between 0 and 1",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,23 +233,18 @@ def _shipped() -> dict[str, str]:
 
 
 def _read_recipe(recipe: str | Path, kind: str) -> tuple[dict[str, Any], str]:
-    shipped = _shipped()
     where = f"recipe {recipe}"
-    if str(recipe) in shipped:
-        text = shipped[str(recipe)]
-    elif Path(recipe).is_file():
-        text = Path(recipe).read_text(encoding="utf-8")
-    else:
+    try:
+        text = _shipped().get(str(recipe)) or Path(recipe).read_text(encoding="utf-8")
+        return tomllib.loads(text), where
+    except FileNotFoundError as error:
         names = recipe_names(kind)
         hint = nearest_names(str(recipe), names) or f"shipped are {', '.join(names)}"
-        raise ConfigError(f"{where}: neither a shipped recipe nor a file; {hint}")
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: neither a shipped recipe nor a file; {hint}") from error
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot be read ({error.strerror}); give a TOML file") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{where}: not TOML ({error})") from error
-    if tree.pop("kind", kind) != kind:
-        raise ConfigError(f"{where}: it is not of kind {kind!r}; shipped ones are {', '.join(recipe_names(kind))}")
-    return tree, where
 
 
 def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
@@ -261,22 +261,41 @@ def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: 
 
     Raises ConfigError, naming `where` and the key, for what is unknown, of the wrong type or cannot be.
     """
-    built: Config = _build(config_class, {key: value for key, value in tree.items() if key != "kind"}, where, "")
+    kind = config_class.kind
+    if tree.get("kind", kind) != kind:
+        raise ConfigError(
+            f"{where}: of kind {tree['kind']!r}, wanted is {kind!r}; shipped ones are {', '.join(recipe_names(kind))}"
+        )
+    values = {key: value for key, value in tree.items() if key != "kind"}
+    built: Config = _build(config_class, values, where, "", list(_dotted_keys(config_class)))
     return built
 
 
-def _build(config_class: type[Any], tree: Mapping[str, Any], where: str, prefix: str) -> Any:
+def _dotted_keys(config_class: type[Any], prefix: str = "") -> Iterator[str]:
+    for name, kind in _kinds(config_class).items():
+        if is_dataclass(kind):
+            yield from _dotted_keys(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            yield prefix + name
+
+
+def _kinds(config_class: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(config_class)
-    known = {one.name: hints[one.name] for one in fields(config_class)}
+    return {one.name: hints[one.name] for one in fields(config_class)}
+
+
+def _build(config_class: type[Any], tree: Mapping[str, Any], where: str, prefix: str, every_key: Sequence[str]) -> Any:
+    known = _kinds(config_class)
     values: dict[str, Any] = {}
     for key, value in tree.items():
         if key not in known:
-            hint = nearest_names(key, known) or f"known are {', '.join(known)}"
+            near = nearest_names(key, known) or nearest_names(prefix + key, every_key, count=1)
+            hint = near or f"known are {', '.join(known)}"
             raise ConfigError(f"{where}: unknown key {prefix + key!r}; {hint}")
         if is_dataclass(known[key]):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{where}: {prefix + key} is a section, got {value!r}")
-            values[key] = _build(known[key], value, where, f"{prefix}{key}.")
+                raise ConfigError(f"{where}: {prefix + key} is a section, got {value!r}; set a key in it")
+            values[key] = _build(known[key], value, where, f"{prefix}{key}.", every_key)
         else:
             values[key] = _checked(value, known[key], where, prefix + key)
     try:
@@ -290,10 +309,10 @@ def _checked(value: Any, kind: Any, where: str, key: str) -> Any:
         if value not in get_args(kind):
             raise ConfigError(f"{where}: {key} is {value!r}; allowed are {', '.join(map(repr, get_args(kind)))}")
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) in (int, float):
+        if not abs(value) <= _LARGEST_FLOAT:  # nor is NaN
+            raise ConfigError(f"{where}: {key} is {value}; it takes a finite number")
         return float(value)
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if type(value) not in kinds:
-        names = " or ".join(getattr(one, "__name__", str(one)) for one in kinds)
-        raise ConfigError(f"{where}: {key} is {value!r}; it takes {names}")
+    if type(value) is not kind:
+        raise ConfigError(f"{where}: {key} is {value!r}; it takes {_TYPE_NAMES[kind]}")
     return value

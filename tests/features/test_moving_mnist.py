@@ -1,7 +1,5 @@
 import math
-import os
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError
-from vidrep.models.losses import bernoulli_nats, entropy_floor, squared_error
 from vidrep.features.mnist import load_digits
 from vidrep.features.moving_mnist import MovingMnist, MovingMnistConfig, trajectories
+from vidrep.models.losses import bernoulli_nats, entropy_floor, squared_error
 
 DIGITS = np.random.default_rng(3).integers(0, 256, (7, 28, 28), dtype=np.uint8)
 CONFIGS = [
@@ -22,25 +20,6 @@ CONFIGS = [
     MovingMnistConfig(num_digits=3, canvas=50, num_frames=12, speed=0.37),
     MovingMnistConfig(canvas=28, num_frames=2),
 ]
-
-
-@pytest.fixture
-def mnist_folder() -> Path:
-    data = os.environ.get("VIDREP_DATA")
-    if not data:
-        pytest.skip("VIDREP_DATA is not set: no real MNIST digits")
-    folder = Path(data) / "mnist"
-    assert any(folder.glob("t10k-images*")), f"VIDREP_DATA is set, but {folder} holds no MNIST test digits"
-    return folder
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Small tensors on several threads are ten times slower when other tests want the cores too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def one_track(row: float, column: float, turn: float, config: MovingMnistConfig) -> list[tuple[int, int]]:
@@ -170,9 +149,8 @@ def test_mistakes_in_calling_are_value_errors() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.usefixtures("one_thread")
-def test_figures_of_the_literature_on_frames_11_to_20(mnist_folder: Path) -> None:
-    stream = MovingMnist(load_digits(mnist_folder, "test"), MovingMnistConfig())
+def test_figures_of_the_literature_on_frames_11_to_20(real_data: Path) -> None:
+    stream = MovingMnist(load_digits(real_data / "mnist", "test"), MovingMnistConfig())
     pixels = stream.generate(2000, np.random.default_rng(0)).reshape(20, 2000, 4096)
     mean = torch.from_numpy(pixels[10:].mean(axis=(0, 1)) / 255).float()
     sums: defaultdict[str, float] = defaultdict(float)

@@ -310,13 +310,10 @@ def test_a_path_in_a_closed_folder_is_refused(make: MakeFiles, monkeypatch: pyte
 
 
 @pytest.mark.real_data
-def test_real_folders() -> None:
-    if "VIDREP_DATA" not in os.environ:
-        pytest.skip("VIDREP_DATA is not set")
-    data = Path(os.environ["VIDREP_DATA"])
-    tennis = find_videos([data / "tennis7"])
+def test_real_folders(real_data: Path) -> None:
+    tennis = find_videos([real_data / "tennis7"])
     assert len(tennis) == 371
     assert len({video.label for video in tennis}) == 7
-    odd = find_videos([data / "odd"])
+    odd = find_videos([real_data / "odd"])
     assert len(odd) == 13
     assert all(video.label == "" for video in odd)

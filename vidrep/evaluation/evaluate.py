@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..devices import choose_device, set_threads
-from ..errors import InputError, some_names
+from ..errors import ConfigError, InputError, some_names
 from ..features.labels import SPLITS, Labelling
 from ..features.store import Features
 from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
@@ -20,8 +20,8 @@ from ..training.baselines import load_baselines
 from ..training.classification import average_over_windows, classification_windows, classify_windows
 from ..training.finetune import standardised_frames
 from ..training.prediction import PredictionFigures, prediction_figures
-from ..training.preparation import LabelledVideos, lay_over, require_windows
-from ..training.run import read_parts
+from ..training.preparation import LabelledVideos, lay_over, require_finite, require_windows
+from ..training.run import read_content_used
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class ClassificationEvaluation:
 
     per_window, per_video: of the LSTM. baselines: per video, of "majority class", "single frame" and "mean feature".
     confusion: (K, K) videos, rows true, columns chosen, in the order of `classes`.
-    num_left_out: labelled videos left out because the run was trained on them.
+    num_left_out: videos left out because the run was trained on them.
     """
 
     which: str
@@ -97,12 +97,18 @@ def evaluate(
         there are any, else all; videos that the run was trained on, or whose figures chose its weights, are left out.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to see what their order tells.
 
-    Raises InputError if no video is left, FeatureFileError if the features do not fit the run.
+    A video is known as one that the run was trained on by its content: its rows of features or its source file.
+
+    Raises InputError if no video is left, FeatureFileError if the features do not fit the run or are not finite,
+    ConfigError for an unknown split.
     """
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
     set_threads(threads)
     torch_device = choose_device(device)
-    folder = Path(run)
-    model, description = load_model(folder)
+    model, description = load_model(Path(run))
+    if shuffle_frames and description.kind != "classifier":
+        raise ConfigError(f"{run}: a pretraining; shuffled frames are for classifiers")
     require_fitting_features(
         description,
         where=str(features.path),
@@ -110,43 +116,50 @@ def evaluate(
         dtype=features.dtype,
         settings=features.settings,
     )
+    trained = _TrainedRun(Path(run), model, description, torch_device)
     videos = lay_over(features, listed)
-    chosen, which, num_left_out = _choose_videos(folder, features, videos, split)
+    chosen = _choose_videos(trained.folder, features, videos, split)
     if description.kind == "classifier":
-        chosen = _with_known_label(chosen, videos, description)
-        if not chosen:
-            raise InputError(f"{features.path}: {which} have no label that the run knows; give --labels or --splits")
-        return _evaluate_classifier(
-            folder, model, description, features, videos, chosen, which, num_left_out, shuffle_frames, torch_device
-        )
-    if shuffle_frames:
-        raise InputError("shuffled frames are for classifiers; this run is a pretraining")
-    seen, predicted = description.windows["seen"], description.windows["predicted"]
-    windows = cut_windows(features, chosen, length=seen + predicted, stride=description.windows["stride"])
-    require_windows(windows, name="such", settings="windows.seen and windows.predicted of the training")
-    figures = prediction_figures(model, windows, seen=seen, predicted=predicted, device=torch_device)
-    return PredictionEvaluation(which=which, num_videos=len(chosen), num_left_out=num_left_out, figures=figures)
+        chosen = _with_known_label(features, chosen, videos, description)
+    require_finite(features, chosen.indices)
+    if description.kind == "classifier":
+        return _evaluate_classifier(trained, features, chosen, videos.labels, shuffle_frames=shuffle_frames)
+    return _evaluate_prediction(trained, features, chosen)
 
 
-def _choose_videos(
-    run: Path, features: Features, videos: LabelledVideos, split: str | None
-) -> tuple[list[int], str, int]:
-    """Return the indices of the videos to measure on, a name for them, and how many are left out as trained on."""
-    parts = read_parts(run)
+@dataclass(frozen=True)
+class _TrainedRun:
+    """A run folder, what it holds, and where to compute."""
+
+    folder: Path
+    model: ScaledModel
+    description: ModelDescription
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Indices of the videos to measure on, a name for them, and how many are left out because they were trained on."""
+
+    indices: list[int]
+    which: str
+    num_left_out: int
+
+
+def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split: str | None) -> _Chosen:
+    content = read_content_used(run)
     used = {
         index
         for index, row in enumerate(features.videos)
-        if parts.get(row.path, ("test", ""))[0] != "test" and parts[row.path][1] == row.checksum
+        if row.checksum in content or (row.source_sha256 and row.source_sha256 in content)
     }
     if split is not None:
-        if split not in SPLITS:
-            raise InputError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
         chosen = [index for index, name in enumerate(videos.splits) if name == split]
         if not chosen:
             raise InputError(f"{features.path}: no video has the split {split!r}; give --labels or --splits")
         if used.intersection(chosen):
-            _log.warning("%d of these videos are ones that the run was trained on", len(used.intersection(chosen)))
-        return chosen, f"videos of split {split!r}", 0
+            _log.warning("the run was trained on %d of these %d videos", len(used.intersection(chosen)), len(chosen))
+        return _Chosen(chosen, f"videos of split {split!r}", 0)
     has_test = "test" in videos.splits
     candidates = [index for index in range(len(features)) if not has_test or videos.splits[index] == "test"]
     chosen = [index for index in candidates if index not in used]
@@ -155,68 +168,70 @@ def _choose_videos(
             f"{features.path}: the run was trained on all of its videos; give features of others, or --split"
         )
     which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
-    return chosen, which, len(candidates) - len(chosen)
+    return _Chosen(chosen, which, len(candidates) - len(chosen))
 
 
-def _with_known_label(chosen: Sequence[int], videos: LabelledVideos, description: ModelDescription) -> list[int]:
-    unknown = sorted({videos.labels[index] for index in chosen} - {*description.classes, ""})
+def _with_known_label(
+    features: Features, chosen: _Chosen, videos: LabelledVideos, description: ModelDescription
+) -> _Chosen:
+    """Leave out the videos without a label, and those whose label the run does not know."""
+    unknown = sorted({videos.labels[index] for index in chosen.indices} - {*description.classes, ""})
+    known = [index for index in chosen.indices if videos.labels[index] in description.classes]
+    if not known:
+        there = f"they are {some_names(unknown)}; " if unknown else ""
+        raise InputError(
+            f"{features.path}: {chosen.which} have no label that the run knows; {there}"
+            f"it knows {some_names(description.classes)}; give --labels or --splits"
+        )
     if unknown:
         _log.warning("videos with labels that the run does not know are left out: %s", some_names(unknown))
-    return [index for index in chosen if videos.labels[index] in description.classes]
+    return replace(chosen, indices=known)
+
+
+def _evaluate_prediction(run: _TrainedRun, features: Features, chosen: _Chosen) -> PredictionEvaluation:
+    seen, predicted, stride = (run.description.windows[name] for name in ("seen", "predicted", "stride"))
+    windows = cut_windows(features, chosen.indices, length=seen + predicted, stride=stride)
+    require_windows(windows, name="such", advice="give longer videos, or train with shorter windows")
+    return PredictionEvaluation(
+        which=chosen.which,
+        num_videos=len(np.unique(windows.videos)),
+        num_left_out=chosen.num_left_out,
+        figures=prediction_figures(run.model, windows, seen=seen, predicted=predicted, device=run.device),
+    )
 
 
 def _evaluate_classifier(
-    folder: Path,
-    model: ScaledModel,
-    description: ModelDescription,
-    features: Features,
-    videos: LabelledVideos,
-    chosen: Sequence[int],
-    which: str,
-    num_left_out: int,
-    shuffle_frames: bool,
-    device: torch.device,
+    run: _TrainedRun, features: Features, chosen: _Chosen, labels: Sequence[str], *, shuffle_frames: bool
 ) -> ClassificationEvaluation:
-    windows = classification_windows(features, chosen, description)
-    probabilities = classify_windows(model, windows, device=device, shuffle_seed=0 if shuffle_frames else None)
-    by_video = average_over_windows(windows, probabilities)
-    class_of = {name: number for number, name in enumerate(description.classes)}
-    measured = sorted(by_video)
-    true = np.array([class_of[videos.labels[index]] for index in measured])
-    answers = np.array([by_video[index].argmax() for index in measured])
-    true_of = dict(zip(measured, true, strict=True))
-    true_of_windows = np.array([true_of[int(index)] for index in windows.videos])
-    confusion = np.zeros((len(class_of), len(class_of)), dtype=int)
+    windows = classification_windows(features, chosen.indices, run.description)
+    probabilities = classify_windows(run.model, windows, device=run.device, shuffle_seed=0 if shuffle_frames else None)
+    of_videos = average_over_windows(windows, probabilities)
+    classes = run.description.classes
+    class_of_video = np.array([classes.index(label) if label in classes else -1 for label in labels])
+    measured = list(of_videos)
+    true, answers = class_of_video[measured], np.array([one.argmax() for one in of_videos.values()])
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(confusion, (true, answers), 1)
     return ClassificationEvaluation(
-        which=which,
-        classes=description.classes,
+        which=chosen.which,
+        classes=classes,
         num_videos=len(measured),
         num_windows=len(windows),
-        num_left_out=num_left_out,
+        num_left_out=chosen.num_left_out,
         shuffled=shuffle_frames,
-        per_window=Accuracy.of(true_of_windows, probabilities.argmax(axis=1)),
+        per_window=Accuracy.of(class_of_video[windows.videos], probabilities.argmax(axis=1)),
         per_video=Accuracy.of(true, answers),
-        baselines=_baseline_accuracies(folder, model, description, features, measured, true),
+        baselines={name: Accuracy.of(true, chosen) for name, chosen in _baseline_answers(run, features, measured)},
         confusion=confusion.tolist(),
     )
 
 
-def _baseline_accuracies(
-    folder: Path,
-    model: ScaledModel,
-    description: ModelDescription,
-    features: Features,
-    measured: Sequence[int],
-    true: NDArray[np.int64],
-) -> dict[str, Accuracy]:
-    baselines, scaler = load_baselines(folder), model.scaler.cpu()
-    answers: dict[str, list[int]] = {}
-    for index in measured:
-        for name, probabilities in baselines.video_probabilities(standardised_frames(features, index, scaler)).items():
-            answers.setdefault(name, []).append(int(probabilities.argmax()))
-    majority = np.full(len(true), int(np.argmax(description.class_counts)))
-    return {
-        "majority class": Accuracy.of(true, majority),
-        **{name: Accuracy.of(true, np.array(chosen)) for name, chosen in answers.items()},
-    }
+def _baseline_answers(
+    run: _TrainedRun, features: Features, videos: Sequence[int]
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield each baseline's name and the class that it chooses for each of some videos, (V,)."""
+    yield "majority class", np.full(len(videos), int(np.argmax(run.description.class_counts)))
+    baselines, scaler = load_baselines(run.folder), run.model.scaler.cpu()
+    said = [baselines.video_probabilities(standardised_frames(features, video, scaler)) for video in videos]
+    for name in said[0]:
+        yield name, np.array([int(one[name].argmax()) for one in said])

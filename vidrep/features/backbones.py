@@ -21,8 +21,9 @@ class CnnExtractor:
     """Computes one float16 vector a frame: the activation of one layer of a torchvision classification model.
 
     model: its name in torchvision, such as "resnet18".
-    layer: a node of its graph, such as "layer4"; None takes the input of the last weighted layer (the penultimate
-        activation). Maps (C, H, W) are averaged over H and W, token sequences (N, C) over N.
+    layer: a node of its graph, such as "layer4.1.relu", or a module, such as "layer4", which means its last node; None
+        takes the input of the last weighted layer (the penultimate activation). Maps (C, H, W) are averaged over H and
+        W, token sequences (N, C) over N.
     weights: "DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
         dictionary (.pth, .pt, .safetensors).
     batch_size: B; features are computed in batches of just this many frames.
@@ -45,10 +46,7 @@ class CnnExtractor:
         self._device = choose_device(device)
         network, origin = load_network(model, weights)
         nodes = _graph_nodes(network)
-        layer = layer or _penultimate_node(network, nodes)
-        if layer not in nodes:
-            hint = nearest_names(layer, nodes) or f"it ends with {some_names(reversed(nodes))}"
-            raise WeightsError(f"{model} has no layer {layer!r}; {hint}")
+        layer = _node_of_layer(layer, nodes, model) if layer else _penultimate_node(network, nodes)
         preset = models.get_model_weights(model).DEFAULT.transforms()
         if not isinstance(preset, ImageClassification):
             raise WeightsError(f"{model} is no image classification model; see `torchvision.models.list_models()`")
@@ -118,6 +116,14 @@ def _graph_nodes(network: nn.Module) -> list[str]:
         warnings.filterwarnings("ignore", message="NOTE: The nodes obtained by tracing")
         nodes: list[str] = get_graph_node_names(network)[1]
     return nodes
+
+
+def _node_of_layer(layer: str, nodes: list[str], model: str) -> str:
+    inside = [node for node in nodes if node == layer or node.startswith(f"{layer}.")]
+    if not inside:
+        hint = nearest_names(layer, nodes) or f"it ends with {some_names(reversed(nodes))}"
+        raise WeightsError(f"{model} has no layer {layer!r}; {hint}")
+    return layer if layer in inside else inside[-1]
 
 
 def _penultimate_node(network: nn.Module, nodes: list[str]) -> str:

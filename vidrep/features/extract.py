@@ -2,21 +2,22 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..errors import InputError, OutputError, VideoError
+from ..errors import InputError, VideoError
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
-from ..video.reading import open_video
+from ..video.reading import open_video, require_decoder
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .batching import BatchedEncoder
 from .extractor import Extractor, library_versions
-from .failures import Failure, failures_path, write_failures
+from .failures import Failure, write_failures
 from .labels import Labelling, overlay
-from .parts import PartsWriter, remove_parts
-from .store import SUFFIXES, Features, Settings, open_features, require_same_settings, write_merged
+from .parts import PartsWriter
+from .place import Place
+from .store import Features
 from .table import VideoRow
 
 _VERSIONED_PACKAGES = ("av", "numpy", "opencv-python", "torch", "torchvision")
@@ -59,31 +60,39 @@ def extract(
     output: a feature file (.h5), or a folder in which the parts stay as they are. Videos that stand in it already, with
         the same bytes and made with the same settings, are not computed again; so a killed extraction goes on.
     listed: labels and splits laid over those of the sources (see `vidrep.features.labels`).
-    overwrite: forget what `output` holds.
+    overwrite: compute all anew; what `output` holds is replaced at the end.
 
-    Raises OutputError if `output` was made with other settings or is no feature file; InputError if there is no video,
-    or none of them could be read.
+    A video that cannot be read is listed among the failures, and rows of an earlier call are not kept for it.
+    Raises OutputError if `output` was made with other settings, is something else or cannot be written; InputError if
+    there is no video or none could be read, with `output` as it was.
     """
     began = time.monotonic()
+    if not sources:
+        raise InputError("there is no video to extract; name files, folders or patterns")
+    require_decoder(decoder)
     sampling = sampling or Sampling()
-    place = _Place(Path(output))
+    place = Place(Path(output), start_over=overwrite)
     settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
-    if overwrite:
-        place.clear()
     done = place.done(settings)
     wanted = overlay([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], listed or {})
-    versions = library_versions(*_VERSIONED_PACKAGES)
-    writer = PartsWriter(
-        place.parts, settings=settings, versions=versions, frame_shape=extractor.frame_shape, dtype=extractor.dtype
-    )
-    extraction = _Extraction(extractor, BatchedEncoder(extractor, writer), sampling, decoder)
-    for position, (source, label, split) in enumerate(zip(sources, wanted.labels, wanted.splits, strict=True)):
-        extraction.extract_video(source, label, split, done.get(source.key))
-        on_progress(extraction.progress(position + 1, len(sources), time.monotonic() - began))
-    extraction.encoder.flush()
-    writer.publish()
-    listed_names = {s.key: names for s, *names in zip(sources, wanted.labels, wanted.splits, strict=True) if listed}
-    features = place.publish(versions, listed_names)
+    try:
+        with PartsWriter(
+            place.parts,
+            settings=settings,
+            versions=library_versions(*_VERSIONED_PACKAGES),
+            frame_shape=extractor.frame_shape,
+            dtype=extractor.dtype,
+        ) as writer:
+            extraction = _Extraction(extractor, BatchedEncoder(extractor, writer), sampling, decoder)
+            for number, (source, label, split) in enumerate(zip(sources, wanted.labels, wanted.splits, strict=True), 1):
+                extraction.extract_video(source, label, split, done.get(source.key))
+                on_progress(extraction.progress(number, len(sources), time.monotonic() - began))
+            extraction.encoder.flush()
+            writer.publish()
+        names = {s.key: pair for s, *pair in zip(sources, wanted.labels, wanted.splits, strict=True) if listed}
+        features = place.publish(names, failed={failure.path for failure in extraction.failures})
+    finally:
+        place.tidy()
     failures = extraction.failures + _partial_videos(features, sources)
     write_failures(place.failures, failures)
     if features is None:
@@ -156,64 +165,6 @@ def _fingerprint(path: Path) -> tuple[int, str]:
         return path.stat().st_size, sha256_of_file(path)
     except OSError as error:
         raise VideoError(f"cannot be read ({error.strerror})") from error
-
-
-class _Place:
-    """Where an extraction's output, its parts and its list of failures lie."""
-
-    def __init__(self, output: Path) -> None:
-        self.output = output
-        self._merges = output.suffix in SUFFIXES
-        if self._merges and output.is_dir():
-            raise OutputError(f"{output} is a folder; give a file name that ends in .h5, or a folder's name without it")
-        if not self._merges and output.is_file():
-            raise OutputError(
-                f"{output} is a file; a feature file's name ends in .h5, any other name is a folder of parts"
-            )
-        self.parts = output.with_name(output.name + ".parts") if self._merges else output
-        self.failures = failures_path(output)
-
-    def clear(self) -> None:
-        """Forget what is there."""
-        if self._merges:
-            self.output.unlink(missing_ok=True)
-        if self.parts.is_dir():
-            remove_parts(self.parts)
-
-    def _opened(self) -> list[Features]:
-        """Open what is there: the published file, then the parts that are newer than it."""
-        paths = [self.output] if self._merges and self.output.exists() else []
-        if any(self.parts.glob("part-*.h5")):
-            paths.append(self.parts)
-        return [open_features(path) for path in paths]
-
-    def done(self, settings: Settings) -> dict[str, VideoRow]:
-        """Return the rows of the videos that are there, by key.
-
-        Raises OutputError if they were made with other settings.
-        """
-        opened = self._opened()
-        for features in opened:
-            require_same_settings(self.output, features.settings, settings)
-        return {row.path: row for features in opened for row in features.videos}
-
-    def publish(self, versions: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> Features | None:
-        """Merge the parts, laying each video's (label, split) in `names` over it; return what is there then."""
-
-        def relabel(row: VideoRow) -> VideoRow:
-            label, split = names.get(row.path, (row.label, row.split))
-            return replace(row, label=label, split=split)
-
-        opened = self._opened()
-        if not opened:
-            self.parts.rmdir()
-            return None
-        if self._merges:
-            changed = any(relabel(row) != row for features in opened for row in features.videos)
-            if changed or opened[-1].path == self.parts:
-                write_merged(self.output, opened, versions=versions, relabel=relabel)
-            remove_parts(self.parts)
-        return open_features(self.output)
 
 
 def _partial_videos(features: Features | None, sources: Sequence[VideoSource]) -> list[Failure]:

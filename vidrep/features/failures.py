@@ -26,7 +26,7 @@ def failures_path(output: Path) -> Path:
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """Publish the list of failures; without any, remove the list of an earlier run."""
+    """Publish the list of failures; without any, remove the list of an earlier call."""
     if not failures:
         path.unlink(missing_ok=True)
         return

@@ -7,8 +7,10 @@ split | splits (V,)                          train, validation (val) or test
 video_ids | paths | names | keys (V,)        unique names
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
 from .labels import SPLITS
-from .store import FORMAT
+from .store import FORMAT, UNREADABLE, plain_datasets, why_unreadable
 
 _LABELS, _SPLITS, _NAMES = ("labels", "label"), ("split", "splits"), ("video_ids", "paths", "names", "keys")
 
@@ -40,10 +42,12 @@ def read_video_array(path: Path) -> VideoArray:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") == FORMAT:
                 raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
-            features = _features(path, file)[:]
-            columns = [_column(path, file, names, len(features)) for names in (_LABELS, _SPLITS, _NAMES)]
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
-        raise FeatureFileError(f"{path}: not an HDF5 file that can be read ({error})") from error
+            arrays = plain_datasets(path, file)
+            features = _features(path, arrays)[:]
+            classes = file.attrs.get("classes")
+            columns = [_column(path, arrays, names, len(features), classes) for names in (_LABELS, _SPLITS, _NAMES)]
+    except UNREADABLE as error:
+        raise FeatureFileError(f"{path}: not an HDF5 file that can be read ({why_unreadable(error)})") from error
     labels, splits, names = columns
     splits = ["validation" if split == "val" else split for split in splits]
     for split in sorted(set(splits)):
@@ -52,29 +56,37 @@ def read_video_array(path: Path) -> VideoArray:
     return VideoArray(features, labels, splits, names)
 
 
-def _features(path: Path, file: h5py.File) -> h5py.Dataset:
-    arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim >= 3}
-    chosen = arrays.get("features") or (next(iter(arrays.values())) if len(arrays) == 1 else None)
-    if chosen is None:
-        found = ", ".join(f"{name} {item.shape}" for name, item in file.items() if isinstance(item, h5py.Dataset))
+def _features(path: Path, arrays: Mapping[str, h5py.Dataset]) -> h5py.Dataset:
+    deep = {name: array for name, array in arrays.items() if array.ndim >= 3}
+    if "features" in deep:
+        return deep["features"]
+    if len(deep) != 1:
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise FeatureFileError(
             f"{path}: no array 'features' of shape (videos, frames, values); it holds {found or 'no array'}"
         )
-    return chosen
+    return next(iter(deep.values()))
 
 
-def _column(path: Path, file: h5py.File, names: tuple[str, ...], num_videos: int) -> list[str]:
+def _column(
+    path: Path, arrays: Mapping[str, h5py.Dataset], names: tuple[str, ...], num_videos: int, classes: Any
+) -> list[str]:
     """Read the first of the named columns as text; [] if there is none of them."""
-    dataset = next((file[name] for name in names if name in file), None)
-    if dataset is None:
+    array = next((arrays[name] for name in names if name in arrays), None)
+    if array is None:
         return []
-    if dataset.shape != (num_videos,):
-        raise FeatureFileError(f"{path}: {dataset.name} has shape {dataset.shape}, wanted is ({num_videos},)")
-    classes = dataset.attrs.get("classes", file.attrs.get("classes")) if names == _LABELS else None
-    values = [value.decode("utf-8") if isinstance(value, bytes) else value for value in dataset[:].tolist()]
-    if classes is not None and all(isinstance(value, int) for value in values):
-        try:
-            return [str(classes[value]) for value in values]
-        except IndexError as error:
-            raise FeatureFileError(f"{path}: a label's number is beyond the {len(classes)} classes") from error
-    return [str(value) for value in values]
+    if array.shape != (num_videos,):
+        raise FeatureFileError(f"{path}: {array.name} has shape {array.shape}, wanted is ({num_videos},)")
+    classes = array.attrs.get("classes", classes) if names == _LABELS else None
+    values = array[:].tolist()
+    if classes is None or not all(isinstance(value, int) for value in values):
+        return [_text(value) for value in values]
+    class_names = [_text(name) for name in np.asarray(classes).ravel().tolist()]
+    for value in values:
+        if not 0 <= value < len(class_names):
+            raise FeatureFileError(f"{path}: label {value}, where `classes` names 0 to {len(class_names) - 1}")
+    return [class_names[value] for value in values]
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -5,13 +5,14 @@ from typing import get_args
 
 import numpy as np
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError
 from ..progress import Progress, ProgressListener, ignore_progress
 from .extractor import library_versions
 from .mnist import Part, load_digits
 from .moving_mnist import MovingMnist, MovingMnistConfig
-from .store import SUFFIXES, Features, open_features, writing_features
+from .store import Features, open_features
 from .table import VideoRow
+from .writer import require_new_file, writing_features
 
 # Sequences made at once: few enough for the processor's cache.
 _BLOCK = 100
@@ -40,10 +41,7 @@ def generate_moving_mnist(
         raise ConfigError(f"digits {part!r}: allowed are {', '.join(get_args(Part))}")
     if num_videos < 1:
         raise ConfigError(f"videos {num_videos}: give at least 1")
-    if output.suffix not in SUFFIXES:
-        raise OutputError(f"{output}: the name of a feature file ends in .h5")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists; give a new name or --overwrite")
+    require_new_file(output, overwrite=overwrite)
     generator, rng = MovingMnist(load_digits(mnist, part), config), np.random.default_rng(seed)
     settings = {
         "kind": "moving-mnist",

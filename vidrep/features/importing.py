@@ -1,5 +1,8 @@
 """Features that others made, as a feature file: a folder of arrays, or one HDF5 array with labels."""
 
+import math
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +11,29 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError, InputError, OutputError, VideoError
+from ..errors import ConfigError, FeatureFileError, InputError, VideoError, some_names
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
 from .extractor import library_versions
 from .failures import Failure, failures_path, write_failures
 from .foreign import read_video_array
 from .labels import Labelling, overlay
-from .store import SUFFIXES, Features, open_features, writing_features
+from .store import SUFFIXES, Features, open_features
 from .table import VideoRow
+from .writer import require_new_file, writing_features
 
 ARRAY_SUFFIXES = (".npy", ".npz")
+# What numpy raises for files that are damaged, hold pickled objects or are no arrays at all.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _STORED_AS = {"float16": "float16", "float32": "float32", "float64": "float32", "uint8": "uint8"}
 
 
@@ -71,14 +86,14 @@ def import_features(
     fps: frames a second of the features, for the timestamps; unknown if 0, which counts frames as seconds.
     listed: labels and splits laid over those of the source.
 
-    An array that cannot be read, or is of another shape or type than most, is listed among the failures.
+    An array that cannot be read, holds values that are not finite, or is of another shape or type than most, is listed
+    among the failures.
     Raises InputError if nothing can be imported, OutputError if the output exists.
     """
     source, output = Path(source), Path(output)
-    if output.suffix not in SUFFIXES:
-        raise OutputError(f"{output}: the name of a feature file ends in .h5")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists; give a new name or --overwrite")
+    if not 0 <= fps < math.inf:
+        raise ConfigError(f"fps {fps}: give the frames a second of the features, 0 if they are not known")
+    require_new_file(output, overwrite=overwrite)
     items = _items(source)
     shapes, failures = _survey(items)
     kept = [item for item in items if item.key in shapes]
@@ -93,7 +108,7 @@ def import_features(
         dtype=_STORED_AS[dtype],
     ) as writer:
         for number, (item, label, split) in enumerate(zip(kept, wanted.labels, wanted.splits, strict=True), start=1):
-            frames = item.read().astype(_STORED_AS[dtype])
+            frames = _stored(item.read())
             size, sha256 = item.fingerprint()
             writer.append(frames, np.arange(len(frames)) / (fps or 1.0))
             row = VideoRow.new(item.key, label=label, split=split, fps=fps, source_size=size, source_sha256=sha256)
@@ -125,6 +140,8 @@ def _survey(items: Sequence[_Item]) -> tuple[dict[str, _Shape], list[Failure]]:
                     f"an array of shape {frames.shape} and type {frames.dtype}; wanted is (frames, values) of "
                     + ", ".join(_STORED_AS)
                 )
+            if not np.isfinite(_stored(frames)).all():
+                raise VideoError(f"values that are not finite (NaN, or too large for {_STORED_AS[frames.dtype.name]})")
             shapes[item.key] = (len(frames), frames.shape[1:], frames.dtype.name)
         except VideoError as error:
             failures.append(Failure(path=item.key, status="failed", reason=str(error), source=item.source))
@@ -140,12 +157,19 @@ def _survey(items: Sequence[_Item]) -> tuple[dict[str, _Shape], list[Failure]]:
     return shapes, failures
 
 
+def _stored(frames: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Convert to the type that a feature file holds; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return frames.astype(_STORED_AS[frames.dtype.name])
+
+
 def _items(source: Path) -> list[_Item]:
     if source.is_dir():
         found: list[_Item] = [
             _ArrayFile(source, path)
             for path in sorted(source.rglob("*"))
             if path.suffix in ARRAY_SUFFIXES
+            and path.is_file()
             and not any(part.startswith(".") for part in path.relative_to(source).parts)
         ]
         if not found:
@@ -173,18 +197,22 @@ class _ArrayFile:
     def read(self) -> NDArray[np.generic]:
         """Return the frames; an .npy file is memory-mapped. Pickled objects are never loaded."""
         try:
-            if self._path.suffix == ".npy":
-                mapped: NDArray[np.generic] = np.load(self._path, mmap_mode="r", allow_pickle=False)
-                return mapped
-            with np.load(self._path, allow_pickle=False) as arrays:
+            # Opened here: numpy leaves a file open that looks like a zip archive and is none.
+            with self._path.open("rb") as file:
+                magic = file.read(6)
+                if magic == b"\x93NUMPY":
+                    mapped: NDArray[np.generic] = np.load(self._path, mmap_mode="r", allow_pickle=False)
+                    return mapped
+                if magic[:2] != b"PK":
+                    raise VideoError("neither an .npy nor an .npz file")
+                file.seek(0)
+                arrays = np.load(file, allow_pickle=False)
                 if len(arrays.files) != 1:
-                    raise VideoError(
-                        f"{len(arrays.files)} arrays ({', '.join(arrays.files)}); there must be one a file"
-                    )
+                    raise VideoError(f"{len(arrays.files)} arrays ({some_names(arrays.files)}); there must be one")
                 array: NDArray[np.generic] = arrays[arrays.files[0]]
                 return array
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise VideoError(f"not an array that can be read ({error})") from error
+        except _UNREADABLE as error:
+            raise VideoError(f"not an array that can be read ({' '.join(str(error).split())})") from error
 
     def fingerprint(self) -> tuple[int, str]:
         """Return the file's size and SHA-256."""

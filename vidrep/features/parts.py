@@ -1,26 +1,41 @@
 """Parts: small feature files that extraction publishes one after the other, so that a crash loses little."""
 
+import re
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import sync_folder
-from .store import FeatureWriter, writing_features
+from ..files import naming_output, sync_folder
 from .table import VideoRow
+from .writer import FeatureWriter, writing_features
 
 PART_MAX_VIDEOS = 50
 PART_MAX_BYTES = 64 << 20
 PART_MAX_SECONDS = 60.0
+_NAME = re.compile(r"part-(\d{6,})\.h5")
+_LEFTOVERS = ".part-*.tmp"
+
+
+def find_parts(folder: Path) -> list[Path]:
+    """Return the parts in a folder, the oldest first; none if there is no such folder."""
+    numbered = {int(match[1]): file for file in folder.glob("part-*.h5") if (match := _NAME.fullmatch(file.name))}
+    return [numbered[number] for number in sorted(numbered)]
 
 
 class PartsWriter:
     """Writes videos into numbered parts in `folder`: part-000001.h5, part-000002.h5, ...
+
+    with PartsWriter(folder, settings=..., ...) as writer:
+        writer.append(features, timestamps)
+        writer.end_video(row)
+        writer.publish()    # what is left
 
     A part is published once it has 50 videos, 64 MB, or is 60 s old, at the end of a video. Rows wait in memory, beyond
     64 MB in an unnamed temporary file, so that a long video costs disk and not memory.
@@ -38,11 +53,21 @@ class PartsWriter:
         self._folder = folder
         self._settings, self._versions = settings, versions
         self._frame_shape, self._dtype = frame_shape, np.dtype(dtype).newbyteorder("<")
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
-        self._number = max((int(file.stem.rpartition("-")[2]) for file in folder.glob("part-*.h5")), default=0)
+        with naming_output(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for leftover in folder.glob(_LEFTOVERS):
+                leftover.unlink()
+        there = find_parts(folder)
+        self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
         self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.close()
 
     def _begin(self) -> None:
         self._spool = tempfile.SpooledTemporaryFile(max_size=PART_MAX_BYTES, dir=str(self._folder))  # noqa: SIM115
@@ -53,7 +78,8 @@ class PartsWriter:
 
     def append(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
         """Append the next frames of the current video: (n, *frame_shape), (n,) seconds."""
-        self._spool.write(np.ascontiguousarray(features, dtype=self._dtype).data)
+        with naming_output(self._folder):
+            self._spool.write(np.ascontiguousarray(features, dtype=self._dtype).data)
         self._times.append(timestamps)
         self._num_rows += len(features)
 
@@ -98,8 +124,16 @@ class PartsWriter:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove a folder of parts after their merge."""
-    for file in folder.iterdir():
+    """Remove the parts in a folder, and the folder if nothing else is in it."""
+    if not folder.is_dir():
+        return
+    for file in [*find_parts(folder), *folder.glob(_LEFTOVERS)]:
         file.unlink()
-    folder.rmdir()
-    sync_folder(folder.parent)
+    remove_if_empty(folder)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing; leave any other."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        sync_folder(folder.parent)

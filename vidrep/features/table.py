@@ -79,7 +79,7 @@ def columns_of(rows: Sequence[VideoRow]) -> dict[str, NDArray[np.generic]]:
     for name, kind in COLUMNS.items():
         values = [getattr(row, name) for row in rows]
         if kind is str:
-            encoded = [value.encode("utf-8") for value in values]
+            encoded = [value.encode("utf-8", "backslashreplace") for value in values]
             width = max((len(value) for value in encoded), default=1) or 1
             columns[name] = np.array(encoded, dtype=f"S{width}")
         else:

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,11 @@ def _with_default_weights(model: str) -> tuple[nn.Module, str]:
     best = models.get_model_weights(model).DEFAULT
     try:
         return models.get_model(model, weights=best, progress=False), str(best)
-    except (URLError, OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException, UnpicklingError, EOFError) as error:  # URLError is an OSError
         folder, name = Path(torch.hub.get_dir()) / "checkpoints", best.url.rpartition("/")[2]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"{best} could not be downloaded ({error}); put the file {name} into {folder}, "
+            f"{best} could not be downloaded ({reason}); put the file {name} into {folder}, "
             "or give --weights FILE, or --weights none for random ones"
         ) from error
 
@@ -70,7 +72,9 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(n, str) and isinstance(v, Tensor) for n, v in content.items()
+    ):
         raise WeightsError(f"weights {path}: it holds no state dictionary (names with tensors)")
     return {name.removeprefix("module."): value for name, value in content.items()}
 

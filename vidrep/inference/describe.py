@@ -69,8 +69,19 @@ def _describe_run(path: Path) -> dict[str, Any]:
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
         description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
-    metrics = path / "metrics.jsonl"
-    if metrics.is_file():
-        last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
-        description["last look"] = f"step {last['step']}, validation {last['validation']}"
+    looks = _read_metrics(path / "metrics.jsonl")
+    if looks:
+        figures = ", ".join(f"{name} {value:.6g}" for name, value in looks[-1]["validation"].items())
+        description["last look"] = f"step {looks[-1]['step']}, validation {figures}"
     return description
+
+
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read metrics.jsonl, as far as it is written; none if it is not there."""
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error

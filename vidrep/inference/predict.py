@@ -14,6 +14,7 @@ from ..features.store import SUFFIXES, Features, open_features
 from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
 from ..progress import ProgressListener, ignore_progress
 from ..training.classification import average_over_windows, classification_windows, classify_windows
+from ..training.preparation import require_finite
 from ..video.sources import find_videos
 
 
@@ -71,18 +72,25 @@ def predict(
             dtype=features.dtype,
             settings=features.settings,
         )
+        require_finite(features, range(len(features)))
         return Predictions(videos=_classify(model, description, features, device), failures=[])
+    if any(_is_feature_file(Path(one)) for one in inputs):
+        raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
     extractor = build_extractor(description.extractor, weights=weights, device=device)
     sources = find_videos(inputs)
     with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
-        summary = extract(
-            sources,
-            Path(folder) / "features.h5",
-            extractor,
-            sampling=recorded_sampling(description.extractor),
-            decoder=description.extractor["decoder"],
-            on_progress=on_progress,
-        )
+        try:
+            summary = extract(
+                sources,
+                Path(folder) / "features.h5",
+                extractor,
+                sampling=recorded_sampling(description.extractor),
+                decoder=description.extractor["decoder"],
+                on_progress=on_progress,
+            )
+        except InputError as error:
+            # The list of failures that it names goes with the folder.
+            raise InputError(str(error).partition(" (every reason")[0]) from error
         videos = _classify(model, description, open_features(summary.output), device)
     return Predictions(videos=videos, failures=summary.failures)
 

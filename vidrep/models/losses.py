@@ -56,4 +56,6 @@ def _at_least_float32(frames: Tensor) -> Tensor:
 
 
 def _sum_values(values: Tensor) -> Tensor:
+    if values.device.type == "mps":  # which has no float64
+        values = values.cpu()
     return values.sum(dim=-1, dtype=torch.float64)

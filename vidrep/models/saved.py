@@ -1,10 +1,12 @@
 """A trained model on disk: model.safetensors holds the weights, model.json how to build it and what it expects."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -86,9 +88,27 @@ def read_description(folder: Path) -> ModelDescription:
         found = content.pop("format"), content.pop("version")
         if found != (FORMAT, VERSION):
             raise InputError(f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}")
-        return ModelDescription(**content)
+        description = ModelDescription(**content)
+        _check(description)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a model description ({error})") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: not a model description ({reason})") from error
+    return description
+
+
+_WINDOW_KEYS = {"composite": {"seen", "predicted", "stride"}, "classifier": {"length", "stride"}}
+
+
+def _check(description: ModelDescription) -> None:
+    """Raise ValueError or KeyError for a description that contradicts itself."""
+    if description.windows.keys() != _WINDOW_KEYS[description.kind]:
+        raise ValueError(f"windows of a {description.kind} have {', '.join(sorted(_WINDOW_KEYS[description.kind]))}")
+    if description.values not in ("probability", "real"):
+        raise ValueError(f"values are {description.values!r}")
+    if description.arguments["frame_size"] != math.prod(description.frame_shape):
+        raise ValueError(f"frames of {description.frame_shape} and frame_size {description.arguments['frame_size']}")
+    if not len(description.classes) == len(description.class_counts) == description.arguments.get("num_classes", 0):
+        raise ValueError("classes, class_counts and num_classes do not agree")
 
 
 def load_model(folder: Path) -> tuple[ScaledModel, ModelDescription]:
@@ -97,11 +117,16 @@ def load_model(folder: Path) -> tuple[ScaledModel, ModelDescription]:
     Raises InputError if the folder holds none or the files are damaged or do not fit together.
     """
     description = read_description(folder)
-    model = build_model(description)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS_NAME))
+        with torch.device("meta"):  # neither memory nor time nor random numbers for weights that are replaced at once
+            model = build_model(description)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder / DESCRIPTION_NAME}: describes no model that can be built ({error})") from error
+    try:
+        weights = {name: value.float() for name, value in load_file(folder / WEIGHTS_NAME).items()}
+        model.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())
         raise InputError(f"{folder / WEIGHTS_NAME}: cannot be loaded ({reason})") from error
     return model.eval(), description
 

@@ -33,8 +33,9 @@ def partition_videos(
 
     Videos whose split is train, validation or test go there; if any names a split, those without one are left out. If
     none does, `test_fraction` of each label's videos are held apart. If no split is called validation,
-    `validation_fraction` of each label's training videos are. Which ones, depends on the seed and on a video's own
-    key alone, so that adding a video moves no other. The last video of a label stays in training.
+    `validation_fraction` of each label's training videos are. Which ones, depends on the seed and on keys, not on the
+    order: adding a video moves none of another label, and at most one of its own. The last video of a label stays in
+    training.
 
     Raises InputError if nothing is left to train on.
     """

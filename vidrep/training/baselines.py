@@ -4,7 +4,7 @@ Shapes: N frames of a video, D values of a frame, K classes.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,18 +57,30 @@ class Baselines:
         }
 
 
-def fit_baselines(videos: Sequence[Tensor], classes: Sequence[int], num_classes: int) -> Baselines:
-    """Fit both on videos' standardised frames, each (N, D), and their classes.
+def fit_baselines(
+    videos: Iterable[Tensor], *, lengths: Sequence[int], classes: NDArray[np.int64], num_classes: int
+) -> Baselines:
+    """Fit both on videos' standardised frames, each (N, D), which are taken one video at a time.
+
+    lengths: N of each video; classes: of each video.
 
     Logistic regression of scikit-learn with its default penalty (L2, C = 1).
     """
-    frames = torch.cat(list(videos))
-    frame_classes = np.repeat(classes, [len(video) for video in videos])
-    kept = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).astype(np.int64)
-    means = torch.stack([video.mean(dim=0) for video in videos])
+    ends = np.cumsum(lengths)
+    kept = np.linspace(0, ends[-1] - 1, min(ends[-1], _MAX_FRAMES)).astype(np.int64)
+    frames, means, of_frames, of_means = [], [], [], []
+    for video, end, of_video in zip(videos, ends, classes, strict=True):
+        if len(video) == 0:
+            continue
+        start = end - len(video)
+        chosen = video[kept[(kept >= start) & (kept < end)] - start]
+        frames.append(chosen)
+        of_frames += [of_video] * len(chosen)
+        means.append(video.mean(dim=0))
+        of_means.append(of_video)
     return Baselines(
-        single_frame=_fit(frames[kept].numpy(), frame_classes[kept], num_classes),
-        mean_feature=_fit(means.numpy(), np.asarray(classes), num_classes),
+        single_frame=_fit(torch.cat(frames).numpy(), np.array(of_frames), num_classes),
+        mean_feature=_fit(torch.stack(means).numpy(), np.array(of_means), num_classes),
     )
 
 

@@ -48,10 +48,14 @@ def classify_windows(
             for column, length in enumerate(lengths):
                 stored[:length, column] = rng.permutation(stored[:length, column])
         logits = model.model(model.scaler(torch.from_numpy(stored).to(device)))
-        batches.append(window_probabilities(logits, torch.from_numpy(lengths).to(device)).double().cpu())
+        batches.append(window_probabilities(logits, torch.from_numpy(lengths).to(device)).cpu().double())
     return torch.cat(batches).numpy()
 
 
 def average_over_windows(windows: Windows, probabilities: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
     """Return each video's class probabilities, the mean of its windows': {index of the video: (K,)}."""
-    return {int(video): probabilities[windows.videos == video].mean(axis=0) for video in np.unique(windows.videos)}
+    videos, positions = np.unique(windows.videos, return_inverse=True)
+    totals = np.zeros((len(videos), probabilities.shape[1]))
+    np.add.at(totals, positions, probabilities)
+    means = totals / np.bincount(positions)[:, None]
+    return dict(zip(videos.tolist(), means, strict=True))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..config import FinetuneConfig
 from ..devices import choose_device, set_threads
-from ..errors import InputError, LabelError, some_names
+from ..errors import ConfigError, LabelError, OutputError, some_names
 from ..features.labels import Labelling
 from ..features.store import Features
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
@@ -25,8 +25,18 @@ from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, cut_windows
 from .baselines import fit_baselines, save_baselines
 from .loop import TrainingOutcome, train
-from .preparation import choose_batch_size, choose_values, fit_scaler, lay_over, require_windows, thin_out
-from .run import RunFolder
+from .preparation import (
+    building_model,
+    choose_batch_size,
+    choose_values,
+    fit_scaler,
+    lay_over,
+    require_finite,
+    require_windows,
+    seeded,
+    thin_out,
+)
+from .run import RunFolder, RunVideos
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +76,10 @@ def finetune(
     the pretrained run was trained on, and whatever `pretrain` raises.
     """
     config = config or FinetuneConfig()
+    if pretrained is None and config.model.freeze:
+        raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
+    if pretrained is not None and Path(pretrained).resolve() == Path(output).resolve():
+        raise OutputError(f"{output} is the run to start from; give a new folder")
     set_threads(threads)
     torch_device = choose_device(device)
     videos = lay_over(features, listed)
@@ -81,20 +95,26 @@ def finetune(
         cut_windows(features, part, length=config.windows.length, stride=config.windows.stride, keep_short=True)
         for part in (parts.train, parts.validation)
     )
-    require_windows(windows, name="training", settings="windows.length")
+    require_windows(windows, name="training", advice="use other videos")
     if len(validation_windows) == 0:
         _log.warning("no video can be held apart: the weights are chosen by the loss on the training videos")
         validation_windows = windows
+    require_finite(features, parts.train + parts.validation)
     run = RunFolder(Path(output))
-    with torch.random.fork_rng():
-        torch.manual_seed(config.training.seed)
-        model, arguments = _build(features, parts.train, config, len(classes), pretrained)
-        run.prepare(config, resume=resume, overwrite=overwrite)
-        run.write_videos(features.videos, videos.labels, parts)
-        run.write_environment(torch_device)
+    with seeded(config.training.seed, torch_device):
+        with building_model():
+            model, arguments = _build(features, parts.train, config, len(classes), pretrained)
+            model.to(torch_device)
+        run.prepare(
+            config,
+            RunVideos(features.videos, videos.labels, parts),
+            resume=resume,
+            overwrite=overwrite,
+            device=torch_device,
+        )
         batch_size = choose_batch_size(windows, config.training.batch_size)
         task = _FinetuneTask(
-            model=model.to(torch_device),
+            model=model,
             description=ModelDescription(
                 kind="classifier",
                 arguments=arguments,
@@ -114,9 +134,14 @@ def finetune(
             device=torch_device,
         )
         outcome = train(task, run, config.training, config.optimiser, resume=resume, on_progress=on_progress)
-    fitted_on = parts.train + parts.validation
-    frames = [standardised_frames(features, video, model.scaler.cpu()) for video in fitted_on]
-    save_baselines(run.path, fit_baselines(frames, video_classes[fitted_on].tolist(), len(classes)))
+    fitted_on, scaler = parts.train + parts.validation, model.scaler.cpu()
+    baselines = fit_baselines(
+        (standardised_frames(features, video, scaler) for video in fitted_on),
+        lengths=[features.videos[video].length for video in fitted_on],
+        classes=video_classes[fitted_on],
+        num_classes=len(classes),
+    )
+    save_baselines(run.path, baselines)
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
@@ -158,7 +183,7 @@ def _check_classes(features: Features, labels: Sequence[str], parts: Partition, 
     counts = {name: sum(labels[index] == name for index in parts.train + parts.validation) for name in classes}
     single = [name for name, count in counts.items() if count == 1]
     if single:
-        _log.warning("%d classes have one training video only: %s", len(single), some_names(single))
+        _log.warning("classes with one training video only: %s", some_names(single))
     unknown = sorted({labels[index] for index in parts.validation} - set(classes))
     if unknown:
         raise LabelError(
@@ -180,8 +205,6 @@ def _build(
         **asdict(config.model),
     }
     if pretrained is None:
-        if config.model.freeze:
-            raise InputError("model.freeze without a pretrained run would keep random weights; give --from RUN")
         scaler = fit_scaler(features, train_videos, choose_values(features, "auto"))
         return ScaledModel(scaler, Classifier(**arguments)), arguments
     source, description = load_model(Path(pretrained))
@@ -217,14 +240,14 @@ class _FinetuneTask:
         return every_step_loss(logits, classes, lengths)
 
     def validate(self) -> dict[str, float]:
-        """Return the loss and the per-window accuracy on the held-apart windows."""
-        loss = correct = 0.0
+        """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
+        loss = num_frames = correct = 0.0
         for indices in self.validation_windows.batches(self.batch_size):
             logits, classes, lengths = self._classify(self.validation_windows, indices)
-            loss += float(every_step_loss(logits, classes, lengths)) * len(indices)
+            loss += float(every_step_loss(logits, classes, lengths)) * int(lengths.sum())
+            num_frames += int(lengths.sum())
             correct += float((window_probabilities(logits, lengths).argmax(dim=-1) == classes).sum())
-        count = len(self.validation_windows)
-        return {"loss": loss / count, "window_accuracy": correct / count}
+        return {"loss": loss / num_frames, "window_accuracy": correct / len(self.validation_windows)}
 
     def _classify(self, windows: Windows, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (T, B, K), true classes (B,) and lengths (B,) of some windows."""

@@ -2,14 +2,14 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from ..models.saved import ModelDescription, ScaledModel, save_model
 from ..progress import Progress, ProgressListener
 from .optimisers import build_optimiser, learning_rate
@@ -65,11 +65,12 @@ def train(
 ) -> TrainingOutcome:
     """Train until the steps or the patience are used up, keeping the best weights and a checkpoint to go on from.
 
-    Raises TrainingError, with the last good checkpoint kept, when the loss is not finite.
+    Raises TrainingError, with the last good checkpoint kept, when the loss or its gradient is not finite.
     """
     began = time.monotonic()
     optimiser = build_optimiser(task.model, optimiser_settings)
-    position = _resume(task, run, optimiser) if resume else _Position()
+    # A run that was stopped before its first checkpoint goes on from its beginning.
+    position = _resume(task, run, optimiser) if resume and run.checkpoint_path.is_file() else _begin(run)
     first_step, recent_losses = position.step, list[float]()
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
@@ -80,10 +81,11 @@ def train(
         loss = task.loss(position.step)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        gradient_norm = _clip(task, optimiser_settings.clip_norm)
-        recent_losses.append(_finite(loss.item(), position.step, run))
-        optimiser.step()
+        gradient_norm = float(_clip(task, optimiser_settings.clip_norm))
         position.step += 1
+        _require_finite({"loss": loss.item(), "norm of the gradient": gradient_norm}, position.step, run)
+        recent_losses.append(loss.item())
+        optimiser.step()
 
         if position.step % settings.evaluate_every == 0 or position.step == settings.steps:
             figures = _look(task, run, position)
@@ -92,7 +94,7 @@ def train(
                 {
                     "step": position.step,
                     "learning_rate": rate,
-                    "gradient_norm": float(gradient_norm),
+                    "gradient_norm": gradient_norm,
                     "train": {"loss": mean_loss},
                     "validation": figures,
                 }
@@ -126,13 +128,13 @@ def _clip(task: Task, clip_norm: float) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(learning, clip_norm or math.inf)
 
 
-def _finite(loss: float, step: int, run: RunFolder) -> float:
-    if math.isfinite(loss):
-        return loss
-    raise TrainingError(
-        f"the loss is {loss} at step {step + 1}; the best weights and the last checkpoint in {run.path} are kept: "
-        "lower optimiser.learning_rate, or look for odd values with `vidrep info`"
-    )
+def _require_finite(figures: dict[str, float], step: int, run: RunFolder) -> None:
+    for name, figure in figures.items():
+        if not math.isfinite(figure):
+            raise TrainingError(
+                f"the {name} is {figure} at step {step}; the best weights and the last checkpoint so far are kept in "
+                f"{run.path}: lower optimiser.learning_rate, or set optimiser.clip_norm"
+            )
 
 
 def _look(task: Task, run: RunFolder, position: _Position) -> dict[str, float]:
@@ -140,6 +142,7 @@ def _look(task: Task, run: RunFolder, position: _Position) -> dict[str, float]:
     task.model.eval()
     with torch.inference_mode():
         figures = task.validate()
+    _require_finite({"validation loss": figures["loss"]}, position.step, run)
     if figures["loss"] < position.best_loss:
         position.best_loss, position.best_step, position.num_looks_since_best = figures["loss"], position.step, 0
         save_model(run.path, task.description, task.model.state_dict())
@@ -157,6 +160,7 @@ def _checkpoint(task: Task, optimiser: torch.optim.Optimizer, position: _Positio
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
     return {
+        "description": asdict(task.description),
         "model": task.model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "position": vars(position),
@@ -164,13 +168,23 @@ def _checkpoint(task: Task, optimiser: torch.optim.Optimizer, position: _Positio
     }
 
 
+def _begin(run: RunFolder) -> _Position:
+    run.cut_metrics(0)
+    return _Position()
+
+
 def _resume(task: Task, run: RunFolder, optimiser: torch.optim.Optimizer) -> _Position:
     checkpoint = run.load_checkpoint()
-    task.model.load_state_dict(checkpoint["model"])
-    optimiser.load_state_dict(checkpoint["optimiser"])
-    torch.set_rng_state(checkpoint["random_states"]["cpu"])
-    if torch.cuda.is_available() and "cuda" in checkpoint["random_states"]:
-        torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"])
-    position = _Position(**checkpoint["position"])
+    try:
+        run.require_same_description(checkpoint["description"], asdict(task.description))
+        task.model.load_state_dict(checkpoint["model"])
+        optimiser.load_state_dict(checkpoint["optimiser"])
+        torch.set_rng_state(checkpoint["random_states"]["cpu"])
+        if torch.cuda.is_available() and "cuda" in checkpoint["random_states"]:
+            torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"])
+        position = _Position(**checkpoint["position"])
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{run.checkpoint_path}: not a checkpoint of this run ({reason})") from error
     run.cut_metrics(position.step)
     return position

@@ -1,14 +1,15 @@
 """What both trainings do with features before the first step: check them, divide the videos, measure the values."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError, InputError, some_names
+from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.labels import Labelling, overlay
 from ..features.store import Features
 from ..models.composite import Values
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 # A look at held-apart videos takes at most this many windows, evenly spread, so that it stays short.
 MAX_VALIDATION_WINDOWS = 2048
+# A value that deviates by less than this part of its mean, or of 1, counts as one that never changes.
+_CONSTANT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -53,52 +56,79 @@ def choose_values(features: Features, values: str) -> Values:
 
 
 def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> FrameScaler:
-    """Measure the mean and standard deviation of each of a frame's D values over all frames of some videos.
-
-    Raises FeatureFileError, naming the video and the frame, for a value that is not finite.
-    """
+    """Measure the mean and standard deviation of each of a frame's D values over all frames of some videos."""
     scaler = FrameScaler(features.frame_size, values)
-    count = 0
-    total, total_of_squares = np.zeros(features.frame_size), np.zeros(features.frame_size)
+    # Sums of differences from the first frame: those of large, hardly changing values would drown in rounding.
+    origin: NDArray[np.float64] | None = None
+    count, total, total_of_squares = 0, np.zeros(features.frame_size), np.zeros(features.frame_size)
     for video in videos:
         for block, _ in features.blocks(video):
             stored = torch.from_numpy(np.array(block).reshape(len(block), -1))
-            frames = scaler.original(stored).numpy()
-            _require_finite(features, video, frames)
+            frames = scaler.original(stored).double().numpy()
+            origin = frames[0] if origin is None else origin
+            differences = frames - origin
             count += len(frames)
-            total += frames.sum(axis=0, dtype=np.float64)
-            total_of_squares += np.square(frames, dtype=np.float64).sum(axis=0)
-    mean = total / count
-    std = np.sqrt(np.maximum(total_of_squares / count - mean**2, 0))
-    std[std < 1e-6] = 1.0
+            total += differences.sum(axis=0)
+            total_of_squares += np.square(differences).sum(axis=0)
+    if origin is None:
+        raise ValueError("no frame to fit the scaler on")
+    mean = origin + total / count
+    std = np.sqrt(np.maximum(total_of_squares / count - (total / count) ** 2, 0))
+    std[std < _CONSTANT * np.maximum(1, np.abs(mean))] = 1.0
     scaler.mean.copy_(torch.from_numpy(mean))
     scaler.std.copy_(torch.from_numpy(std))
     return scaler
 
 
-def _require_finite(features: Features, video: int, frames: NDArray[np.float32]) -> None:
-    finite = np.isfinite(frames).all(axis=1)
-    if not finite.all():
-        raise FeatureFileError(
-            f"{features.path}: video {features.videos[video].path!r}, frame {int(np.argmin(finite))} holds values that "
-            "are not finite; extract it again"
-        )
+def require_finite(features: Features, videos: Iterable[int]) -> None:
+    """Raise FeatureFileError, naming the video and the frame, if some videos have a value that is not finite."""
+    if features.dtype == "uint8":
+        return
+    for video in videos:
+        num_before = 0
+        for block, _ in features.blocks(video):
+            finite = np.isfinite(block.reshape(len(block), -1)).all(axis=1)
+            if not finite.all():
+                raise FeatureFileError(
+                    f"{features.path}: video {features.videos[video].path!r}, frame "
+                    f"{num_before + int(np.argmin(finite))} holds values that are not finite; extract it again"
+                )
+            num_before += len(block)
 
 
-def require_windows(windows: Windows, *, name: str, settings: str) -> None:
-    """Raise InputError if there is no window; `settings` are those that would make them shorter."""
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's random numbers, on the CPU and on `device`, and put their state back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def building_model() -> Iterator[None]:
+    """Turn a lack of memory for a model into a ConfigError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ConfigError("the model does not fit into memory; lower model.hidden_size or model.num_layers") from error
+
+
+def require_windows(windows: Windows, *, name: str, advice: str) -> None:
+    """Raise InputError, with some advice, if there is no window; `name` says what kind of videos they are of."""
     if len(windows) == 0:
         longest = max(row.length for row in windows.features.videos)
         raise InputError(
             f"{windows.features.path}: no {name} video has a window of {windows.length} frames, the longest video of "
-            f"all has {longest}; lower {settings} with --set, or use more videos"
+            f"all has {longest}; {advice}"
         )
 
 
 def choose_batch_size(windows: Windows, wanted: int) -> int:
     """Return the batch size to use: not more than there are windows."""
     if len(windows) < wanted:
-        _log.warning("batch size %d is more than the %d windows; %d is used", wanted, len(windows), len(windows))
+        _log.warning("batch size %d is more than there are windows: all %d are used", wanted, len(windows))
     return min(wanted, len(windows))
 
 

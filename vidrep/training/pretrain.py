@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..config import PretrainConfig
 from ..devices import choose_device, set_threads
+from ..errors import InputError
 from ..features.labels import Labelling
 from ..features.store import Features
 from ..models.composite import CompositeModel
@@ -23,8 +24,18 @@ from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, cut_windows
 from .loop import TrainingOutcome, train
 from .prediction import PredictionFigures, prediction_figures
-from .preparation import choose_batch_size, choose_values, fit_scaler, lay_over, require_windows, thin_out
-from .run import RunFolder
+from .preparation import (
+    building_model,
+    choose_batch_size,
+    choose_values,
+    fit_scaler,
+    lay_over,
+    require_finite,
+    require_windows,
+    seeded,
+    thin_out,
+)
+from .run import RunFolder, RunVideos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +69,7 @@ def pretrain(
     run's checkpoint. overwrite: start anew where a run is.
 
     Raises InputError if there is no window to train on, FeatureFileError for values that are not finite, OutputError
-    for a folder that is in use, TrainingError for a loss that is not finite.
+    for a folder that is in use or a resumed run that was another, TrainingError for a loss that is not finite.
     """
     config = config or PretrainConfig()
     set_threads(threads)
@@ -67,28 +78,38 @@ def pretrain(
     parts = partition_videos(
         [row.path for row in features.videos],
         ["" for _ in features.videos],  # which videos are held apart must not depend on labels
-        videos.splits,
+        [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
         validation_fraction=config.training.validation_fraction,
         test_fraction=0.0,
         seed=config.training.seed,
     )
+    if not parts.validation:
+        raise InputError(
+            f"{features.path}: there is only one video to train on, and one more is needed to choose the weights by; "
+            "use more videos"
+        )
     length = config.windows.seen + config.windows.predicted
     windows, validation_windows = (
         cut_windows(features, part, length=length, stride=config.windows.stride)
         for part in (parts.train, parts.validation)
     )
     for part, name in ((windows, "training"), (validation_windows, "validation")):
-        require_windows(part, name=name, settings="windows.seen and windows.predicted")
+        require_windows(part, name=name, advice="lower windows.seen or windows.predicted, or use more videos")
     values = choose_values(features, config.values)
+    require_finite(features, parts.train + parts.validation)
     scaler = fit_scaler(features, parts.train, values)
+    arguments = {"frame_size": features.frame_size, **asdict(config.model)}
     run = RunFolder(Path(output))
-    run.prepare(config, resume=resume, overwrite=overwrite)
-    run.write_videos(features.videos, videos.labels, parts)
-    run.write_environment(torch_device)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.training.seed)
-        arguments = {"frame_size": features.frame_size, **asdict(config.model)}
-        model = ScaledModel(scaler, CompositeModel(values=values, **arguments)).to(torch_device)
+    with seeded(config.training.seed, torch_device):
+        with building_model():
+            model = ScaledModel(scaler, CompositeModel(values=values, **arguments)).to(torch_device)
+        run.prepare(
+            config,
+            RunVideos(features.videos, videos.labels, parts),
+            resume=resume,
+            overwrite=overwrite,
+            device=torch_device,
+        )
         batch_size = choose_batch_size(windows, config.training.batch_size)
         task = _PretrainTask(
             model=model,

@@ -1,7 +1,7 @@
 """The run folder: what a training leaves behind.
 
 config.toml         every setting, resolved
-videos.csv          which video was in which part, with its label and the checksum of its rows
+videos.csv          which video was in which part, with its label and the checksums of its rows and its source
 environment.json    versions, device, threads
 metrics.jsonl       one line a look: step, training and validation figures
 model.safetensors, model.json      the best weights so far, and how to use them
@@ -15,7 +15,9 @@ import json
 import pickle
 import platform
 import shutil
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,25 @@ import torch
 
 from .. import __version__
 from ..config import FinetuneConfig, PretrainConfig, to_mapping
-from ..errors import InputError, OutputError
+from ..errors import ConfigError, InputError, OutputError
 from ..features.table import VideoRow
 from ..files import replacing, write_text
 from ..sequences.partition import Partition
 
 CHECKPOINT_VERSION = 1
+VIDEOS_NAME = "videos.csv"
+_PARTS = ("train", "validation", "test")
+_CONTENTS = {
+    "config.toml",
+    VIDEOS_NAME,
+    "environment.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "model.json",
+    "baselines.safetensors",
+    "checkpoints",
+    "samples",
+}
 
 
 class RunFolder:
@@ -41,48 +56,82 @@ class RunFolder:
         self._metrics_path = path / "metrics.jsonl"
         self._config_path = path / "config.toml"
 
-    def prepare(self, config: PretrainConfig | FinetuneConfig, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder new, or check that it can be gone on with, and write the config into it.
+    def prepare(
+        self,
+        config: PretrainConfig | FinetuneConfig,
+        videos: "RunVideos",
+        *,
+        resume: bool,
+        overwrite: bool,
+        device: torch.device,
+    ) -> None:
+        """Make the folder new, or check that it can be gone on with; write down config, videos and environment.
 
-        Raises OutputError if it exists and neither is wanted, or if it is resumed with other settings; InputError if
-        there is nothing to resume.
+        Raises OutputError if it exists and neither is wanted, if it is resumed with other settings or videos, or if it
+        cannot be written; InputError if there is no run to resume.
         """
-        settings = to_mapping(config)
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
+        settings, table = to_mapping(config), videos.table()
         if resume:
-            if not self.checkpoint_path.is_file():
-                raise InputError(f"{self.path}: no checkpoint to resume; leave --resume out to start a new run")
+            if not self._config_path.is_file():
+                raise InputError(f"{self.path}: no run to resume; leave --resume out to start one")
             self._require_same_config(settings)
-            return
-        if self.path.exists() and not overwrite:
-            if not self.path.is_dir() or any(self.path.iterdir()):
-                raise OutputError(
-                    f"{self.path} exists; give a new folder, --resume to go on or --overwrite to start anew"
-                )
+            self._require_same_videos(table)
         elif self.path.exists():
-            self._require_a_run()
-            shutil.rmtree(self.path)
-        self.checkpoint_path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._config_path, tomli_w.dumps(settings))
+            self._require_replaceable(overwrite)
+        try:
+            if not resume:
+                self._clear()
+                write_text(self._config_path, tomli_w.dumps(settings))
+                write_text(self.path / VIDEOS_NAME, table)
+            self._write_environment(device)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); give another folder") from error
 
-    def _require_a_run(self) -> None:
-        """Refuse to remove a folder that is anything but a run."""
-        known = {"config.toml", "videos.csv", "environment.json", "metrics.jsonl", "model.safetensors", "model.json"}
-        known |= {"baselines.safetensors", "checkpoints", "samples"}
-        strange = (
-            [] if not self.path.is_dir() else [file.name for file in self.path.iterdir() if file.name not in known]
-        )
-        if strange or not self.path.is_dir():
-            what = strange[0] if strange else "a file"
+    def _require_replaceable(self, overwrite: bool) -> None:
+        """Refuse a folder that may not, or should not, be replaced."""
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file; give a new folder")
+        names = sorted(file.name for file in self.path.iterdir())
+        if not names:
+            return
+        if not overwrite:
+            raise OutputError(f"{self.path} exists; give a new folder, --resume to go on or --overwrite to start anew")
+        strange = [name for name in names if name not in _CONTENTS and not _is_left_over(name)]
+        if strange or self._config_path.name not in names:
+            what = f"{strange[0]}, which is no part of a run" if strange else "no config.toml, as a run does"
+            raise OutputError(f"{self.path} is not overwritten: it holds {what}; give a new folder")
+
+    def _clear(self) -> None:
+        """Make the folder, without anything of an earlier run; its config goes last, by which it is known as a run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for file in sorted(self.path.iterdir(), key=lambda file: file == self._config_path):
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file)
+            else:
+                file.unlink()
+
+    def _require_same_videos(self, table: str) -> None:
+        """Refuse to go on with other videos than those that the run began with, or others in its parts."""
+        path = self.path / VIDEOS_NAME
+        try:
+            before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+        changed = sorted(set(before).symmetric_difference(table.splitlines()))
+        if path.exists() and changed:
+            video = next(csv.reader(changed))[0]
             raise OutputError(
-                f"{self.path} is not removed: it holds {what}, which is no part of a run; give a new folder"
+                f"{self.path}: the features, labels or splits are not those that the run began with: video {video!r} "
+                "is new, gone or another; resume with the same, or give a new folder"
             )
+        write_text(path, table)
 
     def _require_same_config(self, settings: Mapping[str, Any]) -> None:
-        import tomllib
-
         try:
             before = _flat(tomllib.loads(self._config_path.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{self._config_path}: cannot be read ({error})") from error
         now = _flat(settings)
         changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
@@ -93,21 +142,19 @@ class RunFolder:
                 "resume with the same recipe and settings, or give a new folder"
             )
 
-    def write_videos(self, rows: Sequence[VideoRow], labels: Sequence[str], partition: Partition) -> None:
-        """Write videos.csv: which video is in which part."""
-        part_of = {index: part for part in ("train", "validation", "test") for index in getattr(partition, part)}
-        text = io.StringIO(newline="")
-        table = csv.writer(text)
-        table.writerow(["video", "label", "part", "checksum"])
-        table.writerows(
-            [row.path, labels[index], part_of[index], row.checksum]
-            for index, row in enumerate(rows)
-            if index in part_of
-        )
-        write_text(self.path / "videos.csv", text.getvalue())
+    def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
+        before, now = _flat(before), _flat(now)
+        # Where a weights file lies does not count: its hash does.
+        names = sorted((before.keys() | now.keys()) - {"extractor.weights_file"})
+        for name in names:
+            if before.get(name) != now.get(name):
+                raise OutputError(
+                    f"{self.path}: resumed with a model of {name} {now.get(name)!r}, the run's has "
+                    f"{before.get(name)!r}; resume with the same features and, if there was one, the same --from"
+                )
 
-    def write_environment(self, device: torch.device) -> None:
-        """Write environment.json: what the run was computed with."""
+    def _write_environment(self, device: torch.device) -> None:
         environment = {
             "vidrep": __version__,
             "torch": torch.__version__,
@@ -145,7 +192,7 @@ class RunFolder:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             version = content["version"]
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path}: not a checkpoint that can be read ({reason})") from error
         if version != CHECKPOINT_VERSION:
@@ -154,13 +201,48 @@ class RunFolder:
         return checkpoint
 
 
-def read_parts(folder: Path) -> dict[str, tuple[str, str]]:
-    """Read videos.csv of a run: the part and the checksum of each of its videos, by key."""
+@dataclass(frozen=True)
+class RunVideos:
+    """The videos of a run: all rows of its features, their labels, and who is in which part."""
+
+    rows: Sequence[VideoRow]
+    labels: Sequence[str]
+    parts: Partition
+
+    def table(self) -> str:
+        """Return videos.csv."""
+        part_of = {index: part for part in _PARTS for index in getattr(self.parts, part)}
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["video", "label", "part", "checksum", "source_sha256"])
+        for index, row in enumerate(self.rows):
+            if index in part_of:
+                table.writerow([row.path, self.labels[index], part_of[index], row.checksum, row.source_sha256])
+        return text.getvalue()
+
+
+def read_content_used(folder: Path) -> frozenset[str]:
+    """Return what videos.csv of a run says of the content of the videos that trained it or chose its weights.
+
+    These are checksums of rows and of source files: a video that is renamed, or whose frames are sampled otherwise, is
+    still the same one.
+
+    Raises InputError if videos.csv is missing or damaged.
+    """
+    used: set[str] = set()
     try:
-        with (folder / "videos.csv").open(encoding="utf-8", newline="") as file:
-            return {row["video"]: (row["part"], row["checksum"]) for row in csv.DictReader(file)}
-    except (OSError, KeyError) as error:
-        raise InputError(f"{folder}: videos.csv cannot be read ({error}); is it a run folder?") from error
+        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["part"] != "test":
+                    used |= {row["checksum"], row["source_sha256"]}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
+    return frozenset(used - {""})
+
+
+def _is_left_over(name: str) -> bool:
+    """Say whether a name is that of a file which a killed process was about to publish."""
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

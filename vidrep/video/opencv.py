@@ -1,5 +1,6 @@
 """The second decoder: OpenCV. It conceals damage and knows no true times of its own; PyAV is the default for that."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,9 @@ import numpy as np
 from ..errors import InputError, VideoError
 from .reading import Frame, Verdict, judge
 from .sampling import FrameChooser, Sampling
+
+# What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
     import cv2
@@ -26,7 +30,11 @@ class OpenCvReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._num_decoded = 0
+        self._problems: list[str] = []
         self._stopped_early = False
+        with path.open("rb") as file:
+            head = file.read(12)
+        self._is_avi = head[:4] == b"RIFF" and head[8:] == b"AVI "
 
     def __enter__(self) -> Self:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -47,15 +55,23 @@ class OpenCvReader:
         chooser = FrameChooser(sampling)
         while self._capture.grab():
             self._num_decoded += 1
-            seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            seconds = self._seconds()
             if chooser.keeps(seconds):
                 decoded, bgr = self._capture.retrieve()
-                if not decoded:
-                    return
-                yield Frame(np.ascontiguousarray(bgr[:, :, ::-1]), seconds)
+                if decoded:
+                    yield Frame(np.ascontiguousarray(bgr[:, :, ::-1]), seconds)
+                else:
+                    self._problems.append(f"frame {self._num_decoded} could not be converted")
             if chooser.is_full:
                 self._stopped_early = True
                 return
+
+    def _seconds(self) -> float:
+        """Return the time of the frame that was grabbed last; AVI stores none, and guesses are out of order there."""
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        if self._is_avi and fps > 0:
+            return (self._num_decoded - 1) / float(fps)
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
@@ -64,7 +80,7 @@ class OpenCvReader:
         if not self._stopped_early and self._num_decoded < promised:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
         return judge(
-            problems=[],
+            problems=self._problems,
             num_decoded=self._num_decoded,
             fps=max(0.0, float(self._capture.get(cv2.CAP_PROP_FPS))),
             frames_promised=promised,

@@ -67,8 +67,7 @@ def open_video(path: Path, *, decoder: str = "pyav") -> AbstractContextManager[V
     Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
     decoder.
     """
-    if decoder not in DECODERS:
-        raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
+    require_decoder(decoder)
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -83,6 +82,12 @@ def open_video(path: Path, *, decoder: str = "pyav") -> AbstractContextManager[V
     from .pyav import PyAvReader
 
     return PyAvReader(path)
+
+
+def require_decoder(decoder: str) -> None:
+    """Raise ConfigError if there is no decoder of this name."""
+    if decoder not in DECODERS:
+        raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
 
 
 def judge(*, problems: list[str], num_decoded: int, fps: float, frames_promised: int, missing: str = "") -> Verdict:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 
-_ROUNDING_SECONDS = 1e-6  # containers round times to their time base, 1/1000 s at the coarsest in use
+# Matroska and WebM round times to 1/1000 s: the first frame's and another's together may be that much too close.
+_ROUNDING_SECONDS = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)

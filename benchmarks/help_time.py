@@ -1,0 +1,48 @@
+"""How long `vidrep --help` and every subcommand's help take: median of 5 runs each, against 0.25 s.
+
+    python benchmarks/help_time.py
+
+Each run is a new process of the console script beside this Python; runs of all commands are interleaved. Exits with 1
+if a median is 0.25 s or more.
+"""
+
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROUNDS = 5
+LIMIT_SECONDS = 0.25
+COMMANDS = ["", "extract", "extract patches", "extract cnn", "extract moving-mnist", "import", "train", "finetune"]
+COMMANDS += ["evaluate", "predict", "info", "sample", "demo"]
+
+
+def seconds_of_help(command: str) -> float:
+    """Run `vidrep COMMAND --help` once."""
+    script = Path(sys.executable).with_name("vidrep")
+    began = time.perf_counter()
+    subprocess.run([script, *command.split(), "--help"], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def main() -> int:
+    """Measure, print a table, and say whether all are quick enough."""
+    for command in COMMANDS:
+        seconds_of_help(command)  # once unmeasured: the first run writes byte code
+    taken: dict[str, list[float]] = {command: [] for command in COMMANDS}
+    for _ in range(ROUNDS):
+        for command in COMMANDS:
+            taken[command].append(seconds_of_help(command))
+    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}; {ROUNDS} rounds, interleaved")
+    for command, seconds in taken.items():
+        name = f"vidrep {command} --help".replace("  ", " ")
+        print(f"{name:36s} median {statistics.median(seconds):.3f} s   {min(seconds):.3f} to {max(seconds):.3f} s")
+    slowest = max(statistics.median(seconds) for seconds in taken.values())
+    print(f"slowest median {slowest:.3f} s, limit {LIMIT_SECONDS} s")
+    return int(slowest >= LIMIT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

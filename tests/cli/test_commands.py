@@ -1,0 +1,229 @@
+"""The commands as a user meets them: help, results, one line and an exit code for what goes wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from vidrep_cli.main import app
+
+CLIPS = Path(__file__).parents[2] / "data" / "clips"
+TINY = ["--set", "model.hidden_size=8", "--steps", "4", "--threads", "1"]
+
+
+def vidrep(*arguments: object) -> tuple[int, str, str]:
+    """Run a command; return its exit code, standard output and standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def one_line(arguments: list[object], code: int, *words: str) -> None:
+    """Assert that a command fails with this exit code and one line that holds these words."""
+    got_code, _, stderr = vidrep(*arguments)
+    lines = [line for line in stderr.splitlines() if line.startswith("vidrep: ")]
+    assert got_code == code, stderr
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def all_commands() -> list[tuple[str, ...]]:
+    """Return the words of every command, groups included."""
+    found: list[tuple[str, ...]] = [()]
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        found.append((name,))
+        found += [(name, sub) for sub in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with features, a pretraining and a classifier, all tiny."""
+    folder = tmp_path_factory.mktemp("made")
+    features = folder / "features.h5"
+    code, stdout, stderr = vidrep(
+        "extract", "patches", CLIPS, "-o", features, "--size", 8, "--labels", CLIPS / "labels.csv"
+    )
+    assert code == 0, stderr
+    assert "32 videos, 640 frames" in stdout
+    code, stdout, stderr = vidrep("train", features, "-o", folder / "pretrained", "--recipe", "demo-pretrain", *TINY)
+    assert code == 0, stderr
+    assert "mean frame" in stdout
+    code, _, stderr = vidrep(
+        "finetune",
+        features,
+        "--from",
+        folder / "pretrained",
+        "-o",
+        folder / "actions",
+        "--recipe",
+        "demo-finetune",
+        *TINY,
+    )
+    assert code == 0, stderr
+    return folder
+
+
+def test_every_command_has_help_and_every_option_a_text() -> None:
+    commands = all_commands()
+    assert len(commands) >= 13
+    for words in commands:
+        code, stdout, _ = vidrep(*words, "--help")
+        assert code == 0
+        assert "Usage: " in stdout
+        assert stdout.count("  ") > 3
+    root = get_command(app)
+    for words in commands:
+        command = root
+        for word in words:
+            command = command.commands[word]  # type: ignore[attr-defined]
+        assert command.help, words
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (words, parameter.name)
+
+
+def test_version() -> None:
+    import vidrep as library
+
+    assert vidrep("--version")[:2] == (0, f"vidrep {library.__version__}\n")
+
+
+def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
+    code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5")
+    assert code == 0
+    for name in ("LSTM, per video", "LSTM, per window", "majority class", "single frame", "mean feature", "balanced"):
+        assert name in stdout
+    code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5", "--json")
+    figures = json.loads(stdout)
+    assert figures["num_videos"] == 8
+    assert figures["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
+
+
+def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> None:
+    code, stdout, _ = vidrep("evaluate", made / "pretrained", made / "features.h5")
+    assert code == 0
+    for name in ("future", "reconstruction", "mean frame", "last frame", "zeros", "free running"):
+        assert name in stdout
+
+
+def test_predict_in_all_forms(made: Path) -> None:
+    clip = CLIPS / "left" / "left-0001.mp4"
+    code, stdout, _ = vidrep("predict", made / "actions", clip, "--quiet")
+    assert code == 0
+    name, _, answer = stdout.strip().partition(": ")
+    assert name == "left-0001.mp4"
+    assert 0 < float(answer.split(", ")[1]) <= 1
+    content = json.loads(vidrep("predict", made / "actions", clip, "--json", "--quiet")[1])
+    assert sum(content[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    csv_lines = vidrep("predict", made / "actions", CLIPS, "--csv", "--quiet")[1].splitlines()
+    assert len(csv_lines) == 33
+    assert csv_lines[0].startswith("video,label,clockwise,")
+
+
+def test_info_of_features_and_runs(made: Path) -> None:
+    code, stdout, _ = vidrep("info", made / "features.h5", "--verify")
+    assert code == 0
+    assert "all agree" in stdout
+    assert json.loads(vidrep("info", made / "actions", "--json")[1])["what"] == "a run: classifier"
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    code, stdout, _ = vidrep("extract", "patches", CLIPS, "-o", tmp_path / "features.h5", "--dry-run")
+    assert code == 0
+    assert "32 videos" in stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    code, stdout, stderr = vidrep("extract", "patches", CLIPS / "up", "-o", tmp_path / "f.h5", "--size", 4, "--quiet")
+    assert (code, stdout, stderr) == (0, "", "")
+
+
+def test_a_bad_video_among_good_ones_is_exit_code_4(tmp_path: Path, made: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "good.mp4").write_bytes((CLIPS / "up" / "up-0001.mp4").read_bytes())
+    (clips / "text.mp4").write_text("no video")
+    (clips / "empty.mp4").touch()
+    code, stdout, stderr = vidrep("extract", "patches", clips, "-o", tmp_path / "f.h5", "--size", 8)
+    assert code == 4
+    assert "f.h5: 1 videos, 20 frames" in stdout
+    assert "failed: empty.mp4: the file is empty (0 bytes)" in stderr
+    assert "2 videos failed, 0 are partial" in stderr
+    assert "Traceback" not in stderr
+    listed = (tmp_path / "f.failures.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in listed] == ["video", "empty.mp4", "text.mp4"]
+    code, stdout, stderr = vidrep("predict", made / "actions", clips, "--quiet")
+    assert code == 4
+    assert stdout.startswith("good.mp4: ")
+
+
+def test_bad_inputs_of_extract_are_one_line(tmp_path: Path) -> None:
+    output = tmp_path / "f.h5"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("a")
+    extract: list[object] = ["extract", "patches", "-o", output]
+    one_line([*extract, tmp_path / "nowhere"], 3, "nowhere")
+    one_line([*extract, tmp_path / "empty"], 3, "empty")
+    one_line([*extract, tmp_path / "notes"], 3, "notes", ".txt")
+    one_line(extract, 2, "--list")
+    one_line([*extract, CLIPS, "--fps", "0"], 2, "fps")
+    one_line([*extract, CLIPS, "--decoder", "other"], 2, "pyav")
+    one_line([*extract, CLIPS, "--size", "0"], 2, "size")
+    one_line([*extract, CLIPS, "--labels", tmp_path / "no.csv"], 3, "no.csv")
+    cnn: list[object] = ["extract", "cnn", CLIPS, "-o", output, "--weights", "none"]
+    one_line([*cnn, "--model", "resnet19"], 6, "resnet18")
+    one_line([*cnn, "--model", "squeezenet1_1", "--layer", "clasifier.1"], 6, "classifier.1")
+    one_line([*cnn, "--model", "squeezenet1_1", "--weights", "no.pth"], 6, "no.pth")
+    assert not output.exists()
+
+
+def test_other_settings_for_the_same_output_are_refused(made: Path) -> None:
+    before = (made / "features.h5").read_bytes()
+    one_line(["extract", "patches", CLIPS, "-o", made / "features.h5", "--size", "9"], 5, "size is 8 there, 9 here")
+    assert (made / "features.h5").read_bytes() == before
+
+
+def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Path) -> None:
+    features, new = made / "features.h5", tmp_path / "run"
+    one_line(["train", tmp_path / "no.h5", "-o", new], 3, "no.h5")
+    one_line(["train", features, "-o", made / "pretrained"], 5, "--overwrite")
+    one_line(["train", features, "-o", new, "--recipe", "demo-pretrian"], 2, "demo-pretrain")
+    one_line(["train", features, "-o", new, "--set", "model.hiden_size=3"], 2, "hidden_size")
+    one_line(["train", features, "-o", new, "--set", "windows.seen=50"], 3, "63 frames")
+    one_line(["train", features, "-o", new, "--device", "tpu"], 2, "cuda")
+    one_line(["train", features, "-o", new, "--resume"], 3, "resume")
+    one_line(["finetune", features, "-o", new, "--from", tmp_path / "no"], 3, "no such run folder")
+    one_line(["evaluate", tmp_path / "no", features], 3, "no such run folder")
+    one_line(["predict", made / "pretrained", CLIPS], 3, "finetune")
+    assert not new.exists()
+
+
+def test_features_of_another_width_are_refused(made: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    assert vidrep("extract", "patches", CLIPS, "-o", other, "--size", "6", "--quiet")[0] == 0
+    for arguments in (
+        ["finetune", other, "-o", tmp_path / "run", "--from", made / "pretrained"],
+        ["evaluate", made / "actions", other],
+        ["predict", made / "actions", other],
+    ):
+        one_line([*arguments], 3, "other.h5", "(6, 6)", "(8, 8)")
+
+
+def test_demo_runs_the_whole_path_and_removes_only_what_a_demo_made(tmp_path: Path) -> None:
+    demo = ["demo", "-o", tmp_path / "demo", "--per-class", 8, "--steps", 3, "--threads", 1]
+    code, stdout, stderr = vidrep(*demo)
+    assert code == 0, stderr
+    for command in ("sample", "extract patches", "train", "finetune", "evaluate", "predict"):
+        assert f"\n$ vidrep {command} " in stdout
+    assert "LSTM, frames shuffled" in stdout
+    one_line([*demo], 5, "--overwrite")
+    (tmp_path / "demo" / "thesis.txt").write_text("mine")
+    one_line([*demo, "--overwrite"], 5, "thesis.txt")
+    assert (tmp_path / "demo" / "thesis.txt").read_text() == "mine"

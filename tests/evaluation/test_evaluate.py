@@ -1,0 +1,240 @@
+"""Evaluation: on whom, and that its figures are scikit-learn's."""
+
+import csv
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from small_features import circles, features_of, finetune_config, pretrain_config, with_value
+
+from vidrep.config import ClassifierSettings, OptimiserSettings
+from vidrep.errors import ConfigError, FeatureFileError, InputError
+from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, PredictionEvaluation, evaluate
+from vidrep.features.labels import Labelling
+from vidrep.features.store import Features
+from vidrep.models.saved import load_model
+from vidrep.sequences.windows import cut_windows
+from vidrep.training.finetune import finetune
+from vidrep.training.prediction import prediction_figures
+from vidrep.training.pretrain import pretrain
+
+CLASSES = ("left", "right", "still")
+THREE = dict.fromkeys([f"{name}/{n:02d}.npy" for name in CLASSES for n in range(3, 6)], "test")
+
+
+def uneven_videos() -> dict[str, np.ndarray]:
+    """Videos of three classes and many lengths, some shorter than a window; of the first class there are most."""
+    videos = circles(6, num_frames=9, classes=CLASSES)
+    videos |= {
+        key.replace("left/0", "left/1"): one for key, one in circles(3, num_frames=9, seed=7).items() if "left" in key
+    }
+    return {key: frames[: 3 + number % 7] for number, (key, frames) in enumerate(sorted(videos.items()))}
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    videos = uneven_videos()
+    return features_of(tmp_path, videos, {key: THREE.get(key, "train") for key in videos})
+
+
+def train(features: Features, output: Path, **settings: float) -> Path:
+    optimiser = OptimiserSettings(learning_rate=0.02, warmup_steps=2)
+    settings = {"steps": 40, "evaluate_every": 10} | settings
+    config = finetune_config(model=ClassifierSettings(hidden_size=6), optimiser=optimiser, **settings)
+    return finetune(features, output, config, device="cpu").folder
+
+
+def classification(run: Path, features: Features, **options: object) -> ClassificationEvaluation:
+    result = evaluate(run, features, device="cpu", **options)  # type: ignore[arg-type]
+    assert isinstance(result, ClassificationEvaluation)
+    return result
+
+
+def assert_figures(found: Accuracy, true: np.ndarray, answers: np.ndarray) -> None:
+    assert found.accuracy == pytest.approx(accuracy_score(true, answers))
+    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(true, answers))
+    spread = math.sqrt(found.accuracy * (1 - found.accuracy) / len(true))
+    assert found.standard_error == pytest.approx(spread)
+
+
+def test_figures_of_the_lstm_are_those_of_its_answers(tmp_path: Path, features: Features) -> None:
+    run = train(features, tmp_path / "run")
+    result = classification(run, features)
+    model, description = load_model(run)
+    true, answers, true_windows, answers_windows = [], [], [], []
+    for index, row in enumerate(features.videos):
+        if row.split != "test":
+            continue
+        frames = model.scaler(torch.from_numpy(np.array(features.rows(index))))
+        starts = [*range(0, max(1, row.length - 3), 2)]
+        if row.length > 4 and starts[-1] != row.length - 4:
+            starts.append(row.length - 4)
+        with torch.no_grad():
+            said = [model.model(frames[s : s + 4, None]).softmax(dim=-1).mean(dim=0)[0] for s in starts]
+        true.append(description.classes.index(row.label))
+        answers.append(int(torch.stack(said).mean(dim=0).argmax()))
+        true_windows += [true[-1]] * len(said)
+        answers_windows += [int(one.argmax()) for one in said]
+    assert (result.num_videos, result.num_windows, result.num_left_out) == (9, len(true_windows), 0)
+    assert result.which == "videos of split 'test'"
+    assert_figures(result.per_video, np.array(true), np.array(answers))
+    assert_figures(result.per_window, np.array(true_windows), np.array(answers_windows))
+    np.testing.assert_array_equal(result.confusion, confusion_matrix(true, answers, labels=[0, 1, 2]))
+    assert len(set(answers)) > 1
+
+
+def test_baselines_are_scikit_learns_on_the_same_videos(tmp_path: Path, features: Features) -> None:
+    run = train(features, tmp_path / "run")
+    result = classification(run, features)
+    scaler, classes = load_model(run)[0].scaler, load_model(run)[1].classes
+
+    def videos(split: str) -> tuple[list[np.ndarray], np.ndarray]:
+        chosen = [index for index, row in enumerate(features.videos) if row.split == split]
+        frames = [(np.array(features.rows(i)) - scaler.mean.numpy()) / scaler.std.numpy() for i in chosen]
+        return frames, np.array([classes.index(features.videos[i].label) for i in chosen])
+
+    (frames, known), (unseen, true) = videos("train"), videos("test")
+    single = LogisticRegression(max_iter=300).fit(np.concatenate(frames), np.repeat(known, [len(f) for f in frames]))
+    mean = LogisticRegression(max_iter=300).fit(np.stack([one.mean(axis=0) for one in frames]), known)
+    majority = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(known), 1)), known)
+    expected = {
+        "majority class": majority.predict(np.zeros((len(true), 1))),
+        "single frame": np.array([single.predict_proba(one).mean(axis=0).argmax() for one in unseen]),
+        "mean feature": mean.predict(np.stack([one.mean(axis=0) for one in unseen])),
+    }
+    assert result.baselines.keys() == expected.keys()
+    for name, answers in expected.items():
+        assert_figures(result.baselines[name], true, answers)
+
+
+def test_videos_that_it_was_trained_on_are_left_out_whatever_they_are_called(tmp_path: Path) -> None:
+    videos = circles()
+    features = features_of(tmp_path, videos)
+    run = train(features, tmp_path / "run")
+    result = classification(run, features)
+    assert (result.num_videos, result.num_left_out) == (2, 8)
+    assert result.which == "videos that the run was not trained on"
+
+    renamed = {key.replace("/0", "/renamed"): frames for key, frames in videos.items()}
+    more = {f"left/new{n}.npy": circles(seed=8)[f"left/0{n}.npy"] for n in range(3)}
+    result = classification(run, features_of(tmp_path / "renamed", renamed | more))
+    assert (result.num_videos, result.num_left_out) == (5, 8)
+
+
+def test_another_video_with_the_key_of_one_trained_on_is_measured(tmp_path: Path) -> None:
+    run = train(features_of(tmp_path, circles()), tmp_path / "run")
+    result = classification(run, features_of(tmp_path / "other", circles(seed=1)))
+    assert (result.num_videos, result.num_left_out) == (10, 0)
+
+
+def test_a_source_file_that_was_sampled_otherwise_is_still_trained_on(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    run = train(features, tmp_path / "run")
+    table = run / "videos.csv"
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    lines = [f"{row['video']},{row['label']},{row['part']},{'0' * 64},{row['source_sha256']}" for row in rows]
+    table.write_text("\n".join(["video,label,part,checksum,source_sha256", *lines]) + "\n", encoding="utf-8")
+    assert classification(run, features).num_left_out == 8
+
+
+def test_when_all_were_trained_on_it_says_so(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    run = train(features, tmp_path / "run", test_fraction=0.0)
+    with pytest.raises(
+        InputError, match=r"the run was trained on all of its videos; give features of others, or --split"
+    ):
+        evaluate(run, features, device="cpu")
+
+
+def test_a_split_is_measured_as_asked(tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture) -> None:
+    run = train(features, tmp_path / "run")
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        result = classification(run, features, split="train")
+    assert (result.num_videos, result.num_left_out, result.which) == (12, 0, "videos of split 'train'")
+    assert "the run was trained on 12 of these 12 videos" in caplog.text
+    assert classification(run, features, split="test") == classification(run, features)
+    with pytest.raises(ConfigError, match="split 'tset': allowed are train, validation, test"):
+        evaluate(run, features, split="tset", device="cpu")
+    with pytest.raises(InputError, match="no video has the split 'validation'; give --labels or --splits"):
+        evaluate(run, features, split="validation", device="cpu")
+
+
+def test_labels_are_laid_over_and_unknown_ones_left_out(
+    tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(features, tmp_path / "run")
+    listed = {"left/03.npy": Labelling("jump", None), "left/04.npy": Labelling("", None)}
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        result = classification(run, features, listed=listed)
+    assert result.num_videos == 7
+    assert "labels that the run does not know are left out: jump" in caplog.text
+    listed = {key: Labelling("jump", None) for key in THREE}
+    with pytest.raises(InputError, match=r"no label that the run knows; they are jump; it knows left, right, still"):
+        evaluate(run, features, listed=listed, device="cpu")
+
+
+def test_shuffling_leaves_nothing_of_what_only_order_tells(tmp_path: Path) -> None:
+    videos = circles(24, num_frames=8)
+    features = features_of(tmp_path, videos)
+    optimiser = OptimiserSettings(learning_rate=0.02, warmup_steps=5)
+    config = finetune_config(
+        model=ClassifierSettings(hidden_size=16, dropout=0.1),
+        optimiser=optimiser,
+        length=8,
+        steps=100,
+        batch_size=16,
+        evaluate_every=20,
+        test_fraction=0.4,
+    )
+    run = finetune(features, tmp_path / "run", config, device="cpu").folder
+    plain, shuffled = classification(run, features), classification(run, features, shuffle_frames=True)
+    assert (plain.shuffled, shuffled.shuffled) == (False, True)
+    assert plain.per_video.accuracy >= 0.9
+    assert shuffled.per_video.accuracy <= 0.75
+    assert shuffled.baselines == plain.baselines
+    assert classification(run, features, shuffle_frames=True) == shuffled
+
+
+def test_a_pretrained_model_is_measured_on_videos_that_it_was_not_trained_on(tmp_path: Path) -> None:
+    videos = circles(num_frames=9)
+    videos["left/04.npy"] = videos["left/04.npy"][:4]  # shorter than a window
+    splits = {key: "test" if key.endswith(("3.npy", "4.npy")) else "train" for key in videos}
+    features = features_of(tmp_path, videos, splits)
+    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    result = evaluate(run, features, device="cpu")
+    assert isinstance(result, PredictionEvaluation)
+    test = [index for index, row in enumerate(features.videos) if row.split == "test"]
+    windows = cut_windows(features, test, length=5, stride=2)
+    device = torch.device("cpu")
+    assert result.figures == prediction_figures(load_model(run)[0], windows, seen=3, predicted=2, device=device)
+    assert (result.num_videos, result.num_left_out, result.figures.num_windows) == (3, 0, 9)
+    with pytest.raises(ConfigError, match="shuffled frames are for classifiers"):
+        evaluate(run, features, shuffle_frames=True, device="cpu")
+    short = features_of(tmp_path / "short", {key: one[:4] for key, one in circles(seed=2).items()})
+    with pytest.raises(InputError, match=r"no such video has a window of 5 frames"):
+        evaluate(run, short, device="cpu")
+
+
+def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, features: Features) -> None:
+    run = train(features, tmp_path / "run")
+    wider = features_of(tmp_path / "wider", circles(size=6))
+    with pytest.raises(FeatureFileError, match=r"frames of \(6,\) float32; the run was trained on \(4,\) float32"):
+        evaluate(run, wider, device="cpu")
+    bad = with_value(features_of(tmp_path / "bad", circles(seed=4)), "left/02.npy", 1, np.nan)
+    with pytest.raises(FeatureFileError, match=r"video 'left/02.npy', frame 1 holds values that are not finite"):
+        evaluate(run, bad, device="cpu")
+
+
+def test_a_damaged_run_is_refused_in_one_line(tmp_path: Path, features: Features) -> None:
+    run = train(features, tmp_path / "run")
+    for name in ("baselines.safetensors", "videos.csv", "model.safetensors", "model.json"):
+        (run / name).unlink()
+        with pytest.raises(InputError, match=name) as caught:
+            evaluate(run, features, device="cpu")
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,460 @@
+"""Extraction skips what is done, goes on after a kill, and never lets one bad video touch the others."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from vidrep.errors import ConfigError, InputError, LabelError, OutputError
+from vidrep.features import parts
+from vidrep.features.extract import extract
+from vidrep.features.labels import Labelling
+from vidrep.features.patches import PatchExtractor
+from vidrep.features.store import open_features
+from vidrep.video.sampling import Sampling
+from vidrep.video.sources import find_videos
+
+NUM_FRAMES = {"d.mp4": 8, "left/a.mp4": 3, "left/b.mp4": 4, "left/c.mp4": 5, "right/a.mp4": 6, "right/b.mp4": 7}
+
+
+def patches(sources, output, *, size=8, **options):
+    return extract(sources, output, PatchExtractor(size=size), **options)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read_failures(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_by_key(path):
+    features = open_features(path)
+    return {row.path: features.rows(index).tobytes() for index, row in enumerate(features.videos)}
+
+
+@pytest.fixture
+def folder(tmp_path, clip):
+    """Three clips that a test may change."""
+    for number, name in enumerate(["left/a", "left/b", "right/a"]):
+        clip(tmp_path / "clips" / f"{name}.mp4", seed=number, num_frames=3 + number)
+    return tmp_path / "clips"
+
+
+def test_what_is_written(clips_folder, tmp_path):
+    seen = []
+    summary = patches(find_videos([clips_folder]), tmp_path / "f.h5", on_progress=seen.append)
+    features = open_features(tmp_path / "f.h5")
+    assert {row.path: row.length for row in features.videos} == NUM_FRAMES
+    assert [row.label for row in features.videos] == ["", "left", "left", "left", "right", "right"]
+    assert {row.status for row in features.videos} == {"ok"}
+    assert {row.fps for row in features.videos} == {5.0}
+    assert [row.frames_promised for row in features.videos] == [row.length for row in features.videos]
+    sizes = {row.path: row.source_size for row in features.videos}
+    assert sizes == {key: (clips_folder / key).stat().st_size for key in NUM_FRAMES}
+    assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert list(features.damaged()) == []
+    sampling = {"fps": None, "every": 1, "max_frames": None}
+    assert features.settings == {**PatchExtractor(size=8).settings, "sampling": sampling, "decoder": "pyav"}
+    assert {"vidrep", "av", "numpy"} <= set(features.versions)
+    assert (summary.num_videos, summary.num_new, summary.num_frames, summary.num_new_frames) == (6, 6, 33, 33)
+    assert (summary.failures, summary.missing, summary.unlisted) == ([], [], [])
+    assert [(one.done, one.total, one.unit) for one in seen] == [(done, 6, "videos") for done in range(1, 7)]
+    assert names(tmp_path) == ["f.h5"]
+
+
+def test_the_order_of_videos_and_the_parts_do_not_show(clips_folder, tmp_path, monkeypatch):
+    sources = find_videos([clips_folder])
+    patches(sources, tmp_path / "sorted.h5")
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    patches(sources[::-1], tmp_path / "reversed.h5")
+    patches(sources[3:] + sources[:3], tmp_path / "rotated.h5")
+    expected = (tmp_path / "sorted.h5").read_bytes()
+    assert (tmp_path / "reversed.h5").read_bytes() == expected
+    assert (tmp_path / "rotated.h5").read_bytes() == expected
+
+
+def test_both_decoders_give_the_same_rows(clips_folder, tmp_path):
+    for decoder in ("pyav", "opencv"):
+        patches(find_videos([clips_folder]), tmp_path / f"{decoder}.h5", decoder=decoder)
+    assert rows_by_key(tmp_path / "pyav.h5") == rows_by_key(tmp_path / "opencv.h5")
+
+
+def test_sampling_is_applied_and_recorded(clips_folder, tmp_path):
+    patches(find_videos([clips_folder]), tmp_path / "f.h5", sampling=Sampling(fps=2.5, max_frames=3))
+    features = open_features(tmp_path / "f.h5")
+    assert [row.length for row in features.videos] == [3, 2, 2, 3, 3, 3]
+    assert features.timestamps(0) == pytest.approx([0, 0.4, 0.8])
+    assert features.settings["sampling"] == {"fps": 2.5, "every": 1, "max_frames": 3}
+
+
+def test_what_is_done_is_not_done_again(clips_folder, tmp_path, monkeypatch):
+    sources = find_videos([clips_folder])
+    patches(sources[:4], tmp_path / "f.h5")
+    second = patches(sources, tmp_path / "f.h5")
+    assert (second.num_new, second.num_new_frames, second.num_videos) == (2, 13, 6)
+    before = (tmp_path / "f.h5").read_bytes()
+
+    def never(path, *, decoder):
+        raise AssertionError(f"{path} was opened")
+
+    monkeypatch.setattr("vidrep.features.extract.open_video", never)
+    third = patches(sources, tmp_path / "f.h5")
+    assert (third.num_new, third.num_new_frames, third.num_videos) == (0, 0, 6)
+    assert (tmp_path / "f.h5").read_bytes() == before
+    assert names(tmp_path) == ["f.h5"]
+
+
+def test_extending_equals_extracting_at_once(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    patches(sources[3:], tmp_path / "f.h5")
+    patches(sources, tmp_path / "f.h5")
+    patches(sources, tmp_path / "once.h5")
+    assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
+
+
+def test_a_changed_file_is_done_again(folder, tmp_path, clip):
+    patches(find_videos([folder]), tmp_path / "f.h5")
+    before = rows_by_key(tmp_path / "f.h5")
+    clip(folder / "left" / "b.mp4", seed=99, num_frames=2)
+    summary = patches(find_videos([folder]), tmp_path / "f.h5")
+    assert (summary.num_new, summary.num_videos) == (1, 3)
+    after = rows_by_key(tmp_path / "f.h5")
+    assert len(after["left/b.mp4"]) == 2 * 64
+    assert {key for key in after if after[key] != before[key]} == {"left/b.mp4"}
+
+
+def test_a_file_that_changed_for_the_worse_leaves_no_old_rows(folder, tmp_path):
+    patches(find_videos([folder]), tmp_path / "f.h5")
+    patches(find_videos([folder]), tmp_path / "parts")
+    (folder / "left" / "b.mp4").write_text("no video any more")
+    for output in ("f.h5", "parts"):
+        summary = patches(find_videos([folder]), tmp_path / output)
+        assert [failure.path for failure in summary.failures] == ["left/b.mp4"]
+        assert set(rows_by_key(tmp_path / output)) == {"left/a.mp4", "right/a.mp4"}
+
+
+def test_other_settings_are_refused_by_name(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    patches(sources, tmp_path / "f.h5")
+    before = (tmp_path / "f.h5").read_bytes()
+    with pytest.raises(OutputError, match=r"f\.h5 was made with other settings: size is 8, not 9; .*--overwrite"):
+        patches(sources, tmp_path / "f.h5", size=9)
+    with pytest.raises(OutputError, match=r"sampling\.every is 1, not 2"):
+        patches(sources, tmp_path / "f.h5", sampling=Sampling(every=2))
+    with pytest.raises(OutputError, match=r"decoder is 'pyav', not 'opencv'"):
+        patches(sources, tmp_path / "f.h5", decoder="opencv")
+    assert (tmp_path / "f.h5").read_bytes() == before
+    assert names(tmp_path) == ["f.h5"]
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_overwriting_starts_over(clips_folder, tmp_path, output):
+    sources = find_videos([clips_folder])
+    patches(sources, tmp_path / output)
+    summary = patches(sources[:2], tmp_path / output, size=4, overwrite=True)
+    assert (summary.num_new, summary.num_videos) == (2, 2)
+    assert open_features(tmp_path / output).frame_shape == (4, 4)
+    assert names(tmp_path) == [output]
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_overwriting_with_nothing_keeps_what_was_there(clips_folder, tmp_path, output):
+    patches(find_videos([clips_folder]), tmp_path / output)
+    before = rows_by_key(tmp_path / output)
+    (tmp_path / "bad.mp4").write_text("text")
+    with pytest.raises(InputError, match="none of the 1 videos could be read"):
+        patches(find_videos([tmp_path / "bad.mp4"]), tmp_path / output, overwrite=True)
+    assert rows_by_key(tmp_path / output) == before
+
+
+# ---- labels
+
+
+def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypatch):
+    sources = find_videos([clips_folder])
+    listed = {"left/a.mp4": Labelling("new", "test"), "d.mp4": Labelling("x", None), "gone.mp4": Labelling("y", None)}
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    for output in ("f.h5", "parts"):
+        patches(sources, tmp_path / output)
+        before = rows_by_key(tmp_path / output)
+        summary = patches(sources, tmp_path / output, listed=listed)
+        assert summary.num_new == 0
+        assert (summary.missing, len(summary.unlisted)) == (["gone.mp4"], 4)
+        features = open_features(tmp_path / output)
+        assert [(row.label, row.split) for row in features.videos] == [
+            ("x", ""), ("new", "test"), ("left", ""), ("left", ""), ("right", ""), ("right", ""),
+        ]  # fmt: skip
+        assert rows_by_key(tmp_path / output) == before
+        assert list(features.damaged()) == []
+    patches(sources, tmp_path / "at-once.h5", listed=listed)
+    assert (tmp_path / "at-once.h5").read_bytes() == (tmp_path / "f.h5").read_bytes()
+
+
+def test_labels_that_name_nothing_write_nothing(clips_folder, tmp_path):
+    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+        patches(find_videos([clips_folder]), tmp_path / "f.h5", listed={"gone.mp4": Labelling("y", None)})
+    assert names(tmp_path) == []
+
+
+def test_equal_stems_in_different_folders_stay_apart(clips_folder, tmp_path):
+    patches(find_videos([clips_folder]), tmp_path / "f.h5")
+    features = open_features(tmp_path / "f.h5")
+    assert [(row.path, row.label, row.length) for row in features.videos if row.path.endswith("a.mp4")] == [
+        ("left/a.mp4", "left", 3),
+        ("right/a.mp4", "right", 6),
+    ]
+
+
+# ---- bad videos
+
+
+@pytest.fixture
+def bad_folder(folder, clip):
+    """The three good clips among an empty file, a text, and one cut short."""
+    (folder / "left" / "empty.mp4").touch()
+    (folder / "a-text.mp4").write_text("This is no video. " * 50)
+    noise = clip(folder / "right" / "cut.mp4", seed=9, num_frames=30, side=32)
+    # libx264 puts the index at the end: it has to be in front for a file cut short to open at all.
+    import av
+
+    with av.open(str(noise)) as whole, av.open(str(folder / "front"), "w", "mp4", {"movflags": "faststart"}) as front:
+        stream = front.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                front.mux(packet)
+    content = (folder / "front").read_bytes()
+    noise.write_bytes(content[: 2 * len(content) // 3])
+    (folder / "front").unlink()
+    return folder
+
+
+def test_a_bad_video_changes_nothing_else(bad_folder, tmp_path):
+    good = [source for source in find_videos([bad_folder]) if "a.mp4" in source.key or source.key == "left/b.mp4"]
+    assert len(good) == 3
+    patches(good, tmp_path / "good.h5")
+    summary = patches(find_videos([bad_folder]), tmp_path / "all.h5")
+    expected, found = rows_by_key(tmp_path / "good.h5"), rows_by_key(tmp_path / "all.h5")
+    assert {key: found[key] for key in expected} == expected
+    assert set(found) - set(expected) == {"right/cut.mp4"}
+    features = open_features(tmp_path / "all.h5")
+    cut = features.videos[features.index("right/cut.mp4")]
+    assert (cut.status, cut.frames_promised) == ("partial", 30)
+    assert 0 < cut.length < 30
+    assert "of the 30 frames that the header promises" in cut.message
+    listed = [(failure.path, failure.status) for failure in summary.failures]
+    assert listed == [("a-text.mp4", "failed"), ("left/empty.mp4", "failed"), ("right/cut.mp4", "partial")]
+
+
+def test_the_list_of_failures_comes_and_goes(bad_folder, tmp_path, clip):
+    for output, listed_in in {"f.h5": "f.failures.csv", "parts": "parts/failures.csv"}.items():
+        summary = patches(find_videos([bad_folder]), tmp_path / output)
+        assert summary.failures_file == tmp_path / listed_in
+        table = read_failures(tmp_path / listed_in)
+        assert list(table[0]) == ["video", "status", "reason", "source"]
+        assert [row["video"] for row in table] == ["a-text.mp4", "left/empty.mp4", "right/cut.mp4"]
+        assert table[1]["reason"] == "the file is empty (0 bytes)"
+        assert table[1]["source"] == str(bad_folder / "left" / "empty.mp4")
+        again = patches(find_videos([bad_folder]), tmp_path / output)
+        assert again.num_new == 0
+        assert read_failures(tmp_path / listed_in) == table
+    for number, failed in enumerate(["a-text.mp4", "left/empty.mp4", "right/cut.mp4"]):
+        clip(bad_folder / failed, seed=20 + number)
+    for output, listed_in in {"f.h5": "f.failures.csv", "parts": "parts/failures.csv"}.items():
+        assert patches(find_videos([bad_folder]), tmp_path / output).failures == []
+        assert not (tmp_path / listed_in).exists()
+        assert {row.status for row in open_features(tmp_path / output).videos} == {"ok"}
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_nothing_is_published_if_all_are_bad(tmp_path, output):
+    for name in ("a", "b"):
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        (tmp_path / "bad" / name / "x.mp4").write_text("text")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"none of the 2 videos could be read; a/x\.mp4: .*every reason is in"):
+            patches(find_videos([tmp_path / "bad"]), tmp_path / output)
+        listed_in = tmp_path / ("f.failures.csv" if output == "f.h5" else "parts/failures.csv")
+        assert len(read_failures(listed_in)) == 2
+        assert not (tmp_path / "f.h5").exists()
+        assert not (tmp_path / "f.h5.parts").exists()
+
+
+def test_a_file_that_vanishes_is_listed(folder, tmp_path):
+    sources = find_videos([folder])
+    (folder / "left" / "a.mp4").unlink()
+    summary = patches(sources, tmp_path / "f.h5")
+    assert [(failure.path, failure.reason) for failure in summary.failures] == [
+        ("left/a.mp4", "cannot be read (No such file or directory)")
+    ]
+    assert len(open_features(tmp_path / "f.h5")) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 exist on Linux alone")
+def test_names_that_are_not_utf8_are_listed(folder, tmp_path):
+    (folder / os.fsdecode(b"bad\xff.mp4")).write_text("text")
+    summary = patches(find_videos([folder]), tmp_path / "f.h5")
+    assert [failure.path for failure in summary.failures] == ["bad\\xff.mp4"]
+    assert read_failures(tmp_path / "f.failures.csv")[0]["source"].endswith("bad\\xff.mp4")
+
+
+# ---- the output
+
+
+def test_a_folder_of_parts_is_kept_and_extended(clips_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    sources = find_videos([clips_folder])
+    patches(sources[:3], tmp_path / "parts")
+    assert names(tmp_path / "parts") == ["part-000001.h5", "part-000002.h5"]
+    first = (tmp_path / "parts" / "part-000001.h5").read_bytes()
+    summary = patches(sources, tmp_path / "parts")
+    assert (summary.num_new, summary.num_videos) == (3, 6)
+    assert names(tmp_path / "parts") == [f"part-{number:06d}.h5" for number in (1, 2, 3, 4)]
+    assert (tmp_path / "parts" / "part-000001.h5").read_bytes() == first
+    patches(sources, tmp_path / "f.h5")
+    assert rows_by_key(tmp_path / "parts") == rows_by_key(tmp_path / "f.h5")
+
+
+def test_a_folder_with_other_things_is_left_alone(clips_folder, folder, tmp_path):
+    before = names(folder)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"holds other things than parts \(left, right\); give a new folder"):
+            patches(find_videos([clips_folder]), folder, overwrite=overwrite)
+    assert names(folder) == before
+
+
+def test_outputs_that_cannot_be(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    (tmp_path / "folder.h5").mkdir()
+    (tmp_path / "file").write_text("as before")
+    (tmp_path / "foreign.h5").write_text("as before")
+    for output, message in {
+        "folder.h5": "is a folder; give a file name that ends in .h5",
+        "file": "is a file; a feature file's name ends in .h5",
+        "foreign.h5": "not a readable feature file .* give --overwrite or another output",
+        "file/f.h5": "cannot be written",
+    }.items():
+        with pytest.raises(OutputError, match=message):
+            patches(sources, tmp_path / output)
+    assert names(tmp_path) == ["file", "folder.h5", "foreign.h5"]
+    assert (tmp_path / "foreign.h5").read_text() == "as before"
+
+
+def test_damaged_rows_are_not_merged_on(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    patches(sources[:3], tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file["features"][0] ^= 1
+    from vidrep.errors import FeatureFileError
+
+    with pytest.raises(FeatureFileError, match=r"the rows of video 'd\.mp4' are damaged; extract them again"):
+        patches(sources, tmp_path / "f.h5")
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder, tmp_path):
+    with pytest.raises(InputError, match="there is no video"):
+        patches([], tmp_path / "f.h5")
+    with pytest.raises(ConfigError, match="decoder 'x'"):
+        patches(find_videos([clips_folder]), tmp_path / "f.h5", decoder="x")
+    assert names(tmp_path) == []
+
+
+# ---- killed
+
+
+_EXTRACTION = """
+import sys, time
+from vidrep.features import extract as module, parts
+from vidrep.features.patches import PatchExtractor
+from vidrep.video.sources import find_videos
+import torch
+torch.set_num_threads(1)
+parts.PART_MAX_VIDEOS = 5
+class Slow(PatchExtractor):
+    def prepare(self, rgb):
+        time.sleep(float(sys.argv[3]))
+        return super().prepare(rgb)
+module.extract(find_videos([sys.argv[1]]), sys.argv[2], Slow(size=8))
+"""
+
+
+def start_extraction(folder: Path, output: Path, pause: float) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", _EXTRACTION, str(folder), str(output), str(pause)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_extraction_goes_on_to_the_same_bytes(tmp_path, clip):
+    for number in range(60):
+        clip(tmp_path / "clips" / f"{number % 4}" / f"{number:02d}.mp4", seed=number, num_frames=3)
+    output = tmp_path / "killed.h5"
+    process = start_extraction(tmp_path / "clips", output, 0.02)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed.h5.parts" / "part-000002.h5").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not output.exists()
+    there = len(open_features(tmp_path / "killed.h5.parts"))
+    assert 10 <= there < 60
+    (tmp_path / "killed.h5.parts" / ".part-000009.h5.7.tmp").write_bytes(b"half a part")
+    sources = find_videos([tmp_path / "clips"])
+    resumed = patches(sources, output)
+    assert resumed.num_new == 60 - there
+    patches(sources, tmp_path / "undisturbed.h5")
+    assert output.read_bytes() == (tmp_path / "undisturbed.h5").read_bytes()
+    assert names(tmp_path) == ["clips", "killed.h5", "undisturbed.h5"]
+
+
+def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_path, monkeypatch):
+    sources = find_videos([clips_folder])
+    with monkeypatch.context() as patched:
+        patched.setattr("vidrep.features.place.remove_parts", lambda folder: None)
+        patches(sources, tmp_path / "f.h5")
+    assert names(tmp_path) == ["f.h5", "f.h5.parts"]
+    before = (tmp_path / "f.h5").read_bytes()
+    assert patches(sources, tmp_path / "f.h5").num_new == 0
+    assert names(tmp_path) == ["f.h5"]
+    assert (tmp_path / "f.h5").read_bytes() == before
+
+
+def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path, monkeypatch):
+    class Failing(PatchExtractor):
+        num_calls = 0
+        batch_size = 1
+
+        def encode(self, batch):
+            self.num_calls += 1
+            if self.num_calls > 20:
+                raise MemoryError
+            return super().encode(batch)
+
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 1)
+    sources = find_videos([clips_folder])
+    with pytest.raises(MemoryError):
+        extract(sources, tmp_path / "f.h5", Failing(size=8))
+    done = len(open_features(tmp_path / "f.h5.parts"))
+    assert 0 < done < 6
+    assert patches(sources, tmp_path / "f.h5").num_new == 6 - done
+    patches(sources, tmp_path / "once.h5")
+    assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
+
+
+def test_settings_are_json(clips_folder, tmp_path):
+    patches(find_videos([clips_folder]), tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert json.loads(file.attrs["settings"])["kind"] == "patches"
+        assert not any(str(tmp_path) in str(value) for value in file.attrs.values())
+        assert np.all(file["videos/source_size"][:] > 0)

@@ -1,0 +1,300 @@
+"""The feature file is what its description says, and nothing else is taken for one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import golden
+import h5py
+import numpy as np
+import pytest
+
+from vidrep.errors import FeatureFileError, OutputError
+from vidrep.features.checksum import RowsChecksum
+from vidrep.features.store import open_features, require_same_settings, settings_difference
+
+VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
+
+
+def refusal(path):
+    with pytest.raises(FeatureFileError) as caught:
+        open_features(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+# ---- reading
+
+
+def test_keys_labels_and_rows_agree_for_every_video(tmp_path, feature_file):
+    rows = feature_file(tmp_path / "f.h5", VIDEOS)
+    features = open_features(tmp_path / "f.h5")
+    assert (len(features), features.num_frames, features.frame_shape, features.frame_size) == (3, 9, (3,), 3)
+    assert repr(features).endswith("f.h5', 3 videos, (9, 3) float16)")
+    for key, (label, split, length) in VIDEOS.items():
+        index = features.index(key)
+        video = features.videos[index]
+        assert (video.path, video.label, video.split, video.length) == (key, label, split, length)
+        np.testing.assert_array_equal(features.rows(index), rows[key])
+        np.testing.assert_array_equal(features.rows(index, 1, 99), rows[key][1:])
+        np.testing.assert_array_equal(features.timestamps(index), np.arange(length) / 10)
+    assert "c.mp4" in features and "d.mp4" not in features
+    with pytest.raises(KeyError):
+        features.index("d.mp4")
+
+
+def test_blocks_are_bounded_and_whole(tmp_path, feature_file, monkeypatch):
+    rows = feature_file(tmp_path / "f.h5", VIDEOS)
+    features = open_features(tmp_path / "f.h5")
+    monkeypatch.setattr("vidrep.features.store._BLOCK_BYTES", 2 * 3 * 2)  # two frames
+    blocks = list(features.blocks(0))
+    assert [len(block) for block, _ in blocks] == [2, 2]
+    np.testing.assert_array_equal(np.concatenate([block for block, _ in blocks]), rows["a/x.mp4"])
+
+
+def test_damaged_rows_are_named(tmp_path, feature_file):
+    path = tmp_path / "f.h5"
+    feature_file(path, VIDEOS)
+    assert list(open_features(path).damaged()) == []
+    with h5py.File(path, "r+") as file:
+        file["features"][4, 1] += 1
+        file["timestamps"][8] += 1
+    assert list(open_features(path).damaged()) == ["b/x.mp4", "c.mp4"]
+
+
+def test_the_checksum_does_not_depend_on_blocks_or_byte_order():
+    rows, times = np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(4.0)
+    whole, pieces = RowsChecksum(), RowsChecksum()
+    whole.update(rows, times)
+    for start in range(4):
+        pieces.update(rows[start : start + 1].astype(">f4"), times[start : start + 1])
+    assert whole.hexdigest() == pieces.hexdigest()
+
+
+def test_a_folder_of_parts_reads_like_one_file(tmp_path, feature_file):
+    feature_file(tmp_path / "parts" / "part-000001.h5", {"b": ("old", "", 2), "c": ("c", "", 1)})
+    feature_file(tmp_path / "parts" / "part-000002.h5", {"a": ("a", "", 3), "b": ("new", "", 5)})
+    (tmp_path / "parts" / ".part-000003.h5.1.tmp").write_bytes(b"half")
+    features = open_features(tmp_path / "parts")
+    assert [(row.path, row.label, row.length) for row in features.videos] == [
+        ("a", "a", 3),
+        ("b", "new", 5),  # the newest part wins
+        ("c", "c", 1),
+    ]
+    assert [len(features.rows(index)) for index in range(3)] == [3, 5, 1]
+    assert list(features.damaged()) == []
+
+
+def test_a_compressed_copy_reads_the_same(tmp_path, feature_file):
+    rows = feature_file(tmp_path / "f.h5", VIDEOS)
+    with h5py.File(tmp_path / "f.h5") as plain, h5py.File(tmp_path / "z.h5", "w") as packed:
+        packed.create_dataset("features", data=plain["features"][:], chunks=(2, 3), compression="gzip")
+        packed.create_dataset("timestamps", data=plain["timestamps"][:])
+        plain.copy("videos", packed)
+        packed.attrs.update(plain.attrs)
+    np.testing.assert_array_equal(open_features(tmp_path / "z.h5").rows(0), rows["a/x.mp4"])
+
+
+# ---- the golden file
+
+
+def test_the_golden_file_is_read_for_ever():
+    features = open_features(Path(__file__).with_name("golden_v1.h5"))
+    assert features.settings == golden.SETTINGS
+    assert features.versions == golden.VERSIONS
+    assert (features.frame_shape, features.dtype, features.num_frames) == ((2, 2), "uint8", 8)
+    starts = [0, 4, 7]
+    checksums = [row.checksum for row in features.videos]
+    assert [checksum[:8] for checksum in checksums] == GOLDEN_CHECKSUMS
+    for video, expected in enumerate(golden.ROWS):
+        row = replace(expected, start=starts[video], length=golden.LENGTHS[video], checksum=checksums[video])
+        assert features.videos[video] == row
+        np.testing.assert_array_equal(features.rows(video), golden.features_of(video))
+        np.testing.assert_array_equal(features.timestamps(video), golden.timestamps_of(video))
+    assert features.rows(1)[2].tolist() == [[58, 59], [60, 61]]
+    assert list(features.damaged()) == []
+
+
+def test_the_golden_file_is_still_written_alike(tmp_path):
+    golden.make(tmp_path / "new.h5")
+    with h5py.File(tmp_path / "new.h5") as new, h5py.File(Path(__file__).with_name("golden_v1.h5")) as old:
+        assert dict(new.attrs) == dict(old.attrs)
+        for name in ["features", "timestamps", *(f"videos/{column}" for column in old["videos"])]:
+            assert new[name].dtype == old[name].dtype
+            np.testing.assert_array_equal(new[name][:], old[name][:])
+
+
+GOLDEN_CHECKSUMS = ["8e8448da", "29501959", "676f1c06"]
+
+
+# ---- what is refused
+
+
+def test_what_is_no_file(tmp_path):
+    assert "no such file; give a feature file" in refusal(tmp_path / "absent.h5")
+    assert "no feature file in this folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_what_is_not_hdf5(tmp_path, content):
+    (tmp_path / "f.h5").write_bytes(content)
+    assert "not a readable feature file" in refusal(tmp_path / "f.h5")
+
+
+def test_foreign_hdf5(tmp_path):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["features"] = np.zeros((2, 3, 4))
+    assert "an HDF5 file, but not of format vidrep-features; `vidrep import`" in refusal(tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file.attrs["format"] = np.arange(3)
+    refusal(tmp_path / "f.h5")
+
+
+def test_a_file_cut_short(tmp_path, feature_file):
+    feature_file(tmp_path / "f.h5", {"a": ("", "", 5000)})
+    content = (tmp_path / "f.h5").read_bytes()
+    for end in (len(content) // 2, len(content) - 1, 600):
+        (tmp_path / "f.h5").write_bytes(content[:end])
+        refusal(tmp_path / "f.h5")
+
+
+def set_version(file):
+    file.attrs["version"] = 2
+
+
+def drop_timestamps(file):
+    del file["timestamps"]
+
+
+def fewer_timestamps(file):
+    del file["timestamps"]
+    file["timestamps"] = np.zeros(3)
+
+
+def other_timestamps(file):
+    del file["timestamps"]
+    file["timestamps"] = np.zeros(9, np.int64)
+
+
+def drop_column(file):
+    del file["videos/label"]
+
+
+def shorter_column(file):
+    del file["videos/label"]
+    file["videos/label"] = np.array([b"a"])
+
+
+def numeric_column(file):
+    del file["videos/label"]
+    file["videos/label"] = np.arange(3)
+
+
+def videos_not_a_group(file):
+    del file["videos"]
+    file["videos"] = np.arange(3)
+
+
+def equal_keys(file):
+    file["videos/path"][1] = file["videos/path"][0]
+
+
+def rows_beyond_the_end(file):
+    file["videos/length"][2] = 4
+
+
+def negative_start(file):
+    file["videos/start"][0] = -1
+
+
+def unknown_status(file):
+    file["videos/status"][0] = b"no"
+
+
+def bad_settings(file):
+    file.attrs["settings"] = "{"
+
+
+def settings_no_object(file):
+    file.attrs["settings"] = "3"
+
+
+def complex_features(file):
+    del file["features"]
+    file["features"] = np.zeros((9, 3), complex)
+
+
+def scalar_features(file):
+    del file["features"]
+    file["features"] = np.float32(1)
+
+
+def link_to_elsewhere(file):
+    del file["features"]
+    file["features"] = h5py.ExternalLink("other.h5", "/features")
+
+
+def promises_without_bytes(file):
+    del file["features"]
+    file.create_dataset("features", (2**40, 3), dtype="float32", chunks=(1000, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_version, "version 2 of vidrep-features; this vidrep reads version 1"),
+        (drop_timestamps, "it lacks 'timestamps'"),
+        (fewer_timestamps, r"9 features but timestamps \(3,\) of float64"),
+        (other_timestamps, r"timestamps \(9,\) of int64"),
+        (drop_column, "it lacks 'label'"),
+        (shorter_column, "not a readable feature file"),
+        (numeric_column, "not a readable feature file"),
+        (videos_not_a_group, "not a readable feature file"),
+        (equal_keys, "a video is in its table twice"),
+        (rows_beyond_the_end, "entry for video 'c.mp4' does not fit"),
+        (negative_start, "entry for video 'a/x.mp4' does not fit"),
+        (unknown_status, "entry for video 'a/x.mp4' does not fit"),
+        (bad_settings, "not a readable feature file"),
+        (settings_no_object, "not a readable feature file"),
+        (complex_features, r"type complex128; wanted are \(rows, ...\) of float16, float32, uint8"),
+        (scalar_features, r"features of shape \(\)"),
+        (link_to_elsewhere, "it lacks 'features'"),
+        (promises_without_bytes, "/features declares 13194139533312 bytes that are not in the file"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_file_that_is_not_as_described(tmp_path, feature_file, change, message):
+    path = tmp_path / "f.h5"
+    feature_file(path, VIDEOS)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(FeatureFileError, match=message):
+        open_features(path)
+    refusal(path)
+
+
+def test_parts_that_do_not_belong_together(tmp_path, feature_file):
+    feature_file(tmp_path / "1.h5", {"a": ("", "", 2)})
+    feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, frame_shape=(4,))
+    with pytest.raises(FeatureFileError, match=r"2\.h5: frames of another shape or type than those of .*1\.h5"):
+        open_features(tmp_path)
+    feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, settings={"kind": "test", "size": 3})
+    with pytest.raises(FeatureFileError, match=r"2\.h5 and .*1\.h5 were made with different settings: size is 3, not"):
+        open_features(tmp_path)
+
+
+# ---- settings
+
+
+def test_differences_of_settings():
+    one = {"size": 1, "sampling": {"fps": None, "every": 1}, "weights_file": "a.pth"}
+    assert settings_difference(one, {**one, "weights_file": "b.pth"}) == ""
+    assert settings_difference(one, {**one, "size": 2}) == "size is 1, not 2"
+    other = {**one, "sampling": {"fps": 2.0, "every": 1}}
+    assert settings_difference(one, other) == "sampling.fps is None, not 2.0"
+    assert settings_difference({}, {"kind": "cnn"}) == "kind is None, not 'cnn'"
+    with pytest.raises(OutputError, match=r"out was made with other settings: sampling\.fps is .*--overwrite"):
+        require_same_settings(Path("out"), one, other)
+    require_same_settings(Path("out"), one, json.loads(json.dumps(one)))

@@ -1,0 +1,187 @@
+"""What is written is documented, published whole, and the same bytes for the same input."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections import namedtuple
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from vidrep.errors import FeatureFileError, OutputError
+from vidrep.features.store import open_features
+from vidrep.features.table import VideoRow
+from vidrep.features.writer import FeatureWriter, require_new_file, write_merged, writing_features
+
+VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
+
+
+def keep(row):
+    return row
+
+
+def writing(path, num_rows=4, dtype="float32"):
+    return writing_features(path, settings={}, versions={}, num_rows=num_rows, frame_shape=(3,), dtype=dtype)
+
+
+def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
+    rows = feature_file(tmp_path / "f.h5", VIDEOS, settings={"kind": "test", "größe": 2})
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert set(file) == {"features", "timestamps", "videos"}
+        assert (file["features"].shape, file["features"].dtype) == ((9, 3), np.dtype("<f2"))
+        assert (file["timestamps"].shape, file["timestamps"].dtype) == ((9,), np.dtype("<f8"))
+        assert file["features"].chunks is None and file["features"].compression is None
+        assert file.attrs["format"] == "vidrep-features"
+        assert file.attrs["version"] == 1
+        assert json.loads(file.attrs["settings"]) == {"kind": "test", "größe": 2}
+        assert json.loads(file.attrs["versions"]) == {"vidrep": "0"}
+        table = file["videos"]
+        texts = {"path", "label", "split", "status", "message", "source_sha256", "checksum"}
+        whole_numbers = {"start", "length", "frames_promised", "source_size"}
+        assert set(table) == texts | whole_numbers | {"fps"}
+        assert all(h5py.check_string_dtype(table[name].dtype).encoding == "utf-8" for name in texts)
+        assert all(table[name].dtype == "<i8" for name in whole_numbers)
+        assert table["fps"].dtype == "<f8"
+        assert table["path"].asstr()[:].tolist() == list(VIDEOS)
+        for number, key in enumerate(VIDEOS):
+            start, length = table["start"][number], table["length"][number]
+            found, times = file["features"][start : start + length], file["timestamps"][start : start + length]
+            np.testing.assert_array_equal(found, rows[key])
+            checksum = hashlib.sha256(found.tobytes() + times.tobytes()).hexdigest()
+            assert table["checksum"].asstr()[number] == checksum
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+def test_every_type_comes_back(tmp_path, feature_file, dtype):
+    rows = feature_file(tmp_path / "f.h5", VIDEOS, dtype=dtype, frame_shape=(2, 3))
+    features = open_features(tmp_path / "f.h5")
+    assert (features.dtype, features.frame_shape, features.frame_size) == (dtype, (2, 3), 6)
+    np.testing.assert_array_equal(features.rows(1), rows["b/x.mp4"])
+
+
+def test_the_same_input_gives_the_same_bytes_later_too(tmp_path, feature_file):
+    feature_file(tmp_path / "1.h5", VIDEOS)
+    time.sleep(1.1)  # HDF5 can write down seconds
+    feature_file(tmp_path / "2.h5", VIDEOS)
+    assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
+
+
+def test_rows_can_come_in_any_blocks(tmp_path):
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    for name, cuts in {"whole": [4], "cut": [1, 3, 4]}.items():
+        with writing(tmp_path / name) as writer:
+            start = 0
+            for stop in cuts:
+                writer.append(rows[start:stop], np.arange(start, stop, dtype=np.float64))
+                start = stop
+            writer.end_video(VideoRow.new("a"))
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "cut").read_bytes()
+
+
+@pytest.mark.parametrize("num_rows", [0, 3, 5])
+def test_another_number_of_rows_publishes_nothing(tmp_path, num_rows):
+    with pytest.raises((ValueError, TypeError)), writing(tmp_path / "f.h5", num_rows) as writer:
+        writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
+        writer.end_video(VideoRow.new("a"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unfinished_video_publishes_nothing(tmp_path):
+    announced = pytest.raises(ValueError, match="4 rows announced, 4 written, 0 in finished videos")
+    with announced, writing(tmp_path / "f.h5") as writer:
+        writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
+    with (
+        pytest.raises(ValueError, match="dtype 'float64': a feature file holds"),
+        writing(tmp_path / "f.h5", 4, "float64"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_with_too_little_space_is_said_before_writing(tmp_path, monkeypatch, feature_file):
+    feature_file(tmp_path / "f.h5", VIDEOS)
+    before = (tmp_path / "f.h5").read_bytes()
+    usage = namedtuple("usage", "total used free")(100 << 20, 99 << 20, 1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(OutputError, match="needs 12 MB and the disk has 1 MB left"), writing(tmp_path / "f.h5", 10**6):
+        pass
+    assert (tmp_path / "f.h5").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "errno = 28"), RuntimeError("unable to extend, errno = 28, more")])
+def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path, monkeypatch, feature_file, failure):
+    feature_file(tmp_path / "f.h5", VIDEOS)
+    before = (tmp_path / "f.h5").read_bytes()
+
+    def fail(*arguments):
+        raise failure
+
+    monkeypatch.setattr(FeatureWriter, "finish", fail)
+    message = r"f\.h5: cannot be written \(No space left on device\); free some space"
+    with pytest.raises(OutputError, match=message):
+        feature_file(tmp_path / "f.h5", {"other": ("", "", 3)})
+    assert (tmp_path / "f.h5").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
+
+
+# ---- merging
+
+
+def test_merged_parts_are_sorted_and_the_last_wins(tmp_path, feature_file):
+    feature_file(tmp_path / "1.h5", {"b": ("old", "", 2), "c": ("c", "", 1)})
+    rows = feature_file(tmp_path / "2.h5", {"b": ("new", "", 5), "a": ("a", "", 3)})
+    parts = [open_features(tmp_path / name) for name in ("1.h5", "2.h5")]
+    write_merged(tmp_path / "m.h5", parts, rename=keep)
+    merged = open_features(tmp_path / "m.h5")
+    assert [(row.path, row.label, row.start, row.length) for row in merged.videos] == [
+        ("a", "a", 0, 3),
+        ("b", "new", 3, 5),
+        ("c", "c", 8, 1),
+    ]
+    np.testing.assert_array_equal(merged.rows(1), rows["b"])
+    assert list(merged.damaged()) == []
+    feature_file(tmp_path / "whole.h5", {"a": ("a", "", 3), "b": ("new", "", 5), "c": ("c", "", 1)})
+    assert (tmp_path / "whole.h5").read_bytes() == (tmp_path / "m.h5").read_bytes()
+
+
+def test_merging_renames_and_leaves_out(tmp_path, feature_file):
+    feature_file(tmp_path / "1.h5", VIDEOS)
+
+    def rename(row):
+        return None if row.path == "c.mp4" else replace(row, label=row.label.upper())
+
+    write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=rename)
+    assert [(row.path, row.label) for row in open_features(tmp_path / "m.h5").videos] == [
+        ("a/x.mp4", "A"),
+        ("b/x.mp4", "B"),
+    ]
+
+
+def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
+    feature_file(tmp_path / "1.h5", VIDEOS)
+    with h5py.File(tmp_path / "1.h5", "r+") as file:
+        file["features"][4, 1] += 1
+    with pytest.raises(FeatureFileError, match=r"1\.h5: the rows of video 'b/x.mp4' are damaged; extract them again"):
+        write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=keep)
+    assert not (tmp_path / "m.h5").exists()
+
+
+# ---- names of outputs
+
+
+def test_names_of_outputs(tmp_path):
+    (tmp_path / "there.h5").touch()
+    (tmp_path / "folder.h5").mkdir()
+    require_new_file(tmp_path / "new.h5", overwrite=False)
+    require_new_file(tmp_path / "there.h5", overwrite=True)
+    for name, overwrite, message in [
+        ("there.h5", False, "exists; give a new name or --overwrite"),
+        ("folder.h5", True, "is a folder; give the name"),
+        ("new.txt", False, r"ends in \.h5"),
+    ]:
+        with pytest.raises(OutputError, match=message):
+            require_new_file(tmp_path / name, overwrite=overwrite)

@@ -1,0 +1,104 @@
+"""Small features for tests, and runs that take a fraction of a second."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from vidrep.config import (
+    ClassificationWindows,
+    ClassifierSettings,
+    CompositeSettings,
+    FinetuneConfig,
+    OptimiserSettings,
+    PredictionWindows,
+    PretrainConfig,
+    TrainingSettings,
+)
+from vidrep.features.importing import import_features
+from vidrep.features.labels import Labelling
+from vidrep.features.store import Features, open_features
+
+Videos = dict[str, NDArray[np.generic]]
+
+
+def circles(
+    num_per_class: int = 5,
+    *,
+    num_frames: int = 8,
+    size: int = 4,
+    classes: tuple[str, ...] = ("left", "right"),
+    seed: int = 0,
+) -> Videos:
+    """Points that go round circles: single frames are alike in every class, which differ in how fast and which way."""
+    rng = np.random.default_rng(seed)
+    videos: Videos = {}
+    for number, name in enumerate(classes):
+        speed = number - (len(classes) - 1) / 2
+        for index in range(num_per_class):
+            angle = rng.uniform(0, 2 * np.pi, size // 2) + speed * np.arange(num_frames)[:, None]
+            frames = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+            videos[f"{name}/{index:02d}.npy"] = frames.astype(np.float32)
+    return videos
+
+
+def features_of(
+    folder: Path, videos: Mapping[str, NDArray[np.generic]], splits: Mapping[str, str] | None = None
+) -> Features:
+    """Import videos, {key: (T, ...)}; their labels are their folders."""
+    source = folder / "arrays"
+    shutil.rmtree(source, ignore_errors=True)
+    for key, frames in videos.items():
+        (source / key).parent.mkdir(parents=True, exist_ok=True)
+        np.save(source / key, frames)
+    listed = {key: Labelling(None, split) for key, split in (splits or {}).items()}
+    return import_features(source, folder / "features.h5", listed=listed, overwrite=True).features
+
+
+def with_value(features: Features, key: str, frame: int, value: float) -> Features:
+    """Put a value into one frame of a video, behind everybody's back."""
+    with h5py.File(features.path, "r+") as file:
+        file["features"][features.videos[features.index(key)].start + frame] = value
+    return open_features(features.path)
+
+
+def pretrain_config(
+    *,
+    model: CompositeSettings | None = None,
+    optimiser: OptimiserSettings | None = None,
+    values: str = "auto",
+    **training: float,
+) -> PretrainConfig:
+    return PretrainConfig(
+        values=values,
+        model=model or CompositeSettings(hidden_size=5, num_layers=2, dropout=0.3),
+        windows=PredictionWindows(seen=3, predicted=2, stride=2),
+        optimiser=optimiser or OptimiserSettings(warmup_steps=2),
+        training=training_settings(**training),
+    )
+
+
+def finetune_config(
+    *,
+    model: ClassifierSettings | None = None,
+    optimiser: OptimiserSettings | None = None,
+    length: int = 4,
+    test_fraction: float = 0.2,
+    **training: float,
+) -> FinetuneConfig:
+    return FinetuneConfig(
+        test_fraction=test_fraction,
+        model=model or ClassifierSettings(hidden_size=5, dropout=0.3),
+        windows=ClassificationWindows(length=length, stride=2),
+        optimiser=optimiser or OptimiserSettings(warmup_steps=2),
+        training=training_settings(**training),
+    )
+
+
+def training_settings(**settings: float) -> TrainingSettings:
+    return TrainingSettings(
+        **{"steps": 10, "batch_size": 4, "evaluate_every": 5, "validation_fraction": 0.2} | settings
+    )

@@ -1,0 +1,79 @@
+"""The package holds what the tree holds, and the house keeps its rules."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CODE = sorted([*(ROOT / "vidrep").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
+assert len(CODE) > 40
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names of all modules that a file imports, relative ones as `.package.module` without leading dots."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def test_every_package_on_disk_is_in_the_wheel() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    on_disk = {".".join(path.parent.relative_to(ROOT).parts) for path in CODE}
+    assert {name.replace("cli", "vidrep_cli") if name == "cli" else name for name in on_disk} == set(listed)
+
+
+def test_each_third_party_library_has_one_home() -> None:
+    homes = {
+        "h5py": {"store.py", "writer.py", "foreign.py"},
+        "av": {"pyav.py", "writing.py"},
+        "cv2": {"opencv.py"},
+        "torchvision": {"backbones.py", "weights.py", "patches.py", "mnist.py"},
+        "sklearn": {"baselines.py"},
+        "safetensors": {"saved.py", "baselines.py", "weights.py"},
+    }
+    for library, files in homes.items():
+        users = {path.name for path in CODE if any(name.split(".")[0] == library for name in imported(path))}
+        assert users, library
+        assert users <= files, (library, users - files)
+    typer_users = {path for path in CODE if "typer" in {name.split(".")[0] for name in imported(path)}}
+    assert all(path.parent.name == "cli" for path in typer_users)
+
+
+def test_imports_follow_the_flow() -> None:
+    """Rooms further down the flow import those further up, never the reverse."""
+    flow = ["video", "features", "sequences", "models", "training", "evaluation", "inference"]
+    for path in CODE:
+        room = path.parent.name
+        if room not in flow:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
+                other = node.module.split(".")[0]
+                if other in flow:
+                    assert flow.index(other) <= flow.index(room), f"{path.name} imports {node.module}"
+
+
+def test_models_know_nothing_of_files_of_features_or_training() -> None:
+    for path in (ROOT / "vidrep" / "models").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"from \.\.(features|training|sequences)", source), path.name
+
+
+def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
+    heavy = ("torch", "numpy", "cv2", "av", "h5py", "torchvision", "sklearn", "rich")
+    code = f"import sys, vidrep, vidrep_cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_sample_clips_are_small() -> None:
+    clips = list((ROOT / "data" / "clips").rglob("*.mp4"))
+    assert len(clips) == 32
+    assert sum(clip.stat().st_size for clip in clips) < 500_000

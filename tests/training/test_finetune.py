@@ -1,0 +1,296 @@
+"""Fine-tuning: where the classifier starts, whom it learns from, and whom it never sees."""
+
+import csv
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_features import circles, features_of, finetune_config, pretrain_config, with_value
+
+from vidrep.config import ClassifierSettings, CompositeSettings, OptimiserSettings
+from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
+from vidrep.features.labels import Labelling
+from vidrep.features.store import Features
+from vidrep.models.classifier import Classifier
+from vidrep.models.saved import load_model, save_model
+from vidrep.training.finetune import finetune
+from vidrep.training.pretrain import pretrain
+
+SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
+NEARLY_STILL = OptimiserSettings(learning_rate=1e-9, warmup_steps=0)
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    return features_of(tmp_path, circles())
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, features: Features) -> Path:
+    config = pretrain_config(model=CompositeSettings(hidden_size=6, num_layers=2))
+    return pretrain(features, tmp_path / "pretrained", config, device="cpu").folder
+
+
+def parts_of(run: Path) -> dict[str, str]:
+    rows = csv.DictReader((run / "videos.csv").read_text(encoding="utf-8").splitlines())
+    return {row["video"]: row["part"] for row in rows}
+
+
+def encoder_and_scaler(run: Path) -> dict[str, torch.Tensor]:
+    state = load_model(run)[0].state_dict()
+    return {name: value for name, value in state.items() if name.startswith(("model.encoder.", "scaler."))}
+
+
+def test_a_run_says_what_it_learnt_from_and_its_model_is_ready(tmp_path: Path, features: Features) -> None:
+    result = finetune(features, tmp_path / "run", finetune_config(), device="cpu")
+    parts = parts_of(result.folder)
+    assert (result.num_train_videos, result.num_validation_videos, result.num_test_videos) == (6, 2, 2)
+    assert Counter((key.split("/")[0], part) for key, part in parts.items()) == {
+        (name, part): count
+        for name in ("left", "right")
+        for part, count in (("train", 3), ("validation", 1), ("test", 1))
+    }
+    description = load_model(result.folder)[1]
+    assert (description.kind, description.classes, description.class_counts) == (
+        "classifier",
+        ["left", "right"],
+        [3, 3],
+    )
+    assert result.classes == description.classes
+    assert description.windows == {"length": 4, "stride": 2}
+    assert (result.folder / "baselines.safetensors").is_file()
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_it_starts_from_the_pretrained_encoder_and_scaler(
+    tmp_path: Path, features: Features, pretrained: Path, freeze: bool
+) -> None:
+    model = ClassifierSettings(hidden_size=99, num_layers=1, dropout=0.5, freeze=freeze)
+    config = finetune_config(model=model, steps=1, optimiser=NEARLY_STILL)
+    run = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu").folder
+    there, here = encoder_and_scaler(pretrained), encoder_and_scaler(run)
+    assert len(there) == 8
+    assert there.keys() == here.keys()
+    for name, value in there.items():
+        torch.testing.assert_close(here[name], value, rtol=0, atol=2e-8)
+    arguments = load_model(run)[1].arguments
+    assert (arguments["hidden_size"], arguments["num_layers"]) == (6, 2)
+
+
+def test_from_scratch_it_starts_elsewhere(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    model = ClassifierSettings(hidden_size=6, num_layers=2)
+    run = finetune(features, tmp_path / "run", finetune_config(model=model, seed=1), device="cpu").folder
+    there, here = encoder_and_scaler(pretrained), encoder_and_scaler(run)
+    name = "model.encoder.layers.0.recurrent_weight"
+    assert (there[name] - here[name]).abs().max() > 0.1
+
+
+def test_a_frozen_encoder_stays_exactly_and_the_readout_learns(
+    tmp_path: Path, features: Features, pretrained: Path
+) -> None:
+    config = finetune_config(model=ClassifierSettings(freeze=True), optimiser=OptimiserSettings(weight_decay=0.1))
+    first = finetune_config(model=ClassifierSettings(freeze=True), steps=1, optimiser=NEARLY_STILL)
+    runs = [
+        finetune(features, tmp_path / name, one, pretrained=pretrained, device="cpu").folder
+        for name, one in (("first", first), ("last", config))
+    ]
+    for name, value in encoder_and_scaler(pretrained).items():
+        assert torch.equal(encoder_and_scaler(runs[1])[name], value), name
+    readouts = [load_model(run)[0].state_dict()["model.readout.weight"] for run in runs]
+    assert not torch.equal(*readouts)
+
+
+def test_without_freezing_the_encoder_learns(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    run = finetune(features, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu").folder
+    here, there = encoder_and_scaler(run), encoder_and_scaler(pretrained)
+    assert not any(torch.equal(here[name], there[name]) for name in here if name.startswith("model."))
+    assert all(torch.equal(here[name], there[name]) for name in here if name.startswith("scaler."))
+
+
+@pytest.mark.parametrize("with_pretrained", [False, True])
+def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> None:
+    changed = circles()
+    for key in ("left/04.npy", "right/04.npy"):
+        changed[key] = np.full_like(changed[key][:3], 1e6)
+    start = features_of(tmp_path / "start", circles(seed=5))
+    pretrained = pretrain(start, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
+    runs = [
+        finetune(
+            features_of(tmp_path / name, videos, SPLITS),
+            tmp_path / name / "run",
+            finetune_config(),
+            pretrained=pretrained if with_pretrained else None,
+            device="cpu",
+        ).folder
+        for name, videos in (("one", circles()), ("other", changed))
+    ]
+    for name in ("model.safetensors", "model.json", "baselines.safetensors", "metrics.jsonl"):
+        assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes(), name
+    assert {key for key, part in parts_of(runs[0]).items() if part == "test"} == {"left/04.npy", "right/04.npy"}
+
+
+def test_videos_that_it_holds_apart_itself_are_not_touched_either(tmp_path: Path, features: Features) -> None:
+    one = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
+    changed = circles()
+    held_apart = [key for key, part in parts_of(one).items() if part == "test"]
+    assert len(held_apart) == 2
+    for key in held_apart:
+        changed[key] = changed[key] * 50
+    other = finetune(features_of(tmp_path / "o", changed), tmp_path / "other", finetune_config(), device="cpu").folder
+    for name in ("model.safetensors", "baselines.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_the_validation_loss_is_the_mean_over_frames_whatever_the_batches(tmp_path: Path) -> None:
+    videos = circles(6)
+    for number, key in enumerate(sorted(videos)):
+        videos[key] = videos[key][: 1 + number % 4]  # of many lengths, all shorter than a window but the longest
+    features = features_of(
+        tmp_path, videos, {key: "validation" if n % 2 else "train" for n, key in enumerate(sorted(videos))}
+    )
+    result = finetune(features, tmp_path / "run", finetune_config(length=4, batch_size=4, steps=5), device="cpu")
+    model, description = load_model(result.folder)
+    assert isinstance(model.model, Classifier)
+    costs, right = [], []
+    for index, row in enumerate(features.videos):
+        if row.split == "validation":
+            frames = model.scaler(torch.from_numpy(np.array(features.rows(index))))
+            with torch.no_grad():
+                logs = model.model(frames[:, None])[:, 0].log_softmax(dim=-1)
+            true = description.classes.index(row.label)
+            costs += (-logs[:, true]).tolist()
+            right.append(int(logs.exp().mean(dim=0).argmax()) == true)
+    assert len(right) == 6
+    look = json.loads((result.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert look["validation"]["loss"] == pytest.approx(np.mean(costs), rel=1e-5)
+    assert look["validation"]["window_accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_it_learns_what_only_order_tells(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(20, num_frames=8))
+    config = finetune_config(
+        model=ClassifierSettings(hidden_size=16, dropout=0.1),
+        optimiser=OptimiserSettings(learning_rate=0.02, warmup_steps=5),
+        length=8,
+        steps=100,
+        batch_size=16,
+        evaluate_every=20,
+    )
+    result = finetune(features, tmp_path / "run", config, device="cpu")
+    looks = [json.loads(line)["validation"] for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert max(look["window_accuracy"] for look in looks) == 1.0
+
+
+def test_videos_shorter_than_the_window_take_part(tmp_path: Path) -> None:
+    videos = {key: frames[:2] for key, frames in circles().items()}
+    features = features_of(tmp_path, videos)
+    result = finetune(features, tmp_path / "run", finetune_config(length=50), device="cpu")
+    assert result.num_train_videos == 6
+
+
+def test_a_class_with_one_video_is_trained_on_and_named_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    videos = circles() | {"alone/00.npy": circles(seed=3)["left/00.npy"]}
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        result = finetune(features_of(tmp_path, videos), tmp_path / "run", finetune_config(), device="cpu")
+    assert result.classes == ["alone", "left", "right"]
+    assert parts_of(result.folder)["alone/00.npy"] == "train"
+    assert [one for one in caplog.messages if "alone" in one] == ["classes with one training video only: alone"]
+
+
+def test_one_video_of_every_class_will_do_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        result = finetune(features_of(tmp_path, circles(1)), tmp_path / "run", finetune_config(), device="cpu")
+    assert (result.num_train_videos, result.num_validation_videos, result.num_test_videos) == (2, 0, 0)
+    assert "no video can be held apart" in caplog.text
+
+
+def test_unlabelled_videos_take_no_part(tmp_path: Path, features: Features) -> None:
+    listed = {"left/00.npy": Labelling("", None), "right/03.npy": Labelling("left", None)}
+    result = finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
+    assert "left/00.npy" not in parts_of(result.folder)
+    rows = {row["video"]: row for row in csv.DictReader((result.folder / "videos.csv").read_text().splitlines())}
+    assert len(rows) == 9
+    assert rows["right/03.npy"]["label"] == "left"
+
+
+def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None:
+    for labels, said in (
+        ({"left": "", "right": ""}, "no video has a label; give --labels FILE.csv or --splits FILE"),
+        ({"left": "go", "right": "go"}, "have one label only, 'go'; a classifier needs two or more"),
+        ({"left": "go", "right": ""}, "have one label only, 'go'"),
+    ):
+        listed = {row.path: Labelling(labels[row.label], None) for row in features.videos}
+        with pytest.raises(LabelError, match=said):
+            finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
+    listed = {row.path: Labelling(None, "train" if row.label == "left" else "validation") for row in features.videos}
+    with pytest.raises(LabelError, match="have one label only, 'left'"):
+        finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_labels_that_nobody_trains_on_are_refused(tmp_path: Path) -> None:
+    splits = dict.fromkeys(SPLITS, "train") | {"odd/00.npy": "validation"}
+    features = features_of(tmp_path, circles() | {"odd/00.npy": circles()["left/00.npy"]}, splits)
+    with pytest.raises(LabelError, match="validation videos have labels that no training video has: odd"):
+        finetune(features, tmp_path / "run", finetune_config(), device="cpu")
+
+
+def test_features_that_do_not_fit_the_pretrained_run_are_refused(tmp_path: Path, pretrained: Path) -> None:
+    wider = features_of(tmp_path / "wider", circles(size=6))
+    with pytest.raises(FeatureFileError, match=r"frames of \(6,\) float32; the run was trained on \(4,\) float32"):
+        finetune(wider, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+    halves = features_of(tmp_path / "halves", {key: one.astype(np.float16) for key, one in circles().items()})
+    with pytest.raises(FeatureFileError, match=r"frames of \(4,\) float16; the run was trained on \(4,\) float32"):
+        finetune(halves, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_features_of_another_extractor_are_refused(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    description = load_model(pretrained)[1]
+    description.extractor.clear()
+    description.extractor.update({"kind": "cnn", "model": "resnet18", "layer": "avgpool"})
+    save_model(pretrained, description, load_model(pretrained)[0].state_dict())
+    with pytest.raises(FeatureFileError, match=r"made with kind 'import'; the run was trained on features with 'cnn'"):
+        finetune(features, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+
+
+def test_what_cannot_be_a_start_is_refused(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    with pytest.raises(InputError, match="no such run folder"):
+        finetune(features, tmp_path / "run", finetune_config(), pretrained=tmp_path / "none", device="cpu")
+    with pytest.raises(ConfigError, match=r"model.freeze without a pretrained run .* give --from RUN"):
+        finetune(features, tmp_path / "run", finetune_config(model=ClassifierSettings(freeze=True)), device="cpu")
+    with pytest.raises(OutputError, match="is the run to start from; give a new folder"):
+        finetune(features, pretrained, finetune_config(), pretrained=pretrained, device="cpu", overwrite=True)
+    assert load_model(pretrained)[1].kind == "composite"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_classifier_is_a_start_too(tmp_path: Path, features: Features) -> None:
+    first = finetune(features, tmp_path / "first", finetune_config(), device="cpu").folder
+    config = finetune_config(steps=1, optimiser=NEARLY_STILL)
+    second = finetune(features, tmp_path / "second", config, pretrained=first, device="cpu").folder
+    for name, value in encoder_and_scaler(first).items():
+        torch.testing.assert_close(encoder_and_scaler(second)[name], value, rtol=0, atol=2e-8)
+
+
+@pytest.mark.parametrize("with_pretrained", [False, True])
+def test_a_value_that_is_not_finite_is_named(tmp_path: Path, pretrained: Path, with_pretrained: bool) -> None:
+    for part, number in (("train", 0), ("validation", 1)):
+        splits = SPLITS | {"left/01.npy": "validation", "right/01.npy": "validation"}
+        key = f"left/{number:02d}.npy"
+        bad = with_value(features_of(tmp_path / part, circles(), splits), key, 3, np.nan)
+        with pytest.raises(FeatureFileError, match=f"video '{key}', frame 3 holds values that are not finite"):
+            finetune(
+                bad,
+                tmp_path / "run",
+                finetune_config(),
+                pretrained=pretrained if with_pretrained else None,
+                device="cpu",
+            )
+    assert not (tmp_path / "run").exists()

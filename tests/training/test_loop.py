@@ -1,0 +1,324 @@
+"""The training loop: what it promises of going on, stopping and keeping, for both trainings."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_features import circles, features_of, finetune_config, pretrain_config
+
+from vidrep.config import ClassifierSettings, OptimiserSettings
+from vidrep.errors import InputError, OutputError, TrainingError
+from vidrep.features.store import Features
+from vidrep.progress import Progress
+from vidrep.training import loop
+from vidrep.training.finetune import finetune
+from vidrep.training.loop import TrainingOutcome
+from vidrep.training.pretrain import pretrain
+
+Kind = Literal["pretrain", "finetune"]
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_after(step: int) -> Callable[[Progress], None]:
+    def listen(progress: Progress) -> None:
+        if progress.done == step:
+            raise KilledError
+
+    return listen
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    return features_of(tmp_path, circles())
+
+
+def run_training(
+    kind: Kind, features: Features, output: Path, optimiser: OptimiserSettings | None = None, **options: Any
+) -> TrainingOutcome:
+    """Train for 10 steps, with dropout on, looking after every 5; options of the config or of the function."""
+    passed = {name: options.pop(name) for name in ("resume", "overwrite", "on_progress") if name in options}
+    if kind == "pretrain":
+        config = pretrain_config(optimiser=optimiser, **options)
+        return pretrain(features, output, config, device="cpu", **passed).outcome
+    model = ClassifierSettings(hidden_size=5, num_layers=2, dropout=0.5)
+    config = finetune_config(model=model, optimiser=optimiser, **options)
+    return finetune(features, output, config, device="cpu", **passed).outcome
+
+
+def checkpoint(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    return content
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """Compare trees of tensors bit for bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same(left, right, f"{where}.{index}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert_same(checkpoint(one), checkpoint(other))
+    names = {path.name for path in one.iterdir()}
+    assert names == {path.name for path in other.iterdir()}
+    assert {"metrics.jsonl", "model.safetensors", "model.json", "config.toml", "videos.csv"} <= names
+    for name in names - {"checkpoints"}:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("decay", ["none", "cosine"])
+def test_ten_steps_are_five_and_five_bit_for_bit(
+    tmp_path: Path, features: Features, kind: Kind, name: Any, decay: Any
+) -> None:
+    optimiser = OptimiserSettings(name=name, decay=decay, warmup_steps=2, weight_decay=0.01)
+    run_training(kind, features, tmp_path / "whole", optimiser)
+    with pytest.raises(KilledError):
+        run_training(kind, features, tmp_path / "pieces", optimiser, on_progress=killed_after(5))
+    assert checkpoint(tmp_path / "pieces")["position"]["step"] == 5
+    outcome = run_training(kind, features, tmp_path / "pieces", optimiser, resume=True)
+    assert outcome.steps == 10
+    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [5, 10]
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+@pytest.mark.parametrize("step", [1, 4, 7, 9])
+def test_killed_at_any_step_it_ends_the_same(tmp_path: Path, features: Features, kind: Kind, step: int) -> None:
+    run_training(kind, features, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run_training(kind, features, tmp_path / "pieces", on_progress=killed_after(step))
+    run_training(kind, features, tmp_path / "pieces", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+
+
+@pytest.mark.parametrize("published", ["save_model", "append_metrics"])
+def test_killed_in_the_middle_of_a_look_it_ends_the_same(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, published: str
+) -> None:
+    run_training("pretrain", features, tmp_path / "whole")
+
+    def kill(*_: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        if published == "save_model":  # the model is there, nothing else is
+            patched.setattr(loop.RunFolder, "append_metrics", kill)
+        else:  # model and metrics are there, the checkpoint is not
+            patched.setattr(loop.RunFolder, "save_checkpoint", kill)
+        run_training("pretrain", features, tmp_path / "pieces")
+    assert (tmp_path / "pieces" / "model.safetensors").is_file()
+    run_training("pretrain", features, tmp_path / "pieces", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_a_finished_run_is_resumed_without_a_step(tmp_path: Path, features: Features, kind: Kind) -> None:
+    for name in ("once", "twice"):
+        first = run_training(kind, features, tmp_path / name)
+    again = run_training(kind, features, tmp_path / "twice", resume=True, on_progress=killed_after(10))
+    assert (again.steps, again.best_step, again.best_loss) == (first.steps, first.best_step, first.best_loss)
+    assert_same_run(tmp_path / "once", tmp_path / "twice")
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before(
+    tmp_path: Path, features: Features, kind: Kind
+) -> None:
+    before = torch.get_rng_state()
+    run_training(kind, features, tmp_path / "one")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(17)
+    run_training(kind, features, tmp_path / "other")
+    assert_same_run(tmp_path / "one", tmp_path / "other")
+    run_training(kind, features, tmp_path / "another seed", seed=1)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "another seed"))
+    assert not any(torch.equal(one[name], other[name]) for name in one if name.endswith("recurrent_weight"))
+
+
+class ScriptedLosses:
+    """Validation losses in a given order, in place of measured ones."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+        from vidrep.training.pretrain import _PretrainTask
+
+        self.left = list(losses)
+        monkeypatch.setattr(_PretrainTask, "validate", lambda task: {"loss": self.left.pop(0)})
+
+
+def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ScriptedLosses(monkeypatch, [5.0, 6.0, 3.0, 4.0, 3.0, 0.0])
+    outcome = run_training("pretrain", features, tmp_path / "run", steps=12, evaluate_every=2, patience=2)
+    assert outcome.stopped_early
+    assert (outcome.steps, outcome.best_step, outcome.best_loss) == (10, 6, 3.0)
+    ScriptedLosses(monkeypatch, [5.0, 6.0, 3.0])
+    with pytest.raises(KilledError):
+        run_training(
+            "pretrain",
+            features,
+            tmp_path / "until the best",
+            steps=12,
+            evaluate_every=2,
+            patience=2,
+            on_progress=killed_after(6),
+        )
+    best = dict(checkpoint(tmp_path / "until the best")["model"])
+    assert_same(load_file(tmp_path / "run" / "model.safetensors"), best)
+    last = checkpoint(tmp_path / "run")
+    assert last["position"] == {"step": 10, "best_loss": 3.0, "best_step": 6, "num_looks_since_best": 2}
+    assert any(not torch.equal(last["model"][name], value) for name, value in best.items())
+
+
+def test_patience_is_counted_on_over_a_resume(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"steps": 20, "evaluate_every": 2, "patience": 3}
+    ScriptedLosses(monkeypatch, [3.0, 4.0, 5.0])
+    with pytest.raises(KilledError):
+        run_training("pretrain", features, tmp_path / "run", on_progress=killed_after(6), **settings)
+    ScriptedLosses(monkeypatch, [4.0, 0.0])
+    outcome = run_training("pretrain", features, tmp_path / "run", resume=True, **settings)
+    assert (outcome.steps, outcome.best_step, outcome.stopped_early) == (8, 2, True)
+    again = run_training("pretrain", features, tmp_path / "run", resume=True, **settings)
+    assert (again.steps, again.stopped_early) == (8, True)
+
+
+def test_without_patience_a_run_never_stops_early(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ScriptedLosses(monkeypatch, [1.0, 2.0, 2.0, 2.0, 2.0])
+    outcome = run_training("pretrain", features, tmp_path / "run", evaluate_every=2, patience=0)
+    assert (outcome.steps, outcome.best_step, outcome.stopped_early) == (10, 2, False)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidrep.training.pretrain import _PretrainTask
+
+    loss = _PretrainTask.loss
+    with pytest.raises(KilledError):
+        run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
+    monkeypatch.setattr(_PretrainTask, "loss", lambda task, step: loss(task, step) * (math.nan if step == 6 else 1))
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan at step 7; .* are kept .* optimiser.learning_rate"
+    ) as caught:
+        run_training("pretrain", features, tmp_path / "bad")
+    assert "\n" not in str(caught.value)
+    assert_same_run(tmp_path / "good", tmp_path / "bad")
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_clip", lambda task, norm: torch.tensor(math.inf))
+    with pytest.raises(TrainingError, match="the norm of the gradient is inf at step 1"):
+        run_training("pretrain", features, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_validation_loss_that_is_not_finite_spoils_no_checkpoint(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ScriptedLosses(monkeypatch, [1.0, math.nan])
+    with pytest.raises(TrainingError, match="the validation loss is nan at step 10"):
+        run_training("pretrain", features, tmp_path / "run")
+    assert checkpoint(tmp_path / "run")["position"]["step"] == 5
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_it_goes_on_with_the_same_settings_only(tmp_path: Path, features: Features, kind: Kind) -> None:
+    run_training(kind, features, tmp_path / "run")
+    for changes, said in (
+        ({"steps": 20}, "training.steps 20, the run has 10"),
+        ({"seed": 3}, "training.seed 3, the run has 0"),
+        ({"optimiser": OptimiserSettings(warmup_steps=3)}, "optimiser.warmup_steps 3, the run has 2"),
+    ):
+        with pytest.raises(OutputError, match=f"run: resumed with {said}"):
+            run_training(kind, features, tmp_path / "run", resume=True, **changes)
+    other: Kind = "finetune" if kind == "pretrain" else "pretrain"
+    with pytest.raises(OutputError, match=r"run: resumed with"):
+        run_training(other, features, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_it_goes_on_with_the_same_videos_only(tmp_path: Path, features: Features, kind: Kind) -> None:
+    run_training(kind, features, tmp_path / "run")
+    table = (tmp_path / "run" / "videos.csv").read_bytes()
+    more = features_of(tmp_path / "more", circles() | {"left/new.npy": circles(seed=9)["left/00.npy"]})
+    with pytest.raises(OutputError, match=r"not those that the run began with: video 'left/"):
+        run_training(kind, more, tmp_path / "run", resume=True)
+    changed = features_of(tmp_path / "changed", circles(seed=1))
+    with pytest.raises(OutputError, match="not those that the run began with: video"):
+        run_training(kind, changed, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "videos.csv").read_bytes() == table
+
+
+def test_it_goes_on_from_the_same_pretrained_run_only(tmp_path: Path, features: Features) -> None:
+    run_training("pretrain", features, tmp_path / "wide")
+    config = finetune_config(model=ClassifierSettings(hidden_size=3, dropout=0.5))
+    finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu")
+    with pytest.raises(OutputError, match=r"model of arguments.hidden_size 3, the run's has 5; .* the same --from"):
+        finetune(features, tmp_path / "run", config, device="cpu", resume=True)
+
+
+def test_nothing_to_resume_is_refused(tmp_path: Path, features: Features) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("none", "empty"):
+        with pytest.raises(InputError, match="no run to resume; leave --resume out to start one"):
+            run_training("pretrain", features, tmp_path / name, resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "foreign", "half"])
+def test_a_damaged_checkpoint_is_refused_and_the_model_kept(
+    tmp_path: Path, features: Features, content: bytes | str
+) -> None:
+    run_training("pretrain", features, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    model = (tmp_path / "run" / "model.safetensors").read_bytes()
+    if content == "foreign":
+        torch.save({"version": 1, "model": {}}, path)
+    else:
+        path.write_bytes(path.read_bytes()[:500] if content == "half" else content)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"last.pt: not a checkpoint") as caught:
+        run_training("pretrain", features, tmp_path / "run", resume=True)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, features: Features) -> None:
+    run_training("pretrain", features, tmp_path / "run")
+    torch.save(checkpoint(tmp_path / "run") | {"version": 2}, tmp_path / "run" / "checkpoints" / "last.pt")
+    with pytest.raises(InputError, match="a checkpoint of version 2; this vidrep reads 1"):
+        run_training("pretrain", features, tmp_path / "run", resume=True)
+
+
+def test_progress_names_steps_and_losses(tmp_path: Path, features: Features) -> None:
+    seen: list[Progress] = []
+    run_training("pretrain", features, tmp_path / "run", on_progress=seen.append)
+    assert [progress.done for progress in seen] == list(range(1, 11))
+    assert {progress.total for progress in seen} == {10}
+    assert {"loss", "best validation loss", "steps/s"} <= seen[-1].figures.keys()

@@ -1,0 +1,127 @@
+"""What is measured and refused before the first step."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_features import features_of, with_value
+
+from vidrep.errors import FeatureFileError, InputError
+from vidrep.features.labels import Labelling
+from vidrep.sequences.windows import cut_windows
+from vidrep.training.preparation import (
+    choose_batch_size,
+    choose_values,
+    fit_scaler,
+    lay_over,
+    require_finite,
+    require_windows,
+    seeded,
+    thin_out,
+)
+
+
+def random_videos(dtype: str, *lengths: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    scale = 255 if dtype == "uint8" else 3
+    return {f"{number}.npy": (scale * rng.random((n, 2, 3))).astype(dtype) for number, n in enumerate(lengths)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_the_scaler_is_fitted_on_the_given_videos_alone(tmp_path: Path, dtype: str) -> None:
+    videos = random_videos(dtype, 5, 9, 7)
+    features = features_of(tmp_path, videos)
+    scaler = fit_scaler(features, [0, 2], "real")
+    frames = np.concatenate([videos["0.npy"], videos["2.npy"]]).reshape(12, 6).astype(np.float64)
+    frames = frames / 255 if dtype == "uint8" else frames
+    np.testing.assert_allclose(scaler.mean.numpy(), frames.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scaler.std.numpy(), frames.std(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -7.7, 12345.678])
+def test_a_value_that_never_changes_counts_as_having_deviation_one(tmp_path: Path, constant: float) -> None:
+    videos = {key: frames.astype(np.float32) for key, frames in random_videos("float64", 50, 70).items()}
+    for frames in videos.values():
+        frames[:, 1, 2] = constant
+    scaler = fit_scaler(features_of(tmp_path, videos), [0, 1], "real")
+    assert scaler.std[5] == 1.0
+    assert scaler.mean[5] == np.float32(constant)
+    assert (scaler.std[:5] > 0.5).all()
+
+
+def test_large_values_that_change_little_are_not_lost_in_rounding(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = (10_000 + 0.5 * rng.standard_normal((400, 1))).astype(np.float32)
+    scaler = fit_scaler(features_of(tmp_path, {"a.npy": frames}), [0], "real")
+    assert scaler.std.item() == pytest.approx(frames.astype(np.float64).std(), rel=1e-6)
+
+
+def test_auto_takes_pixels_for_probabilities_and_real_values_never_are(tmp_path: Path) -> None:
+    pixels = features_of(tmp_path / "pixels", random_videos("uint8", 3))
+    real = features_of(tmp_path / "real", random_videos("float32", 3))
+    assert [choose_values(pixels, values) for values in ("auto", "probability", "real")] == [
+        "probability",
+        "probability",
+        "real",
+    ]
+    assert [choose_values(real, values) for values in ("auto", "real")] == ["real", "real"]
+    with pytest.raises(FeatureFileError, match="float32 features are no probabilities"):
+        choose_values(real, "probability")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_named_by_video_and_frame(tmp_path: Path, value: float) -> None:
+    features = with_value(features_of(tmp_path, random_videos("float16", 5, 6)), "1.npy", 4, value)
+    require_finite(features, [0])
+    with pytest.raises(FeatureFileError, match=r"features.h5: video '1.npy', frame 4 holds values that are not finite"):
+        require_finite(features, [0, 1])
+    require_finite(features_of(tmp_path / "pixels", random_videos("uint8", 3)), [0])
+
+
+def test_no_window_is_refused_with_the_longest_video(tmp_path: Path) -> None:
+    features = features_of(tmp_path, random_videos("uint8", 3, 5))
+    with pytest.raises(InputError, match=r"no training video has a window of 6 frames, .* 5; use others"):
+        require_windows(cut_windows(features, [0, 1], length=6, stride=1), name="training", advice="use others")
+    require_windows(cut_windows(features, [0, 1], length=5, stride=1), name="training", advice="use others")
+
+
+def test_a_batch_is_not_larger_than_there_are_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    windows = cut_windows(features_of(tmp_path, random_videos("uint8", 5)), [0], length=3, stride=1)
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        assert choose_batch_size(windows, 3) == 3
+        assert not caplog.messages
+        assert choose_batch_size(windows, 4) == 3
+    assert len(caplog.messages) == 1
+
+
+def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> None:
+    windows = cut_windows(features_of(tmp_path, random_videos("uint8", 30, 30)), [0, 1], length=3, stride=1)
+    assert thin_out(windows, 56) is windows
+    thinned = thin_out(windows, 10)
+    places = list(zip(thinned.videos.tolist(), thinned.starts.tolist(), strict=True))
+    assert len(set(places)) == len(thinned) == 10
+    assert places[0] == (0, 0)
+    assert places[-1] == (1, 27)
+    assert sum(video for video, _ in places) == 5
+
+
+def test_a_listing_is_laid_over_and_what_it_lacks_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    features = features_of(tmp_path, random_videos("uint8", 3, 3))
+    listed = {"0.npy": Labelling("run", "test"), "9.npy": Labelling("run", "test")}
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        videos = lay_over(features, listed)
+    assert (videos.labels, videos.splits) == (["run", ""], ["test", ""])
+    assert "1 videos are listed but not in the features: 9.npy" in caplog.text
+    assert "1 videos are not listed: 1.npy" in caplog.text
+
+
+def test_seeding_gives_the_same_numbers_and_takes_nobodys_state() -> None:
+    before = torch.get_rng_state()
+    drawn = []
+    for _ in range(2):
+        with seeded(7, torch.device("cpu")):
+            drawn.append(torch.rand(3).tolist())
+    assert drawn[0] == drawn[1]
+    assert torch.equal(torch.get_rng_state(), before)

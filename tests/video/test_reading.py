@@ -1,0 +1,322 @@
+"""What both decoders make of whole, odd and damaged videos."""
+
+import av
+import numpy as np
+import pytest
+
+from vidrep.errors import ConfigError, VideoError
+from vidrep.video.reading import DECODERS, judge, open_video
+from vidrep.video.sampling import Sampling
+from vidrep.video.writing import write_h264
+
+both = pytest.mark.parametrize("decoder", DECODERS)
+
+
+def read(path, decoder="pyav", **sampling):
+    with open_video(path, decoder=decoder) as video:
+        frames = list(video.frames(Sampling(**sampling)))
+        return frames, video.verdict()
+
+
+def times(frames):
+    return [frame.seconds for frame in frames]
+
+
+def pixels(frames):
+    return np.stack([frame.rgb for frame in frames])
+
+
+def test_the_decoders_are_known():
+    assert DECODERS == ("pyav", "opencv")
+
+
+@both
+def test_a_clip_of_ours(tmp_path, make_frames, decoder):
+    written = make_frames(12)
+    write_h264(tmp_path / "a.mp4", written, frames_per_second=8)
+    frames, verdict = read(tmp_path / "a.mp4", decoder)
+    assert (verdict.status, verdict.message, verdict.fps, verdict.frames_promised) == ("ok", "", 8.0, 12)
+    assert times(frames) == pytest.approx([number / 8 for number in range(12)])
+    found = pixels(frames)
+    assert found.shape == written.shape and found.dtype == np.uint8 and found.flags.c_contiguous
+    assert np.abs(found.astype(int) - written).mean() < 6
+
+
+@both
+def test_frames_are_chosen_while_reading(tmp_path, make_frames, decoder):
+    write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
+    whole, _ = read(tmp_path / "a.mp4", decoder)
+    frames, verdict = read(tmp_path / "a.mp4", decoder, every=5)
+    np.testing.assert_array_equal(pixels(frames), pixels(whole)[::5])
+    frames, _ = read(tmp_path / "a.mp4", decoder, fps=2.5)
+    assert times(frames) == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6])
+    frames, verdict = read(tmp_path / "a.mp4", decoder, max_frames=3)
+    assert len(frames) == 3
+    assert (verdict.status, verdict.frames_promised) == ("ok", 20)  # stopping early is not damage
+
+
+@pytest.mark.parametrize("options", [{"bf": "3", "g": "12"}, {"bf": "0"}], ids=["b-frames", "no b-frames"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
+def test_both_decoders_give_the_same_pixels_in_the_order_of_showing(tmp_path, make_frames, make_video, suffix, options):
+    codec, pts = ("mpeg4", None) if suffix == ".avi" else ("libx264", None)
+    options = {name: value for name, value in options.items() if codec == "libx264" or name != "bf"}
+    path = make_video(tmp_path / f"a{suffix}", make_frames(30), codec=codec, options=options, pts=pts)
+    (first, verdict), (second, _) = read(path, "pyav"), read(path, "opencv")
+    assert verdict.status == "ok"
+    np.testing.assert_array_equal(pixels(first), pixels(second))  # the very same: both convert with swscale
+    assert len(first) == 30
+    assert (np.diff(times(first)) > 0).all()
+    assert times(first) == pytest.approx(times(second), abs=0.002)
+    lefts = [np.argmax(frame.rgb[16, :, 0] > 180) for frame in first[:15]]
+    assert (np.diff(lefts) > 0).all()  # the square moves to the right: nothing is shown out of order
+
+
+def test_b_frames_are_there(tmp_path, make_frames, make_video):
+    path = make_video(tmp_path / "a.mp4", make_frames(30), options={"bf": "3", "g": "12", "b-adapt": "0"})
+    with av.open(str(path)) as container:
+        kinds = {int(frame.pict_type) for frame in container.decode(video=0)}
+    assert av.video.frame.PictureType.B in kinds  # or the tests above would say nothing
+
+
+def test_avi_times_follow_the_decoding(tmp_path, make_frames, make_video):
+    path = make_video(tmp_path / "a.avi", make_frames(20), codec="libx264", options={"bf": "3"}, rate=25)
+    for decoder in DECODERS:
+        frames, _ = read(path, decoder)
+        assert (np.diff(times(frames)) > 0).all()
+        assert times(frames)[0] == 0
+
+
+@both
+def test_a_variable_frame_rate_keeps_its_times(tmp_path, make_frames, make_video, decoder):
+    pts = [0, 1, 2, 10, 20, 21]
+    path = make_video(tmp_path / "a.mkv", make_frames(6), pts=pts, options={"bf": "0"})
+    frames, _ = read(path, decoder)
+    assert times(frames) == pytest.approx([one / 10 for one in pts], abs=0.002)
+
+
+@both
+@pytest.mark.parametrize(("degrees", "quarter_turns"), [(90, 1), (180, 2), (-90, 3)])
+def test_a_rotated_video_is_turned_upright(tmp_path, make_frames, make_video, decoder, degrees, quarter_turns):
+    plain, _ = read(make_video(tmp_path / "plain.mp4", make_frames(3)), decoder)
+    turned, _ = read(make_video(tmp_path / "turned.mp4", make_frames(3), rotation=degrees), decoder)
+    for before, after in zip(plain, turned, strict=True):
+        np.testing.assert_array_equal(after.rgb, np.rot90(before.rgb, quarter_turns))
+        assert after.rgb.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("codec", "pix_fmt", "suffix"), [("ffv1", "bgr0", ".mkv"), ("png", "rgb24", ".mov")])
+def test_lossless_frames_come_back_exactly_and_can_be_written_to(
+    tmp_path, make_frames, make_video, codec, pix_fmt, suffix
+):
+    written = make_frames(3, 31, 45)
+    frames, _ = read(make_video(tmp_path / f"a{suffix}", written, codec=codec, pix_fmt=pix_fmt))
+    np.testing.assert_array_equal(pixels(frames), written)
+    frames[0].rgb[0] = 0  # torch warns of arrays that cannot be written
+
+
+def test_an_edit_list_is_no_damage(tmp_path, make_frames, make_video):
+    path = make_video(tmp_path / "a.mp4", make_frames(30), pts=list(range(-10, 20)), options={"bf": "0", "g": "5"})
+    frames, verdict = read(path)
+    assert len(frames) == 20
+    assert (verdict.status, verdict.message) == ("ok", "")
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, make_frames, monkeypatch):
+    write_h264(tmp_path / "a:b.mp4", make_frames(2), frames_per_second=8)
+    monkeypatch.chdir(tmp_path)
+    from pathlib import Path
+
+    assert len(read(Path("a:b.mp4"))[0]) == 2
+
+
+# ---- what is no video
+
+
+def refusal(path, decoder="pyav"):
+    with pytest.raises(VideoError) as caught:
+        read(path, decoder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@both
+def test_what_is_no_video_is_refused_in_one_line(tmp_path, decoder):
+    empty, text, folder = tmp_path / "empty.mp4", tmp_path / "text.mp4", tmp_path / "folder.mp4"
+    empty.touch()
+    text.write_text("This is a text. " * 100)
+    folder.mkdir()
+    assert refusal(empty, decoder) == "the file is empty (0 bytes)"
+    assert "not a video that" in refusal(text, decoder)
+    assert refusal(folder, decoder) == "cannot be read (Is a directory)"
+    assert refusal(tmp_path / "absent.mp4", decoder) == "cannot be read (No such file or directory)"
+
+
+def write_audio(path, cover=None):
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("aac", rate=16000)
+        audio.layout = "mono"
+        if cover is not None:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.height, picture.width, picture.pix_fmt = *cover.shape[:2], "yuvj420p"
+            picture.disposition = av.stream.Disposition.attached_pic
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(cover, format="rgb24")))
+            container.mux(picture.encode(None))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        samples.rate = 16000
+        container.mux(audio.encode(samples))
+        container.mux(audio.encode(None))
+
+
+def test_sound_alone_is_refused(tmp_path, make_frames):
+    write_audio(tmp_path / "a.mp4")
+    assert refusal(tmp_path / "a.mp4") == "it has no video stream (only audio)"
+    assert "not a video that" in refusal(tmp_path / "a.mp4", "opencv")
+
+
+def test_the_cover_of_an_album_is_no_video(tmp_path, make_frames):
+    write_audio(tmp_path / "a.mp4", cover=make_frames(1)[0])
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert len(container.streams.video) == 1
+    assert refusal(tmp_path / "a.mp4") == "it has no video stream (only audio)"
+
+
+def test_a_playlist_fetches_nothing(tmp_path):
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile 'http://127.0.0.1:9/a.mp4'\n")
+    assert "not a video that" in refusal(tmp_path / "a.mp4")
+
+
+def test_an_unknown_decoder_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="decoder 'ffmpeg': allowed are pyav, opencv"):
+        open_video(tmp_path / "a.mp4", decoder="ffmpeg")
+
+
+# ---- damage
+
+
+@pytest.fixture
+def whole(tmp_path, make_frames, make_video):
+    """Every frame a picture of its own, the index in front."""
+    noise = np.random.default_rng(0).integers(0, 60, (20, 48, 64, 3), dtype=np.uint8)
+    path = tmp_path / "whole.mp4"
+    return make_video(path, make_frames(20) + noise, options={"g": "1", "bf": "0"}, mux={"movflags": "faststart"})
+
+
+@both
+def test_a_file_cut_short_is_partial(whole, packets_of, decoder):
+    position, size = packets_of(whole)[12]
+    content = whole.read_bytes()
+    for end in (position, position + size // 2):  # between two frames, and within one
+        whole.write_bytes(content[:end])
+        frames, verdict = read(whole, decoder)
+        assert 12 <= len(frames) <= 13
+        assert verdict.status == "partial"
+        assert "20 frames that the header promises" in verdict.message
+        assert verdict.frames_promised == 20
+
+
+@both
+def test_a_damaged_packet_loses_itself_alone(whole, packets_of, decoder):
+    intact, _ = read(whole, decoder)
+    position, size = packets_of(whole)[9]
+    content = bytearray(whole.read_bytes())
+    content[position : position + size] = bytes([255]) * size
+    whole.write_bytes(content)
+    if decoder == "opencv":  # it may stop there or hide the loss: only "ok" with frames missing would be a lie
+        frames, verdict = read(whole, decoder)
+        assert len(frames) == 20 or verdict.status == "partial"
+        return
+    frames, verdict = read(whole)
+    assert verdict.status == "partial"
+    assert "packet 10" in verdict.message or "h264" in verdict.message
+    expected = {frame.seconds: frame.rgb for frame in intact}
+    same = [np.array_equal(frame.rgb, expected[frame.seconds]) for frame in frames]
+    assert sum(same) == 19
+    assert len(frames) in (19, 20)
+
+
+def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(tmp_path, make_frames, make_video, packets_of):
+    path = make_video(
+        tmp_path / "a.mp4", make_frames(20), options={"bf": "3", "g": "20"}, mux={"movflags": "faststart"}
+    )
+    position, size = packets_of(path)[15]
+    path.write_bytes(path.read_bytes()[: position + size // 2])
+    frames, verdict = read(path)
+    assert verdict.status == "partial"
+    assert len(frames) >= 15
+
+
+def test_an_index_cut_off_gives_no_frame(whole):
+    whole.write_bytes(whole.read_bytes()[:200])
+    assert refusal(whole) == "it has no video stream (only data)"
+
+
+def test_verdicts():
+    assert judge(problems=[], num_decoded=3, fps=1, frames_promised=3).status == "ok"
+    partial = judge(problems=["a", "a", "b"], num_decoded=3, fps=1, frames_promised=3, missing="cut short")
+    assert (partial.status, partial.message) == ("partial", "cut short; a (and 2 more problems)")
+    with pytest.raises(VideoError, match="not one frame could be decoded: the stream holds no frame"):
+        judge(problems=[], num_decoded=0, fps=1, frames_promised=0)
+    with pytest.raises(VideoError, match="not one frame could be decoded: a"):
+        judge(problems=["a"], num_decoded=0, fps=1, frames_promised=0)
+
+
+# ---- real files
+
+# name: frames, height, width, status, frames promised
+REAL = {
+    "odd/decord_corrupted.mp4": (49, 720, 1280, "partial", 50),
+    "odd/decord_unordered.mov": (4, 50, 50, "ok", 4),
+    "odd/decord_video_0.mov": (3, 320, 568, "ok", 3),
+    "odd/decord_video_180.mov": (3, 320, 568, "ok", 3),
+    "odd/decord_video_270.mov": (3, 568, 320, "ok", 3),
+    "odd/decord_video_90.mov": (3, 568, 320, "ok", 3),
+    "odd/filetype_fixture-moov.mov": "not a video that FFmpeg can open",
+    "odd/moviepy_-video-with-dash-.mp4": (5, 1, 1, "ok", 5),
+    "odd/moviepy_result.webm": "the file is empty",
+    "odd/moviepy_transparent.webm": (150, 200, 200, "ok", 0),
+    "odd/mp4parse_zero_empty_stsc.mp4": "not one frame could be decoded: cut short: 2 of the 1040 frames",
+    "odd/torchcodec_av1_video.mkv": (125, 360, 640, "ok", 0),
+    "odd/torchcodec_h265_10bits.mp4": (30, 200, 200, "ok", 30),
+    # DivX packs two frames into one packet and leaves an empty one, which the header counts.
+    "clips/RATRACE_wave_f_nm_np1_fr_goo_37.avi": (72, 240, 560, "ok", 73),
+    "clips/SOX5yA1l24A.mp4": (332, 256, 340, "ok", 332),
+    "clips/SchoolRulesHowTheyHelpUs_wave_f_nm_np1_ba_med_0.avi": (74, 240, 320, "ok", 75),
+    "clips/TrumanShow_wave_f_nm_np1_fr_med_26.avi": (48, 240, 432, "ok", 49),
+    "clips/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi": (83, 240, 320, "ok", 84),
+    "clips/v_SoccerJuggling_g23_c01.avi": (240, 240, 320, "ok", 240),
+    "clips/v_SoccerJuggling_g24_c01.avi": (251, 240, 320, "ok", 251),
+}
+# OpenCV's own FFmpeg has no AV1 decoder, gives up at damage, and misses the empty packets of DivX.
+OPENCV_FAILS = {"odd/torchcodec_av1_video.mkv"}
+OPENCV_PARTIAL = {name for name, truth in REAL.items() if truth[0] in (49, 72, 74, 48, 83)}
+
+
+@pytest.mark.real_data
+def test_the_table_of_real_files_is_complete(real_data):
+    there = {f"{folder}/{file.name}" for folder in ("odd", "clips") for file in (real_data / folder).iterdir()}
+    assert there == set(REAL)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL)
+def test_real_files(real_data, name):
+    truth = REAL[name]
+    if isinstance(truth, str):
+        assert truth in refusal(real_data / name)
+        assert refusal(real_data / name, "opencv")
+        return
+    frames, verdict = read(real_data / name)
+    height, width = frames[0].rgb.shape[:2]
+    assert (len(frames), height, width, verdict.status, verdict.frames_promised) == truth
+    assert (np.diff(times(frames)) > 0).all()
+    assert times(frames)[0] == 0
+    if name in OPENCV_FAILS:
+        assert "not one frame could be decoded" in refusal(real_data / name, "opencv")
+        return
+    second, verdict = read(real_data / name, "opencv")
+    assert verdict.status == ("partial" if name in OPENCV_PARTIAL else "ok")
+    assert len(second) == (28 if "corrupted" in name else len(frames))
+    assert times(second) == pytest.approx(times(frames)[: len(second)], abs=1e-3)
+    differences = [np.abs(one.rgb.astype(int) - two.rgb).mean() for one, two in zip(frames, second, strict=False)]
+    # 10 bits a channel are scaled down on different ways; all else is equal to the bit.
+    assert max(differences) <= (2.0 if "10bits" in name else 0)

@@ -1,0 +1,81 @@
+"""Which frames are kept, by their times and by their number."""
+
+import numpy as np
+import pytest
+
+from vidrep.errors import ConfigError
+from vidrep.video.sampling import FrameChooser, Sampling
+
+
+def kept(times, **settings):
+    chooser = FrameChooser(Sampling(**settings))
+    numbers = []
+    for number, seconds in enumerate(times):
+        if chooser.keeps(seconds):
+            numbers.append(number)
+        if chooser.is_full:
+            break
+    return numbers
+
+
+def at_rate(fps, num_frames, start=0.0):
+    return [start + number / fps for number in range(num_frames)]
+
+
+def test_all_frames_are_kept_by_default():
+    assert kept(at_rate(30, 5)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("start", [0.0, 0.1, 17.0333, -0.08])
+def test_the_first_frame_of_each_cell_is_kept_wherever_time_begins(start):
+    assert kept(at_rate(25, 25, start), fps=10) == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
+    assert kept(at_rate(30, 30, start), fps=10) == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]
+    assert kept(at_rate(30000 / 1001, 12, start), fps=10) == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize(("source", "wanted", "step"), [(24, 12, 2), (30, 10, 3), (60, 15, 4), (24, 8, 3), (60, 20, 3)])
+def test_times_rounded_to_milliseconds_keep_as_evenly(source, wanted, step):
+    times = [round(seconds, 3) for seconds in at_rate(source, 240)]
+    assert kept(times, fps=wanted) == list(range(0, 240, step))
+
+
+def test_a_rate_above_the_source_doubles_nothing():
+    assert kept(at_rate(10, 6), fps=25) == list(range(6))
+    assert kept(at_rate(10, 6), fps=10) == list(range(6))
+
+
+def test_a_variable_frame_rate_is_followed_by_time():
+    dense_then_sparse = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 1.0, 2.0, 2.01, 2.5]
+    assert kept(dense_then_sparse, fps=2) == [0, 6, 7, 9]
+    assert kept(dense_then_sparse, fps=10) == [0, 2, 4, 6, 7, 9]
+
+
+def test_times_that_go_back_keep_nothing_twice():
+    assert kept([0.0, 1.0, 0.5, 0.9, 2.0, 1.5], fps=1) == [0, 1, 4]
+
+
+def test_one_in_so_many():
+    assert kept(at_rate(30, 10), every=4) == [0, 4, 8]
+
+
+def test_a_limit_counts_kept_frames():
+    assert kept(at_rate(30, 100), max_frames=3) == [0, 1, 2]
+    assert kept(at_rate(30, 100), every=10, max_frames=3) == [0, 10, 20]
+    assert kept(at_rate(30, 100), fps=10, max_frames=2) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fps": 0}, "fps 0: give a number of frames a second above 0"),
+        ({"fps": -1.0}, "fps -1.0"),
+        ({"fps": np.nan}, "fps nan"),
+        ({"fps": np.inf}, "fps inf"),
+        ({"every": 0}, "every 0: give 1 for all frames"),
+        ({"fps": 5, "every": 2}, "fps 5 and every 2: give one of the two"),
+        ({"max_frames": 0}, "max_frames 0: give at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Sampling(**settings)

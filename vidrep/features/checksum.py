@@ -1,0 +1,24 @@
+"""The checksum that guards a video's rows in a feature file."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RowsChecksum:
+    """SHA-256 of a video's features followed by its timestamps, both little-endian, fed in blocks."""
+
+    def __init__(self) -> None:
+        self._features, self._timestamps = hashlib.sha256(), list[bytes]()
+
+    def update(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
+        """Take the next frames into account: (n, ...), (n,) seconds."""
+        self._features.update(np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<")).data)
+        self._timestamps.append(timestamps.astype("<f8").tobytes())
+
+    def hexdigest(self) -> str:
+        """Return the checksum of all frames so far, in hexadecimal."""
+        digest = self._features.copy()
+        digest.update(b"".join(self._timestamps))
+        return digest.hexdigest()
