@@ -33,7 +33,7 @@ def evaluate_command(
 ) -> None:
     """Measure a run on videos that it did not train on."""
     from vidrep.evaluation.evaluate import PredictionEvaluation, evaluate
-    from vidrep.features.labels import read_labelling
+    from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
 
     console.show_warnings()

@@ -128,7 +128,7 @@ def _extract(
     quiet: bool,
 ) -> None:
     from vidrep.errors import ConfigError
-    from vidrep.features.labels import read_labelling
+    from vidrep.features.listings import read_labelling
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import find_videos
 

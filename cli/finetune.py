@@ -54,7 +54,7 @@ def finetune_command(
         changes["model.freeze"] = True
     config = load_recipe(FinetuneConfig, recipe, changes=changes)
 
-    from vidrep.features.labels import read_labelling
+    from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
     from vidrep.training.finetune import finetune
 

@@ -28,7 +28,7 @@ def import_command(
 ) -> None:
     """Turn features that others made into a feature file."""
     from vidrep.features.importing import import_features
-    from vidrep.features.labels import read_labelling
+    from vidrep.features.listings import read_labelling
 
     console.show_warnings()
     listed = read_labelling(labels=labels, splits=splits, number=split_number)

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from vidrep import __version__
-from vidrep.errors import VidrepError
+from vidrep.errors import OutputError, VidrepError
 
 from . import demo, evaluate, extract, finetune, import_, info, predict, sample, train
 
@@ -25,13 +25,18 @@ class VidrepGroup(TyperGroup):
         except VidrepError as error:
             typer.echo(f"vidrep: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            typer.echo("vidrep: interrupted; the same command goes on (train and finetune: with --resume)", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:
             # Whoever read our output has gone, as `head` does; nothing is left to say, at exit neither.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
+        except OSError as error:
+            # The system's refusals (a full disk, a folder without permission) are the user's to mend, not a bug of ours.
+            place = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"vidrep: {place}{error.strerror or error}; what was finished before is kept", err=True)
+            raise typer.Exit(OutputError.exit_code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("vidrep: interrupted; the same command goes on (train and finetune: with --resume)", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads to compute with.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
@@ -38,7 +38,15 @@ def recipe_changes(
 ) -> dict[str, Any]:
     """Collect what --set and its short forms change in a recipe."""
     from vidrep.config import parse_change
+    from vidrep.errors import ConfigError
 
     changes = dict(parse_change(text) for text in settings or [])
-    short = {"training.steps": steps, "training.batch_size": batch_size, "training.seed": seed}
-    return changes | {key: value for key, value in short.items() if value is not None}
+    short = {"steps": steps, "batch_size": batch_size, "seed": seed}
+    for name, value in short.items():
+        if value is None:
+            continue
+        if f"training.{name}" in changes:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} {value} and --set training.{name}=...: give one of the two")
+        changes[f"training.{name}"] = value
+    return changes

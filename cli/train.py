@@ -57,7 +57,7 @@ def train_command(
     changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
     config = load_recipe(PretrainConfig, recipe, changes=changes)
 
-    from vidrep.features.labels import read_labelling
+    from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
     from vidrep.training.pretrain import pretrain
 

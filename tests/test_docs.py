@@ -37,7 +37,7 @@ def test_commands_and_options_in_the_docs_exist(page: Path) -> None:
 
 
 def test_the_docs_show_commands() -> None:
-    assert sum(len(commands_in(page)) for page in PAGES) > 20
+    assert sum(len(commands_in(page)) for page in PAGES) >= 18
 
 
 def test_public_names_are_there_and_documented() -> None:

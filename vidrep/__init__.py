@@ -26,7 +26,7 @@ _HOMES = {
     "open_features": "features.store",
     "predict": "inference.predict",
     "pretrain": "training.pretrain",
-    "read_labelling": "features.labels",
+    "read_labelling": "features.listings",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

@@ -6,7 +6,7 @@
     │   ├── VideoError          one video that cannot be decoded (extraction lists it and goes on)
     │   ├── FeatureFileError    a feature file that is damaged, foreign or does not fit the model
     │   └── LabelError          labels or splits that are contradictory or name what is not there
-    ├── OutputError             an output that exists, or was made with other settings; exit code 5
+    ├── OutputError             an output that exists, cannot be written, or has other settings; exit code 5
     ├── WeightsError            a network, layer or weights that cannot be had or do not fit; exit code 6
     └── TrainingError           training that cannot go on, such as a loss that is not finite; exit code 7
 
@@ -50,7 +50,7 @@ class LabelError(InputError):
 
 
 class OutputError(VidrepError):
-    """An output that exists, or was made with other settings."""
+    """An output that exists, cannot be written, or was made with other settings."""
 
     exit_code = 5
 

@@ -186,19 +186,20 @@ def test_bad_inputs_of_extract_are_one_line(tmp_path: Path) -> None:
 
 def test_other_settings_for_the_same_output_are_refused(made: Path) -> None:
     before = (made / "features.h5").read_bytes()
-    one_line(["extract", "patches", CLIPS, "-o", made / "features.h5", "--size", "9"], 5, "size is 8 there, 9 here")
+    one_line(["extract", "patches", CLIPS, "-o", made / "features.h5", "--size", "9"], 5, "size is 8, not 9")
     assert (made / "features.h5").read_bytes() == before
 
 
 def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Path) -> None:
     features, new = made / "features.h5", tmp_path / "run"
     one_line(["train", tmp_path / "no.h5", "-o", new], 3, "no.h5")
-    one_line(["train", features, "-o", made / "pretrained"], 5, "--overwrite")
+    one_line(["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain"], 5, "--overwrite")
     one_line(["train", features, "-o", new, "--recipe", "demo-pretrian"], 2, "demo-pretrain")
     one_line(["train", features, "-o", new, "--set", "model.hiden_size=3"], 2, "hidden_size")
-    one_line(["train", features, "-o", new, "--set", "windows.seen=50"], 3, "63 frames")
+    one_line(["train", features, "-o", new], 3, "29 frames")
     one_line(["train", features, "-o", new, "--device", "tpu"], 2, "cuda")
-    one_line(["train", features, "-o", new, "--resume"], 3, "resume")
+    one_line(["train", features, "-o", new, "--resume", "--recipe", "demo-pretrain"], 3, "resume")
+    one_line(["train", features, "-o", new, "--steps", "3", "--set", "training.steps=4"], 2, "--steps")
     one_line(["finetune", features, "-o", new, "--from", tmp_path / "no"], 3, "no such run folder")
     one_line(["evaluate", tmp_path / "no", features], 3, "no such run folder")
     one_line(["predict", made / "pretrained", CLIPS], 3, "finetune")

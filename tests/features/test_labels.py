@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 
 from vidrep.errors import InputError, LabelError
-from vidrep.features.labels import (
-    Labelling,
-    OverlayResult,
-    overlay,
-    read_label_csv,
-    read_labelling,
-    read_splits,
-)
+from vidrep.features.labels import Labelling, OverlayResult, overlay
+from vidrep.features.listings import read_label_csv, read_labelling, read_splits
 
 
 def csv_file(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:

@@ -18,7 +18,7 @@ from vidrep.features.store import Features, open_features
 from vidrep.inference.predict import Predictions, predict
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
-from vidrep.video.motions import SampleConfig, write_samples
+from vidrep.video.samples import SampleConfig, write_samples
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
 from vidrep.video.writing import write_h264

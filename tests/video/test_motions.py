@@ -9,12 +9,11 @@ from vidrep.errors import ConfigError, OutputError
 from vidrep.video.motions import (
     MOTIONS,
     SHAPES,
-    SampleConfig,
     draw_appearance,
     draw_trajectory,
     render_clip,
-    write_samples,
 )
+from vidrep.video.samples import SampleConfig, write_samples
 
 OPPOSITES = [("left", "right"), ("up", "down"), ("growing", "shrinking"), ("clockwise", "counter-clockwise")]
 DRIFTS = {"left": ("x", -1), "right": ("x", 1), "up": ("y", -1), "down": ("y", 1), "shrinking": ("scale", -1)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vidrep.errors import InputError, nearest_names, some_names
+from ..errors import InputError, nearest_names, some_names
 
 _EXTENSIONS = (
     ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .mpe .m1v .m2v .ts .mts .m2ts .m2t .wmv .asf .flv .f4v "

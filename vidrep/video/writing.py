@@ -6,7 +6,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrep.files import replacing
+from ..files import replacing
 
 # Macroblock-tree rate control is off: with it, libx264 165 encoded most clips of 18 to 96 pixels differently from one
 # call to the next (never with asm=0, nor at 128 pixels). It also moves the scale of crf: without it, crf 22 gives the
