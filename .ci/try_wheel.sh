@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds a wheel, installs it into a clean environment outside the checkout, and uses it there.
+# Builds a wheel, installs it into a clean environment outside the checkout, uses it there, and removes it all.
+# With the word `demo`, runs the whole demo there too.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 away=$(mktemp -d)
@@ -7,8 +8,8 @@ trap 'rm -rf "$away"' EXIT
 
 "${PYTHON:-python3}" -m venv "$away/build"
 "$away/build/bin/python" -m pip install --quiet build
-cp -r "$root" "$away/source"
-rm -rf "$away/source/.venv" "$away/source/build" "$away/source"/*.egg-info
+mkdir "$away/source"
+(cd "$root" && git ls-files -z | tar --null --files-from=- --create) | tar --extract --directory "$away/source"
 "$away/build/bin/python" -m build --wheel --outdir "$away/dist" "$away/source" >"$away/build.log" 2>&1 || { tail -n 20 "$away/build.log"; exit 1; }
 rm -rf "$away/source"
 

@@ -30,7 +30,7 @@ class VidrepGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
         except OSError as error:
-            # The system's refusals (a full disk, a folder without permission) are the user's to mend, not a bug of ours.
+            # What the system refuses (a full disk, no permission) is the user's to mend, not a bug of ours.
             place = f"{error.filename}: " if error.filename else ""
             typer.echo(f"vidrep: {place}{error.strerror or error}; what was finished before is kept", err=True)
             raise typer.Exit(OutputError.exit_code) from error
