@@ -80,6 +80,9 @@ def cnn_command(
     weights: Annotated[
         str, typer.Option("--weights", help="DEFAULT (fetched once), none (random), or a file.")
     ] = "DEFAULT",
+    region: Annotated[
+        str, typer.Option("--region", help="centre (the network's own crop) or frame (all of it, squeezed).")
+    ] = "centre",
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Frames that the network sees at once.")] = 32,
     fps: Fps = None,
@@ -102,7 +105,9 @@ def cnn_command(
 
         if weights == "DEFAULT" and not quiet:
             typer.echo(f"weights of {model}: torchvision's default, fetched once if they are not here yet", err=True)
-        return CnnExtractor(model=model, layer=layer, weights=weights, device=device, batch_size=batch_size)
+        return CnnExtractor(
+            model=model, layer=layer, weights=weights, region=region, device=device, batch_size=batch_size
+        )
 
     _extract(
         build, output, videos, lists, fps, every, max_frames, labels, splits, split_number, decoder, threads, overwrite,

@@ -91,12 +91,25 @@ def test_preparation_is_that_of_the_preset(squeezenet):
     torch.testing.assert_close((torch.from_numpy(prepared) / 255 - mean) / std, expected)
 
 
+def test_the_whole_frame_is_squeezed_into_the_square():
+    extractor = CnnExtractor(model="squeezenet1_1", weights="none", region="frame", device="cpu")
+    wide = np.zeros((90, 192, 3), np.uint8)
+    wide[:, :48] = 255  # a preset's own crop of such a frame never sees this quarter
+    seen = extractor.prepare(wide)
+    assert seen.shape == (3, 224, 224)
+    assert seen.mean() == pytest.approx(255 / 4, abs=1)
+    assert (extractor.settings["region"], extractor.settings["resize"]) == ("frame", 224)
+    assert CnnExtractor(model="squeezenet1_1", weights="none", device="cpu").prepare(wide).max() == 0
+    with pytest.raises(ConfigError, match="frame, centre"):
+        CnnExtractor(model="squeezenet1_1", weights="none", region="middle")
+
+
 def test_settings_say_everything(squeezenet):
     settings = dict(squeezenet.settings)
     assert len(settings.pop("weights_sha256")) == 64
     assert settings == {
         "kind": "cnn", "model": "squeezenet1_1", "layer": "classifier.0", "weights": "random, seed 0",
-        "weights_file": "", "resize": 256, "crop": 224, "interpolation": "bilinear",
+        "weights_file": "", "region": "centre", "resize": 256, "crop": 224, "interpolation": "bilinear",
         "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "batch_size": BATCH,
     }  # fmt: skip
 

@@ -13,6 +13,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from ..devices import choose_device
 from ..errors import WeightsError, nearest_names, some_names
+from .extractor import check_region
 from .store import Settings
 from .weights import load_network, sha256_of_state
 
@@ -26,10 +27,12 @@ class CnnExtractor:
         W, token sequences (N, C) over N.
     weights: "DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
         dictionary (.pth, .pt, .safetensors).
+    region: "centre" is exactly the preprocessing of the model's default weights in torchvision (resize, centre crop,
+        normalise), which sees less than half of a wide frame; "frame" squeezes the whole frame into the same square.
     batch_size: B; features are computed in batches of just this many frames.
 
-    The preprocessing is exactly that of the model's default weights in torchvision (resize, centre crop, normalise).
-    Raises WeightsError, in one line, for an unknown model or layer, and for weights that cannot be had or do not fit.
+    Raises WeightsError, in one line, for an unknown model or layer, and for weights that cannot be had or do not fit;
+    ConfigError for an unknown region or device.
     """
 
     dtype = "float16"
@@ -40,10 +43,11 @@ class CnnExtractor:
         model: str = "mobilenet_v3_small",
         layer: str | None = None,
         weights: str = "DEFAULT",
+        region: str = "centre",
         device: str = "auto",
         batch_size: int = 32,
     ) -> None:
-        self._device = choose_device(device)
+        self._device, self._region = choose_device(device), check_region(region)
         network, origin = load_network(model, weights)
         nodes = _graph_nodes(network)
         layer = _node_of_layer(layer, nodes, model) if layer else _penultimate_node(network, nodes)
@@ -69,7 +73,8 @@ class CnnExtractor:
             "weights": origin,
             "weights_sha256": sha256_of_state(network.state_dict()),
             "weights_file": weights if origin == "file" else "",
-            "resize": preset.resize_size[0],
+            "region": region,
+            "resize": preset.resize_size[0] if region == "centre" else crop,
             "crop": crop,
             "interpolation": preset.interpolation.value,
             "mean": list(preset.mean),
@@ -78,10 +83,11 @@ class CnnExtractor:
         }
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), as the model's own preset does with uint8 tensors."""
+        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), for "centre" as the preset does with uint8 tensors."""
         preset = self._preset
         image = torch.from_numpy(rgb).permute(2, 0, 1)
-        image = transforms.resize(image, preset.resize_size, preset.interpolation, antialias=preset.antialias)
+        size = preset.resize_size if self._region == "centre" else list(self.prepared_shape[1:])
+        image = transforms.resize(image, size, preset.interpolation, antialias=preset.antialias)
         prepared: NDArray[np.uint8] = transforms.center_crop(image, preset.crop_size).numpy()
         return prepared
 

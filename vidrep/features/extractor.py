@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..errors import ConfigError
 from .store import Settings
 
 
@@ -31,6 +32,16 @@ class Extractor(Protocol):
 
     def encode(self, batch: NDArray[np.uint8]) -> NDArray[Any]:
         """Turn (B, *prepared_shape) into features, (B, *frame_shape)."""
+
+
+REGIONS = ("frame", "centre")
+
+
+def check_region(region: str) -> str:
+    """Return the region of a frame that an extractor looks at, "frame" or "centre"; raise ConfigError for another."""
+    if region not in REGIONS:
+        raise ConfigError(f"region {region!r}: allowed are {', '.join(REGIONS)}")
+    return region
 
 
 def library_versions(*packages: str) -> dict[str, str]:

@@ -39,6 +39,7 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
         model=settings["model"],
         layer=settings["layer"],
         weights=str(weights) if weights is not None else recorded,
+        region=settings["region"],
         device=device,
         batch_size=settings["batch_size"],
     )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torchvision.transforms import functional as transforms
 
 from ..errors import ConfigError
+from .extractor import check_region
 from .store import Settings
 
 Region = Literal["frame", "centre"]
@@ -29,9 +30,7 @@ class PatchExtractor:
     def __init__(self, *, size: int = 32, region: str = "frame", colour: bool = False) -> None:
         if size < 1:
             raise ConfigError(f"size {size}: give the pixels along a side, at least 1")
-        if region not in ("frame", "centre"):
-            raise ConfigError(f"region {region!r}: allowed are frame, centre")
-        self._size, self._region, self._colour = size, region, colour
+        self._size, self._region, self._colour = size, check_region(region), colour
         self.frame_shape: tuple[int, ...] = (size, size, 3) if colour else (size, size)
         self.prepared_shape: tuple[int, ...] = self.frame_shape
         self.settings: Settings = {"kind": "patches", "size": size, "region": region, "colour": colour}
