@@ -83,7 +83,7 @@ class CnnExtractor:
         }
 
     def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), for "centre" as the preset does with uint8 tensors."""
+        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), for "centre" as the preset does it."""
         preset = self._preset
         image = torch.from_numpy(rgb).permute(2, 0, 1)
         size = preset.resize_size if self._region == "centre" else list(self.prepared_shape[1:])
