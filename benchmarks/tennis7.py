@@ -20,7 +20,7 @@ def main() -> None:
     record.say(
         "Data: tennis7, its own lists (280 training and 91 test clips, divided by blocks of clip numbers, since "
         "neighbours share player and court). Made by `python benchmarks/tennis7.py`. The test clips chose nothing: "
-        "weights are chosen by a tenth of the training clips, settings by blocks of them. Both regions are shown, since "
+        "weights are chosen by a tenth of the training clips, settings by blocks of them. Both regions stand here, as "
         "blocks of the training clips could not tell which is better."
     )
     tables = [_measure(record, region) for region in REGIONS]
