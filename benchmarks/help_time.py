@@ -1,17 +1,18 @@
 """How long `vidrep --help` and every subcommand's help take: median of 5 runs each, against 0.25 s.
 
-    python benchmarks/help_time.py
+    python benchmarks/help_time.py [--write]      writes docs/results/help.md
 
 Each run is a new process of the console script beside this Python; runs of all commands are interleaved. Exits with 1
 if a median is 0.25 s or more.
 """
 
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from recording import ROOT, facts
 
 ROUNDS = 5
 LIMIT_SECONDS = 0.25
@@ -35,12 +36,20 @@ def main() -> int:
     for _ in range(ROUNDS):
         for command in COMMANDS:
             taken[command].append(seconds_of_help(command))
-    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}; {ROUNDS} rounds, interleaved")
-    for command, seconds in taken.items():
-        name = f"vidrep {command} --help".replace("  ", " ")
-        print(f"{name:36s} median {statistics.median(seconds):.3f} s   {min(seconds):.3f} to {max(seconds):.3f} s")
+    lines = [
+        f"{f'vidrep {command} --help'.replace('  ', ' '):36s} median {statistics.median(seconds):.3f} s   "
+        f"{min(seconds):.3f} to {max(seconds):.3f} s"
+        for command, seconds in taken.items()
+    ]
     slowest = max(statistics.median(seconds) for seconds in taken.values())
-    print(f"slowest median {slowest:.3f} s, limit {LIMIT_SECONDS} s")
+    lines.append(f"slowest median {slowest:.3f} s, limit {LIMIT_SECONDS} s")
+    print("\n".join(lines))
+    if "--write" in sys.argv:
+        title = (
+            f"# How long help takes\n\nMade by `python benchmarks/help_time.py --write`; {ROUNDS} rounds, interleaved."
+        )
+        page = f"{title}\n\n{facts()}\n```\n{chr(10).join(lines)}\n```\n"
+        (ROOT / "docs" / "results" / "help.md").write_text(page, encoding="utf-8")
     return int(slowest >= LIMIT_SECONDS)
 
 

@@ -80,6 +80,8 @@ def finetune(
         raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
     if pretrained is not None and Path(pretrained).resolve() == Path(output).resolve():
         raise OutputError(f"{output} is the run to start from; give a new folder")
+    run = RunFolder(Path(output))
+    run.require_usable(resume=resume, overwrite=overwrite)
     set_threads(threads)
     torch_device = choose_device(device)
     videos = lay_over(features, listed)
@@ -100,7 +102,6 @@ def finetune(
         _log.warning("no video can be held apart: the weights are chosen by the loss on the training videos")
         validation_windows = windows
     require_finite(features, parts.train + parts.validation)
-    run = RunFolder(Path(output))
     with seeded(config.training.seed, torch_device):
         with building_model():
             model, arguments = _build(features, parts.train, config, len(classes), pretrained)

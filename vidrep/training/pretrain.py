@@ -72,6 +72,8 @@ def pretrain(
     for a folder that is in use or a resumed run that was another, TrainingError for a loss that is not finite.
     """
     config = config or PretrainConfig()
+    run = RunFolder(Path(output))
+    run.require_usable(resume=resume, overwrite=overwrite)
     set_threads(threads)
     torch_device = choose_device(device)
     videos = lay_over(features, listed)
@@ -99,7 +101,6 @@ def pretrain(
     require_finite(features, parts.train + parts.validation)
     scaler = fit_scaler(features, parts.train, values)
     arguments = {"frame_size": features.frame_size, **asdict(config.model)}
-    run = RunFolder(Path(output))
     with seeded(config.training.seed, torch_device):
         with building_model():
             model = ScaledModel(scaler, CompositeModel(values=values, **arguments)).to(torch_device)

@@ -70,16 +70,11 @@ class RunFolder:
         Raises OutputError if it exists and neither is wanted, if it is resumed with other settings or videos, or if it
         cannot be written; InputError if there is no run to resume.
         """
-        if resume and overwrite:
-            raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
+        self.require_usable(resume=resume, overwrite=overwrite)
         settings, table = to_mapping(config), videos.table()
         if resume:
-            if not self._config_path.is_file():
-                raise InputError(f"{self.path}: no run to resume; leave --resume out to start one")
             self._require_same_config(settings)
             self._require_same_videos(table)
-        elif self.path.exists():
-            self._require_replaceable(overwrite)
         try:
             if not resume:
                 self._clear()
@@ -88,6 +83,15 @@ class RunFolder:
             self._write_environment(device)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written ({error.strerror}); give another folder") from error
+
+    def require_usable(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse, before any work, a folder that is in use or that cannot be gone on with; raises as `prepare`."""
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
+        if resume and not self._config_path.is_file():
+            raise InputError(f"{self.path}: no run to resume; leave --resume out to start one")
+        if not resume and self.path.exists():
+            self._require_replaceable(overwrite)
 
     def _require_replaceable(self, overwrite: bool) -> None:
         """Refuse a folder that may not, or should not, be replaced."""
