@@ -10,8 +10,8 @@ from recording import Recording, real_data
 
 SEEDS = (0, 1, 2)
 REGIONS = ("centre", "frame")
-PRETRAIN = "--steps 300 --set model.hidden_size=256 --set model.dropout=0.2 --set windows.stride=4"
-FINETUNE = "--steps 200 --set model.hidden_size=256 --set windows.length=32 --set optimiser.learning_rate=3e-4"
+PRETRAIN = "--steps 250 --set model.hidden_size=256 --set model.dropout=0.2 --set windows.stride=4"
+FINETUNE = "--steps 150 --set model.hidden_size=256 --set windows.length=32 --set optimiser.learning_rate=3e-4"
 
 
 def main() -> None:
