@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,17 +23,18 @@ _FAILURES_SHOWN = 10
 EXIT_SOME_FAILED = 4
 
 
-class _WarningLine(logging.Handler):
+class _LogLine(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(f"warning: {record.getMessage()}", err=True)
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        typer.echo(f"{prefix}{record.getMessage()}", err=True)
 
 
-def show_warnings() -> None:
-    """Print the library's warnings as lines on standard error."""
+def show_log(*, quiet: bool = False) -> None:
+    """Print what the library logs as lines on standard error; if quiet, warnings alone."""
     log = logging.getLogger("vidrep")
-    if not any(isinstance(handler, _WarningLine) for handler in log.handlers):
-        log.addHandler(_WarningLine(logging.WARNING))
-        log.propagate = False
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    if not any(isinstance(handler, _LogLine) for handler in log.handlers):
+        log.addHandler(_LogLine())
 
 
 @contextmanager
@@ -70,16 +72,16 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
 
 
 def _plain_lines(title: str) -> "ProgressListener":
-    last_tenth = 0
+    last_tenth, began = 0, time.monotonic()
 
     def listen(progress: "Progress") -> None:
         nonlocal last_tenth
         tenth = 10 * progress.done // max(1, progress.total)
         if tenth >= last_tenth + _PLAIN_TENTHS or (progress.done == progress.total and last_tenth < 10):
             last_tenth = tenth
-            typer.echo(
-                f"{title}: {progress.done} of {progress.total} {progress.unit}  {_figures(progress)}".rstrip(), err=True
-            )
+            left = (time.monotonic() - began) * (progress.total - progress.done) / max(1, progress.done)
+            line = f"{title}: {progress.done} of {progress.total} {progress.unit}  {_figures(progress)}".rstrip()
+            typer.echo(f"{line}  {duration(left)} left", err=True)
 
     return listen
 

@@ -33,22 +33,23 @@ def demo_command(
     _clear(output, overwrite=overwrite)
     clips, features = output / "clips", output / "features.h5"
     pretrained, actions = output / "pretrained", output / "actions"
-    training = [*(["--steps", str(steps)] if steps else []), *(["--threads", str(threads)] if threads else [])]
+    cores = _threads_option(threads)
+    training = [*(["--steps", steps] if steps else []), *cores]
 
     typer.echo("Eight motions, made as video files; no single frame tells which one it is, only their order does.")
     _run("sample", "-o", clips, "--per-class", videos_per_class, "--test-fraction", 0.1)
-    _run("extract", "patches", clips, "-o", features, "--size", 16, "--labels", clips / "labels.csv")
+    _run("extract", "patches", clips, "-o", features, "--size", 16, "--labels", clips / "labels.csv", *cores)
     typer.echo("\nWithout labels: read 12 frames, give them back, predict the next 8.")
     _run("train", features, "-o", pretrained, "--recipe", "demo-pretrain", *training)
     typer.echo("\nWith labels: the encoder becomes a classifier.")
     _run("finetune", features, "--from", pretrained, "-o", actions, "--recipe", "demo-finetune", *training)
     typer.echo("\nOn videos that it did not train on:")
-    in_order = _evaluate(actions, features, threads)
+    in_order = _evaluate(actions, features, threads=threads)
     typer.echo("\nThe same classifier on the same videos, their frames in shuffled order:")
-    shuffled = _evaluate(actions, features, threads, "--shuffle-frames")
+    shuffled = _evaluate(actions, features, threads=threads, shuffle_frames=True)
     typer.echo("\nOne new video file of each of two classes:")
     examples = sorted((clips / "left").iterdir())[-1], sorted((clips / "clockwise").iterdir())[-1]
-    _run("predict", actions, *examples, "--quiet")
+    _run("predict", actions, *examples, "--quiet", *cores)
 
     typer.echo(f"\nDone in {console.duration(time.monotonic() - began)}. Accuracy on {in_order.num_videos} videos:")
     accuracies = {"LSTM": in_order.per_video, "LSTM, frames shuffled": shuffled.per_video, **in_order.baselines}
@@ -88,13 +89,20 @@ def _run(*arguments: object) -> None:
         raise typer.Exit(code)
 
 
-def _evaluate(run: Path, features: Path, threads: int | None, *options: str) -> "ClassificationEvaluation":
+def _evaluate(
+    run: Path, features: Path, *, threads: int | None, shuffle_frames: bool = False
+) -> "ClassificationEvaluation":
     """Print and run an evaluation, and return its figures."""
     from vidrep.evaluation.evaluate import ClassificationEvaluation, evaluate
     from vidrep.features.store import open_features
 
-    _show("evaluate", run, features, *options)
-    result = evaluate(run, open_features(features), shuffle_frames="--shuffle-frames" in options, threads=threads)
+    options = ["--shuffle-frames"] if shuffle_frames else []
+    _show("evaluate", run, features, *options, *_threads_option(threads))
+    result = evaluate(run, open_features(features), shuffle_frames=shuffle_frames, threads=threads)
     assert isinstance(result, ClassificationEvaluation)
     typer.echo(classification_report(result))
     return result
+
+
+def _threads_option(threads: int | None) -> list[object]:
+    return ["--threads", threads] if threads else []

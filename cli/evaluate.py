@@ -36,7 +36,7 @@ def evaluate_command(
     from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
 
-    console.show_warnings()
+    console.show_log()
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     result = evaluate(
         run,

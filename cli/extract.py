@@ -103,8 +103,6 @@ def cnn_command(
     def build() -> "Extractor":
         from vidrep.features.backbones import CnnExtractor
 
-        if weights == "DEFAULT" and not quiet:
-            typer.echo(f"weights of {model}: torchvision's default, fetched once if they are not here yet", err=True)
         return CnnExtractor(
             model=model, layer=layer, weights=weights, region=region, device=device, batch_size=batch_size
         )
@@ -151,7 +149,7 @@ def _extract(
     from vidrep.devices import set_threads
     from vidrep.features.extract import extract
 
-    console.show_warnings()
+    console.show_log(quiet=quiet)
     set_threads(threads)
     with console.progress_bar("extract", quiet=quiet) as listen:
         summary = extract(

@@ -58,7 +58,7 @@ def finetune_command(
     from vidrep.features.store import open_features
     from vidrep.training.finetune import finetune
 
-    console.show_warnings()
+    console.show_log(quiet=quiet)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     with console.progress_bar("finetune", quiet=quiet) as listen:
         result = finetune(
@@ -77,7 +77,8 @@ def finetune_command(
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
-    start = f"from {pretrained}" if pretrained else "from scratch"
+    source = pretrained or config.pretrained
+    start = f"from {source}" if source else "from scratch"
     typer.echo(
         f"{result.folder}: {start}, {len(result.classes)} classes, {outcome.steps} steps in "
         f"{console.duration(outcome.seconds)}{early}; the best weights are those of step {outcome.best_step}"

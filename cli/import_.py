@@ -30,7 +30,7 @@ def import_command(
     from vidrep.features.importing import import_features
     from vidrep.features.listings import read_labelling
 
-    console.show_warnings()
+    console.show_log(quiet=quiet)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     with console.progress_bar("import", quiet=quiet) as listen:
         summary = import_features(source, output, fps=fps, listed=listed, overwrite=overwrite, on_progress=listen)

@@ -35,7 +35,10 @@ class VidrepGroup(TyperGroup):
             typer.echo(f"vidrep: {place}{error.strerror or error}; what was finished before is kept", err=True)
             raise typer.Exit(OutputError.exit_code) from error
         except KeyboardInterrupt as error:
-            typer.echo("vidrep: interrupted; the same command goes on (train and finetune: with --resume)", err=True)
+            typer.echo(
+                "vidrep: interrupted; extract goes on with the same command, train and finetune with --resume too",
+                err=True,
+            )
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -79,7 +82,3 @@ app.command("demo")(demo.demo_command)
 def main() -> None:
     """Run the application: the console script."""
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -36,7 +36,7 @@ def predict_command(
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
-    console.show_warnings()
+    console.show_log(quiet=quiet)
     with console.progress_bar("predict", quiet=quiet) as listen:
         predictions = predict(run, inputs, weights=weights, device=device, threads=threads, on_progress=listen)
     if as_json:

@@ -61,7 +61,7 @@ def train_command(
     from vidrep.features.store import open_features
     from vidrep.training.pretrain import pretrain
 
-    console.show_warnings()
+    console.show_log(quiet=quiet)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     with console.progress_bar("train", quiet=quiet) as listen:
         result = pretrain(

@@ -168,10 +168,12 @@ class FinetuneConfig:
     """Everything that fine-tuning depends on, but the features, the pretrained run and the machine.
 
     test_fraction: of the videos of each class, held apart for `evaluate` if the features name no splits.
+    pretrained: the run whose encoder it starts from, '' for none; that encoder's width and depth then stand in `model`.
     """
 
     kind: ClassVar[str] = "finetune"
     test_fraction: float = 0.2
+    pretrained: str = ""
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
     windows: ClassificationWindows = field(default_factory=ClassificationWindows)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)

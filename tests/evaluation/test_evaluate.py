@@ -147,7 +147,7 @@ def test_when_all_were_trained_on_it_says_so(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     run = train(features, tmp_path / "run", test_fraction=0.0)
     with pytest.raises(
-        InputError, match=r"the run was trained on all of its videos; give features of others, or --split"
+        InputError, match=r"the run was trained on, or chosen by, all of its videos; give features of others"
     ):
         evaluate(run, features, device="cpu")
 

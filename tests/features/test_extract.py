@@ -134,14 +134,26 @@ def test_a_changed_file_is_done_again(folder, tmp_path, clip):
     assert {key for key in after if after[key] != before[key]} == {"left/b.mp4"}
 
 
-def test_a_file_that_changed_for_the_worse_leaves_no_old_rows(folder, tmp_path):
+def test_finished_rows_stay_when_their_file_cannot_be_read_any_more(folder, tmp_path):
     patches(find_videos([folder]), tmp_path / "f.h5")
     patches(find_videos([folder]), tmp_path / "parts")
+    before = rows_by_key(tmp_path / "f.h5")
+    assert len(before) == 3
     (folder / "left" / "b.mp4").write_text("no video any more")
     for output in ("f.h5", "parts"):
         summary = patches(find_videos([folder]), tmp_path / output)
         assert [failure.path for failure in summary.failures] == ["left/b.mp4"]
-        assert set(rows_by_key(tmp_path / output)) == {"left/a.mp4", "right/a.mp4"}
+        assert summary.failures[0].reason.endswith("; the rows of its earlier version are kept")
+        after = rows_by_key(tmp_path / output)
+        assert after.keys() == before.keys()
+        assert all(np.array_equal(after[key], before[key]) for key in before)
+
+
+def test_another_file_in_the_place_of_one_is_said(folder, tmp_path, clip, caplog):
+    patches(find_videos([folder]), tmp_path / "f.h5")
+    clip(folder / "left" / "b.mp4", seed=99)
+    assert patches(find_videos([folder]), tmp_path / "f.h5").num_new == 1
+    assert "1 videos took the place of others with the same key: left/b.mp4" in caplog.text
 
 
 def test_other_settings_are_refused_by_name(clips_folder, tmp_path):

@@ -223,11 +223,28 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
         run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
     monkeypatch.setattr(_PretrainTask, "loss", lambda task, step: loss(task, step) * (math.nan if step == 6 else 1))
     with pytest.raises(
-        TrainingError, match=r"the loss is nan at step 7; .* are kept .* optimiser.learning_rate"
+        TrainingError,
+        match=r"the loss is nan at step 7; lower optimiser.learning_rate.* the weights of step 5 .* are kept",
     ) as caught:
         run_training("pretrain", features, tmp_path / "bad")
     assert "\n" not in str(caught.value)
     assert_same_run(tmp_path / "good", tmp_path / "bad")
+
+
+def test_an_overwritten_run_comes_back_if_the_new_one_comes_to_nothing(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_training("pretrain", features, tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
+    assert "model.safetensors" in before
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_clip", lambda task, norm: torch.tensor(math.inf))
+        with pytest.raises(TrainingError, match="there was no checkpoint yet"):
+            run_training("pretrain", features, tmp_path / "run", overwrite=True)
+    after = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
+    assert after == before
+    run_training("pretrain", features, tmp_path / "run", overwrite=True)
+    assert sorted(file.name for file in tmp_path.iterdir() if "run" in file.name) == ["run"]
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(
@@ -280,7 +297,7 @@ def test_it_goes_on_from_the_same_pretrained_run_only(tmp_path: Path, features: 
     run_training("pretrain", features, tmp_path / "wide")
     config = finetune_config(model=ClassifierSettings(hidden_size=3, dropout=0.5))
     finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu")
-    with pytest.raises(OutputError, match=r"model of arguments.hidden_size 3, the run's has 5; .* the same --from"):
+    with pytest.raises(OutputError, match=r"resumed with model.hidden_size 3, the run has 5"):
         finetune(features, tmp_path / "run", config, device="cpu", resume=True)
 
 

@@ -251,13 +251,13 @@ def test_an_index_cut_off_gives_no_frame(whole):
 
 
 def test_verdicts():
-    assert judge(problems=[], num_decoded=3, fps=1, frames_promised=3).status == "ok"
-    partial = judge(problems=["a", "a", "b"], num_decoded=3, fps=1, frames_promised=3, missing="cut short")
+    assert judge(problems=[], num_given=3, fps=1, frames_promised=3).status == "ok"
+    partial = judge(problems=["a", "a", "b"], num_given=3, fps=1, frames_promised=3, missing="cut short")
     assert (partial.status, partial.message) == ("partial", "cut short; a (and 2 more problems)")
     with pytest.raises(VideoError, match="not one frame could be decoded: the stream holds no frame"):
-        judge(problems=[], num_decoded=0, fps=1, frames_promised=0)
+        judge(problems=[], num_given=0, fps=1, frames_promised=0)
     with pytest.raises(VideoError, match="not one frame could be decoded: a"):
-        judge(problems=["a"], num_decoded=0, fps=1, frames_promised=0)
+        judge(problems=["a"], num_given=0, fps=1, frames_promised=0)
 
 
 # ---- real files

@@ -165,7 +165,7 @@ def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split:
     chosen = [index for index in candidates if index not in used]
     if not chosen:
         raise InputError(
-            f"{features.path}: the run was trained on all of its videos; give features of others, or --split"
+            f"{features.path}: the run was trained on, or chosen by, all of its videos; give features of others"
         )
     which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
     return _Chosen(chosen, which, len(candidates) - len(chosen))

@@ -1,6 +1,9 @@
 """Activations of torchvision's image networks as features: any classification model, any layer."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -56,7 +59,8 @@ class CnnExtractor:
             raise WeightsError(f"{model} is no image classification model; see `torchvision.models.list_models()`")
         self._preset = preset
         self.batch_size = batch_size
-        self._network = create_feature_extractor(network, {layer: "features"}).eval()
+        with _quiet_tracing():
+            self._network = create_feature_extractor(network, {layer: "features"}).eval()
         self._network.to(self._device, memory_format=torch.channels_last)
         self._mean, self._std = (
             torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (preset.mean, preset.std)
@@ -72,7 +76,7 @@ class CnnExtractor:
             "layer": layer,
             "weights": origin,
             "weights_sha256": sha256_of_state(network.state_dict()),
-            "weights_file": weights if origin == "file" else "",
+            "weights_file": str(Path(weights).resolve()) if origin == "file" else "",
             "region": region,
             "resize": preset.resize_size[0] if region == "centre" else crop,
             "crop": crop,
@@ -116,10 +120,16 @@ class CnnExtractor:
         return features.flatten(1)
 
 
-def _graph_nodes(network: nn.Module) -> list[str]:
+@contextmanager
+def _quiet_tracing() -> Iterator[None]:
+    """Hold back torchvision's note on training mode: features are taken in evaluation mode alone."""
     with warnings.catch_warnings():
-        # Features are taken in evaluation mode alone, where the nodes of training do not matter.
         warnings.filterwarnings("ignore", message="NOTE: The nodes obtained by tracing")
+        yield
+
+
+def _graph_nodes(network: nn.Module) -> list[str]:
+    with _quiet_tracing():
         nodes: list[str] = get_graph_node_names(network)[1]
     return nodes
 

@@ -1,11 +1,12 @@
 """Videos to a feature file: by parts, skipping what is done, one bad video never stopping the rest."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..errors import InputError, VideoError
+from ..errors import InputError, VideoError, some_names
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.reading import open_video, require_decoder
@@ -19,6 +20,8 @@ from .parts import PartsWriter
 from .place import Place
 from .store import Features
 from .table import VideoRow
+
+_log = logging.getLogger(__name__)
 
 _VERSIONED_PACKAGES = ("av", "numpy", "opencv-python", "torch", "torchvision")
 
@@ -62,7 +65,7 @@ def extract(
     listed: labels and splits laid over those of the sources (see `vidrep.features.labels`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
 
-    A video that cannot be read is listed among the failures, and rows of an earlier call are not kept for it.
+    A video that cannot be read is listed among the failures; rows that an earlier call computed for it stay.
     Raises OutputError if `output` was made with other settings, is something else or cannot be written; InputError if
     there is no video or none could be read, with `output` as it was.
     """
@@ -90,9 +93,12 @@ def extract(
             extraction.encoder.flush()
             writer.publish()
         names = {s.key: pair for s, *pair in zip(sources, wanted.labels, wanted.splits, strict=True) if listed}
-        features = place.publish(names, failed={failure.path for failure in extraction.failures})
+        features = place.publish(names)
     finally:
         place.tidy()
+    if extraction.replaced:
+        changed = some_names(extraction.replaced)
+        _log.warning("%d videos took the place of others with the same key: %s", len(extraction.replaced), changed)
     failures = extraction.failures + _partial_videos(features, sources)
     write_failures(place.failures, failures)
     if features is None:
@@ -123,6 +129,7 @@ class _Extraction:
     sampling: Sampling
     decoder: str
     failures: list[Failure] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     num_new: int = 0
     num_new_frames: int = 0
 
@@ -138,7 +145,10 @@ class _Extraction:
                     self.num_new_frames += 1
                 verdict = video.verdict()
         except VideoError as error:
-            self.failures.append(Failure(path=source.key, status="failed", reason=str(error), source=str(source.path)))
+            kept = "; the rows of its earlier version are kept" if done is not None else ""
+            self.failures.append(
+                Failure(path=source.key, status="failed", reason=f"{error}{kept}", source=str(source.path))
+            )
             return
         row = VideoRow.new(
             source.key,
@@ -153,6 +163,8 @@ class _Extraction:
         )
         self.encoder.end_video(row)
         self.num_new += 1
+        if done is not None:
+            self.replaced.append(source.key)
 
     def progress(self, done: int, total: int, seconds: float) -> Progress:
         """Say where the extraction stands."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import InputError, WeightsError
+from ..errors import ConfigError, InputError, WeightsError
 from ..video.sampling import Sampling
 from .extractor import Extractor
 from .store import Settings
@@ -19,6 +19,11 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
     kind = settings.get("kind")
     if kind == "patches":
         from .patches import PatchExtractor
+
+        if weights is not None:
+            raise ConfigError(
+                f"weights {weights}: the run was trained on patches, which have none; leave --weights out"
+            )
 
         return PatchExtractor(size=settings["size"], region=settings["region"], colour=settings["colour"])
     if kind != "cnn":

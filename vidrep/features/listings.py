@@ -67,18 +67,20 @@ def read_splits(path: Path, *, number: int = 1) -> dict[str, Labelling]:
     return listed
 
 
-def read_labelling(*, labels: Path | None = None, splits: Path | None = None, number: int = 1) -> dict[str, Labelling]:
+def read_labelling(
+    *, labels: Path | str | None = None, splits: Path | str | None = None, number: int = 1
+) -> dict[str, Labelling]:
     """Read a CSV of labels, UCF-101's lists, or both, one laid over the other.
 
     With both, every split comes from the lists (a split column of the CSV is not looked at), and labels from either.
 
     Raises what read_label_csv and read_splits raise, and LabelError where both name a video's label and disagree.
     """
-    listed = read_label_csv(labels) if labels is not None else {}
+    listed = read_label_csv(Path(labels)) if labels is not None else {}
     if splits is None:
         return listed
     listed = {name: Labelling(one.label, None, one.place) for name, one in listed.items()}
-    for name, from_lists in read_splits(splits, number=number).items():
+    for name, from_lists in read_splits(Path(splits), number=number).items():
         listed[name] = combined(name, listed[name], from_lists) if name in listed else from_lists
     return listed
 

@@ -1,7 +1,5 @@
 """Pixels as features: every frame made small, whole or its centre, grey or in colour, uint8."""
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +9,8 @@ from ..errors import ConfigError
 from .extractor import check_region
 from .store import Settings
 
-Region = Literal["frame", "centre"]
+MAX_SIZE = 2048
+"""Larger patches would be whole videos in memory."""
 
 
 class PatchExtractor:
@@ -21,15 +20,15 @@ class PatchExtractor:
     region: "frame" squeezes the whole frame into the square; "centre" scales the shorter side and crops the middle.
     colour: keep RGB; otherwise grey as ITU-R 601 luma weighs it.
 
-    Raises ConfigError for a size below 1 or an unknown region. Resizing is torchvision's, bilinear and antialiased.
+    Resizing is torchvision's, bilinear and antialiased. Raises ConfigError for an impossible size or unknown region.
     """
 
     dtype = "uint8"
     batch_size = 64
 
     def __init__(self, *, size: int = 32, region: str = "frame", colour: bool = False) -> None:
-        if size < 1:
-            raise ConfigError(f"size {size}: give the pixels along a side, at least 1")
+        if not 1 <= size <= MAX_SIZE:
+            raise ConfigError(f"size {size}: give the pixels along a side, 1 to {MAX_SIZE}")
         self._size, self._region, self._colour = size, check_region(region), colour
         self.frame_shape: tuple[int, ...] = (size, size, 3) if colour else (size, size)
         self.prepared_shape: tuple[int, ...] = self.frame_shape

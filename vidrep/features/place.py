@@ -1,6 +1,6 @@
 """Where an extraction's output lies: what of it is there already, and how the new takes its place."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,23 +63,23 @@ class Place:
             require_same_settings(self.output, features.settings, settings)
         return {row.path: row for features in opened for row in features.videos}
 
-    def publish(self, names: Mapping[str, Sequence[str]], *, failed: Set[str]) -> Features | None:
-        """Make the output of what is there; return it, or None, with nothing changed, if no video is left.
+    def publish(self, names: Mapping[str, Sequence[str]]) -> Features | None:
+        """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
 
-        names: (label, split) by key, laid over the videos'. failed: keys whose older rows are not to stay.
+        names: (label, split) by key, laid over the videos'.
         """
 
-        def rename(row: VideoRow) -> VideoRow | None:
+        def rename(row: VideoRow) -> VideoRow:
             label, split = names.get(row.path, (row.label, row.split))
-            return None if row.path in failed else replace(row, label=label, split=split)
+            return replace(row, label=label, split=split)
 
         opened = self._opened()
-        if all(row.path in failed for features in opened for row in features.videos):
+        if not any(len(features) for features in opened):
             return None
         changed = [any(rename(row) != row for row in features.videos) for features in opened]
         if not self._merges:
             for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
-                _rewrite_part(features, rename)
+                write_merged(features.path, [features], rename=rename)
             for part in self._forgotten:
                 if part != self.output:
                     part.unlink()
@@ -93,10 +93,3 @@ class Place:
         """Leave no folder in which nothing is."""
         if not find_parts(self.parts):
             remove_parts(self.parts)
-
-
-def _rewrite_part(part: Features, rename: Callable[[VideoRow], VideoRow | None]) -> None:
-    if any(rename(row) is not None for row in part.videos):
-        write_merged(part.path, [part], rename=rename)
-    else:
-        part.path.unlink()

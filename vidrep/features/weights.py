@@ -1,6 +1,9 @@
 """Weights of torchvision's networks: had from the net or a file, fitted strictly, known by their hash."""
 
+import contextlib
 import hashlib
+import io
+import logging
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -11,6 +14,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ..errors import WeightsError, nearest_names, some_names
+
+_log = logging.getLogger(__name__)
 
 # The random weights of `--weights none` are the same every time.
 _RANDOM_WEIGHTS_SEED = 0
@@ -40,10 +45,13 @@ def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
 
 def _with_default_weights(model: str) -> tuple[nn.Module, str]:
     best = models.get_model_weights(model).DEFAULT
+    folder, name = Path(torch.hub.get_dir()) / "checkpoints", best.url.rpartition("/")[2]
+    if not (folder / name).exists():
+        _log.info("fetching the weights %s once, into %s", best, folder / name)
     try:
-        return models.get_model(model, weights=best, progress=False), str(best)
+        with contextlib.redirect_stdout(io.StringIO()):  # torch prints that it downloads, where results go
+            return models.get_model(model, weights=best, progress=False), str(best)
     except (OSError, RuntimeError, HTTPException, UnpicklingError, EOFError) as error:  # URLError is an OSError
-        folder, name = Path(torch.hub.get_dir()) / "checkpoints", best.url.rpartition("/")[2]
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
             f"{best} could not be downloaded ({reason}); put the file {name} into {folder}, "

@@ -130,26 +130,25 @@ class FeatureWriter:
             self._videos.create_dataset(name, data=column.astype(kind))
 
 
-def write_merged(path: Path, parts: Sequence[Features], *, rename: Callable[[VideoRow], VideoRow | None]) -> None:
+def write_merged(path: Path, parts: Sequence[Features], *, rename: Callable[[VideoRow], VideoRow]) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
-    rename: gives the row to write in the place of a video's row, with another label or split; None leaves it out.
+    rename: gives the row to write in the place of a video's row, with another label or split.
 
     Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
     """
     located = {row.path: (part, index) for part in parts for index, row in enumerate(part.videos)}
-    renamed = [(*located[key], rename(located[key][0].videos[located[key][1]])) for key in sorted(located)]
-    kept = [(part, index, row) for part, index, row in renamed if row is not None]
+    chosen = [(part, index, rename(part.videos[index])) for _, (part, index) in sorted(located.items())]
     with writing_features(
         path,
         settings=parts[-1].settings,
         versions=parts[-1].versions,
-        num_rows=sum(row.length for _, _, row in kept),
+        num_rows=sum(row.length for _, _, row in chosen),
         frame_shape=parts[-1].frame_shape,
         dtype=parts[-1].dtype,
     ) as writer:
-        for part, index, row in kept:
+        for part, index, row in chosen:
             for features, timestamps in part.blocks(index):
                 writer.append(features, timestamps)
             if writer.end_video(row).checksum != row.checksum:

@@ -111,11 +111,12 @@ def _check(description: ModelDescription) -> None:
         raise ValueError("classes, class_counts and num_classes do not agree")
 
 
-def load_model(folder: Path) -> tuple[ScaledModel, ModelDescription]:
+def load_model(folder: Path | str) -> tuple[ScaledModel, ModelDescription]:
     """Load a run's model for use: in evaluation mode, on the CPU.
 
     Raises InputError if the folder holds none or the files are damaged or do not fit together.
     """
+    folder = Path(folder)
     description = read_description(folder)
     try:
         with torch.device("meta"):  # neither memory nor time nor random numbers for weights that are replaced at once

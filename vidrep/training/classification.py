@@ -15,7 +15,7 @@ from ..models.classifier import Classifier, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel
 from ..sequences.windows import Windows, cut_windows
 
-BATCH_SIZE = 64
+BATCH_SIZE = 64  # windows at once when nothing is learned
 
 
 def classification_windows(features: Features, videos: Sequence[int], description: ModelDescription) -> Windows:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..errors import ConfigError, LabelError, OutputError, some_names
 from ..features.labels import Labelling
 from ..features.store import Features
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
-from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
+from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.partition import Partition, partition_videos
@@ -68,17 +68,16 @@ def finetune(
 ) -> FinetuneResult:
     """Train an LSTM classifier on the labelled videos of features into the run folder `output`.
 
-    pretrained: a run of `pretrain` (or of this function) whose encoder and scaler the classifier starts from.
+    pretrained: a run of `pretrain` (or of this function) whose encoder and scaler the classifier starts from; None
+        takes the config's.
     Videos of split "test" are not touched. Without any split, a part of each class's videos is held apart for
     `evaluate`; another part, to choose the weights. See `pretrain` for the other arguments.
 
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, and whatever `pretrain` raises.
     """
-    config = config or FinetuneConfig()
-    if pretrained is None and config.model.freeze:
-        raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
-    if pretrained is not None and Path(pretrained).resolve() == Path(output).resolve():
+    config = _with_pretrained(config or FinetuneConfig(), pretrained)
+    if config.pretrained and Path(config.pretrained).resolve() == Path(output).resolve():
         raise OutputError(f"{output} is the run to start from; give a new folder")
     run = RunFolder(Path(output))
     run.require_usable(resume=resume, overwrite=overwrite)
@@ -104,7 +103,7 @@ def finetune(
     require_finite(features, parts.train + parts.validation)
     with seeded(config.training.seed, torch_device):
         with building_model():
-            model, arguments = _build(features, parts.train, config, len(classes), pretrained)
+            model, arguments = _build(features, parts.train, config, len(classes))
             model.to(torch_device)
         run.prepare(
             config,
@@ -192,12 +191,20 @@ def _check_classes(features: Features, labels: Sequence[str], parts: Partition, 
         )
 
 
+def _with_pretrained(config: FinetuneConfig, pretrained: Path | str | None) -> FinetuneConfig:
+    """Write down the run to start from, and the width and depth that its encoder brings."""
+    run = str(pretrained) if pretrained is not None else config.pretrained
+    if not run:
+        if config.model.freeze:
+            raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
+        return config
+    encoder = read_description(Path(run)).arguments
+    sizes = {name: encoder[name] for name in ("hidden_size", "num_layers")}
+    return replace(config, pretrained=run, model=replace(config.model, **sizes))
+
+
 def _build(
-    features: Features,
-    train_videos: Sequence[int],
-    config: FinetuneConfig,
-    num_classes: int,
-    pretrained: Path | str | None,
+    features: Features, train_videos: Sequence[int], config: FinetuneConfig, num_classes: int
 ) -> tuple[ScaledModel, dict[str, Any]]:
     """Build the classifier, from a pretrained run's encoder and scaler if there is one; return its arguments too."""
     arguments: dict[str, Any] = {
@@ -205,10 +212,10 @@ def _build(
         "num_classes": num_classes,
         **asdict(config.model),
     }
-    if pretrained is None:
+    if not config.pretrained:
         scaler = fit_scaler(features, train_videos, choose_values(features, "auto"))
         return ScaledModel(scaler, Classifier(**arguments)), arguments
-    source, description = load_model(Path(pretrained))
+    source, description = load_model(config.pretrained)
     require_fitting_features(
         description,
         where=str(features.path),
@@ -216,7 +223,6 @@ def _build(
         dtype=features.dtype,
         settings=features.settings,
     )
-    arguments |= {name: description.arguments[name] for name in ("hidden_size", "num_layers")}
     classifier = Classifier(**arguments)
     classifier.encoder.load_state_dict(source.model.encoder.state_dict())
     return ScaledModel(source.scaler, classifier), arguments

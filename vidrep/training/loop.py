@@ -65,8 +65,25 @@ def train(
 ) -> TrainingOutcome:
     """Train until the steps or the patience are used up, keeping the best weights and a checkpoint to go on from.
 
+    A run that this one overwrites is put back if this one ends before its first checkpoint.
     Raises TrainingError, with the last good checkpoint kept, when the loss or its gradient is not finite.
     """
+    try:
+        return _train(task, run, settings, optimiser_settings, resume=resume, on_progress=on_progress)
+    except BaseException:
+        run.restore_earlier()
+        raise
+
+
+def _train(
+    task: Task,
+    run: RunFolder,
+    settings: TrainingSettings,
+    optimiser_settings: OptimiserSettings,
+    *,
+    resume: bool,
+    on_progress: ProgressListener,
+) -> TrainingOutcome:
     began = time.monotonic()
     optimiser = build_optimiser(task.model, optimiser_settings)
     # A run that was stopped before its first checkpoint goes on from its beginning.
@@ -83,7 +100,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         gradient_norm = float(_clip(task, optimiser_settings.clip_norm))
         position.step += 1
-        _require_finite({"loss": loss.item(), "norm of the gradient": gradient_norm}, position.step, run)
+        _require_finite({"loss": loss.item(), "norm of the gradient": gradient_norm}, position, run)
         recent_losses.append(loss.item())
         optimiser.step()
 
@@ -100,6 +117,7 @@ def train(
                 }
             )
             run.save_checkpoint(_checkpoint(task, optimiser, position))
+            run.forget_earlier()
             recent_losses = []
         seconds = time.monotonic() - began
         on_progress(
@@ -128,12 +146,13 @@ def _clip(task: Task, clip_norm: float) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(learning, clip_norm or math.inf)
 
 
-def _require_finite(figures: dict[str, float], step: int, run: RunFolder) -> None:
+def _require_finite(figures: dict[str, float], position: _Position, run: RunFolder) -> None:
     for name, figure in figures.items():
         if not math.isfinite(figure):
+            kept = f"the weights of step {position.best_step} and the last checkpoint are kept in {run.path}"
             raise TrainingError(
-                f"the {name} is {figure} at step {step}; the best weights and the last checkpoint so far are kept in "
-                f"{run.path}: lower optimiser.learning_rate, or set optimiser.clip_norm"
+                f"the {name} is {figure} at step {position.step}; lower optimiser.learning_rate, or set "
+                f"optimiser.clip_norm; {kept if position.best_step else 'there was no checkpoint yet'}"
             )
 
 
@@ -142,7 +161,7 @@ def _look(task: Task, run: RunFolder, position: _Position) -> dict[str, float]:
     task.model.eval()
     with torch.inference_mode():
         figures = task.validate()
-    _require_finite({"validation loss": figures["loss"]}, position.step, run)
+    _require_finite({"validation loss": figures["loss"]}, position, run)
     if figures["loss"] < position.best_loss:
         position.best_loss, position.best_step, position.num_looks_since_best = figures["loss"], position.step, 0
         save_model(run.path, task.description, task.model.state_dict())

@@ -55,6 +55,7 @@ class RunFolder:
         self.checkpoint_path = path / "checkpoints" / "last.pt"
         self._metrics_path = path / "metrics.jsonl"
         self._config_path = path / "config.toml"
+        self._set_aside_path = path.with_name(f".{path.name}.before")
 
     def prepare(
         self,
@@ -108,13 +109,27 @@ class RunFolder:
             raise OutputError(f"{self.path} is not overwritten: it holds {what}; give a new folder")
 
     def _clear(self) -> None:
-        """Make the folder, without anything of an earlier run; its config goes last, by which it is known as a run."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for file in sorted(self.path.iterdir(), key=lambda file: file == self._config_path):
-            if file.is_dir() and not file.is_symlink():
-                shutil.rmtree(file)
+        """Make the folder new; an earlier run is set aside until this one has come as far as a first checkpoint.
+
+        Of two earlier ones, which a crash between the two can leave, the older is kept: it has a model.
+        """
+        if self.path.exists() and any(self.path.iterdir()):
+            if self._set_aside_path.exists():
+                shutil.rmtree(self.path)
             else:
-                file.unlink()
+                self.path.rename(self._set_aside_path)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def forget_earlier(self) -> None:
+        """Remove the run that this one replaces."""
+        if self._set_aside_path.exists():
+            shutil.rmtree(self._set_aside_path)
+
+    def restore_earlier(self) -> None:
+        """Put the run back that this one was to replace, if it was set aside: this one has come to nothing."""
+        if self._set_aside_path.exists():
+            shutil.rmtree(self.path)
+            self._set_aside_path.rename(self.path)
 
     def _require_same_videos(self, table: str) -> None:
         """Refuse to go on with other videos than those that the run began with, or others in its parts."""

@@ -29,7 +29,7 @@ class OpenCvReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._num_decoded = 0
+        self._num_decoded = self._num_given = 0
         self._problems: list[str] = []
         self._stopped_early = False
         with path.open("rb") as file:
@@ -59,6 +59,7 @@ class OpenCvReader:
             if chooser.keeps(seconds):
                 decoded, bgr = self._capture.retrieve()
                 if decoded:
+                    self._num_given += 1
                     yield Frame(np.ascontiguousarray(bgr[:, :, ::-1]), seconds)
                 else:
                     self._problems.append(f"frame {self._num_decoded} could not be converted")
@@ -81,7 +82,7 @@ class OpenCvReader:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
         return judge(
             problems=self._problems,
-            num_decoded=self._num_decoded,
+            num_given=self._num_given,
             fps=max(0.0, float(self._capture.get(cv2.CAP_PROP_FPS))),
             frames_promised=promised,
             missing=missing,

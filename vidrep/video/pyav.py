@@ -38,7 +38,7 @@ class PyAvReader:
         self._path = path
         self._stack = ExitStack()
         self._problems: list[str] = []
-        self._num_packets = self._num_decoded = 0
+        self._num_packets = self._num_decoded = self._num_given = 0
         self._stopped_early = False
 
     def __enter__(self) -> Self:
@@ -76,11 +76,19 @@ class PyAvReader:
         for packet in self._packets():
             for decoded in self._decode(packet):
                 seconds = clock.seconds(decoded)
-                if chooser.keeps(seconds):
-                    yield Frame(_upright_rgb(decoded, reformatter), seconds)
+                if chooser.keeps(seconds) and (rgb := self._converted(decoded, reformatter)) is not None:
+                    self._num_given += 1
+                    yield Frame(rgb, seconds)
                 if chooser.is_full:
                     self._stopped_early = True
                     return
+
+    def _converted(self, frame: VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8] | None:
+        try:
+            return _upright_rgb(frame, reformatter)
+        except (av.error.FFmpegError, ValueError) as error:
+            self._problems.append(f"a frame could not be converted to RGB: {_reason(error)}")
+            return None
 
     def _packets(self) -> Iterator["Packet[VideoStream]"]:
         """Demux; the last packet is empty and flushes the decoder, after the damaged end of a file too."""
@@ -133,7 +141,7 @@ class PyAvReader:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
         return judge(
             problems=self._problems + logged,
-            num_decoded=self._num_decoded,
+            num_given=self._num_given,
             fps=self._fps,
             frames_promised=promised,
             missing=missing,

@@ -90,7 +90,7 @@ def require_decoder(decoder: str) -> None:
         raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
 
 
-def judge(*, problems: list[str], num_decoded: int, fps: float, frames_promised: int, missing: str = "") -> Verdict:
+def judge(*, problems: list[str], num_given: int, fps: float, frames_promised: int, missing: str = "") -> Verdict:
     """Turn what was seen while decoding into a verdict.
 
     problems: what the decoder said, one a line, repeated ones as often as they came.
@@ -102,7 +102,7 @@ def judge(*, problems: list[str], num_decoded: int, fps: float, frames_promised:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         reasons.append(distinct[0] + more)
     message = "; ".join(reasons)
-    if num_decoded == 0:
+    if num_given == 0:
         raise VideoError(f"not one frame could be decoded: {message or 'the stream holds no frame'}")
     status: Literal["ok", "partial"] = "partial" if reasons else "ok"
     return Verdict(status=status, message=message, fps=fps, frames_promised=frames_promised)

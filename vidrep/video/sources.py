@@ -36,7 +36,7 @@ class VideoSource:
     label: str
 
 
-def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path] = ()) -> list[VideoSource]:
+def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path | str] = ()) -> list[VideoSource]:
     """Find the videos that the sources name, sorted by key.
 
     A source is one of these:
@@ -61,7 +61,7 @@ def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path] = (
         raise TypeError(f"sources must be a sequence of paths, not one string: [{sources!r}]")
     given = [_Given(os.fspath(source)) for source in sources]
     for list_file in list_files:
-        given += _read_list(list_file)
+        given += _read_list(Path(list_file))
     if not given:
         raise InputError("no source was given: name a folder, a video file, or a pattern such as 'clips/*.mp4'")
 
