@@ -62,9 +62,22 @@ def patches_command(
         return PatchExtractor(size=size, region=region, colour=colour)
 
     _extract(
-        build, output, videos, lists, fps, every, max_frames, labels, splits, split_number, decoder, threads, overwrite,
-        dry_run, quiet,
-    )  # fmt: skip
+        build,
+        output=output,
+        videos=videos,
+        lists=lists,
+        fps=fps,
+        every=every,
+        max_frames=max_frames,
+        labels=labels,
+        splits=splits,
+        split_number=split_number,
+        decoder=decoder,
+        threads=threads,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        quiet=quiet,
+    )
 
 
 @app.command("cnn")
@@ -108,13 +121,27 @@ def cnn_command(
         )
 
     _extract(
-        build, output, videos, lists, fps, every, max_frames, labels, splits, split_number, decoder, threads, overwrite,
-        dry_run, quiet,
-    )  # fmt: skip
+        build,
+        output=output,
+        videos=videos,
+        lists=lists,
+        fps=fps,
+        every=every,
+        max_frames=max_frames,
+        labels=labels,
+        splits=splits,
+        split_number=split_number,
+        decoder=decoder,
+        threads=threads,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        quiet=quiet,
+    )
 
 
 def _extract(
     build: Callable[[], "Extractor"],
+    *,
     output: Path,
     videos: list[str] | None,
     lists: list[Path] | None,

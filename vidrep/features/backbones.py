@@ -137,7 +137,8 @@ def _graph_nodes(network: nn.Module) -> list[str]:
 def _node_of_layer(layer: str, nodes: list[str], model: str) -> str:
     inside = [node for node in nodes if node == layer or node.startswith(f"{layer}.")]
     if not inside:
-        hint = nearest_names(layer, nodes) or f"it ends with {some_names(reversed(nodes))}"
+        names = {node[:end] for node in nodes for end in range(len(node) + 1) if node[end : end + 1] in ("", ".")}
+        hint = nearest_names(layer, sorted(names)) or f"it ends with {some_names(reversed(nodes))}"
         raise WeightsError(f"{model} has no layer {layer!r}; {hint}")
     return layer if layer in inside else inside[-1]
 
