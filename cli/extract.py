@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
+from .group import VidrepGroup
 from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Threads
 
 if TYPE_CHECKING:
     from vidrep.features.extractor import Extractor
 
-app = typer.Typer(help="Compute features of every frame of videos.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=VidrepGroup, help="Compute features of every frame of videos.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Sources = Annotated[
     list[str] | None,
