@@ -17,7 +17,8 @@ def main() -> None:
     record.say(
         "Data: sequences generated from MNIST, two digits, 64x64, 10 frames seen and 10 predicted; training "
         "sequences from the training digits (seed 0), 10,000 test sequences from the test digits (seed 1). Figures "
-        "are per frame, summed over 4096 pixels, free running. Made by `python benchmarks/moving_mnist.py`."
+        "are per frame, summed over 4096 pixels, free running. Made by "
+        f"`python benchmarks/moving_mnist.py --steps {steps}`."
     )
     record.run("vidrep extract moving-mnist --mnist $VIDREP_DATA/mnist --videos 20000 --seed 0 -o train.h5")
     record.run(
