@@ -339,3 +339,16 @@ def test_progress_names_steps_and_losses(tmp_path: Path, features: Features) -> 
     assert [progress.done for progress in seen] == list(range(1, 11))
     assert {progress.total for progress in seen} == {10}
     assert {"loss", "best validation loss", "steps/s"} <= seen[-1].figures.keys()
+
+
+def test_a_run_with_a_checkpoint_is_never_replaced_by_an_older_one(tmp_path: Path, features: Features) -> None:
+    """As after a crash between the first checkpoint and the removal of the run that was set aside."""
+    run_training("pretrain", features, tmp_path / "run")
+    older = tmp_path / ".run.before"
+    older.mkdir()
+    (older / "config.toml").write_text("older")
+    loop.RunFolder(tmp_path / "run").restore_earlier()
+    assert (tmp_path / "run" / "config.toml").read_text() != "older"
+    run_training("pretrain", features, tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert not older.exists()

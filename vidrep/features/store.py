@@ -160,7 +160,10 @@ def _open_file(path: Path) -> tuple[_Segment, list[VideoRow], Settings, dict[str
             rows = rows_of({name: columns[name][:] for name in COLUMNS})
             settings, versions = dict(json.loads(file.attrs["settings"])), dict(json.loads(file.attrs["versions"]))
     except UNREADABLE as error:
-        raise FeatureFileError(f"{path}: not a readable feature file ({why_unreadable(error)})") from error
+        raise FeatureFileError(
+            f"{path}: not a readable feature file ({why_unreadable(error)}); give one that `vidrep extract` or "
+            "`vidrep import` made, or make it again"
+        ) from error
     _check_arrays(segment)
     _check_rows(path, rows, len(segment.features))
     return segment, rows, settings, versions

@@ -111,8 +111,10 @@ class RunFolder:
     def _clear(self) -> None:
         """Make the folder new; an earlier run is set aside until this one has come as far as a first checkpoint.
 
-        Of two earlier ones, which a crash between the two can leave, the older is kept: it has a model.
+        Of two earlier ones, which a crash can leave, the newer is kept if it has a checkpoint, else the older.
         """
+        if self.checkpoint_path.is_file():
+            self.forget_earlier()
         if self.path.exists() and any(self.path.iterdir()):
             if self._set_aside_path.exists():
                 shutil.rmtree(self.path)
@@ -126,8 +128,8 @@ class RunFolder:
             shutil.rmtree(self._set_aside_path)
 
     def restore_earlier(self) -> None:
-        """Put the run back that this one was to replace, if it was set aside: this one has come to nothing."""
-        if self._set_aside_path.exists():
+        """Put the run back that this one was to replace, if it was set aside and this one has come to nothing."""
+        if self._set_aside_path.exists() and not self.checkpoint_path.is_file():
             shutil.rmtree(self.path)
             self._set_aside_path.rename(self.path)
 
