@@ -3,6 +3,8 @@
 import av
 import numpy as np
 import pytest
+import torch
+from torchvision.transforms.v2 import functional
 
 from vidrep.errors import ConfigError, VideoError
 from vidrep.video.reading import DECODERS, judge, open_video
@@ -12,9 +14,9 @@ from vidrep.video.writing import write_h264
 both = pytest.mark.parametrize("decoder", DECODERS)
 
 
-def read(path, decoder="pyav", **sampling):
+def read(path, decoder="pyav", resize=None, **sampling):
     with open_video(path, decoder=decoder) as video:
-        frames = list(video.frames(Sampling(**sampling)))
+        frames = list(video.frames(Sampling(**sampling), resize=resize))
         return frames, video.verdict()
 
 
@@ -53,6 +55,53 @@ def test_frames_are_chosen_while_reading(tmp_path, make_frames, decoder):
     frames, verdict = read(tmp_path / "a.mp4", decoder, max_frames=3)
     assert len(frames) == 3
     assert (verdict.status, verdict.frames_promised) == ("ok", 20)  # stopping early is not damage
+
+
+@both
+def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path, make_frames, decoder):
+    write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
+    whole, _ = read(tmp_path / "a.mp4", decoder)
+    frames, verdict = read(tmp_path / "a.mp4", decoder, start=0.5, end=0.8)
+    np.testing.assert_array_equal(pixels(frames), pixels(whole)[5:8])
+    assert (verdict.status, verdict.frames_promised) == ("ok", 20)
+    assert len(read(tmp_path / "a.mp4", decoder, start=1.5)[0]) == 5
+
+
+@both
+def test_a_span_without_a_frame_is_refused(tmp_path, make_frames, decoder):
+    write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
+    expected = "no frame lies from 7.5 s on and before 9 s; the last frame seen is shown at 1.9 s"
+    assert refusal(tmp_path / "a.mp4", decoder, start=7.5, end=9) == expected
+
+
+@both
+def test_frames_that_are_not_kept_are_a_sign_of_life_too(tmp_path, make_frames, decoder):
+    write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
+    signs = []
+    with open_video(tmp_path / "a.mp4", decoder=decoder, on_packet=lambda: signs.append(1)) as video:
+        assert len(list(video.frames(Sampling(every=20)))) == 1
+    assert len(signs) >= 20
+
+
+@both
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_frames_are_resized_as_torchvision_would(tmp_path, make_frames, make_video, decoder, rotation):
+    path = make_video(tmp_path / "a.mp4", make_frames(3, 96, 128), rotation=rotation)
+    for wanted in [(48, 80), (144, 200), (40, 40)]:
+        seen = []
+
+        def resize(height, width, wanted=wanted, seen=seen):
+            seen.append((height, width))
+            return wanted
+
+        whole, _ = read(path, decoder)
+        resized, _ = read(path, decoder, resize=resize)
+        assert seen == [whole[0].rgb.shape[:2]] * 3
+        assert pixels(resized).shape == (3, *wanted, 3)
+        images = torch.from_numpy(pixels(whole)).permute(0, 3, 1, 2)
+        expected = functional.resize(images, list(wanted), antialias=True).permute(0, 2, 3, 1).numpy()
+        assert np.abs(pixels(resized).astype(int) - expected).mean() < 3
+        assert resized[0].rgb.flags.c_contiguous and resized[0].rgb.flags.writeable
 
 
 @pytest.mark.parametrize("options", [{"bf": "3", "g": "12"}, {"bf": "0"}], ids=["b-frames", "no b-frames"])
@@ -132,9 +181,9 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, make_frames, monkeypatch):
 # ---- what is no video
 
 
-def refusal(path, decoder="pyav"):
+def refusal(path, decoder="pyav", **sampling):
     with pytest.raises(VideoError) as caught:
-        read(path, decoder)
+        read(path, decoder, **sampling)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -248,6 +297,12 @@ def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(tmp_path, make
 def test_an_index_cut_off_gives_no_frame(whole):
     whole.write_bytes(whole.read_bytes()[:200])
     assert refusal(whole) == "it has no video stream (only data)"
+
+
+def test_no_frame_of_a_span_in_a_damaged_file_says_both():
+    with pytest.raises(VideoError) as caught:
+        judge(problems=[], num_given=0, fps=1, frames_promised=3, missing="cut short", why_none="no frame lies there")
+    assert str(caught.value) == "no frame lies there; cut short"
 
 
 def test_verdicts():

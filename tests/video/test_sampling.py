@@ -1,9 +1,12 @@
 """Which frames are kept, by their times and by their number."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError
+from vidrep.features.store import settings_difference
 from vidrep.video.sampling import FrameChooser, Sampling
 
 
@@ -64,6 +67,40 @@ def test_a_limit_counts_kept_frames():
     assert kept(at_rate(30, 100), fps=10, max_frames=2) == [0, 3]
 
 
+def test_a_span_begins_at_its_start_and_stops_before_its_end():
+    times = at_rate(10, 30)
+    assert kept(times, start=0.5, end=1.0) == [5, 6, 7, 8, 9]
+    assert kept(times, start=2.8) == [28, 29]
+    assert kept(times, end=0.2) == [0, 1]
+    assert kept(times, start=0.55, end=1.25, every=3) == [6, 9, 12]  # the first of the span is the first of all
+    assert kept(times, start=0.55, fps=5) == list(range(6, 30, 2))
+    assert kept(times, start=0.5, max_frames=2) == [5, 6]
+
+
+def test_a_frame_at_the_end_of_the_span_is_the_last_one_looked_at():
+    chooser = FrameChooser(Sampling(end=0.2))
+    for seconds, is_full in [(0.0, False), (0.1, False), (0.2, True)]:
+        chooser.keeps(seconds)
+        assert chooser.is_full is is_full
+
+
+@pytest.mark.parametrize(
+    ("span", "reason"),
+    [
+        ({"start": 5}, "no frame lies from 5 s on; the last frame seen is shown at 0.4 s"),
+        ({"start": 0.11, "end": 0.19}, "no frame lies from 0.11 s on and before 0.19 s; the last frame seen is shown"),
+        ({"end": 1}, ""),
+        ({}, ""),
+    ],
+)
+def test_why_no_frame_was_kept(span, reason):
+    chooser = FrameChooser(Sampling(**span))
+    assert chooser.why_none == ""  # no frame at all is another matter
+    for seconds in at_rate(10, 5):
+        chooser.keeps(seconds)
+    assert chooser.why_none.startswith(reason) and bool(chooser.why_none) is bool(reason)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -74,8 +111,23 @@ def test_a_limit_counts_kept_frames():
         ({"every": 0}, "every 0: give 1 for all frames"),
         ({"fps": 5, "every": 2}, "fps 5 and every 2: give one of the two"),
         ({"max_frames": 0}, "max_frames 0: give at least 1"),
+        ({"start": -0.1}, "start -0.1: give seconds from 0 on"),
+        ({"start": np.nan}, "start nan"),
+        ({"start": np.inf}, "start inf"),
+        ({"end": 0}, "end 0: give seconds above 0"),
+        ({"end": np.inf}, "end inf"),
+        ({"start": 2.5, "end": 2.5}, "end 2.5: give seconds above the start, 2.5"),
+        ({"start": 3, "end": 2}, "end 2: give seconds above the start, 3"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         Sampling(**settings)
+
+
+def test_settings_recorded_before_there_were_spans_mean_the_same():
+    recorded = {"fps": 2.0, "every": 1, "max_frames": 4}
+    assert Sampling(**recorded) == Sampling(fps=2.0, max_frames=4, start=None, end=None)
+    assert settings_difference({"sampling": recorded}, {"sampling": asdict(Sampling(**recorded))}) == ""
+    spanned = asdict(Sampling(**recorded, start=1.0))
+    assert settings_difference({"sampling": recorded}, {"sampling": spanned}) == "sampling.start is None, not 1.0"

@@ -1,15 +1,17 @@
 """The second decoder: OpenCV. It conceals damage and knows no true times of its own; PyAV is the default for that."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, VideoError
-from .reading import Frame, Verdict, judge
+from .geometry import pixel_aspect, size_before_turning
+from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
 
 # What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
@@ -27,11 +29,12 @@ except ImportError as error:  # opencv-python needs system libraries that bare s
 class OpenCvReader:
     """Reads one video with OpenCV; see `vidrep.video.reading`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, on_packet: Callable[[], None]) -> None:
+        self._path, self._on_packet = path, on_packet
         self._num_decoded = self._num_given = 0
         self._problems: list[str] = []
         self._stopped_early = False
+        self._why_none = ""
         with path.open("rb") as file:
             head = file.read(12)
         self._is_avi = head[:4] == b"RIFF" and head[8:] == b"AVI "
@@ -50,22 +53,42 @@ class OpenCvReader:
     ) -> None:
         self._capture.release()
 
-    def frames(self, sampling: Sampling) -> Iterator[Frame]:
+    def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
         while self._capture.grab():
+            self._on_packet()
             self._num_decoded += 1
             seconds = self._seconds()
             if chooser.keeps(seconds):
                 decoded, bgr = self._capture.retrieve()
                 if decoded:
                     self._num_given += 1
-                    yield Frame(np.ascontiguousarray(bgr[:, :, ::-1]), seconds)
+                    yield Frame(self._resized(bgr[:, :, ::-1].astype(np.uint8, copy=False), resize), seconds)
                 else:
                     self._problems.append(f"frame {self._num_decoded} could not be converted")
             if chooser.is_full:
                 self._stopped_early = True
-                return
+                break
+        self._why_none = chooser.why_none
+
+    def _resized(self, rgb: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
+        """Scale a frame, (H, W, 3), that OpenCV has turned already, to square pixels and to the size that is wanted."""
+        told = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
+        quarter_turns = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
+        turn = -1 if quarter_turns % 2 else 1  # swaps height and width
+        wanted = size_before_turning(
+            *rgb.shape[:2][::turn],
+            aspect=pixel_aspect(told[0] / told[1] if told[1] else None),
+            quarter_turns=quarter_turns,
+            resize=resize,
+        )[::turn]
+        if wanted == rgb.shape[:2]:
+            return np.ascontiguousarray(rgb)
+        shrinks = wanted[0] * wanted[1] < rgb.shape[0] * rgb.shape[1]
+        filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(np.ascontiguousarray(rgb), wanted[::-1], interpolation=filtering)
+        return resized.astype(np.uint8, copy=False)
 
     def _seconds(self) -> float:
         """Return the time of the frame that was grabbed last; AVI stores none, and guesses are out of order there."""
@@ -86,4 +109,5 @@ class OpenCvReader:
             fps=max(0.0, float(self._capture.get(cv2.CAP_PROP_FPS))),
             frames_promised=promised,
             missing=missing,
+            why_none=self._why_none,
         )

@@ -6,9 +6,11 @@ A reader is used like this, by both decoders:
         for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
             ...
         video.verdict()                           # Verdict(status "ok" or "partial", message, ...)
+
+Frames come as a player shows them: turned as the container asks and with square pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +25,17 @@ from .sampling import Sampling
 Decoder = Literal["pyav", "opencv"]
 DECODERS: tuple[str, ...] = get_args(Decoder)
 
+Resize = Callable[[int, int], tuple[int, int]]
+"""Takes the (height, width) of an upright frame in square pixels and returns those that are wanted, at least 1 each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame: rgb (H, W, 3) uint8, upright; seconds: when it is shown, in the source's own time."""
+    """A decoded frame.
+
+    rgb: (H, W, 3) uint8, upright, with square pixels.
+    seconds: when it is shown, in the source's own time.
+    """
 
     rgb: NDArray[np.uint8]
     seconds: float
@@ -51,23 +60,32 @@ class Verdict:
 class VideoReader(Protocol):
     """An open video."""
 
-    def frames(self, sampling: Sampling) -> Iterator[Frame]:
-        """Decode once, from the beginning, and yield the frames that are kept."""
+    def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
+        """Decode once, from the beginning, and yield the frames that are kept.
+
+        resize: the size that they are to have; scaling is part of the conversion to RGB, so that it costs little.
+        """
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read.
 
-        Raises VideoError if not one frame could be decoded.
+        Raises VideoError if not one frame could be decoded, or none lies in the span that the sampling asks for.
         """
 
 
-def open_video(path: Path, *, decoder: str = "pyav") -> AbstractContextManager[VideoReader]:
+def open_video(
+    path: Path, *, decoder: str = "pyav", on_packet: Callable[[], None] | None = None
+) -> AbstractContextManager[VideoReader]:
     """Open a video file.
+
+    on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
+        kept or not: the sign that the decoder does not hang. Opening itself gives no sign.
 
     Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
     decoder.
     """
     require_decoder(decoder)
+    on_packet = on_packet or _do_nothing
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -78,10 +96,14 @@ def open_video(path: Path, *, decoder: str = "pyav") -> AbstractContextManager[V
     if decoder == "opencv":
         from .opencv import OpenCvReader
 
-        return OpenCvReader(path)
+        return OpenCvReader(path, on_packet)
     from .pyav import PyAvReader
 
-    return PyAvReader(path)
+    return PyAvReader(path, on_packet)
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def require_decoder(decoder: str) -> None:
@@ -90,11 +112,14 @@ def require_decoder(decoder: str) -> None:
         raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
 
 
-def judge(*, problems: list[str], num_given: int, fps: float, frames_promised: int, missing: str = "") -> Verdict:
+def judge(
+    *, problems: list[str], num_given: int, fps: float, frames_promised: int, missing: str = "", why_none: str = ""
+) -> Verdict:
     """Turn what was seen while decoding into a verdict.
 
     problems: what the decoder said, one a line, repeated ones as often as they came.
     missing: a sentence if the file holds less than its header promises.
+    why_none: a sentence if there are frames, but none that was asked for.
     """
     distinct = list(dict.fromkeys(problems))
     reasons = [missing] if missing else []
@@ -102,6 +127,8 @@ def judge(*, problems: list[str], num_given: int, fps: float, frames_promised: i
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         reasons.append(distinct[0] + more)
     message = "; ".join(reasons)
+    if num_given == 0 and why_none:
+        raise VideoError("; ".join([why_none, *reasons]))
     if num_given == 0:
         raise VideoError(f"not one frame could be decoded: {message or 'the stream holds no frame'}")
     status: Literal["ok", "partial"] = "partial" if reasons else "ok"
