@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -64,7 +65,7 @@ def test_what_is_written(clips_folder, tmp_path):
     assert sizes == {key: (clips_folder / key).stat().st_size for key in NUM_FRAMES}
     assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
     assert list(features.damaged()) == []
-    sampling = {"fps": None, "every": 1, "max_frames": None}
+    sampling = {"fps": None, "every": 1, "max_frames": None, "start": None, "end": None}
     assert features.settings == {**PatchExtractor(size=8).settings, "sampling": sampling, "decoder": "pyav"}
     assert {"vidrep", "av", "numpy"} <= set(features.versions)
     assert (summary.num_videos, summary.num_new, summary.num_frames, summary.num_new_frames) == (6, 6, 33, 33)
@@ -95,7 +96,7 @@ def test_sampling_is_applied_and_recorded(clips_folder, tmp_path):
     features = open_features(tmp_path / "f.h5")
     assert [row.length for row in features.videos] == [3, 2, 2, 3, 3, 3]
     assert features.timestamps(0) == pytest.approx([0, 0.4, 0.8])
-    assert features.settings["sampling"] == {"fps": 2.5, "every": 1, "max_frames": 3}
+    assert features.settings["sampling"] == asdict(Sampling(fps=2.5, max_frames=3))
 
 
 def test_what_is_done_is_not_done_again(clips_folder, tmp_path, monkeypatch):
