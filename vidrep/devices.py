@@ -1,10 +1,11 @@
-"""Where torch computes: names of devices, and how many threads."""
+"""Where and how torch computes: device, precision, threads."""
 
 import torch
 
 from .errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,6 +21,27 @@ def choose_device(name: str) -> torch.device:
     elif not present[name]:
         raise ConfigError(f"device {name!r}: torch {torch.__version__} finds none here; use --device auto or cpu")
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> tuple[str, torch.dtype]:
+    """Turn "auto", "fp32" or "bf16" into "fp32" or "bf16" and torch's type; "auto" is bf16 where it is native.
+
+    Raises ConfigError if the precision is unknown.
+    """
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision {name!r}: allowed are {', '.join(PRECISIONS)}")
+    if name == "auto":
+        name = "bf16" if _has_native_bf16(device) else "fp32"
+    return name, torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def _has_native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # older torch tells nothing
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return False
 
 
 def set_threads(count: int | None) -> None:

@@ -8,7 +8,8 @@
     │   └── LabelError          labels or splits that are contradictory or name what is not there
     ├── OutputError             an output that exists, cannot be written, or has other settings; exit code 5
     ├── WeightsError            a network, layer or weights that cannot be had or do not fit; exit code 6
-    └── TrainingError           training that cannot go on, such as a loss that is not finite; exit code 7
+    ├── TrainingError           training that cannot go on, such as a loss that is not finite; exit code 7
+    └── Stopped                 a long call ended early because it was asked to; exit code 130, or 143 after SIGTERM
 
 A message says what was got, what is allowed and what to do, with the file and the video named.
 Mistakes in calling the library stay ValueError, TypeError and IndexError.
@@ -65,6 +66,12 @@ class TrainingError(VidrepError):
     """Training that cannot go on."""
 
     exit_code = 7
+
+
+class Stopped(VidrepError):  # noqa: N818 - nothing went wrong
+    """A long call ended early because it was asked to; what is finished is kept."""
+
+    exit_code = 130
 
 
 def nearest_names(name: str, allowed: Iterable[str], *, count: int = 3) -> str:

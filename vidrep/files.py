@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,10 +66,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+def sha256_of_file(path: Path, *, on_block: Callable[[], None] | None = None) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; `on_block` is called for every megabyte."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_HASH_BLOCK_BYTES):
             digest.update(block)
+            if on_block is not None:
+                on_block()
     return digest.hexdigest()

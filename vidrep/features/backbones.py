@@ -1,22 +1,23 @@
 """Activations of torchvision's image networks as features: any classification model, any layer."""
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils import fuse_conv_bn_eval
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
-from torchvision.transforms import functional as transforms
 from torchvision.transforms._presets import ImageClassification
 
-from ..devices import choose_device
+from ..devices import choose_device, choose_precision
 from ..errors import WeightsError, nearest_names, some_names
-from .extractor import check_region
+from .preparation import Preparation, check_region
 from .store import Settings
 from .weights import load_network, sha256_of_state
 
@@ -32,10 +33,13 @@ class CnnExtractor:
         dictionary (.pth, .pt, .safetensors).
     region: "centre" is exactly the preprocessing of the model's default weights in torchvision (resize, centre crop,
         normalise), which sees less than half of a wide frame; "frame" squeezes the whole frame into the same square.
+    resize: "exact" or "fast", see `Preparation`.
+    precision: "fp32", "bf16", or "auto": bf16 where the device computes in it natively. Batch normalisation is folded
+        into the convolutions in float32, before that.
     batch_size: B; features are computed in batches of just this many frames.
 
     Raises WeightsError, in one line, for an unknown model or layer, and for weights that cannot be had or do not fit;
-    ConfigError for an unknown region or device.
+    ConfigError for an unknown region, resize, precision or device.
     """
 
     dtype = "float16"
@@ -47,77 +51,123 @@ class CnnExtractor:
         layer: str | None = None,
         weights: str = "DEFAULT",
         region: str = "centre",
+        resize: str = "exact",
         device: str = "auto",
+        precision: str = "auto",
         batch_size: int = 32,
     ) -> None:
-        self._device, self._region = choose_device(device), check_region(region)
+        check_region(region)
+        self._device = choose_device(device)
+        precision, compute_dtype = choose_precision(precision, self._device)
         network, origin = load_network(model, weights)
         nodes = _graph_nodes(network)
         layer = _node_of_layer(layer, nodes, model) if layer else _penultimate_node(network, nodes)
         preset = models.get_model_weights(model).DEFAULT.transforms()
         if not isinstance(preset, ImageClassification):
             raise WeightsError(f"{model} is no image classification model; see `torchvision.models.list_models()`")
-        self._preset = preset
+        crop = preset.crop_size[0]
+        self.preparation = Preparation(
+            side=crop,
+            scaled_to=preset.resize_size[0],
+            region=region,
+            interpolation=preset.interpolation.value,
+            resize=resize,
+        )
         self.batch_size = batch_size
+        self.network_device = self._device.type
+        weights_sha256 = sha256_of_state(network.state_dict())
         with _quiet_tracing():
-            self._network = create_feature_extractor(network, {layer: "features"}).eval()
-        self._network.to(self._device, memory_format=torch.channels_last)
+            graph = create_feature_extractor(network, {layer: "features"}).eval()
+        fold_batch_norms(graph)
+        self._network = graph.to(self._device, compute_dtype, memory_format=torch.channels_last)
+        self._compute_dtype = compute_dtype
+        self._streams = _Streams(self._device)
         self._mean, self._std = (
             torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (preset.mean, preset.std)
         )
-        crop = preset.crop_size[0]
-        self.prepared_shape: tuple[int, ...] = (3, crop, crop)
-        self.frame_shape: tuple[int, ...] = self._encode(torch.zeros((1, *self.prepared_shape), dtype=torch.uint8))[
-            0
-        ].shape
+        with torch.inference_mode():
+            shape = self._features(torch.zeros((1, crop, crop, 3), dtype=torch.uint8, device=self._device)).shape
+        self.frame_shape: tuple[int, ...] = tuple(shape[1:])
         self.settings: Settings = {
             "kind": "cnn",
             "model": model,
             "layer": layer,
             "weights": origin,
-            "weights_sha256": sha256_of_state(network.state_dict()),
+            "weights_sha256": weights_sha256,
             "weights_file": str(Path(weights).resolve()) if origin == "file" else "",
             "region": region,
-            "resize": preset.resize_size[0] if region == "centre" else crop,
+            "resize": resize,
+            "scaled_to": preset.resize_size[0] if region == "centre" else crop,
             "crop": crop,
             "interpolation": preset.interpolation.value,
             "mean": list(preset.mean),
             "std": list(preset.std),
+            "precision": precision,
             "batch_size": batch_size,
         }
 
-    def prepare(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize and crop a frame, (H, W, 3), to (3, crop, crop), for "centre" as the preset does it."""
-        preset = self._preset
-        image = torch.from_numpy(rgb).permute(2, 0, 1)
-        size = preset.resize_size if self._region == "centre" else list(self.prepared_shape[1:])
-        image = transforms.resize(image, size, preset.interpolation, antialias=preset.antialias)
-        prepared: NDArray[np.uint8] = transforms.center_crop(image, preset.crop_size).numpy()
-        return prepared
-
-    def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Turn prepared frames, (B, 3, crop, crop), into features, (B, D).
+    def encode(self, views: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Turn prepared frames, (B, crop, crop, 3), into features, (B, D).
 
         Raises WeightsError if a value does not fit float16.
         """
-        features = self._encode(torch.from_numpy(batch)).to(torch.float16)
+        with torch.inference_mode(), self._streams.own():
+            images = torch.from_numpy(views)
+            if self._device.type == "cuda":  # from pinned memory the copy goes on beside the other stream's computing
+                images = images.pin_memory()
+            features = self._features(images.to(self._device, non_blocking=True)).to("cpu", torch.float16)
         if not bool(torch.isfinite(features).all()):
             raise WeightsError(
                 f"layer {self.settings['layer']!r} of {self.settings['model']} gives values that float16 cannot hold; "
                 "choose another layer or other weights"
             )
-        return features.cpu().numpy()
+        return features.numpy()
 
-    @torch.inference_mode()
-    def _encode(self, batch: Tensor) -> Tensor:
-        images = batch.to(self._device).contiguous(memory_format=torch.channels_last)
-        images = (images.to(torch.float32) / 255).sub_(self._mean).div_(self._std)
-        features: Tensor = self._network(images)["features"]
+    def _features(self, images: Tensor) -> Tensor:
+        """Turn (B, H, W, 3) uint8 on the device into (B, D) float32."""
+        channels_last = images.permute(0, 3, 1, 2).to(torch.float32)
+        normalised = (channels_last / 255).sub_(self._mean).div_(self._std).to(self._compute_dtype)
+        features: Tensor = self._network(normalised)["features"].to(torch.float32)
         if features.ndim == 4:
             return features.mean(dim=(2, 3))
         if features.ndim == 3:
             return features.mean(dim=1)
         return features.flatten(1)
+
+
+class _Streams:
+    """Gives every thread that computes on a CUDA device a stream of its own, so that copies and products overlap."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._of_thread = device, threading.local()
+
+    def own(self) -> AbstractContextManager[object]:
+        if self._device.type != "cuda":
+            return nullcontext()
+        if not hasattr(self._of_thread, "stream"):
+            self._of_thread.stream = torch.cuda.Stream(self._device)
+        return torch.cuda.stream(self._of_thread.stream)
+
+
+def fold_batch_norms(graph: fx.GraphModule) -> None:
+    """Fold each batch normalisation that follows a convolution, and alone sees its output, into the convolution.
+
+    In evaluation both are linear, so the result is the same but for rounding; on a CPU it saves up to half of the time.
+    """
+    modules = dict(graph.named_modules())
+    for node in graph.graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            continue
+        before = node.args[0]
+        if before.op != "call_module" or not isinstance(modules[before.target], nn.Conv2d) or len(before.users) > 1:
+            continue
+        folded = fuse_conv_bn_eval(modules[before.target], modules[node.target])
+        graph.set_submodule(before.target, folded)
+        modules[before.target] = folded
+        node.replace_all_uses_with(before)
+        graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
 
 
 @contextmanager

@@ -2,22 +2,29 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from ..errors import InputError, VideoError, some_names
-from ..files import sha256_of_file
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, Stopped, some_names
 from ..progress import Progress, ProgressListener, ignore_progress
-from ..video.reading import open_video, require_decoder
+from ..video.reading import require_decoder
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
-from .batching import BatchedEncoder
+from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode
+from .encoding import BatchedEncoder
 from .extractor import Extractor, library_versions
 from .failures import Failure, write_failures
-from .labels import Labelling, overlay
-from .parts import PartsWriter
+from .labels import Labelling, OverlayResult, overlay
+from .lock import locking_output
+from .parts import PartsWriter, Spool
 from .place import Place
+from .rates import StageRates
 from .store import Features
 from .table import VideoRow
 
@@ -30,7 +37,8 @@ _VERSIONED_PACKAGES = ("av", "numpy", "opencv-python", "torch", "torchvision")
 class ExtractSummary:
     """What an extraction did.
 
-    num_videos, num_frames: in the output now. num_new, num_new_frames: computed by this call. seconds: it took.
+    num_videos, num_frames: in the output now. num_new, num_new_frames: computed by this call. num_removed: videos that
+    went because their source is gone. seconds: it took. rates: of its stages.
     failures: videos that are not, or not wholly, in the output; they stand in `failures_file` too.
     missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
     """
@@ -40,7 +48,9 @@ class ExtractSummary:
     num_frames: int
     num_new: int
     num_new_frames: int
+    num_removed: int
     seconds: float
+    rates: StageRates
     failures: list[Failure]
     failures_file: Path
     missing: list[str]
@@ -50,69 +60,104 @@ class ExtractSummary:
 def extract(
     sources: Sequence[VideoSource],
     output: Path | str,
-    extractor: Extractor,
+    extractor: Extractor | Callable[[], Extractor],
     *,
     sampling: Sampling | None = None,
     decoder: str = "pyav",
     listed: Mapping[str, Labelling] | None = None,
     overwrite: bool = False,
+    prune: bool = False,
+    workers: int = 0,
+    threads: int = 1,
+    timeout: float = DEFAULT_TIMEOUT,
+    should_stop: Callable[[], bool] = lambda: False,
     on_progress: ProgressListener = ignore_progress,
 ) -> ExtractSummary:
     """Compute the features of every kept frame of every video and write them to `output`.
 
     output: a feature file (.h5), or a folder in which the parts stay as they are. Videos that stand in it already, with
         the same bytes and made with the same settings, are not computed again; so a killed extraction goes on.
+    extractor: or what makes it, which is called once the output is known to be free.
     listed: labels and splits laid over those of the sources (see `vidrep.features.labels`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
+    prune: drop videos from `output` that are not among the sources any more.
+    workers, timeout: decoding processes, see `vidrep.features.decoding.decode`; 0 decodes in this process. The calling
+        script needs the usual `if __name__ == "__main__"` if there are any.
+    threads: batches that a network on the CPU computes at the same time.
+    should_stop: looked up often; once it says yes, finished videos are kept and Stopped is raised.
 
-    A video that cannot be read is listed among the failures; rows that an earlier call computed for it stay.
-    Raises OutputError if `output` was made with other settings, is something else or cannot be written; InputError if
-    there is no video or none could be read, with `output` as it was.
+    The bytes written depend neither on workers nor on threads. A video that cannot be read is listed among the
+    failures; rows that an earlier call computed for it stay.
+    Raises OutputError if `output` is being written by another process, was made with other settings, is something else
+    or cannot be written; InputError if there is no video or none could be read, with `output` as it was.
     """
     began = time.monotonic()
     if not sources:
         raise InputError("there is no video to extract; name files, folders or patterns")
     require_decoder(decoder)
-    sampling = sampling or Sampling()
-    place = Place(Path(output), start_over=overwrite)
-    settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
-    done = place.done(settings)
-    wanted = overlay([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], listed or {})
-    try:
-        with PartsWriter(
-            place.parts,
-            settings=settings,
-            versions=library_versions(*_VERSIONED_PACKAGES),
-            frame_shape=extractor.frame_shape,
-            dtype=extractor.dtype,
-        ) as writer:
-            extraction = _Extraction(extractor, BatchedEncoder(extractor, writer), sampling, decoder)
-            for number, (source, label, split) in enumerate(zip(sources, wanted.labels, wanted.splits, strict=True), 1):
-                extraction.extract_video(source, label, split, done.get(source.key))
-                on_progress(extraction.progress(number, len(sources), time.monotonic() - began))
-            extraction.encoder.flush()
-            writer.publish()
-        names = {s.key: pair for s, *pair in zip(sources, wanted.labels, wanted.splits, strict=True) if listed}
-        features = place.publish(names)
-    finally:
-        place.tidy()
-    if extraction.replaced:
-        changed = some_names(extraction.replaced)
-        _log.warning("%d videos took the place of others with the same key: %s", len(extraction.replaced), changed)
-    failures = extraction.failures + _partial_videos(features, sources)
-    write_failures(place.failures, failures)
+    check_stop = _raising_stopped(should_stop)
+    with locking_output(Path(output)):
+        extractor = extractor() if callable(extractor) else extractor
+        place = Place(Path(output), start_over=overwrite)
+        decoding = Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), decoder=decoder)
+        settings = {**extractor.settings, "sampling": asdict(decoding.sampling), "decoder": decoder}
+        done = place.done(settings)
+        wanted = overlay([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], listed or {})
+        num_threads = _network_threads(extractor, threads)
+        num_workers = min(workers, len(sources))
+        try:
+            with PartsWriter(
+                place.parts,
+                settings=settings,
+                versions=library_versions(*_VERSIONED_PACKAGES),
+                num_views=len(extractor.preparation.views),
+                frame_shape=extractor.frame_shape,
+                dtype=extractor.dtype,
+            ) as writer:
+                work = _Work(sources, wanted, extractor.preparation.views, done, writer)
+                with (
+                    BatchedEncoder(extractor, work, num_threads=num_threads, check_stop=check_stop) as encoder,
+                    closing(decode(work.jobs(), decoding, workers=num_workers, timeout=timeout)) as events,
+                ):
+                    for event in events:
+                        check_stop()
+                        if work.take(event, encoder):
+                            on_progress(work.progress(time.monotonic() - began))
+                    encoder.flush()
+            publishing = time.monotonic()
+            gone = work.videos_without_source() if prune else set[str]()
+            features = place.publish(work.names() if listed else {}, without=gone, check_stop=check_stop)
+            write_seconds = work.write_seconds + time.monotonic() - publishing
+        finally:
+            place.tidy()
+        if work.replaced:
+            changed = some_names(work.replaced)
+            _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
+        failures = work.failures + _partial_videos(features, sources)
+        write_failures(place.failures, failures)
     if features is None:
         raise InputError(
             f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "
             f"(every reason is in {place.failures})"
         )
+    on_cpu = extractor.network_device == "cpu"
     return ExtractSummary(
         output=place.output,
         num_videos=len(features),
         num_frames=features.num_frames,
-        num_new=extraction.num_new,
-        num_new_frames=extraction.num_new_frames,
+        num_new=work.num_new,
+        num_new_frames=work.num_new_frames,
+        num_removed=len(gone),
         seconds=time.monotonic() - began,
+        rates=StageRates.of(
+            num_frames=work.num_new_frames,
+            workers=num_workers,
+            decode_seconds=work.decode_seconds,
+            network_threads=num_threads,
+            network_seconds=encoder.cpu_seconds if on_cpu else encoder.wall_seconds,
+            network_shares_cores=on_cpu,
+            write_seconds=write_seconds,
+        ),
         failures=failures,
         failures_file=place.failures,
         missing=wanted.missing,
@@ -120,63 +165,123 @@ def extract(
     )
 
 
-@dataclass
-class _Extraction:
-    """One call's work on its videos, one after the other."""
+def _raising_stopped(should_stop: Callable[[], bool]) -> Callable[[], None]:
+    def check_stop() -> None:
+        if should_stop():
+            raise Stopped("stopped as asked; what is finished is kept, and the same command goes on")
 
-    extractor: Extractor
-    encoder: BatchedEncoder
-    sampling: Sampling
-    decoder: str
-    failures: list[Failure] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
-    num_new: int = 0
-    num_new_frames: int = 0
+    return check_stop
 
-    def extract_video(self, source: VideoSource, label: str, split: str, done: VideoRow | None) -> None:
-        """Extract one video unless it is done; list it among the failures if it cannot be read."""
-        try:
-            size, sha256 = _fingerprint(source.path)
-            if done is not None and (done.source_size, done.source_sha256) == (size, sha256):
-                return
-            with open_video(source.path, decoder=self.decoder) as video:
-                for frame in video.frames(self.sampling):
-                    self.encoder.add_frame(self.extractor.prepare(frame.rgb), frame.seconds)
-                    self.num_new_frames += 1
-                verdict = video.verdict()
-        except VideoError as error:
-            kept = "; the rows of its earlier version are kept" if done is not None else ""
-            self.failures.append(
-                Failure(path=source.key, status="failed", reason=f"{error}{kept}", source=str(source.path))
+
+def _network_threads(extractor: Extractor, threads: int) -> int:
+    """Return how many batches are computed at once: on a GPU two, so that one's copies overlap the other's products."""
+    return {"": 0, "cpu": threads, "cuda": 2}.get(extractor.network_device, 1)
+
+
+class _Work:
+    """One call's work on its videos: what to decode, where the features of each go, and what became of each."""
+
+    def __init__(
+        self,
+        sources: Sequence[VideoSource],
+        wanted: OverlayResult,
+        views: Sequence[str],
+        done: Mapping[str, VideoRow],
+        writer: PartsWriter,
+    ) -> None:
+        self._sources, self._wanted, self._views, self._done, self._writer = sources, wanted, views, done, writer
+        self._spools: dict[int, Spool] = {}
+        self._num_seen = 0
+        self.failures: list[Failure] = []
+        self.replaced: list[str] = []
+        self.num_new = self.num_new_frames = 0
+        self.decode_seconds = self.write_seconds = 0.0
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield what is to be decoded: every video, for only its bytes tell whether it is done."""
+        for number, source in enumerate(self._sources):
+            yield Job(number, source.path, source.key, self._fingerprint_done(source.key))
+
+    def _fingerprint_done(self, key: str) -> tuple[int, str] | None:
+        """Return size and SHA-256 of the source of which all views are there, if they are."""
+        rows = [self._done.get(key + view) for view in self._views]
+        known = {(row.source_size, row.source_sha256) for row in rows if row is not None}
+        return known.pop() if None not in rows and len(known) == 1 else None
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Return (label, split) by key, of every view of every source."""
+        return {
+            source.key + view: pair
+            for source, pair in zip(self._sources, zip(self._wanted.labels, self._wanted.splits, strict=True), strict=True)
+            for view in self._views
+        }
+
+    def videos_without_source(self) -> set[str]:
+        """Return the keys of the videos in the output that no source has any more."""
+        return self._done.keys() - self.names().keys()
+
+    def take(self, event: Event | None, encoder: BatchedEncoder) -> bool:
+        """Do what an event asks for; return whether it is the last of a video."""
+        if event is None:
+            encoder.hand_on()
+            return False
+        if isinstance(event, FrameReady):
+            if event.number not in self._spools:
+                self._spools[event.number] = self._writer.new_spool()
+            encoder.add_frame(event)
+            return False
+        self._num_seen += 1
+        if isinstance(event, VideoEnded):
+            encoder.end_video(event)
+        elif isinstance(event, VideoFailed):
+            self._drop(event)
+        return True
+
+    def _drop(self, failed: VideoFailed) -> None:
+        if (spool := self._spools.pop(failed.number, None)) is not None:
+            spool.close()
+        source = self._sources[failed.number]
+        kept = any(source.key + view in self._done for view in self._views)
+        reason = failed.reason + ("; the rows of its earlier version are kept" if kept else "")
+        self.failures.append(Failure(path=source.key, status="failed", reason=reason, source=str(source.path)))
+
+    def add_features(self, number: int, features: NDArray[Any], seconds: NDArray[np.float64]) -> None:
+        """Take the next frames of a video; those of one that failed meanwhile go nowhere."""
+        if (spool := self._spools.get(number)) is not None:
+            began = time.perf_counter()
+            spool.append(features, seconds)
+            self.num_new_frames += len(features)
+            self.write_seconds += time.perf_counter() - began
+
+    def end_video(self, ended: VideoEnded) -> None:
+        """Hand a finished video to the parts."""
+        began = time.perf_counter()
+        source, verdict = self._sources[ended.number], ended.verdict
+        rows = [
+            VideoRow.new(
+                source.key + view,
+                label=self._wanted.labels[ended.number],
+                split=self._wanted.splits[ended.number],
+                fps=verdict.fps,
+                frames_promised=verdict.frames_promised,
+                status=verdict.status,
+                message=verdict.message,
+                source_size=ended.size,
+                source_sha256=ended.sha256,
             )
-            return
-        row = VideoRow.new(
-            source.key,
-            label=label,
-            split=split,
-            fps=verdict.fps,
-            frames_promised=verdict.frames_promised,
-            status=verdict.status,
-            message=verdict.message,
-            source_size=size,
-            source_sha256=sha256,
-        )
-        self.encoder.end_video(row)
+            for view in self._views
+        ]
+        self._writer.add_video(rows, self._spools.pop(ended.number))
         self.num_new += 1
-        if done is not None:
+        self.decode_seconds += ended.cpu_seconds
+        if any(row.path in self._done for row in rows):
             self.replaced.append(source.key)
+        self.write_seconds += time.perf_counter() - began
 
-    def progress(self, done: int, total: int, seconds: float) -> Progress:
+    def progress(self, seconds: float) -> Progress:
         """Say where the extraction stands."""
         figures = {"frames/s": self.num_new_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
-        return Progress(done=done, total=total, unit="videos", figures=figures)
-
-
-def _fingerprint(path: Path) -> tuple[int, str]:
-    try:
-        return path.stat().st_size, sha256_of_file(path)
-    except OSError as error:
-        raise VideoError(f"cannot be read ({error.strerror})") from error
+        return Progress(done=self._num_seen, total=len(self._sources), unit="videos", figures=figures)
 
 
 def _partial_videos(features: Features | None, sources: Sequence[VideoSource]) -> list[Failure]:

@@ -7,6 +7,8 @@ from ..video.sampling import Sampling
 from .extractor import Extractor
 from .store import Settings
 
+_PATCH_SETTINGS = ("size", "region", "colour", "resize", "crops", "grid", "seed")
+
 
 def build_extractor(settings: Settings, *, weights: Path | None = None, device: str = "auto") -> Extractor:
     """Make the extractor that recorded settings describe, with the very same weights.
@@ -25,7 +27,7 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
                 f"weights {weights}: the run was trained on patches, which have none; leave --weights out"
             )
 
-        return PatchExtractor(size=settings["size"], region=settings["region"], colour=settings["colour"])
+        return PatchExtractor(**{name: value for name, value in settings.items() if name in _PATCH_SETTINGS})
     if kind != "cnn":
         raise InputError(
             f"features of kind {kind!r} were not computed from videos, so vidrep cannot make them of new videos; "
@@ -46,6 +48,8 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
         weights=str(weights) if weights is not None else recorded,
         region=settings["region"],
         device=device,
+        resize=settings["resize"],
+        precision=settings["precision"],
         batch_size=settings["batch_size"],
     )
     if extractor.settings["weights_sha256"] != settings["weights_sha256"]:

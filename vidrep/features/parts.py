@@ -3,8 +3,7 @@
 import re
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import Stopped
 from ..files import naming_output, sync_folder
 from .table import VideoRow
 from .writer import FeatureWriter, writing_features
@@ -19,6 +19,7 @@ from .writer import FeatureWriter, writing_features
 PART_MAX_VIDEOS = 50
 PART_MAX_BYTES = 64 << 20
 PART_MAX_SECONDS = 60.0
+_SPOOL_BYTES = 16 << 20
 _NAME = re.compile(r"part-(\d{6,})\.h5")
 _LEFTOVERS = ".part-*.tmp"
 
@@ -29,16 +30,56 @@ def find_parts(folder: Path) -> list[Path]:
     return [numbered[number] for number in sorted(numbered)]
 
 
+class Spool:
+    """The features of one video on their way into a part: in memory, beyond 16 MB in an unnamed temporary file.
+
+    rows: (n, views, *frame_shape), appended as they come. close it in the end.
+    """
+
+    def __init__(self, folder: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._folder, self._row_shape, self._dtype = folder, row_shape, dtype
+        self._row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
+        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(folder))  # noqa: SIM115
+        self._times: list[NDArray[np.float64]] = [np.empty(0)]
+        self.num_rows = 0
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all rows so far."""
+        return self.num_rows * self._row_bytes
+
+    def append(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
+        """Append the next frames: (n, views, *frame_shape), (n,) seconds."""
+        with naming_output(self._folder):
+            self._file.write(np.ascontiguousarray(features, dtype=self._dtype).data)
+        self._times.append(timestamps)
+        self.num_rows += len(features)
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.generic], NDArray[np.float64]]]:
+        """Yield all rows in blocks of bounded size, as they were appended."""
+        times = np.concatenate(self._times)
+        rows_at_once = max(1, _SPOOL_BYTES // max(1, self._row_bytes))
+        self._file.seek(0)
+        for start in range(0, self.num_rows, rows_at_once):
+            stop = min(start + rows_at_once, self.num_rows)
+            block = np.frombuffer(self._file.read((stop - start) * self._row_bytes), dtype=self._dtype)
+            yield block.reshape(stop - start, *self._row_shape), times[start:stop]
+
+    def close(self) -> None:
+        """Let go of the memory and of the temporary file."""
+        self._file.close()
+
+
 class PartsWriter:
     """Writes videos into numbered parts in `folder`: part-000001.h5, part-000002.h5, ...
 
     with PartsWriter(folder, settings=..., ...) as writer:
-        writer.append(features, timestamps)
-        writer.end_video(row)
-        writer.publish()    # what is left
+        spool = writer.new_spool()              # several videos may be under way at once
+        spool.append(features, timestamps)
+        writer.add_video([row], spool)          # one row for each view
 
-    A part is published once it has 50 videos, 64 MB, or is 60 s old, at the end of a video. Rows wait in memory, beyond
-    64 MB in an unnamed temporary file, so that a long video costs disk and not memory.
+    A part is published once it has 50 videos, 64 MB, or is 60 s old, and at the end, also if that is Stopped. Rows wait in memory, those of long videos in
+    temporary files, so that a long video costs disk and not memory.
     """
 
     def __init__(
@@ -47,19 +88,21 @@ class PartsWriter:
         *,
         settings: Mapping[str, Any],
         versions: Mapping[str, str],
+        num_views: int,
         frame_shape: tuple[int, ...],
         dtype: str,
     ) -> None:
         self._folder = folder
         self._settings, self._versions = settings, versions
-        self._frame_shape, self._dtype = frame_shape, np.dtype(dtype).newbyteorder("<")
+        self._num_views, self._frame_shape, self._dtype = num_views, frame_shape, np.dtype(dtype).newbyteorder("<")
         with naming_output(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for leftover in folder.glob(_LEFTOVERS):
                 leftover.unlink()
         there = find_parts(folder)
         self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
-        self._begin()
+        self._videos: list[tuple[Sequence[VideoRow], Spool]] = []
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -67,59 +110,48 @@ class PartsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spool.close()
+        try:
+            if kind is None or issubclass(kind, Stopped):
+                self._publish()
+        finally:
+            for _, spool in self._videos:
+                spool.close()
 
-    def _begin(self) -> None:
-        self._spool = tempfile.SpooledTemporaryFile(max_size=PART_MAX_BYTES, dir=str(self._folder))  # noqa: SIM115
-        self._times: list[NDArray[np.float64]] = [np.empty(0)]
-        self._rows: list[VideoRow] = []
-        self._num_rows = self._num_finished_rows = 0
-        self._began = time.monotonic()
+    def new_spool(self) -> Spool:
+        """Return a spool for the next video; the caller closes it if it comes to nothing."""
+        return Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
 
-    def append(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
-        """Append the next frames of the current video: (n, *frame_shape), (n,) seconds."""
-        with naming_output(self._folder):
-            self._spool.write(np.ascontiguousarray(features, dtype=self._dtype).data)
-        self._times.append(timestamps)
-        self._num_rows += len(features)
-
-    def end_video(self, row: VideoRow) -> None:
-        """Close the current video, and publish the part if it is full or old enough."""
-        self._rows.append(replace(row, start=self._num_finished_rows, length=self._num_rows - self._num_finished_rows))
-        self._num_finished_rows = self._num_rows
-        full = len(self._rows) >= PART_MAX_VIDEOS or self._spool.tell() >= PART_MAX_BYTES
+    def add_video(self, rows: Sequence[VideoRow], spool: Spool) -> None:
+        """Take a finished video, one row for each of its views, and publish the part if it is full or old enough."""
+        self._videos.append((rows, spool))
+        full = len(self._videos) >= PART_MAX_VIDEOS or sum(one.num_bytes for _, one in self._videos) >= PART_MAX_BYTES
         if full or time.monotonic() - self._began >= PART_MAX_SECONDS:
-            self.publish()
+            self._publish()
 
-    @property
-    def _row_bytes(self) -> int:
-        return int(np.prod(self._frame_shape, dtype=np.int64)) * self._dtype.itemsize
-
-    def publish(self) -> None:
-        """Publish the finished videos as the next part; frames of an unfinished video must not be waiting."""
-        if self._rows:
+    def _publish(self) -> None:
+        """Publish the finished videos that wait as the next part."""
+        if self._videos:
             self._number += 1
-            times = np.concatenate(self._times)
-            self._spool.seek(0)
             with writing_features(
                 self._folder / f"part-{self._number:06d}.h5",
                 settings=self._settings,
                 versions=self._versions,
-                num_rows=self._num_rows,
+                num_rows=sum(len(rows) * spool.num_rows for rows, spool in self._videos),
                 frame_shape=self._frame_shape,
                 dtype=self._dtype.name,
             ) as writer:
-                for row in self._rows:
-                    self._copy_video(writer, row, times)
-        self._spool.close()
-        self._begin()
+                for rows, spool in self._videos:
+                    _write_video(writer, rows, spool)
+        for _, spool in self._videos:
+            spool.close()
+        self._videos = []
+        self._began = time.monotonic()
 
-    def _copy_video(self, writer: FeatureWriter, row: VideoRow, times: NDArray[np.float64]) -> None:
-        rows_at_once = max(1, (16 << 20) // max(1, self._row_bytes))
-        for start in range(row.start, row.start + row.length, rows_at_once):
-            stop = min(start + rows_at_once, row.start + row.length)
-            block = np.frombuffer(self._spool.read((stop - start) * self._row_bytes), dtype=self._dtype)
-            writer.append(block.reshape(stop - start, *self._frame_shape), times[start:stop])
+
+def _write_video(writer: FeatureWriter, rows: Sequence[VideoRow], spool: Spool) -> None:
+    for view, row in enumerate(rows):
+        for features, timestamps in spool.blocks():
+            writer.append(features[:, view], timestamps)
         writer.end_video(row)
 
 

@@ -1,6 +1,6 @@
 """Where an extraction's output lies: what of it is there already, and how the new takes its place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,28 +63,41 @@ class Place:
             require_same_settings(self.output, features.settings, settings)
         return {row.path: row for features in opened for row in features.videos}
 
-    def publish(self, names: Mapping[str, Sequence[str]]) -> Features | None:
+    def publish(
+        self,
+        names: Mapping[str, tuple[str, str]],
+        *,
+        without: Collection[str] = (),
+        check_stop: Callable[[], None] = lambda: None,
+    ) -> Features | None:
         """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
 
-        names: (label, split) by key, laid over the videos'.
+        names: (label, split) by key, laid over the videos'. without: keys of videos to leave out.
+        check_stop: called before each video is copied; it may raise, and the output stays as it was.
         """
 
-        def rename(row: VideoRow) -> VideoRow:
+        def edit(row: VideoRow) -> VideoRow | None:
+            check_stop()
+            if row.path in without:
+                return None
             label, split = names.get(row.path, (row.label, row.split))
             return replace(row, label=label, split=split)
 
         opened = self._opened()
-        if not any(len(features) for features in opened):
+        if not any(edit(row) for features in opened for row in features.videos):
             return None
-        changed = [any(rename(row) != row for row in features.videos) for features in opened]
+        changed = [any(edit(row) != row for row in features.videos) for features in opened]
         if not self._merges:
             for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
-                write_merged(features.path, [features], rename=rename)
+                if any(edit(row) for row in features.videos):
+                    write_merged(features.path, [features], edit=edit)
+                else:
+                    features.path.unlink()
             for part in self._forgotten:
                 if part != self.output:
                     part.unlink()
         elif any(changed) or opened[-1].path != self.output:
-            write_merged(self.output, opened, rename=rename)
+            write_merged(self.output, opened, edit=edit)
         if self._merges:
             remove_parts(self.parts)
         return open_features(self.output)

@@ -1,0 +1,168 @@
+"""Frames of many videos through an extractor in batches of one fixed shape: the second stage of extraction."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .decoding import FrameReady, VideoEnded
+from .extractor import Extractor
+
+_POLL_SECONDS = 0.2
+
+
+class FeatureSink(Protocol):
+    """Where features go, frame after frame of each video; videos come interleaved."""
+
+    def add_features(self, number: int, features: NDArray[Any], seconds: NDArray[np.float64]) -> None:
+        """Take the next frames of a video: (n, views, *frame_shape), (n,)."""
+
+    def end_video(self, ended: VideoEnded) -> None:
+        """Take note that all frames of a video came."""
+
+
+@dataclass
+class _Run:
+    """Frames of one video that follow each other in a batch, up to `stop`; then perhaps the end of that video."""
+
+    number: int
+    stop: int
+    ended: VideoEnded | None = None
+
+
+@dataclass
+class _Batch:
+    frames: NDArray[np.uint8]
+    seconds: list[float] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    features: NDArray[Any]
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+class BatchedEncoder:
+    """Gathers frames, encodes them B at a time, whichever videos they come from, and hands the features on in order.
+
+    with BatchedEncoder(extractor, sink, num_threads=2) as encoder:
+        encoder.add_frame(...)
+        encoder.end_video(...)
+        encoder.flush()         # what waits
+
+    The last batch is padded with what stood in its memory before, so that all have one shape: a frame's feature depends
+    neither on its neighbours nor on its place in the batch.
+
+    num_threads: batches that are computed at the same time, each by one thread of its own; 0 computes them here. One
+        thread a batch, rather than many for one batch, so that cores that decoding leaves idle are never waited for,
+        and so that features do not depend on the number of threads.
+    check_stop: called while waiting; it raises to end the wait.
+
+    cpu_seconds, wall_seconds: what encoding took so far, of all threads together.
+    """
+
+    def __init__(
+        self, extractor: Extractor, sink: FeatureSink, *, num_threads: int, check_stop: Callable[[], None]
+    ) -> None:
+        self._extractor, self._sink, self._check_stop = extractor, sink, check_stop
+        self._num_threads = num_threads
+        self._threads = ThreadPoolExecutor(num_threads, "vidrep-network", _use_one_core) if num_threads else None
+        self._shape = (extractor.batch_size, *extractor.preparation.shape)
+        self._batch = _Batch(np.zeros(self._shape, dtype=np.uint8))
+        self._spare: list[NDArray[np.uint8]] = []
+        self._computing: deque[tuple[Future[_Encoded], _Batch]] = deque()
+        self.cpu_seconds = self.wall_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=kind is None, cancel_futures=True)
+
+    def add_frame(self, frame: FrameReady) -> None:
+        """Take the next frame of a video."""
+        batch = self._batch
+        batch.frames[len(batch.seconds)] = frame.prepared
+        batch.seconds.append(frame.seconds)
+        if batch.runs and batch.runs[-1].number == frame.number:
+            batch.runs[-1].stop = len(batch.seconds)
+        else:
+            batch.runs.append(_Run(frame.number, len(batch.seconds)))
+        if len(batch.seconds) == len(batch.frames):
+            self._compute()
+
+    def end_video(self, ended: VideoEnded) -> None:
+        """Close a video; the sink hears of it once its last frame is encoded."""
+        runs = self._batch.runs
+        if not runs or runs[-1].number != ended.number:
+            runs.append(_Run(ended.number, len(self._batch.seconds)))
+        runs[-1].ended = ended
+
+    def hand_on(self) -> None:
+        """Hand on what is computed, without waiting."""
+        while self._computing and self._computing[0][0].done():
+            self._hand_on_oldest()
+
+    def flush(self) -> None:
+        """Encode and hand on all that waits."""
+        self._compute()
+        while self._computing:
+            self._hand_on_oldest()
+
+    def _compute(self) -> None:
+        batch = self._batch
+        frames = self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.uint8)
+        self._batch = _Batch(frames)
+        if not batch.seconds:
+            self._hand_on(batch, _Encoded(np.empty((0, *self._shape[1:2], *self._extractor.frame_shape))))
+        elif self._threads is None:
+            self._hand_on(batch, self._encode(batch.frames))
+        else:
+            self._computing.append((self._threads.submit(self._encode, batch.frames), batch))
+            # One batch more than threads, so that none of them waits for this one.
+            while len(self._computing) > self._num_threads + 1:
+                self._hand_on_oldest()
+
+    def _encode(self, frames: NDArray[np.uint8]) -> _Encoded:
+        cpu, wall = time.thread_time(), time.perf_counter()
+        num_frames, num_views = self._shape[:2]
+        features = self._extractor.encode(frames.reshape(num_frames * num_views, *self._shape[2:]))
+        features = features.reshape(num_frames, num_views, *features.shape[1:])
+        return _Encoded(features, time.thread_time() - cpu, time.perf_counter() - wall)
+
+    def _hand_on_oldest(self) -> None:
+        future, batch = self._computing.popleft()
+        while not future.done():
+            self._check_stop()
+            wait([future], timeout=_POLL_SECONDS)
+        self._hand_on(batch, future.result())
+
+    def _hand_on(self, batch: _Batch, encoded: _Encoded) -> None:
+        self.cpu_seconds += encoded.cpu_seconds
+        self.wall_seconds += encoded.wall_seconds
+        start = 0
+        for run in batch.runs:
+            if run.stop > start:
+                rows, seconds = encoded.features[start : run.stop], np.array(batch.seconds[start : run.stop])
+                self._sink.add_features(run.number, rows, seconds)
+            if run.ended is not None:
+                self._sink.end_video(run.ended)
+            start = run.stop
+        self._spare.append(batch.frames)
+
+
+def _use_one_core() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,166 @@
+"""What decoding does to a frame before a network, or the feature file, sees it: resize, cut, grey.
+
+A preparation is small and can be pickled, for it travels to the decoding workers. It resizes as torchvision does, bit
+for bit, without importing torchvision, which would cost every worker a second.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+
+REGIONS = ("frame", "centre")
+RESIZES = ("exact", "fast")
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+# ITU-R 601 luma, in the digits that torchvision has.
+_LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)
+
+Pixels = NDArray[np.uint8]
+
+
+def check_region(region: str) -> str:
+    """Return the region of a frame that an extractor looks at, "frame" or "centre"; raise ConfigError for another."""
+    if region not in REGIONS:
+        raise ConfigError(f"region {region!r}: allowed are {', '.join(REGIONS)}")
+    return region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """Turns an upright RGB frame of any size, (H, W, 3) uint8, into `shape`.
+
+    side: pixels along each side of what comes out.
+    scaled_to: for region "centre", the shorter side before the crop; `side` unless given.
+    region: "frame" squeezes the whole frame into the square; "centre" scales the shorter side and crops the middle.
+    colour: keep RGB; otherwise grey as ITU-R 601 luma weighs it.
+    crops: so many squares of the frame's own pixels, at places that are the same in every frame of a video and random
+        over videos, a function of `seed` and the video's key. A frame smaller than a square is enlarged.
+    grid: the region in grid x grid cells, each made `side` pixels wide.
+    resize: "exact" is torchvision's, antialiased; "fast" leaves it to the decoder's conversion to RGB.
+
+    With crops or a grid, one video gives several sequences: `views` names them. Raises ConfigError for what cannot be.
+    """
+
+    side: int
+    scaled_to: int = 0
+    region: str = "frame"
+    colour: bool = True
+    interpolation: str = "bilinear"
+    resize: str = "exact"
+    crops: int = 0
+    grid: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_region(self.region)
+        if self.resize not in RESIZES:
+            raise ConfigError(f"resize {self.resize!r}: allowed are {', '.join(RESIZES)}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ConfigError(f"interpolation {self.interpolation!r}: allowed are {', '.join(INTERPOLATIONS)}")
+        if self.crops < 0:
+            raise ConfigError(f"crops {self.crops}: give the number of squares to cut out of each video, from 1")
+        if self.grid < 1:
+            raise ConfigError(f"grid {self.grid}: give the number of cells along each side, from 1")
+        if self.crops and self.grid > 1:
+            raise ConfigError(f"crops {self.crops} and grid {self.grid}: give one of the two")
+        if self.crops and self.region != "frame":
+            raise ConfigError(f"crops {self.crops} and region {self.region!r}: crops come from the whole frame")
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What is added to a video's key for each of its sequences; one empty text if there is but one."""
+        if self.crops:
+            return tuple(f"#crop-{number}" for number in range(1, self.crops + 1))
+        if self.grid > 1:
+            numbers = range(1, self.grid + 1)
+            return tuple(f"#cell-{row}-{column}" for row in numbers for column in numbers)
+        return ("",)
+
+    @property
+    def view_shape(self) -> tuple[int, ...]:
+        """The shape of one view of one frame: (side, side, 3) in colour, (side, side) in grey."""
+        return (self.side, self.side, 3) if self.colour else (self.side, self.side)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one prepared frame: (views, *view_shape)."""
+        return (len(self.views), *self.view_shape)
+
+    def target(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) to which a frame is resized before it is cut."""
+        whole = self.side * self.grid
+        if self.crops:
+            if min(height, width) >= self.side:
+                return height, width
+            return _shorter_side(height, width, self.side)
+        if self.region == "centre":
+            return _shorter_side(height, width, self.scaled_to or whole)
+        return whole, whole
+
+    @property
+    def decoder_resize(self) -> Callable[[int, int], tuple[int, int]] | None:
+        """What the decoder is asked to do when it converts to RGB: nothing, unless resizing is to be fast."""
+        return self.target if self.resize == "fast" else None
+
+    def for_video(self, key: str) -> Callable[[Pixels], Pixels]:
+        """Return what prepares the frames of one video: (H, W, 3) in, `shape` out."""
+        places = self._places(key)
+
+        def prepare(rgb: Pixels) -> Pixels:
+            height, width = self.target(*rgb.shape[:2])
+            if rgb.shape[:2] != (height, width):
+                rgb = resize_exactly(rgb, (height, width), self.interpolation)
+            views = self._cut(rgb, places)
+            return views if self.colour else _grey(views)
+
+        return prepare
+
+    def _places(self, key: str) -> NDArray[np.float64]:
+        """Where the crops of a video lie, (crops, 2) in [0, 1): parts of the way that they can be moved."""
+        seed = int.from_bytes(hashlib.sha256(f"{self.seed} {key}".encode("utf-8", "surrogateescape")).digest()[:8])
+        return np.random.default_rng(seed).random((self.crops, 2))
+
+    def _cut(self, rgb: Pixels, places: NDArray[np.float64]) -> Pixels:
+        height, width = rgb.shape[:2]
+        side, whole = self.side, self.side * self.grid
+        if self.crops:
+            tops = (places[:, 0] * (height - side + 1)).astype(int)
+            lefts = (places[:, 1] * (width - side + 1)).astype(int)
+            return np.stack(
+                [rgb[top : top + side, left : left + side] for top, left in zip(tops, lefts, strict=True)]
+            )
+        # The middle as torchvision rounds it; for region "frame" it is all there is.
+        top, left = round((height - whole) / 2), round((width - whole) / 2)
+        middle = rgb[top : top + whole, left : left + whole]
+        cells = middle.reshape(self.grid, side, self.grid, side, 3).swapaxes(1, 2)
+        return np.ascontiguousarray(cells).reshape(-1, side, side, 3)
+
+
+def _shorter_side(height: int, width: int, wanted: int) -> tuple[int, int]:
+    """Scale so that the shorter side is `wanted`; the longer one is cut to whole pixels, as torchvision does."""
+    if width <= height:
+        return int(wanted * height / width), wanted
+    return wanted, int(wanted * width / height)
+
+
+def resize_exactly(rgb: Pixels, size: tuple[int, int], interpolation: str) -> Pixels:
+    """Resize (H, W, 3) to (*size, 3), antialiased: torchvision's `resize` of a uint8 tensor, bit for bit."""
+    import torch
+
+    image = torch.from_numpy(rgb).permute(2, 0, 1).unsqueeze(0).to(torch.float32)
+    image = torch.nn.functional.interpolate(image, size, mode=interpolation, align_corners=False, antialias=True)
+    if interpolation == "bicubic":  # it overshoots
+        image = image.clamp_(0, 255)
+    pixels: Pixels = image.round_().to(torch.uint8).squeeze(0).permute(1, 2, 0).contiguous().numpy()
+    return pixels
+
+
+def _grey(rgb: Pixels) -> Pixels:
+    """Turn (..., 3) into (...), weighed and cut to whole numbers as torchvision does."""
+    red, green, blue = (rgb[..., channel].astype(np.float32) * weight for channel, weight in enumerate(_LUMA))
+    return (red + green + blue).astype(np.uint8)

@@ -1,0 +1,266 @@
+"""Decoding in processes of their own: frames through shared memory, and no worker's end touches another.
+
+Each worker has its own pipe and its own few slots of shared memory, so that nothing can be left locked or half
+written by one that is killed. Slots bound how far decoding runs ahead.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+
+from ..errors import VidrepError
+from .decoding import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode_video
+from .preparation import Pixels
+
+# Slots are small, for containers often have 64 MB of shared memory for all workers together.
+_SLOT_BYTES = 1 << 20
+_SLOT_MAX_FRAMES = 64
+_NUM_SLOTS = 4
+# How long frames may wait in a slot that is not full: the consumer is not to starve while one kept frame a minute comes.
+_SLOT_MAX_SECONDS = 0.5
+# How often the consumer gets to look up although nothing came.
+_POLL_SECONDS = 0.2
+# A worker that ends so often without a video is not worth starting again.
+_MAX_FAILED_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """What a worker sends when a slot is full, or its video at an end."""
+
+    number: int
+    slot: int
+    seconds: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A worker has started and waits for its first video."""
+
+
+class _Slots:
+    """A worker's shared memory: `num` slots of some frames each, and a counter that is its sign of life.
+
+    It has no name, so that nothing of it is left when processes are killed.
+    """
+
+    def __init__(self, frame_shape: tuple[int, ...]) -> None:
+        frame_bytes = int(np.prod(frame_shape))
+        num_frames = min(_SLOT_MAX_FRAMES, max(1, _SLOT_BYTES // frame_bytes))
+        self._shape = (_NUM_SLOTS, num_frames, *frame_shape)
+        self._memory = multiprocessing.RawArray(ctypes.c_uint8, int(np.prod(self._shape)))
+        self.heartbeat = multiprocessing.RawValue(ctypes.c_uint64, 0)
+
+    def frames(self) -> Pixels:
+        """Return all slots, (slots, frames, *frame_shape)."""
+        return np.frombuffer(self._memory, dtype=np.uint8).reshape(self._shape)
+
+
+# ---- the worker's side
+
+
+def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
+    """Decode the videos that come through the pipe until there is None, or no one at its other end."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
+        signal.signal(number, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the workers are the parallelism
+    try:
+        connection.send(_Ready())
+        sender = _Sender(connection, slots)
+        while (job := sender.next_job()) is not None:
+            for event in decode_video(job, decoding, on_progress=sender.show_life):
+                sender.send(event)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the main process is gone
+
+
+class _Sender:
+    """Packs the frames of one worker into its slots."""
+
+    def __init__(self, connection: Connection, slots: _Slots) -> None:
+        self._connection, self._slots = connection, slots
+        self._frames = slots.frames()
+        self._free = list(range(len(self._frames)))
+        self._seconds: list[float] = []
+        self._slot = -1
+        self._slot_began = 0.0
+
+    def show_life(self) -> None:
+        self._slots.heartbeat.value += 1
+
+    def next_job(self) -> Job | None:
+        """Wait for a job; slots that come back meanwhile are free again."""
+        while isinstance(message := self._connection.recv(), int):
+            self._free.append(message)
+        job: Job | None = message
+        return job
+
+    def send(self, event: Event) -> None:
+        if isinstance(event, FrameReady):
+            self._add_frame(event)
+        else:
+            self._send_slot(event.number)
+            self._connection.send(event)
+
+    def _add_frame(self, frame: FrameReady) -> None:
+        if self._slot < 0:
+            while not self._free:
+                self._free.append(self._connection.recv())
+            self._slot, self._slot_began = self._free.pop(), time.monotonic()
+        self._frames[self._slot, len(self._seconds)] = frame.prepared
+        self._seconds.append(frame.seconds)
+        is_full = len(self._seconds) == self._frames.shape[1]
+        if is_full or time.monotonic() - self._slot_began > _SLOT_MAX_SECONDS:
+            self._send_slot(frame.number)
+
+    def _send_slot(self, number: int) -> None:
+        if self._slot >= 0:
+            self._connection.send(_Frames(number, self._slot, self._seconds))
+            self._slot, self._seconds = -1, []
+
+
+# ---- the main process's side
+
+
+@dataclass
+class _Worker:
+    """One worker as the main process sees it; a process that ended is replaced, its slots stay."""
+
+    decoding: Decoding
+    slots: _Slots
+    process: SpawnProcess | None = None
+    connection: Connection = field(init=False)
+    job: Job | None = None
+    num_failed_starts: int = 0
+    last_beat: tuple[int, float] = (0, 0.0)
+
+    def start(self) -> None:
+        context: Any = multiprocessing.get_context("spawn")
+        self.connection, other_end = context.Pipe()
+        self.process = context.Process(
+            target=_work, args=(other_end, self.slots, self.decoding), name="vidrep-decoding", daemon=True
+        )
+        self.process.start()
+        other_end.close()
+        self.last_beat = (self.slots.heartbeat.value, time.monotonic())
+
+    def give(self, job: Job | None) -> None:
+        """Hand the worker its next video, or None to end it."""
+        self.job = job
+        self.last_beat = (self.slots.heartbeat.value, time.monotonic())
+        self._send(job)
+
+    def give_back(self, slot: int) -> None:
+        """Let the worker fill a slot again; it may have waited for it."""
+        self.last_beat = (self.last_beat[0], time.monotonic())
+        self._send(slot)
+
+    def _send(self, message: Job | int | None) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile: the next look at its pipe says so
+            self.connection.send(message)
+
+    def seconds_without_life(self) -> float:
+        beat, now = self.slots.heartbeat.value, time.monotonic()
+        if beat != self.last_beat[0]:
+            self.last_beat = (beat, now)
+        return now - self.last_beat[1]
+
+    def end(self) -> None:
+        """End the process at once; without one, do nothing."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+
+
+def decode_in_workers(
+    jobs: Iterable[Job], decoding: Decoding, *, workers: int, timeout: float
+) -> Iterator[Event | None]:
+    """Decode videos in `workers` processes; see `vidrep.features.decoding.decode`.
+
+    Raises VidrepError if workers cannot be started.
+    """
+    waiting = iter(jobs)
+    crew = [_Worker(decoding, _Slots(decoding.preparation.shape)) for _ in range(workers)]
+    try:
+        for worker in crew:
+            worker.start()
+        at_work = list(crew)
+        while at_work:
+            readable = wait([worker.connection for worker in at_work], timeout=_POLL_SECONDS)
+            if not readable:
+                yield None
+            for worker in list(at_work):
+                if worker.connection in readable:
+                    is_done = yield from _attend(worker, waiting)
+                    if is_done:
+                        at_work.remove(worker)
+                elif worker.job is not None and worker.seconds_without_life() > timeout:
+                    yield from _give_up(worker, timeout)
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _attend(worker: _Worker, waiting: Iterator[Job]) -> Generator[Event, None, bool]:
+    """Take the next message of a worker; return whether it has no more to do."""
+    try:
+        message = worker.connection.recv()
+    except (EOFError, OSError, UnpicklingError):  # it died, perhaps in the middle of a message
+        yield from _replace(worker)
+        return False
+    if isinstance(message, _Frames):
+        frames = worker.slots.frames()[message.slot]
+        for prepared, seconds in zip(frames, message.seconds, strict=False):
+            yield FrameReady(message.number, prepared, seconds)
+        worker.give_back(message.slot)
+        return False
+    if isinstance(message, VideoEnded | VideoUnchanged | VideoFailed):
+        yield message
+    job = next(waiting, None)
+    worker.give(job)
+    return job is None
+
+
+def _replace(worker: _Worker) -> Iterator[Event]:
+    """Start a worker that died anew; the video that it had is lost."""
+    worker.end()
+    how = _how_it_ended(worker.process.exitcode if worker.process else None)
+    if worker.job is not None:
+        yield VideoFailed(worker.job.number, f"the decoder crashed on it ({how})")
+        worker.job, worker.num_failed_starts = None, 0
+    else:
+        worker.num_failed_starts += 1
+        if worker.num_failed_starts == _MAX_FAILED_STARTS:
+            raise VidrepError(
+                f"a decoding worker ended {_MAX_FAILED_STARTS} times before its first video ({how}); "
+                "use --workers 0 to decode without workers"
+            )
+    worker.start()
+
+
+def _give_up(worker: _Worker, timeout: float) -> Iterator[Event]:
+    """Kill a worker that hangs, and start it anew; the video that it had is lost."""
+    assert worker.job is not None
+    worker.end()
+    yield VideoFailed(worker.job.number, f"given up: the decoder showed no sign of life for {timeout:g} s")
+    worker.job = None
+    worker.start()
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"{name}, perhaps for want of memory" if name == "SIGKILL" else name
