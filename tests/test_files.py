@@ -2,11 +2,28 @@
 
 import errno
 import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections import namedtuple
 
 import pytest
 
 from vidrep.errors import OutputError
-from vidrep.files import replacing, sha256_of_file, write_text
+from vidrep.files import (
+    make_folder,
+    remove,
+    remove_folder,
+    remove_leftovers,
+    replacing,
+    sha256_of_file,
+    size_in_words,
+    write_text,
+    writing_file,
+)
 
 
 def names(folder):
@@ -33,16 +50,129 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_is_an_error_in_one_line(tmp_path):
+def test_a_full_disk_is_an_error_in_one_line(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text("as before")
-    with pytest.raises(OutputError, match=r"a\.txt: cannot be written \(No space left on device\)"), replacing(path):
+    usage = namedtuple("usage", "total used free")(10**9, 0, 2_500_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    message = (
+        f"{path}: cannot be written (No space left on device; the disk has 2.5 MB left); "
+        "free some space or choose another place; what was there is as it was"
+    )
+    with pytest.raises(OutputError, match=f"^{re.escape(message)}$"), replacing(path):
         raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match=r"needs 2\.5 MB and the disk has 2\.5 MB left\)"):
+        write_text(path, "x" * 2_500_001)
     assert path.read_text() == "as before"
     with pytest.raises(OSError, match="denied") as caught, replacing(path):
         raise OSError(errno.EACCES, "denied")  # of some other file that the block reads
     assert not isinstance(caught.value, OutputError)
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_disk_that_tells_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: namedtuple("usage", "total used free")(0, 0, 0))
+    write_text(tmp_path / "a.txt", "text")
+    assert (tmp_path / "a.txt").read_text() == "text"
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from vidrep.errors import OutputError
+from vidrep.files import write_text, writing_file
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+def write(path):
+    write_text(path, "x" * 30_000)
+
+def reserve(path):
+    with writing_file(path, num_bytes=30_000) as file:
+        file.reserve(30_000)
+        file.write_at(b"x" * 30_000, 0)
+
+for attempt in (write, reserve):
+    try:
+        attempt(Path(sys.argv[1]))
+    except OutputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes")
+def test_a_limit_of_file_sizes_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("as before")
+    found = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True).stdout
+    line = (
+        f"{path}: cannot be written (File too large; needs 30.0 kB and files may have 20.0 kB (ulimit -f)); "
+        "raise that limit; what was there is as it was\n"
+    )
+    assert found == line * 2
+    assert path.read_text() == "as before"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_that_cannot_be_synced_is_said_after_all_is_done(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def fail(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="written, but the disk does not confirm it"):
+        write_text(tmp_path / "a.txt", "text")
+    assert (tmp_path / "a.txt").read_text() == "text"
+
+
+def test_what_cannot_be_cleared_away_does_not_hide_the_reason(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "unlink", fail)
+    with pytest.raises(RuntimeError, match="the reason"), replacing(tmp_path / "a.txt"):
+        raise RuntimeError("the reason")
+    for removing in (remove_leftovers, lambda path: remove(next(tmp_path.iterdir()))):
+        with pytest.raises(OutputError, match=r"\.a\.txt\..*\.tmp: cannot be removed \(Input/output error\)"):
+            removing(tmp_path / "a.txt")
+    monkeypatch.undo()
+    remove_leftovers(tmp_path / "a.txt")
+    assert names(tmp_path) == []
+
+
+def test_only_leftovers_of_that_very_file_are_removed(tmp_path):
+    others = [".a.txt.12.tmp.txt", ".a.txt.tmp", ".ab.txt.12.tmp", ".b.txt.12.tmp", "a.txt", "a.txt.12.tmp"]
+    for name in [*others, ".a.txt.12.tmp", ".a.txt.4194304.tmp"]:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "a.txt")
+    assert names(tmp_path) == others
+    remove_leftovers(tmp_path / "absent" / "a.txt")
+    remove(tmp_path / "absent.txt")
+
+
+def test_only_an_empty_folder_is_removed(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    with pytest.raises(OutputError, match=r"a: cannot be removed \(Directory not empty\)"):
+        remove_folder(tmp_path / "a")
+    remove_folder(tmp_path / "a" / "b")
+    assert names(tmp_path) == ["a"]
+
+
+def test_writing_at_places_leaves_zeros_between(tmp_path):
+    with writing_file(tmp_path / "a") as file:
+        file.reserve(5000)
+        file.write_at(b"end", 4000)
+        file.write_at(memoryview(b"begin"), 0)
+        file.resize(4005)
+    assert (tmp_path / "a").read_bytes() == b"begin" + bytes(3995) + b"end" + bytes(2)
+
+
+@pytest.mark.parametrize(("num_bytes", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_400_000, "3.4 MB")])
+def test_sizes_in_words(num_bytes, words):
+    assert size_in_words(num_bytes) == words
 
 
 @pytest.mark.parametrize("make", ["file in the way", "folder in its place", "long name"])

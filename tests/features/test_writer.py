@@ -1,8 +1,11 @@
 """What is written is documented, published whole, and the same bytes for the same input."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+import sys
 import time
 from collections import namedtuple
 from dataclasses import replace
@@ -14,7 +17,7 @@ import pytest
 from vidrep.errors import FeatureFileError, OutputError
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
-from vidrep.features.writer import FeatureWriter, require_new_file, write_merged, writing_features
+from vidrep.features.writer import require_new_file, write_merged, writing_features
 
 VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
 
@@ -101,31 +104,68 @@ def test_an_unfinished_video_publishes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_rows_that_do_not_fit_are_refused(tmp_path):
+    for features, timestamps in [((2, 4), 2), ((2, 3), 3), ((5, 3), 5)]:
+        with (
+            pytest.raises(ValueError, match=rf"features \({features[0]}, {features[1]}\) and timestamps .* \(4, 3\)"),
+            writing(tmp_path / "f.h5") as writer,
+        ):
+            writer.append(np.zeros(features, np.float32), np.zeros(timestamps))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("num_videos", [0, 1, 300])
+def test_any_number_of_videos_has_room_in_the_file(tmp_path, feature_file, num_videos):
+    videos = {f"{number:03}/{'long' * 20}.mp4": (f"{number}", "", number % 3) for number in range(num_videos)}
+    rows = feature_file(tmp_path / "f.h5", videos)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file["videos/path"].asstr()[:].tolist() == list(videos)
+        expected = np.concatenate([np.empty((0, 3), np.float16), *rows.values()])
+        np.testing.assert_array_equal(file["features"][:], expected)
+
+
+# ---- full disks
+
+
 def test_a_disk_with_too_little_space_is_said_before_writing(tmp_path, monkeypatch, feature_file):
     feature_file(tmp_path / "f.h5", VIDEOS)
     before = (tmp_path / "f.h5").read_bytes()
     usage = namedtuple("usage", "total used free")(100 << 20, 99 << 20, 1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(OutputError, match="needs 12 MB and the disk has 1 MB left"), writing(tmp_path / "f.h5", 10**6):
-        pass
+    message = r"f\.h5: .*needs 20\.0 MB and the disk has 1\.0 MB left.*; what was there is as it was"
+    with pytest.raises(OutputError, match=message), writing(tmp_path / "f.h5", 10**6):
+        raise AssertionError("nothing is to be written")
     assert (tmp_path / "f.h5").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
 
 
-@pytest.mark.parametrize("failure", [OSError(28, "errno = 28"), RuntimeError("unable to extend, errno = 28, more")])
-def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path, monkeypatch, feature_file, failure):
+@pytest.mark.parametrize("refused", ["posix_fallocate", "pwrite", "ftruncate", "fsync", "replace"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_fails_leaves_what_was_there(tmp_path, monkeypatch, feature_file, refused, number):
+    if refused == "posix_fallocate" and sys.platform != "linux":
+        pytest.skip("only Linux is asked to reserve space")
     feature_file(tmp_path / "f.h5", VIDEOS)
     before = (tmp_path / "f.h5").read_bytes()
 
     def fail(*arguments):
-        raise failure
+        raise OSError(number, "refused by the test")
 
-    monkeypatch.setattr(FeatureWriter, "finish", fail)
-    message = r"f\.h5: cannot be written \(No space left on device\); free some space"
-    with pytest.raises(OutputError, match=message):
+    monkeypatch.setattr(os, refused, fail)
+    with pytest.raises(OutputError, match=rf"f\.h5: cannot be written \({os.strerror(number)}"):
         feature_file(tmp_path / "f.h5", {"other": ("", "", 3)})
     assert (tmp_path / "f.h5").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
+
+
+def test_a_disk_that_cannot_reserve_is_written_all_the_same(tmp_path, monkeypatch, feature_file):
+    feature_file(tmp_path / "reserved.h5", VIDEOS)
+
+    def cannot(*arguments):
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot, raising=False)
+    feature_file(tmp_path / "plain.h5", VIDEOS)
+    assert (tmp_path / "plain.h5").read_bytes() == (tmp_path / "reserved.h5").read_bytes()
 
 
 # ---- merging

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, Stopped, some_names
+from ..locking import locking_output
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.reading import require_decoder
 from ..video.sampling import Sampling
@@ -21,7 +22,6 @@ from .encoding import BatchedEncoder
 from .extractor import Extractor, library_versions
 from .failures import Failure, write_failures
 from .labels import Labelling, OverlayResult, overlay
-from .lock import locking_output
 from .parts import PartsWriter, Spool
 from .place import Place
 from .rates import StageRates

@@ -1,9 +1,6 @@
 """Writing feature files: whole under a temporary name, then published, so that no reader ever sees half of one."""
 
 import json
-import os
-import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError, OutputError
-from ..files import replacing
+from ..files import NewFile, writing_file
 from .checksum import RowsChecksum
+from .layout import Layout, place_rows
 from .store import DTYPES, FORMAT, SUFFIXES, VERSION, Features
 from .table import COLUMNS, VideoRow, columns_of
 
-_MEGABYTE = 1e6
+_SECONDS = np.dtype("<f8")
 
 
 def require_new_file(output: Path, *, overwrite: bool) -> None:
@@ -54,38 +52,25 @@ def writing_features(
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r}: a feature file holds {', '.join(DTYPES)}")
     shape, stored_as = (num_rows, *frame_shape), np.dtype(dtype).newbyteorder("<")
-    with replacing(path) as temporary:
-        _require_space(path, int(np.prod(shape, dtype=np.int64)) * stored_as.itemsize)
-        with _naming_failure(path), h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
-            writer = FeatureWriter(file, shape, stored_as)
+    num_bytes = int(np.prod(shape, dtype=np.int64)) * stored_as.itemsize + num_rows * _SECONDS.itemsize
+    with writing_file(path, num_bytes=num_bytes) as file:
+        layout = Layout()
+        with h5py.File(layout, "w", libver=("earliest", "v110")) as described:
+            writer = FeatureWriter(described, file, shape, stored_as)
+            file.reserve(num_bytes)
             yield writer
             writer.finish()
-            file.attrs["format"] = FORMAT
-            file.attrs["version"] = VERSION
-            file.attrs["settings"] = _json(settings)
-            file.attrs["versions"] = _json(versions)
+            described.attrs["format"] = FORMAT
+            described.attrs["version"] = VERSION
+            described.attrs["settings"] = _json(settings)
+            described.attrs["versions"] = _json(versions)
+        for offset, piece in layout.pieces():
+            file.write_at(piece, offset)
+        file.resize(layout.num_bytes)
 
 
-def _require_space(path: Path, num_bytes: int) -> None:
-    total, _, free = shutil.disk_usage(path.parent)
-    if total and num_bytes > free:  # some network disks tell nothing
-        raise OutputError(
-            f"{path}: needs {num_bytes / _MEGABYTE:.0f} MB and the disk has {free / _MEGABYTE:.0f} MB left; "
-            "free some space or choose another place"
-        )
-
-
-@contextmanager
-def _naming_failure(path: Path) -> Iterator[None]:
-    """Turn what HDF5 raises for a full disk, in whatever words, into OutputError with `path`."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        reason = os.strerror(int(number[1])) if number else " ".join(str(error).split())
-        raise OutputError(
-            f"{path}: cannot be written ({reason}); free some space; what was there is as it was"
-        ) from error
+def _bytes_of(array: NDArray[np.generic]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _json(values: Mapping[str, Any]) -> str:
@@ -96,21 +81,28 @@ def _json(values: Mapping[str, Any]) -> str:
 class FeatureWriter:
     """Writes an open feature file video after video; see `writing_features`."""
 
-    def __init__(self, file: h5py.File, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._videos = file.create_group("videos")
-        self._features = file.create_dataset("features", shape=shape, dtype=dtype)
-        self._times = file.create_dataset("timestamps", shape=shape[:1], dtype="<f8")
+    def __init__(self, described: h5py.File, file: NewFile, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._file, self._shape, self._dtype = file, shape, dtype
+        self._videos = described.create_group("videos")
+        self._features_offset = place_rows(described, "features", shape, dtype)
+        self._seconds_offset = place_rows(described, "timestamps", shape[:1], _SECONDS)
+        self._row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
         self._rows: list[VideoRow] = []
         self._start = self._next = 0
         self._checksum = RowsChecksum()
 
     def append(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
         """Append the next frames of the current video: (n, *frame_shape) of the file's dtype, (n,) seconds."""
-        end = self._next + len(features)
-        self._features[self._next : end] = features
-        self._times[self._next : end] = timestamps
-        self._checksum.update(features, timestamps)
-        self._next = end
+        if features.shape != (len(timestamps), *self._shape[1:]) or self._next + len(features) > self._shape[0]:
+            raise ValueError(
+                f"features {features.shape} and timestamps {timestamps.shape} after row {self._next}; "
+                f"the file has room for {self._shape}"
+            )
+        rows, seconds = np.ascontiguousarray(features, dtype=self._dtype), np.ascontiguousarray(timestamps, _SECONDS)
+        self._file.write_at(_bytes_of(rows), self._features_offset + self._next * self._row_bytes)
+        self._file.write_at(_bytes_of(seconds), self._seconds_offset + self._next * _SECONDS.itemsize)
+        self._checksum.update(rows, seconds)
+        self._next += len(rows)
 
     def end_video(self, row: VideoRow) -> VideoRow:
         """Close the current video: `row` says all but where its rows are and their checksum. Return it complete."""
@@ -122,7 +114,7 @@ class FeatureWriter:
 
     def finish(self) -> None:
         """Write the table of videos."""
-        announced = self._features.shape[0]
+        announced = self._shape[0]
         if self._next != announced or self._start != self._next:
             raise ValueError(f"{announced} rows announced, {self._next} written, {self._start} in finished videos")
         for name, column in columns_of(self._rows).items():
@@ -130,16 +122,17 @@ class FeatureWriter:
             self._videos.create_dataset(name, data=column.astype(kind))
 
 
-def write_merged(path: Path, parts: Sequence[Features], *, rename: Callable[[VideoRow], VideoRow]) -> None:
+def write_merged(path: Path, parts: Sequence[Features], *, edit: Callable[[VideoRow], VideoRow | None]) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
-    rename: gives the row to write in the place of a video's row, with another label or split.
+    edit: gives the row to write in the place of a video's row, with another label or split; None leaves the video out.
 
     Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
     """
     located = {row.path: (part, index) for part in parts for index, row in enumerate(part.videos)}
-    chosen = [(part, index, rename(part.videos[index])) for _, (part, index) in sorted(located.items())]
+    edited = [(part, index, edit(part.videos[index])) for _, (part, index) in sorted(located.items())]
+    chosen = [(part, index, row) for part, index, row in edited if row is not None]
     with writing_features(
         path,
         settings=parts[-1].settings,

@@ -1,0 +1,244 @@
+"""One writer an output, whatever becomes of the others: real processes, killed and not."""
+
+import errno
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from vidrep import locking
+from vidrep.errors import OutputError
+from vidrep.locking import locking_output
+
+# Takes the lock of every output that it is told, and says what came of it; a winner waits for the next line.
+CONTENDER = """
+import errno, json, os, sys, time
+from pathlib import Path
+from vidrep import locking
+from vidrep.errors import OutputError
+
+def no_locks(descriptor):
+    raise OSError(errno.ENOTSUP, "no locks here")
+
+if sys.argv[1] == "existence":
+    locking._lock_in_kernel = no_locks
+print("ready", flush=True)
+for line in sys.stdin:
+    began = time.monotonic()
+    try:
+        with locking.locking_output(Path(line.strip())):
+            print(json.dumps(["won", os.getpid()]), flush=True)
+            sys.stdin.readline()
+        print(json.dumps(["released", os.getpid()]), flush=True)
+    except OutputError as error:
+        print(json.dumps([str(error), time.monotonic() - began]), flush=True)
+"""
+HOST = socket.gethostname()
+
+
+class Contender:
+    def __init__(self, kind="kernel"):
+        command = [sys.executable, "-c", CONTENDER, kind]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def tell(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        return json.loads(self.process.stdout.readline())
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def contenders(count, kind="kernel"):
+    started = [Contender(kind) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for one in started:
+            one.end()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def sign(lock, *, pid, host=HOST):
+    lock.write_text(json.dumps({"pid": pid, "host": host, "since": "then"}))
+
+
+@pytest.fixture
+def dead_pid():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("leftover", [False, True])
+@pytest.mark.parametrize("kind", ["kernel", "existence"])
+def test_of_two_processes_exactly_one_writes_and_the_other_learns_who(tmp_path, kind, leftover, dead_pid):
+    with contenders(2, kind) as both:
+        for number in range(20):
+            output = tmp_path / f"{number}.h5"
+            if leftover:
+                sign(tmp_path / f".{number}.h5.lock", pid=dead_pid)
+            for one in both:
+                one.tell(output)
+            answers = [one.answer() for one in both]
+            assert [word for word, _ in answers].count("won") == 1
+            winner = [word for word, _ in answers].index("won")
+            message, seconds = answers[1 - winner]
+            holder = f"process {both[winner].process.pid} on host {HOST} since "
+            assert message.startswith(f"{output} is being written by {holder}")
+            assert "\n" not in message and seconds < 1
+            both[winner].tell("release")
+            assert both[winner].answer()[0] == "released"
+            both[1 - winner].tell(output)
+            assert both[1 - winner].answer()[0] == "won"
+            both[1 - winner].tell("release")
+            assert both[1 - winner].answer()[0] == "released"
+    assert names(tmp_path) == []
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, caplog):
+    output = tmp_path / "new" / "f.h5"
+    with contenders(1) as [killed]:
+        killed.tell(output)
+        assert killed.answer()[0] == "won"
+        with pytest.raises(OutputError, match=f"process {killed.process.pid} on host {HOST}"), locking_output(output):
+            pass
+        assert names(output.parent) == [".f.h5.lock"]
+    with caplog.at_level(logging.WARNING), locking_output(output):
+        assert f"process {killed.process.pid} on host {HOST} since" in caplog.text
+        assert json.loads((output.parent / ".f.h5.lock").read_text())["pid"] == os.getpid()
+    assert names(output.parent) == []
+
+
+HOLDER_WITH_CHILDREN = """
+import os, subprocess, sys, time
+from pathlib import Path
+from vidrep.locking import locking_output
+
+with locking_output(Path(sys.argv[1])):
+    child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
+    forked = os.fork()
+    if not forked:
+        print(child.pid, os.getpid(), flush=True)
+        os.close(1)
+        time.sleep(60)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
+def test_children_that_outlive_their_parent_do_not_keep_its_lock(tmp_path):
+    command = [sys.executable, "-c", HOLDER_WITH_CHILDREN, str(tmp_path / "f.h5")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    children = [int(number) for number in holder.stdout.readline().split()]
+    try:
+        with pytest.raises(OutputError, match=f"process {holder.pid} "), locking_output(tmp_path / "f.h5"):
+            pass
+        holder.kill()
+        holder.communicate()
+        with locking_output(tmp_path / "f.h5"):
+            for child in children:
+                os.kill(child, 0)  # they live
+    finally:
+        for child in children:
+            os.kill(child, 9)
+
+
+def test_a_process_has_no_second_go_at_its_own_lock(tmp_path):
+    with locking_output(tmp_path / "f.h5"):
+        before = (tmp_path / ".f.h5.lock").read_text()
+        again = pytest.raises(OutputError, match=f"is being written by process {os.getpid()} on host {HOST}")
+        with again, locking_output(tmp_path / "f.h5"):
+            pass
+        assert (tmp_path / ".f.h5.lock").read_text() == before
+        with locking_output(tmp_path / "other.h5"):
+            assert names(tmp_path) == [".f.h5.lock", ".other.h5.lock"]
+    assert names(tmp_path) == []
+
+
+def test_the_lock_of_a_folder_lies_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "parts").mkdir()
+    monkeypatch.chdir(tmp_path / "parts")
+    for spelled in (tmp_path / "parts", tmp_path / "parts" / ".", type(tmp_path)(".")):
+        with locking_output(spelled):
+            assert names(tmp_path) == [".parts.lock", "parts"]
+    assert names(tmp_path / "parts") == []
+
+
+def test_a_failure_releases(tmp_path):
+    with pytest.raises(KeyboardInterrupt), locking_output(tmp_path / "f.h5"):
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_a_place_where_no_lock_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"), locking_output(tmp_path / "file" / "f.h5"):
+        pass
+
+
+def test_a_lock_that_cannot_be_signed_is_given_back(tmp_path, monkeypatch):
+    def full(descriptor, content, offset):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(locking, "write_at", full)
+    with pytest.raises(OutputError, match="No space left on device"), locking_output(tmp_path / "f.h5"):
+        pass
+    assert names(tmp_path) == []
+
+
+# ---- file systems without locks
+
+
+@pytest.fixture
+def _no_locks(monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(locking, "_lock_in_kernel", refuse)
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_without_locks_who_made_the_file_has_it(tmp_path):
+    again = pytest.raises(OutputError, match=rf"process {os.getpid()} on .* if that process has ended, remove .*\.lock")
+    with locking_output(tmp_path / "f.h5"), again, locking_output(tmp_path / "f.h5"):
+        pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_without_locks_only_an_ended_process_of_this_host_is_replaced(tmp_path, dead_pid, caplog):
+    lock = tmp_path / ".f.h5.lock"
+    for pid, host in [(dead_pid, "elsewhere"), (os.getppid(), HOST)]:
+        sign(lock, pid=pid, host=host)
+        refused = pytest.raises(OutputError, match=rf"process {pid} on host {host} .* remove {lock} ")
+        with refused, locking_output(tmp_path / "f.h5"):
+            pass
+    lock.write_text("")
+    with pytest.raises(OutputError, match="written by another process"), locking_output(tmp_path / "f.h5"):
+        pass
+    sign(lock, pid=dead_pid)
+    with caplog.at_level(logging.WARNING), locking_output(tmp_path / "f.h5"):
+        assert f"process {dead_pid} on host {HOST}" in caplog.text
+    assert names(tmp_path) == []
+
+
+def test_the_lock_loads_nothing_heavy():
+    code = "import sys, vidrep.locking; print(sorted({'torch', 'numpy', 'h5py', 'av'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

@@ -1,0 +1,80 @@
+"""An HDF5 file without its rows: HDF5 says where everything lies, and who writes the rows does so at these places.
+
+HDF5's own errors of a full disk are vague, and may come as late as the interpreter's end. So it never touches the disk:
+what it writes besides rows, which is little, waits in memory.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+
+class Layout:
+    """A file for `h5py.File(layout, "w")` that keeps the pieces written to it; what is between them is zero.
+
+    num_bytes: of the whole file, with what is not written.
+    """
+
+    def __init__(self) -> None:
+        self._written: list[tuple[int, bytes]] = []
+        self._position = self.num_bytes = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, counted from the beginning or, as h5py does to learn the size, from the end."""
+        self._position = offset + (self.num_bytes if whence == os.SEEK_END else 0)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the current place."""
+        return self._position
+
+    def write(self, content: memoryview) -> int:
+        """Keep a piece."""
+        self._written.append((self._position, bytes(content)))
+        self._position += len(content)
+        self.num_bytes = max(self.num_bytes, self._position)
+        return len(content)
+
+    def read(self, num_bytes: int) -> bytes:
+        """Return what was written last to each of the next bytes."""
+        found = self._content(self._position, self._position + num_bytes)
+        self._position += num_bytes
+        return found
+
+    def truncate(self, num_bytes: int) -> int:
+        """Give the file its size."""
+        self.num_bytes = num_bytes
+        return num_bytes
+
+    def flush(self) -> None:
+        """Do nothing: there is no disk behind it."""
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (offset, content) of what was written, in the order of the file, what touches in one."""
+        spans: list[tuple[int, int]] = []
+        for start, stop in sorted((offset, offset + len(piece)) for offset, piece in self._written):
+            if spans and start <= spans[-1][1]:
+                start, stop = spans[-1][0], max(stop, spans.pop()[1])
+            spans.append((start, stop))
+        for start, stop in spans:
+            yield start, self._content(start, stop)
+
+    def _content(self, start: int, stop: int) -> bytes:
+        content = bytearray(stop - start)
+        for offset, piece in self._written:
+            first, last = max(start, offset), min(stop, offset + len(piece))
+            if first < last:
+                content[first - start : last - start] = piece[first - offset : last - offset]
+        return bytes(content)
+
+
+def place_rows(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Make a contiguous array of which HDF5 writes nothing; return the offset in the file where it begins."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    offset = file.create_dataset(name, shape=shape, dtype=dtype, dcpl=plan).id.get_offset()
+    return offset or 0  # an empty array lies nowhere
