@@ -240,7 +240,7 @@ def test_labels_of_one_array(tmp_path, labels, classes, expected):
         ({"features": ARRAY, "labels": [0, -1, 0], "classes": ["a", "b"]}, "label -1, where"),
         ({"features": ARRAY, "split": ["train", "test", "x"]}, "split 'x'; allowed are train, validation, test"),
         ({"features": ARRAY, "names": ["a", "b", "a"]}, "two videos have the same name"),
-        ({"features": ARRAY, "names": np.array([b"\xff", b"b", b"a"])}, "not an HDF5 file that can be read"),
+        ({"features": ARRAY, "names": np.array([b"\xff", b"b", b"a"])}, "not a readable HDF5 file"),
     ],
 )
 def test_arrays_that_are_laid_out_otherwise(tmp_path, columns, message):
@@ -270,7 +270,7 @@ def test_what_is_no_source(arrays, tmp_path):
     for source, message in {
         "absent": "no such folder or file; give a folder of .npy files or an .h5 file",
         "empty": "no .npy or .npz file in this folder",
-        "text.h5": "not an HDF5 file that can be read",
+        "text.h5": "not a readable HDF5 file",
         "text.txt": "neither a folder of .npy or .npz files nor an .h5 file",
     }.items():
         with pytest.raises(InputError, match=message):

@@ -7,85 +7,99 @@ split | splits (V,)                          train, validation (val) or test
 video_ids | paths | names | keys (V,)        unique names
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import h5py
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
 from .labels import SPLITS
-from .store import FORMAT, UNREADABLE, plain_datasets, why_unreadable
+from .rows import Rows, RowsFile
+from .store import FORMAT
+from .untrusted import PlainArray, UnfitError, UntrustedFile, open_untrusted
 
 _LABELS, _SPLITS, _NAMES = ("labels", "label"), ("split", "splits"), ("video_ids", "paths", "names", "keys")
+# A video in chunks is decompressed in one piece; a small file can claim that it is huge.
+_LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
 class VideoArray:
-    """The features of V videos of T frames each, (V, T, ...), and what is said of each; () where nothing is said."""
+    """The features of V videos of T frames each, and what is said of each video; () where nothing is said.
 
-    features: NDArray[np.generic]
+    features: (V, T, ...), read when it is sliced.
+    """
+
+    num_videos: int
+    features: Rows
     labels: list[str]
     splits: list[str]
     names: list[str]
 
 
 def read_video_array(path: Path) -> VideoArray:
-    """Read an HDF5 file of one array for all videos.
+    """Read what an HDF5 file of one array for all videos says of them; the array itself is read by and by.
 
     Raises FeatureFileError, naming the file, if it is ours already, damaged, or laid out otherwise.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") == FORMAT:
-                raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
-            arrays = plain_datasets(path, file)
-            features = _features(path, arrays)[:]
-            classes = file.attrs.get("classes")
-            columns = [_column(path, arrays, names, len(features), classes) for names in (_LABELS, _SPLITS, _NAMES)]
-    except UNREADABLE as error:
-        raise FeatureFileError(f"{path}: not an HDF5 file that can be read ({why_unreadable(error)})") from error
+    with open_untrusted(path, what="HDF5 file", advice="docs/feature-file.md says what can be imported") as file:
+        if file.attribute("format") == FORMAT:
+            raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
+        arrays, left_out = _arrays(file)
+        features = _features(arrays, left_out).layout
+        columns = [_column(file, arrays, names, features.shape[0]) for names in (_LABELS, _SPLITS, _NAMES)]
+        rows = RowsFile(path, file.state, {"features": features}).open()["features"]
     labels, splits, names = columns
     splits = ["validation" if split == "val" else split for split in splits]
     for split in sorted(set(splits)):
         if split not in ("", *SPLITS):
             raise FeatureFileError(f"{path}: split {split!r}; allowed are {', '.join(SPLITS)}")
-    return VideoArray(features, labels, splits, names)
+    return VideoArray(features.shape[0], rows, labels, splits, names)
 
 
-def _features(path: Path, arrays: Mapping[str, h5py.Dataset]) -> h5py.Dataset:
-    deep = {name: array for name, array in arrays.items() if array.ndim >= 3}
-    if "features" in deep:
-        return deep["features"]
-    if len(deep) != 1:
-        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise FeatureFileError(
-            f"{path}: no array 'features' of shape (videos, frames, values); it holds {found or 'no array'}"
+def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], list[str]]:
+    """Return the arrays at the top of the file, and why others are left out."""
+    arrays, left_out = {}, []
+    for name in file.names():
+        try:
+            arrays[name] = file.array(name)
+        except UnfitError as error:
+            left_out.append(str(error))
+    return arrays, left_out
+
+
+def _features(arrays: dict[str, PlainArray], left_out: list[str]) -> PlainArray:
+    deep = {name: array for name, array in arrays.items() if len(array.layout.shape) >= 3}
+    if "features" not in deep and len(deep) != 1:
+        found = [f"{name} {array.layout.shape}" for name, array in arrays.items()]
+        raise UnfitError(
+            "no array 'features' of shape (videos, frames, values); "
+            f"it holds {', '.join(found) or 'no array'}{''.join(f'; {reason}' for reason in left_out)}"
         )
-    return next(iter(deep.values()))
+    chosen = deep["features"] if "features" in deep else next(iter(deep.values()))
+    layout = chosen.layout
+    video_bytes = layout.num_bytes // max(1, layout.shape[0])
+    if layout.offset is None and video_bytes > _LARGEST_PACKED_VIDEO_BYTES:
+        raise UnfitError(
+            f"/{layout.name} has videos of {video_bytes} bytes each, packed; at most {_LARGEST_PACKED_VIDEO_BYTES} "
+            "are read"
+        )
+    return chosen
 
 
-def _column(
-    path: Path, arrays: Mapping[str, h5py.Dataset], names: tuple[str, ...], num_videos: int, classes: Any
-) -> list[str]:
+def _column(file: UntrustedFile, arrays: dict[str, PlainArray], names: tuple[str, ...], num_videos: int) -> list[str]:
     """Read the first of the named columns as text; [] if there is none of them."""
     array = next((arrays[name] for name in names if name in arrays), None)
     if array is None:
         return []
-    if array.shape != (num_videos,):
-        raise FeatureFileError(f"{path}: {array.name} has shape {array.shape}, wanted is ({num_videos},)")
-    classes = array.attrs.get("classes", classes) if names == _LABELS else None
-    values = array[:].tolist()
-    if classes is None or not all(isinstance(value, int) for value in values):
+    if array.layout.shape != (num_videos,):
+        raise UnfitError(f"/{array.layout.name} has shape {array.layout.shape}, wanted is ({num_videos},)")
+    values = array.column().tolist()
+    class_names = file.list_attribute("classes", of=array.layout.name) if names == _LABELS else None
+    if class_names is None or not all(isinstance(value, int) for value in values):
         return [_text(value) for value in values]
-    class_names = [_text(name) for name in np.asarray(classes).ravel().tolist()]
     for value in values:
         if not 0 <= value < len(class_names):
-            raise FeatureFileError(f"{path}: label {value}, where `classes` names 0 to {len(class_names) - 1}")
-    return [class_names[value] for value in values]
+            raise UnfitError(f"label {value}, where `classes` names 0 to {len(class_names) - 1}")
+    return [_text(class_names[value]) for value in values]
 
 
 def _text(value: object) -> str:

@@ -18,6 +18,7 @@ from .extractor import library_versions
 from .failures import Failure, failures_path, write_failures
 from .foreign import read_video_array
 from .labels import Labelling, overlay
+from .rows import Rows
 from .store import SUFFIXES, Features, open_features
 from .table import VideoRow
 from .writer import require_new_file, writing_features
@@ -227,11 +228,16 @@ class _ArrayRow:
     label: str
     split: str
     source: str
-    frames: NDArray[np.generic]
+    array: Rows
+    number: int
 
     def read(self) -> NDArray[np.generic]:
-        """Return the frames."""
-        return self.frames
+        """Return the frames; those that are not in chunks are memory-mapped."""
+        try:
+            frames: NDArray[np.generic] = self.array[self.number : self.number + 1][0]
+        except (FeatureFileError, MemoryError) as error:
+            raise VideoError(f"not an array that can be read ({' '.join(str(error).split())})") from error
+        return frames
 
     def fingerprint(self) -> tuple[int, str]:
         """Return that the video has no file of its own."""
@@ -240,9 +246,9 @@ class _ArrayRow:
 
 def _array_rows(source: Path) -> Iterator[_ArrayRow]:
     array = read_video_array(source)
-    names = array.names or [f"{number:06d}" for number in range(len(array.features))]
+    names = array.names or [f"{number:06d}" for number in range(array.num_videos)]
     if len(set(names)) != len(names):
         raise FeatureFileError(f"{source}: two videos have the same name; names must differ")
     labels, splits = array.labels or [""] * len(names), array.splits or [""] * len(names)
     for index in sorted(range(len(names)), key=lambda index: names[index]):
-        yield _ArrayRow(names[index], labels[index], splits[index], str(source), array.features[index])
+        yield _ArrayRow(names[index], labels[index], splits[index], str(source), array.features, index)

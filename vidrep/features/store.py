@@ -9,39 +9,35 @@ docs/feature-file.md is the full description. N rows are contiguous and uncompre
 slice of a memory map. A file is written under a temporary name and published whole.
 """
 
+import copy
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError, OutputError
 from .checksum import RowsChecksum
-from .table import COLUMNS, STATUSES, VideoRow, rows_of
+from .rows import LoadedRows, Rows, RowsFile
+from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
+from .untrusted import ArrayLayout, UnfitError, UntrustedFile, open_untrusted
 
 FORMAT = "vidrep-features"
 VERSION = 1
 SUFFIXES = frozenset({".h5", ".hdf5"})
 DTYPES = ("float16", "float32", "uint8")
 _BLOCK_BYTES = 16 << 20
-# Deflate, the tightest of HDF5's own filters, makes one byte of 1032 at most.
-_LARGEST_COMPRESSION = 1100
+# Every map and every open file takes a file descriptor, of which a process has 1024, on a Mac 256.
+_MAX_OPEN_FILES = 96
+_LARGEST_FRAME_BYTES = 1 << 30
+_DEEPEST_SETTINGS = 16
 
 Settings = dict[str, Any]
 """What made the features, JSON-like: equal settings give equal rows for equal sources."""
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """One HDF5 file of a feature set: its rows as memory maps."""
-
-    path: Path
-    features: NDArray[np.generic]
-    timestamps: NDArray[np.float64]
 
 
 class Features:
@@ -49,12 +45,16 @@ class Features:
 
     videos: one VideoRow a video, in the order of their keys; `start` counts rows within the video's own file.
         A video that is in several parts is read from the last: the newest.
+    file_numbers: (V,) which file each video is in; first_rows: (V,) its first row there.
+
+    Files are mapped when they are first read, and not more than some at a time; views stay valid as long as they are
+    held. A Features can be pickled: the other process maps for itself.
     """
 
     def __init__(
         self,
         path: Path,
-        segments: Sequence[_Segment],
+        files: Sequence[RowsFile],
         tables: Sequence[Sequence[VideoRow]],
         settings: Settings,
         versions: dict[str, str],
@@ -62,12 +62,26 @@ class Features:
         self.path = path
         self.settings = settings
         self.versions = versions
-        self.frame_shape: tuple[int, ...] = segments[0].features.shape[1:]
-        self.dtype = segments[0].features.dtype.name
-        located = {row.path: (row, segment) for segment, table in zip(segments, tables, strict=True) for row in table}
+        layout = files[0].layouts["features"]
+        self.frame_shape: tuple[int, ...] = layout.shape[1:]
+        self.dtype = layout.dtype.name
+        located = {row.path: (row, number) for number, table in enumerate(tables) for row in table}
         self.videos = [located[key][0] for key in sorted(located)]
-        self._segments = [located[key][1] for key in sorted(located)]
+        self.file_numbers = np.array([located[row.path][1] for row in self.videos], dtype=np.int64)
+        self.first_rows = np.array([row.start for row in self.videos], dtype=np.int64)
         self._index = {row.path: index for index, row in enumerate(self.videos)}
+        self._use(files)
+
+    def _use(self, files: Sequence[RowsFile] | Sequence[LoadedRows]) -> None:
+        self._files = files
+        self._open = lru_cache(_MAX_OPEN_FILES)(lambda number: files[number].open())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_open"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._use(self._files)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -93,16 +107,23 @@ class Features:
         """Return the position of a video in `videos`; KeyError if it is not there."""
         return self._index[key]
 
+    def file_rows(self, number: int) -> Rows:
+        """Return all rows of a file, sliceable: (rows, *frame_shape), a view of its memory map if it is not in chunks.
+
+        This and whatever reads rows raises FeatureFileError if the file has gone or is not the one that was opened.
+        """
+        return self._open(number)["features"]
+
     def rows(self, video: int, start: int = 0, stop: int | None = None) -> NDArray[np.generic]:
         """Return frames start .. stop of a video, (n, *frame_shape): a view of the memory map, copied when used."""
-        row = self.videos[video]
-        stop = row.length if stop is None else min(stop, row.length)
-        return self._segments[video].features[row.start + start : row.start + stop]
+        length, first = self.videos[video].length, int(self.first_rows[video])
+        stop = length if stop is None else min(stop, length)
+        return self.file_rows(int(self.file_numbers[video]))[first + start : first + stop]
 
     def timestamps(self, video: int) -> NDArray[np.float64]:
         """Return the seconds of a video's frames in its source, (length,)."""
-        row = self.videos[video]
-        return self._segments[video].timestamps[row.start : row.start + row.length]
+        first = int(self.first_rows[video])
+        return self._open(int(self.file_numbers[video]))["timestamps"][first : first + self.videos[video].length]
 
     def blocks(self, video: int) -> Iterator[tuple[NDArray[np.generic], NDArray[np.float64]]]:
         """Yield a video's (features, timestamps) in blocks of bounded size, to copy or to check."""
@@ -112,132 +133,151 @@ class Features:
         for start in range(0, self.videos[video].length, size):
             yield self.rows(video, start, start + size), times[start : start + size]
 
+    def is_sound(self, video: int) -> bool:
+        """Say whether the rows of a video have their checksum still."""
+        checksum = RowsChecksum()
+        for features, timestamps in self.blocks(video):
+            checksum.update(features, timestamps)
+        return checksum.hexdigest() == self.videos[video].checksum
+
     def damaged(self) -> Iterator[str]:
         """Yield the keys of the videos whose rows do not have their checksum any more."""
         for index, row in enumerate(self.videos):
-            checksum = RowsChecksum()
-            for features, timestamps in self.blocks(index):
-                checksum.update(features, timestamps)
-            if checksum.hexdigest() != row.checksum:
+            if not self.is_sound(index):
                 yield row.path
+
+    def file_of(self, video: int) -> Path:
+        """Return the file that a video is read from: in a folder of parts, its part."""
+        return self._files[int(self.file_numbers[video])].path
+
+    def preload(self) -> "Features":
+        """Return the same features with all rows in memory, one video after the other.
+
+        Raises FeatureFileError if there is not enough memory.
+        """
+        try:
+            rows = np.empty((self.num_frames, *self.frame_shape), dtype=self.dtype)
+        except MemoryError as error:
+            raise FeatureFileError(f"{self.path}: does not fit into memory; read it from the file") from error
+        times, end = np.empty(len(rows)), 0
+        for video in range(len(self)):
+            for features, timestamps in self.blocks(video):
+                start, end = end, end + len(features)
+                rows[start:end], times[start:end] = features, timestamps
+        loaded = copy.copy(self)
+        loaded._use([LoadedRows(self.path, {"features": rows, "timestamps": times})])
+        lengths = np.array([row.length for row in self.videos], dtype=np.int64)
+        loaded.file_numbers, loaded.first_rows = np.zeros_like(lengths), np.cumsum(lengths) - lengths
+        return loaded
 
 
 def open_features(path: Path | str) -> Features:
-    """Open a feature file, or a folder of parts that reads like one.
+    """Open a feature file, or a folder of parts that reads like one; rows are not read yet.
 
     Raises FeatureFileError, naming the file, if it is missing, damaged, not ours or of an unknown version.
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
-        if not files:
+        paths = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+        if not paths:
             raise FeatureFileError(f"{path}: no feature file in this folder; give a file that `vidrep extract` made")
     elif path.is_file():
-        files = [path]
+        paths = [path]
     else:
         raise FeatureFileError(
             f"{path}: no such file; give a feature file that `vidrep extract` or `vidrep import` made"
         )
-    opened = [_open_file(file) for file in files]
-    segments, tables, settings, versions = zip(*opened, strict=True)
-    for file, one, its_settings in zip(files, segments, settings, strict=True):
-        if one.features.shape[1:] != segments[0].features.shape[1:] or one.features.dtype != segments[0].features.dtype:
-            raise FeatureFileError(f"{file}: frames of another shape or type than those of {files[0]}")
+    files, tables, settings, versions = zip(*map(_open_file, paths), strict=True)
+    for file, its_settings in zip(files, settings, strict=True):
+        if _kind_of_frame(file) != _kind_of_frame(files[0]):
+            raise FeatureFileError(f"{file.path}: frames of another shape or type than those of {paths[0]}")
         difference = settings_difference(its_settings, settings[0])
         if difference:
             raise FeatureFileError(
-                f"{file} and {files[0]} were made with different settings: {difference}; keep them in separate folders"
+                f"{file.path} and {paths[0]} were made with different settings: {difference}; "
+                "keep them in separate folders"
             )
-    return Features(path, segments, tables, settings[-1], versions[-1])
+    return Features(path, files, tables, settings[-1], versions[-1])
 
 
-def _open_file(path: Path) -> tuple[_Segment, list[VideoRow], Settings, dict[str, str]]:
-    try:
-        with h5py.File(path, "r") as file:
-            _require_format(path, file.attrs)
-            arrays, columns = plain_datasets(path, file), plain_datasets(path, file["videos"])
-            segment = _Segment(path, _map(path, arrays["features"]), _map(path, arrays["timestamps"]))
-            rows = rows_of({name: columns[name][:] for name in COLUMNS})
-            settings, versions = dict(json.loads(file.attrs["settings"])), dict(json.loads(file.attrs["versions"]))
-    except UNREADABLE as error:
-        raise FeatureFileError(
-            f"{path}: not a readable feature file ({why_unreadable(error)}); give one that `vidrep extract` or "
-            "`vidrep import` made, or make it again"
-        ) from error
-    _check_arrays(segment)
-    _check_rows(path, rows, len(segment.features))
-    return segment, rows, settings, versions
+def _kind_of_frame(file: RowsFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    layout = file.layouts["features"]
+    return layout.shape[1:], layout.dtype
 
 
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-"""What h5py raises, one or the other, for files that are damaged or laid out otherwise than expected."""
+def _open_file(path: Path) -> tuple[RowsFile, list[VideoRow], Settings, dict[str, str]]:
+    advice = "give one that `vidrep extract` or `vidrep import` made, or make it again"
+    with open_untrusted(path, what="feature file", advice=advice) as file:
+        _require_format(path, file)
+        layouts = {name: file.array(name).layout for name in ("features", "timestamps")}
+        _check_layouts(**layouts)
+        rows = _read_table(file)
+        _check_rows(rows, num_features=layouts["features"].shape[0])
+        settings, versions = _read_json(file, "settings"), _read_json(file, "versions")
+        return RowsFile(path, file.state, layouts), rows, settings, versions
 
 
-def why_unreadable(error: Exception) -> str:
-    """Say in one line what is wrong with a file, from one of UNREADABLE."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"it lacks {reason}" if isinstance(error, KeyError) else reason
-
-
-def _require_format(path: Path, attributes: Mapping[str, Any]) -> None:
-    if attributes.get("format") != FORMAT:
+def _require_format(path: Path, file: UntrustedFile) -> None:
+    found = file.attribute("format")
+    if found != FORMAT:
         raise FeatureFileError(
             f"{path}: an HDF5 file, but not of format {FORMAT}; `vidrep import` turns other files into one"
         )
-    if attributes.get("version") != VERSION:
-        version = attributes.get("version")
+    version = file.attribute("version")
+    if version != VERSION:
         raise FeatureFileError(f"{path}: version {version} of {FORMAT}; this vidrep reads version {VERSION}")
 
 
-def plain_datasets(path: Path, group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Return the arrays of a group that lie in this very file; links to elsewhere are left out.
-
-    Raises FeatureFileError for an array that declares far more than the file holds, which would fill the memory.
-    """
-    plain = {}
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
-        item = group[name]
-        if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
-            continue
-        if item.size and item.nbytes > _LARGEST_COMPRESSION * item.id.get_storage_size():
-            raise FeatureFileError(f"{path}: {item.name} declares {item.nbytes} bytes that are not in the file")
-        plain[name] = item
-    return plain
-
-
-def _map(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
-    """Memory-map a contiguous dataset; what is not contiguous (chunks, compression) or is empty is read instead."""
-    offset = dataset.id.get_offset()
-    if offset is None or dataset.size == 0:
-        return np.asarray(dataset[()])
-    if offset + dataset.nbytes > path.stat().st_size:
-        raise FeatureFileError(
-            f"{path}: cut short: {dataset.name} needs {offset + dataset.nbytes} bytes; extract it again"
+def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
+    if not features.shape or features.dtype not in [np.dtype(name).newbyteorder("<") for name in DTYPES]:
+        raise UnfitError(
+            f"features of shape {features.shape} and type {features.dtype}; wanted are (rows, ...) of "
+            f"{', '.join(DTYPES)}, little-endian"
         )
-    return np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape)
+    frame_bytes = math.prod(features.shape[1:]) * features.dtype.itemsize
+    if frame_bytes > _LARGEST_FRAME_BYTES:
+        raise UnfitError(f"features of shape {features.shape}: a frame has {_LARGEST_FRAME_BYTES} bytes at most")
+    if timestamps.shape != features.shape[:1] or timestamps.dtype != np.dtype("<f8"):
+        raise UnfitError(f"{features.shape[0]} features but timestamps {timestamps.shape} of {timestamps.dtype}")
 
 
-def _check_arrays(segment: _Segment) -> None:
-    features, timestamps = segment.features, segment.timestamps
-    if features.ndim < 1 or features.dtype.name not in DTYPES:
-        raise FeatureFileError(
-            f"{segment.path}: features of shape {features.shape} and type {features.dtype}; "
-            f"wanted are (rows, ...) of {', '.join(DTYPES)}"
-        )
-    if timestamps.shape != features.shape[:1] or timestamps.dtype != np.float64:
-        raise FeatureFileError(
-            f"{segment.path}: {len(features)} features but timestamps {timestamps.shape} of {timestamps.dtype}"
-        )
+def _read_table(file: UntrustedFile) -> list[VideoRow]:
+    columns = {}
+    for name, kind in COLUMNS.items():
+        array = file.array(f"videos/{name}")
+        if not is_column_dtype(array.layout.dtype, kind):
+            raise UnfitError(f"/videos/{name} is of type {array.layout.dtype}, which its column cannot be")
+        columns[name] = array.column()
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise UnfitError(f"the columns of /videos have different lengths: {', '.join(map(str, sorted(lengths)))}")
+    return rows_of(columns)
 
 
-def _check_rows(path: Path, rows: Sequence[VideoRow], num_features: int) -> None:
+def _check_rows(rows: Sequence[VideoRow], *, num_features: int) -> None:
     if len({row.path for row in rows}) != len(rows):
-        raise FeatureFileError(f"{path}: a video is in its table twice")
-    for row in rows:
-        if row.start < 0 or row.length < 0 or row.start + row.length > num_features or row.status not in STATUSES:
-            raise FeatureFileError(f"{path}: the table's entry for video {row.path!r} does not fit the file")
+        raise UnfitError("a video is in its table twice")
+    end_before = 0
+    for row in sorted(rows, key=lambda row: row.start):
+        is_inside = row.start >= 0 and row.length >= 0 and row.start + row.length <= num_features
+        if not is_inside or row.status not in STATUSES:
+            raise UnfitError(f"the table's entry for video {row.path!r} does not fit the file")
+        if row.length and row.start < end_before:
+            raise UnfitError(f"the rows of video {row.path!r} are another's too")
+        end_before = max(end_before, row.start + row.length)
+
+
+def _read_json(file: UntrustedFile, name: str) -> dict[str, Any]:
+    text = file.attribute(name)
+    values = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(values, dict) or _depth(values) > _DEEPEST_SETTINGS:
+        raise UnfitError(f"attribute {name} is no JSON object, or one too deep")
+    return values
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> str:

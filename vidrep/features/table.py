@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ class VideoRow:
 
 COLUMNS: dict[str, type] = {field.name: field.type for field in fields(VideoRow)}  # type: ignore[misc]
 _NUMBER_DTYPES = {int: np.dtype("<i8"), float: np.dtype("<f8")}
+
+
+def is_column_dtype(dtype: np.dtype[Any], kind: type) -> bool:
+    """Say whether values of a field's type are stored like this: int64, float64, or bytes of fixed length."""
+    return dtype.kind == "S" if kind is str else dtype == _NUMBER_DTYPES[kind]
 
 
 def columns_of(rows: Sequence[VideoRow]) -> dict[str, NDArray[np.generic]]:

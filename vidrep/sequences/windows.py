@@ -5,6 +5,7 @@ Shapes: T time, B batch, D values of a frame, W windows.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Windows:
 
     videos: (W,) indices into `features.videos`; starts: (W,) first frames; lengths: (W,) frames that are there, T or,
     for a video shorter than a window, fewer: the rest is padding.
+
+    Raises ValueError for a window that is not within its video.
     """
 
     features: Features
@@ -38,16 +41,37 @@ class Windows:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        num_frames = np.array([row.length for row in self.features.videos], dtype=np.int64)[self.videos]
+        if (np.minimum(self.starts, self.lengths) < 0).any() or (self.starts + self.lengths > num_frames).any():
+            raise ValueError("windows beyond the frames of their videos")
+
     def __len__(self) -> int:
         return len(self.videos)
 
+    @cached_property
+    def _files_and_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(W,) the file that each window is in, and (W,) its first row there."""
+        features = self.features
+        return features.file_numbers[self.videos], features.first_rows[self.videos] + self.starts
+
     def gather(self, indices: NDArray[np.int64]) -> NDArray[np.generic]:
         """Return some windows, (T, B, D), of the features' own type, zero where a short video is padded."""
-        out = np.zeros((self.length, len(indices), *self.features.frame_shape), dtype=self.features.dtype)
-        for column, index in enumerate(indices):
-            start, length = self.starts[index], self.lengths[index]
-            out[:length, column] = self.features.rows(self.videos[index], start, start + length)
-        return out.reshape(self.length, len(indices), -1)
+        files, first_rows = (column[indices] for column in self._files_and_rows)
+        lengths = self.lengths[indices]
+        out = np.empty((self.length, len(indices), *self.features.frame_shape), dtype=self.features.dtype)
+        if len(indices) and (files == files[0]).all() and (lengths == self.length).all():
+            rows = self.features.file_rows(int(files[0]))
+            if isinstance(rows, np.ndarray):
+                numbers = first_rows + np.arange(self.length)[:, np.newaxis]
+                # All rows are known to be there; with mode "raise" numpy would copy them once more.
+                np.take(rows, numbers, axis=0, out=out, mode="clip")
+                return out.reshape(*out.shape[:2], -1)
+        places = zip(files.tolist(), first_rows.tolist(), lengths.tolist(), strict=True)
+        for column, (file, first_row, length) in enumerate(places):
+            out[:length, column] = self.features.file_rows(file)[first_row : first_row + length]
+            out[length:, column] = 0
+        return out.reshape(*out.shape[:2], -1)
 
     def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of all windows in order, at most `size` at a time."""
