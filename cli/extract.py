@@ -1,16 +1,19 @@
 """`vidrep extract`: videos to features."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import console
 from .group import VidrepGroup
 from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Threads
+from .stopping import stopping_on_signals
 
 if TYPE_CHECKING:
+    from vidrep.features.extract import ExtractSummary
     from vidrep.features.extractor import Extractor
 
 app = typer.Typer(
@@ -20,7 +23,8 @@ app = typer.Typer(
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Video files, folders (searched through), patterns such as 'clips/**/*.mp4'.", metavar="VIDEOS"
+        help="Files, folders (searched through), patterns such as 'clips/**/*.mp4'; - reads paths from standard input.",
+        metavar="VIDEOS",
     ),
 ]
 Output = Annotated[
@@ -31,7 +35,19 @@ Lists = Annotated[list[Path] | None, typer.Option("--list", help="A text file wi
 Fps = Annotated[float | None, typer.Option("--fps", help="Keep at most so many frames a second.")]
 Every = Annotated[int, typer.Option("--every", help="Keep one frame in so many.")]
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", help="Keep at most so many frames of a video.")]
+Start = Annotated[float | None, typer.Option("--start", help="Leave out what comes before so many seconds.")]
+End = Annotated[float | None, typer.Option("--end", help="Leave out what comes from so many seconds on.")]
+Resize = Annotated[str, typer.Option("--resize", help="exact (torchvision's, antialiased) or fast (while decoding).")]
 Decoder = Annotated[str, typer.Option("--decoder", help="pyav or opencv.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="Decoding processes; default: one a core. 0: decode in this one."),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, help="Give a video up after so many seconds without a sign of life.")
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Drop videos that are not among VIDEOS any more.")]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow symbolic links that lead out of a folder.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
 
 
@@ -44,16 +60,26 @@ def patches_command(
         str, typer.Option("--region", help="frame (squeezed into the square) or centre (cropped).")
     ] = "frame",
     colour: Annotated[bool, typer.Option("--rgb/--grey", help="Keep the colours.")] = False,
+    resize: Resize = "exact",
+    crops: Annotated[int, typer.Option("--crops", min=0, help="Cut so many squares out of each video, at random.")] = 0,
+    grid: Annotated[int, typer.Option("--grid", min=1, help="Cut the region into so many cells along each side.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the places of --crops.")] = 0,
     fps: Fps = None,
     every: Every = 1,
     max_frames: MaxFrames = None,
+    start: Start = None,
+    end: End = None,
     lists: Lists = None,
     labels: Labels = None,
     splits: Splits = None,
     split_number: SplitNumber = 1,
+    follow_links: FollowLinks = False,
     decoder: Decoder = "pyav",
+    workers: Workers = None,
+    timeout: Timeout = 120.0,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    prune: Prune = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,22 +88,24 @@ def patches_command(
     def build() -> "Extractor":
         from vidrep.features.patches import PatchExtractor
 
-        return PatchExtractor(size=size, region=region, colour=colour)
+        return PatchExtractor(size=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed)
 
     _extract(
         build,
         output=output,
         videos=videos,
         lists=lists,
-        fps=fps,
-        every=every,
-        max_frames=max_frames,
+        sampling={"fps": fps, "every": every, "max_frames": max_frames, "start": start, "end": end},
         labels=labels,
         splits=splits,
         split_number=split_number,
+        follow_links=follow_links,
         decoder=decoder,
+        workers=workers,
+        timeout=timeout,
         threads=threads,
         overwrite=overwrite,
+        prune=prune,
         dry_run=dry_run,
         quiet=quiet,
     )
@@ -99,18 +127,28 @@ def cnn_command(
     region: Annotated[
         str, typer.Option("--region", help="centre (the network's own crop) or frame (all of it, squeezed).")
     ] = "centre",
+    resize: Resize = "exact",
     device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, bf16, or auto: bf16 where the device has it.")
+    ] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Frames that the network sees at once.")] = 32,
     fps: Fps = None,
     every: Every = 1,
     max_frames: MaxFrames = None,
+    start: Start = None,
+    end: End = None,
     lists: Lists = None,
     labels: Labels = None,
     splits: Splits = None,
     split_number: SplitNumber = 1,
+    follow_links: FollowLinks = False,
     decoder: Decoder = "pyav",
+    workers: Workers = None,
+    timeout: Timeout = 120.0,
     threads: Threads = None,
     overwrite: Overwrite = False,
+    prune: Prune = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
@@ -120,7 +158,14 @@ def cnn_command(
         from vidrep.features.backbones import CnnExtractor
 
         return CnnExtractor(
-            model=model, layer=layer, weights=weights, region=region, device=device, batch_size=batch_size
+            model=model,
+            layer=layer,
+            weights=weights,
+            region=region,
+            resize=resize,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
         )
 
     _extract(
@@ -128,15 +173,17 @@ def cnn_command(
         output=output,
         videos=videos,
         lists=lists,
-        fps=fps,
-        every=every,
-        max_frames=max_frames,
+        sampling={"fps": fps, "every": every, "max_frames": max_frames, "start": start, "end": end},
         labels=labels,
         splits=splits,
         split_number=split_number,
+        follow_links=follow_links,
         decoder=decoder,
+        workers=workers,
+        timeout=timeout,
         threads=threads,
         overwrite=overwrite,
+        prune=prune,
         dry_run=dry_run,
         quiet=quiet,
     )
@@ -148,26 +195,29 @@ def _extract(
     output: Path,
     videos: list[str] | None,
     lists: list[Path] | None,
-    fps: float | None,
-    every: int,
-    max_frames: int | None,
+    sampling: dict[str, Any],
     labels: Path | None,
     splits: Path | None,
     split_number: int,
+    follow_links: bool,
     decoder: str,
+    workers: int | None,
+    timeout: float,
     threads: int | None,
     overwrite: bool,
+    prune: bool,
     dry_run: bool,
     quiet: bool,
 ) -> None:
     from vidrep.errors import ConfigError
     from vidrep.features.listings import read_labelling
+    from vidrep.machine import available_cores, keep_freed_memory
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import find_videos
 
     if not videos and not lists:
         raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
-    sampling = Sampling(fps=fps, every=every, max_frames=max_frames)
+    kept = Sampling(**sampling)
     sources = find_videos(videos or [], list_files=lists or [])
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     if dry_run:
@@ -176,30 +226,44 @@ def _extract(
         typer.echo(f"{len(sources)} videos ({console.size(num_bytes)}), {len(named)} class folders -> {output}")
         return
 
-    from vidrep.devices import set_threads
     from vidrep.features.extract import extract
 
     console.show_log(quiet=quiet)
-    set_threads(threads)
-    with console.progress_bar("extract", quiet=quiet) as listen:
+    keep_freed_memory()
+    with stopping_on_signals() as should_stop, console.progress_bar("extract", quiet=quiet) as listen:
         summary = extract(
             sources,
             output,
-            build(),
-            sampling=sampling,
+            build,
+            sampling=kept,
             decoder=decoder,
             listed=listed,
             overwrite=overwrite,
+            prune=prune,
+            workers=available_cores() if workers is None else workers,
+            threads=threads or available_cores(),
+            timeout=timeout,
+            should_stop=should_stop,
             on_progress=listen,
         )
     console.report_listing(summary.missing, summary.unlisted)
     if not quiet:
-        rate = summary.num_new_frames / max(summary.seconds, 1e-9)
-        typer.echo(
-            f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new, "
-            f"{summary.num_new_frames} frames in {console.duration(summary.seconds)} ({rate:,.0f} frames/s)"
-        )
+        _report(summary)
     console.report_failures(summary.failures, summary.failures_file)
+
+
+def _report(summary: "ExtractSummary") -> None:
+    """Say what an extraction did, and what limited it."""
+    removed = f", {summary.num_removed} removed" if summary.num_removed else ""
+    rate = summary.num_new_frames / max(summary.seconds, 1e-9)
+    typer.echo(
+        f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}, "
+        f"{summary.num_new_frames} frames in {console.duration(summary.seconds)} ({rate:,.0f} frames/s)"
+    )
+    rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}
+    if rates:
+        stages = ", ".join(f"{name} {value:,.0f}" for name, value in rates.items())
+        typer.echo(f"frames/s of each stage if it had the machine to itself: {stages}; {summary.rates.limiting} limits")
 
 
 @app.command("moving-mnist")

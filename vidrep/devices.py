@@ -37,7 +37,7 @@ def choose_precision(name: str, device: torch.device) -> tuple[str, torch.dtype]
 
 def _has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # older torch tells nothing
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

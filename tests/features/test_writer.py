@@ -175,7 +175,7 @@ def test_merged_parts_are_sorted_and_the_last_wins(tmp_path, feature_file):
     feature_file(tmp_path / "1.h5", {"b": ("old", "", 2), "c": ("c", "", 1)})
     rows = feature_file(tmp_path / "2.h5", {"b": ("new", "", 5), "a": ("a", "", 3)})
     parts = [open_features(tmp_path / name) for name in ("1.h5", "2.h5")]
-    write_merged(tmp_path / "m.h5", parts, rename=keep)
+    write_merged(tmp_path / "m.h5", parts, edit=keep)
     merged = open_features(tmp_path / "m.h5")
     assert [(row.path, row.label, row.start, row.length) for row in merged.videos] == [
         ("a", "a", 0, 3),
@@ -194,7 +194,7 @@ def test_merging_renames(tmp_path, feature_file):
     def rename(row):
         return replace(row, label=row.label.upper())
 
-    write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=rename)
+    write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=rename)
     merged, before = open_features(tmp_path / "m.h5"), open_features(tmp_path / "1.h5")
     assert {row.path: row.label for row in merged.videos}["b/x.mp4"] == "B"
     assert [(row.path, row.label) for row in merged.videos] == [(row.path, row.label.upper()) for row in before.videos]
@@ -205,7 +205,7 @@ def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
     with h5py.File(tmp_path / "1.h5", "r+") as file:
         file["features"][4, 1] += 1
     with pytest.raises(FeatureFileError, match=r"1\.h5: the rows of video 'b/x.mp4' are damaged; extract them again"):
-        write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=keep)
+        write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=keep)
     assert not (tmp_path / "m.h5").exists()
 
 

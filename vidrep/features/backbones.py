@@ -145,7 +145,7 @@ class _Streams:
         if self._device.type != "cuda":
             return nullcontext()
         if not hasattr(self._of_thread, "stream"):
-            self._of_thread.stream = torch.cuda.Stream(self._device)
+            self._of_thread.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         return torch.cuda.stream(self._of_thread.stream)
 
 

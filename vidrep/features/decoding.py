@@ -8,7 +8,7 @@ interleaved. What one video does, a crash of the decoder included, reaches the o
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ Event = FrameReady | VideoEnded | VideoUnchanged | VideoFailed
 
 def decode(
     jobs: Iterable[Job], decoding: Decoding, *, workers: int = 0, timeout: float = DEFAULT_TIMEOUT
-) -> Iterator[Event | None]:
+) -> Generator[Event | None]:
     """Decode videos and yield what becomes of them.
 
     workers: decoding processes, started anew rather than forked; 0 decodes in this one, where a decoder that crashes

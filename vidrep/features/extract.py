@@ -17,7 +17,7 @@ from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.reading import require_decoder
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
-from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode
+from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, decode
 from .encoding import BatchedEncoder
 from .extractor import Extractor, library_versions
 from .failures import Failure, write_failures
@@ -210,10 +210,9 @@ class _Work:
 
     def names(self) -> dict[str, tuple[str, str]]:
         """Return (label, split) by key, of every view of every source."""
+        pairs = zip(self._wanted.labels, self._wanted.splits, strict=True)
         return {
-            source.key + view: pair
-            for source, pair in zip(self._sources, zip(self._wanted.labels, self._wanted.splits, strict=True), strict=True)
-            for view in self._views
+            source.key + view: pair for source, pair in zip(self._sources, pairs, strict=True) for view in self._views
         }
 
     def videos_without_source(self) -> set[str]:

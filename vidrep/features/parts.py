@@ -78,8 +78,8 @@ class PartsWriter:
         spool.append(features, timestamps)
         writer.add_video([row], spool)          # one row for each view
 
-    A part is published once it has 50 videos, 64 MB, or is 60 s old, and at the end, also if that is Stopped. Rows wait in memory, those of long videos in
-    temporary files, so that a long video costs disk and not memory.
+    A part is published once it has 50 videos, 64 MB, or is 60 s old, and at the end, also if that is Stopped. Rows wait
+    in memory, those of long videos in temporary files, so that a long video costs disk and not memory.
     """
 
     def __init__(

@@ -107,6 +107,11 @@ class Preparation:
         """What the decoder is asked to do when it converts to RGB: nothing, unless resizing is to be fast."""
         return self.target if self.resize == "fast" else None
 
+    def load(self) -> None:
+        """Import what preparing will need, before the first frame has to wait for it."""
+        if self.resize == "exact":
+            import torch  # noqa: F401
+
     def for_video(self, key: str) -> Callable[[Pixels], Pixels]:
         """Return what prepares the frames of one video: (H, W, 3) in, `shape` out."""
         places = self._places(key)
@@ -131,9 +136,7 @@ class Preparation:
         if self.crops:
             tops = (places[:, 0] * (height - side + 1)).astype(int)
             lefts = (places[:, 1] * (width - side + 1)).astype(int)
-            return np.stack(
-                [rgb[top : top + side, left : left + side] for top, left in zip(tops, lefts, strict=True)]
-            )
+            return np.stack([rgb[top : top + side, left : left + side] for top, left in zip(tops, lefts, strict=True)])
         # The middle as torchvision rounds it; for region "frame" it is all there is.
         top, left = round((height - whole) / 2), round((width - whole) / 2)
         middle = rgb[top : top + whole, left : left + whole]
@@ -163,4 +166,5 @@ def resize_exactly(rgb: Pixels, size: tuple[int, int], interpolation: str) -> Pi
 def _grey(rgb: Pixels) -> Pixels:
     """Turn (..., 3) into (...), weighed and cut to whole numbers as torchvision does."""
     red, green, blue = (rgb[..., channel].astype(np.float32) * weight for channel, weight in enumerate(_LUMA))
-    return (red + green + blue).astype(np.uint8)
+    grey: NDArray[np.float32] = red + green + blue
+    return grey.astype(np.uint8)

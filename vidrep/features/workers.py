@@ -27,7 +27,7 @@ from .preparation import Pixels
 _SLOT_BYTES = 1 << 20
 _SLOT_MAX_FRAMES = 64
 _NUM_SLOTS = 4
-# How long frames may wait in a slot that is not full: the consumer is not to starve while one kept frame a minute comes.
+# How long frames may wait in a slot that is not full, so that one kept frame a minute does not starve the consumer.
 _SLOT_MAX_SECONDS = 0.5
 # How often the consumer gets to look up although nothing came.
 _POLL_SECONDS = 0.2
@@ -64,7 +64,8 @@ class _Slots:
 
     def frames(self) -> Pixels:
         """Return all slots, (slots, frames, *frame_shape)."""
-        return np.frombuffer(self._memory, dtype=np.uint8).reshape(self._shape)
+        memory: Pixels = np.frombuffer(memoryview(self._memory), dtype=np.uint8)
+        return memory.reshape(self._shape)
 
 
 # ---- the worker's side
@@ -75,6 +76,7 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the workers are the parallelism
+    decoding.preparation.load()
     try:
         connection.send(_Ready())
         sender = _Sender(connection, slots)

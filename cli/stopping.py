@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM: the first asks a command to end well, the second ends it at once."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[Callable[[], bool]]:
+    """Give what says whether a signal has asked to stop; Stopped ends the command with 128 + the signal's number.
+
+    Within the block a first signal only asks; a second one has its usual effect.
+    """
+    from vidrep.errors import Stopped
+
+    received: list[int] = []
+    usual = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+        typer.echo("stopping; what is finished is kept (once more: at once)", err=True)
+
+    for number in _SIGNALS:
+        signal.signal(number, receive)
+    try:
+        yield lambda: bool(received)
+    except Stopped as stopped:
+        typer.echo(f"vidrep: {stopped}", err=True)
+        raise typer.Exit(128 + received[0]) from stopped
+    finally:
+        restore()
