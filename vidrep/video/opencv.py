@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, VideoError
+from .containers import cut_short
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -40,6 +41,12 @@ class OpenCvReader:
         self._is_avi = head[:4] == b"RIFF" and head[8:] == b"AVI "
 
     def __enter__(self) -> Self:
+        try:
+            str(self._path.absolute()).encode()
+        except UnicodeEncodeError as error:  # OpenCV would crash on it
+            raise VideoError(
+                "its name is not UTF-8, which OpenCV cannot open; rename it or use --decoder pyav"
+            ) from error
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # Rotation is applied by default; the option to ask for it cannot be given on opening.
         self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -93,9 +100,10 @@ class OpenCvReader:
     def _seconds(self) -> float:
         """Return the time of the frame that was grabbed last; AVI stores none, and guesses are out of order there."""
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if self._is_avi and fps > 0:
+        milliseconds = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        if fps > 0 and (self._is_avi or milliseconds == 0):  # raw streams have no times either: 0 for every frame
             return (self._num_decoded - 1) / float(fps)
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        return milliseconds / 1000.0
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
@@ -103,6 +111,8 @@ class OpenCvReader:
         missing = ""
         if not self._stopped_early and self._num_decoded < promised:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
+        elif not self._stopped_early:
+            missing = cut_short(self._path)
         return judge(
             problems=self._problems,
             num_given=self._num_given,

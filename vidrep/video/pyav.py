@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VideoError
+from .containers import cut_short
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -64,6 +65,8 @@ class PyAvReader:
                 kinds = sorted({stream.type for stream in self._container.streams} - {"video"})
                 raise VideoError(f"it has no video stream (only {', '.join(kinds) or 'nothing'})")
             self._stream = moving[0]
+            if self._stream.codec_context is None:
+                raise VideoError("its video is in a codec that FFmpeg does not know; convert it to H.264, for example")
             # One thread a decoder: workers are the parallelism, and the log stays on this thread.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
@@ -150,6 +153,8 @@ class PyAvReader:
         missing = ""
         if has_index and not self._stopped_early and self._num_packets < expected:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
+        elif not self._stopped_early:
+            missing = cut_short(self._path)
         return judge(
             problems=self._problems + logged,
             num_given=self._num_given,
