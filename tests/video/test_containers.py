@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import VideoError
-from vidrep.video.containers import cut_short
+from vidrep.video.containers import damage_of_container
 from vidrep.video.reading import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
@@ -50,7 +50,7 @@ def status(path, decoder):
 @pytest.mark.parametrize("whole", KINDS, indirect=True)
 def test_whole_files_are_ok_and_cut_ones_are_not(whole):
     content = whole.read_bytes()
-    assert cut_short(whole) == ""
+    assert damage_of_container(whole) == ""
     assert status(whole, "pyav") == (20, "ok")
     rng = np.random.default_rng(1)
     for end in [len(content) - 1, len(content) - 8, *rng.integers(1, len(content) - 1, 12)]:
@@ -72,6 +72,32 @@ def test_the_verdict_says_how_much_there_should_be(whole, decoder):
 
 
 @pytest.mark.parametrize("whole", ["mkv"], indirect=True)
+def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole, packets_of):
+    content = whole.read_bytes()
+    rng = np.random.default_rng(3)
+    for position, size in [packets_of(whole)[number] for number in (0, 5, 19)]:
+        damaged = bytearray(content)
+        damaged[position + int(rng.integers(8, size))] ^= 1 << int(rng.integers(8))
+        whole.write_bytes(damaged)
+        assert damage_of_container(whole).startswith("a checksum is wrong from byte ")
+        assert "(1 parts of the file are damaged)" in damage_of_container(whole)
+        for decoder in DECODERS:
+            assert status(whole, decoder)[1] == "partial"
+
+
+def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(tmp_path, make_frames, make_video, packets_of):
+    noise = np.random.default_rng(0).integers(0, 30, (20, 64, 96, 3), dtype=np.uint8)
+    options = {"x265-params": "log-level=none:hash=1"}
+    path = make_video(tmp_path / "a.mp4", make_frames(20, 64, 96) + noise, codec="libx265", options=options)
+    assert status(path, "pyav") == (20, "ok")
+    content = bytearray(path.read_bytes())
+    position, size = max(packets_of(path), key=lambda packet: packet[1])
+    content[position + size - 100] ^= 4
+    path.write_bytes(content)
+    assert status(path, "pyav")[1] == "partial"
+
+
+@pytest.mark.parametrize("whole", ["mkv"], indirect=True)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_who_stops_early_does_not_miss_the_end(whole, decoder):
     os.truncate(whole, whole.stat().st_size - 2)
@@ -85,7 +111,7 @@ def test_rubbish_after_the_end_is_no_reason(whole):
     for rubbish in (b"\0" * 1000, b"<!-- sent by a server -->"):
         content = whole.read_bytes()
         whole.write_bytes(content + rubbish)
-        assert cut_short(whole) == ""
+        assert damage_of_container(whole) == ""
         whole.write_bytes(content)
 
 
@@ -93,20 +119,20 @@ def test_large_boxes_have_a_size_of_their_own(tmp_path):
     path = tmp_path / "a.mp4"
     start = struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4sQ", 1, b"mdat", 40)
     path.write_bytes(start + bytes(24))
-    assert cut_short(path) == ""
+    assert damage_of_container(path) == ""
     path.write_bytes(start + bytes(23))
-    assert cut_short(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
+    assert damage_of_container(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
     path.write_bytes(struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4s", 0, b"mdat") + bytes(5))
-    assert cut_short(path) == ""  # this one goes as far as the file
+    assert damage_of_container(path) == ""  # this one goes as far as the file
 
 
 def test_an_avi_in_several_parts(tmp_path):
     path = tmp_path / "a.avi"
     parts = struct.pack("<4sI4s", b"RIFF", 13, b"AVI ") + bytes(9) + b"\0", struct.pack("<4sI4s", b"RIFF", 8, b"AVIX")
     path.write_bytes(b"".join(parts) + bytes(4))
-    assert cut_short(path) == ""
+    assert damage_of_container(path) == ""
     path.write_bytes(b"".join(parts) + bytes(3))
-    assert "it has 37 bytes, but should have at least 38" in cut_short(path)
+    assert "it has 37 bytes, but should have at least 38" in damage_of_container(path)
 
 
 def test_what_is_no_container_declares_nothing(tmp_path):
@@ -114,8 +140,8 @@ def test_what_is_no_container_declares_nothing(tmp_path):
     rng = np.random.default_rng(2)
     for content in [b"", b"a", b"text " * 300, *(rng.bytes(2000) for _ in range(20))]:
         path.write_bytes(content)
-        assert cut_short(path) == ""
+        assert damage_of_container(path) == ""
     for begin in (b"\x1a\x45\xdf\xa3", b"RIFF\xff\xff\xff\x7fAVI ", b"FLV\x01", bytes(4) + b"ftyp"):
         for _ in range(20):
             path.write_bytes(begin + rng.bytes(100))
-            cut_short(path)  # whatever it says, it neither fails nor hangs
+            damage_of_container(path)  # whatever it says, it neither fails nor hangs

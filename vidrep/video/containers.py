@@ -1,12 +1,13 @@
-"""How many bytes a video file should have, by what its container declares: what tells that a file was cut short.
+"""What a video file's container tells of damage: the sizes that it declares, and the checksums of Matroska.
 
-Only the headers of the outermost parts are read, a few bytes of each. A structure that is not understood declares
+Sizes are read from the headers of the outermost parts, a few bytes of each. A structure that is not understood declares
 nothing: trailing rubbish is no reason to call a video damaged.
 """
 
 import re
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ _EBML, _SEGMENT, _CLUSTER = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 # What stands in a Segment: SeekHead, Info, Tracks, Cues, Attachments, Chapters, Tags, Void, CRC-32; and in a Cluster:
 # Timestamp, Position, PrevSize, SilentTracks, SimpleBlock, BlockGroup, EncryptedBlock.
 _IN_SEGMENT = "114d9b74 1549a966 1654ae6b 1c53bb6b 1941a469 1043a770 1254c367 ec bf e7 a7 ab 5854 a3 a0 af"
+_CHECKSUM = b"\xbf\x84"  # a CRC-32 element of 4 bytes, the first one of what it guards
 _MATROSKA_ELEMENTS = {_EBML, _SEGMENT, _CLUSTER, *map(bytes.fromhex, _IN_SEGMENT.split())}
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_OBJECTS = {
@@ -29,18 +31,22 @@ _ASF_OBJECTS = {
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
 
-def cut_short(path: Path) -> str:
-    """Say how much of a video file is missing, '' if all is there that its container declares, or it declares nothing.
+def damage_of_container(path: Path) -> str:
+    """Say what is missing or wrong in a video file by its container alone, '' if nothing is or it does not tell.
 
     Known are MP4 and MOV, Matroska and WebM, AVI, ASF, FLV and MPEG-TS, which declares no more than whole packets.
+    Matroska's checksums, where its writer put them in, are compared with what the file holds.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(1024)
         declared = _declared_by(head)(file, size) if head else None
-    if declared is None or declared <= size:
-        return ""
-    return f"cut short: it has {size} bytes, but should have at least {declared} by its container"
+        if declared is not None and declared > size:
+            return f"cut short: it has {size} bytes, but should have at least {declared} by its container"
+        wrong = _wrong_checksums(file, size) if head.startswith(_EBML) else []
+    if wrong:
+        return f"a checksum is wrong from byte {wrong[0]} on ({len(wrong)} parts of the file are damaged)"
+    return ""
 
 
 def _declared_by(head: bytes) -> Callable[[BinaryIO, int], int | None]:
@@ -119,33 +125,58 @@ def _declared_by_packets(file: BinaryIO, size: int) -> int | None:
 
 
 def _declared_by_matroska(file: BinaryIO, size: int) -> int | None:
-    """Read the Segment's size; one of unknown size, as live recorders write it, is walked through part by part."""
-    end, segment_is_open = 0, False
-    while end < size:
-        file.seek(end)
+    """Read the Segment's size; one of unknown size, as live recorders write it, reaches to the end of its last part."""
+    declared = None
+    for element, _, end in _matroska_parts(file, size):
+        if element == _SEGMENT and end is not None:
+            return end
+        declared = end or declared
+    return declared
+
+
+def _wrong_checksums(file: BinaryIO, size: int) -> list[int]:
+    """Return where the parts of a Segment begin that are not what their checksums say."""
+    wrong = []
+    for _, start, end in _matroska_parts(file, size):
+        file.seek(start)
+        told = file.read(6)
+        if end is None or not start + 6 < end <= size or not told.startswith(_CHECKSUM):
+            continue
+        checksum, remaining = 0, end - start - 6
+        while remaining > 0:
+            content = file.read(min(remaining, 1 << 20))
+            checksum, remaining = zlib.crc32(content, checksum), remaining - len(content)
+        if checksum != int.from_bytes(told[2:], "little"):
+            wrong.append(start)
+    return wrong
+
+
+def _matroska_parts(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int | None]]:
+    """Walk through the EBML header, the Segment and what is in it: the element, its content's start and end.
+
+    The end is None if its size is unknown, as a live recorder leaves it; the parts of such a Cluster follow. A header
+    that is cut off is yielded as an element without a name that ends behind the file.
+    """
+    position = 0
+    while position < size:
+        file.seek(position)
         header = file.read(12)
         id_length = _length_of_number(header)
-        if id_length > 4:
-            return None
         size_length = _length_of_number(header[id_length:])
-        if len(header) < id_length + min(size_length, 8):
-            return end + len(header) + 1
-        if size_length > 8:
-            return None
-        element, unknown = header[:id_length], (1 << 7 * size_length) - 1
-        if element not in _MATROSKA_ELEMENTS:
-            break
+        if len(header) < min(id_length, 4) + min(size_length, 8):
+            yield b"", size, size + 1
+            return
+        element = header[:id_length]
+        if element not in _MATROSKA_ELEMENTS or size_length > 8:
+            return
+        unknown = (1 << 7 * size_length) - 1
         length = int.from_bytes(header[id_length : id_length + size_length], "big") & unknown
-        end += id_length + size_length
-        if length != unknown:
-            end += length
-            if element == _SEGMENT:
-                return end
-        elif element == _SEGMENT:
-            segment_is_open = True
-        elif element != _CLUSTER:  # the parts of an open Cluster are as good a walk as those of the Segment
-            return None
-    return end if segment_is_open else None
+        start = position + id_length + size_length
+        end = None if length == unknown else start + length
+        yield element, start, end
+        if end is None and element not in (_SEGMENT, _CLUSTER):
+            return
+        position = start if element == _SEGMENT or end is None else end
 
 
 def _length_of_number(number: bytes) -> int:

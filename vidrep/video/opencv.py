@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, VideoError
-from .containers import cut_short
+from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -112,7 +112,7 @@ class OpenCvReader:
         if not self._stopped_early and self._num_decoded < promised:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
         elif not self._stopped_early:
-            missing = cut_short(self._path)
+            missing = damage_of_container(self._path)
         return judge(
             problems=self._problems,
             num_given=self._num_given,

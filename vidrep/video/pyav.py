@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from .containers import cut_short
+from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -70,6 +70,8 @@ class PyAvReader:
             # One thread a decoder: workers are the parallelism, and the log stays on this thread.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
+            # Some HEVC streams carry a checksum of every picture, which is compared on request alone.
+            self._stream.codec_context.options = {"err_detect": "crccheck"}
             self._stack = stack.pop_all()
         return self
 
@@ -154,7 +156,7 @@ class PyAvReader:
         if has_index and not self._stopped_early and self._num_packets < expected:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
         elif not self._stopped_early:
-            missing = cut_short(self._path)
+            missing = damage_of_container(self._path)
         return judge(
             problems=self._problems + logged,
             num_given=self._num_given,
