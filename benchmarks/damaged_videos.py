@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -227,15 +226,23 @@ class Tally:
         return Tally(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
 
-def measure(folder: Path, *, each: int, seed: int) -> tuple[dict[tuple[str, str], Tally], Counter[str]]:
-    """Read all mutants: a tally by codec and kind, and the codecs' changed mutants that went unnoticed."""
+def num_differing(one: Outcome, other: Outcome) -> int:
+    """Return at how many times two outcomes show different frames, or only one shows any."""
+    times = one.frames.keys() | other.frames.keys()
+    return sum(one.frames.get(time) != other.frames.get(time) for time in times)
+
+
+def measure(
+    folder: Path, *, each: int, seed: int
+) -> tuple[dict[tuple[str, str], Tally], dict[tuple[str, str], list[int]]]:
+    """Read all mutants: a tally by codec and kind, and in how many frames those differ that went unnoticed."""
     files = list(mutants(folder, each=each, seed=seed))
     with ThreadPoolExecutor(max_workers=2) as pool:
         ours = list(pool.map(lambda one: read_in_a_process(one[2], "vidrep"), files))
         strict = list(pool.map(lambda one: read_in_a_process(one[2], "strict"), files))
     clean: dict[str, Outcome] = {}
     tallies: dict[tuple[str, str], Tally] = {}
-    unnoticed: Counter[str] = Counter()
+    unnoticed: dict[tuple[str, str], list[int]] = {}
     for (codec, kind, _), one, other in zip(files, ours, strict, strict=True):
         if kind == "clean":
             assert (one.status, len(one.frames)) == ("ok", NUM_FRAMES), f"{codec}: {one.status}, {one.message}"
@@ -243,13 +250,12 @@ def measure(folder: Path, *, each: int, seed: int) -> tuple[dict[tuple[str, str]
             clean[codec] = one
             continue
         tallies.setdefault((codec, kind), Tally()).add(one, other, clean[codec])
-        if one.frames != clean[codec].frames and not one.is_flagged:
-            num_changed = len(set(clean[codec].frames.items()) ^ set(one.frames.items()))
-            unnoticed[f"{codec}, {kind}: {num_changed // 2 or num_changed} frames"] += 1
+        if not one.is_flagged and (differing := num_differing(one, clean[codec])):
+            unnoticed.setdefault((codec, kind), []).append(differing)
     return tallies, unnoticed
 
 
-def page(tallies: dict[tuple[str, str], Tally], unnoticed: Counter[str], *, each: int) -> str:
+def page(tallies: dict[tuple[str, str], Tally], unnoticed: dict[tuple[str, str], list[int]], *, each: int) -> str:
     """Return the results as Markdown."""
     total = sum(tallies.values(), Tally())
     header = "| codec | " + " | ".join(KINDS) + " |\n|---|" + "---|" * len(KINDS)
@@ -267,7 +273,10 @@ def page(tallies: dict[tuple[str, str], Tally], unnoticed: Counter[str], *, each
     ]
     truncated = by_kind["truncation"]
     notices = truncated.flagged + truncated.flagged_unchanged
-    missed = "\n".join(f"- {what}" + (f" ({count} times)" if count > 1 else "") for what, count in unnoticed.items())
+    missed = [
+        f"| {codec} | {kind} | {len(counts)} | {min(counts)} to {max(counts)} |"
+        for (codec, kind), counts in unnoticed.items()
+    ]
     columns = ["kind", "mutants", "changed", "flagged of these", "strict FFmpeg", "changed, not flagged"]
     columns += ["unchanged, flagged", "unchanged, strict FFmpeg", "crashes", "hangs"]
     return f"""# Damaged videos
@@ -294,18 +303,21 @@ Flagged / changed, in brackets how many of the changed ones FFmpeg's strictest d
 Truncations flagged: {notices} of {truncated.mutants}. Crashes: {total.crashes}.
 Hangs (over {TIME_OUT_SECONDS} s): {total.hangs}.
 
-Changed and not flagged, with how many frames are not as they were:
+Changed and not flagged, with how many of the {NUM_FRAMES} frames are not as they were:
 
-{missed or "- none"}
+| codec | kind | mutants | frames |
+|---|---|---|---|
+{chr(10).join(missed)}
 
 {_WHAT_GOES_UNNOTICED}"""
 
 
 _WHAT_GOES_UNNOTICED = """What is not flagged is damage that the decoder takes for pictures. These codecs carry no
-checksums unless the encoder is asked for them, so a changed bit in a motion vector or a coefficient decodes to other
-pixels without an error, and HEVC and VP9 decoders of FFmpeg hide even a burst. What does tell: the sizes that
-containers declare, the frame counts of mp4 and avi, the checksums that FFmpeg's Matroska writer puts in, the decoders'
-own complaints. To know of every changed byte, keep a checksum of the file; a feature file records each source's.
+checksums unless the encoder is asked for them, so that a changed bit in a motion vector or a coefficient decodes to
+other pixels without an error, and FFmpeg's decoders of HEVC and VP9 pass over most bursts, too. What tells of damage:
+the sizes that containers declare, the frame counts of mp4 and avi, the checksums that FFmpeg's Matroska writer puts in
+(hence AV1 beside VP9), and the decoders' own complaints. To know of every changed byte, keep a checksum of the file; a
+feature file records the SHA-256 of each source.
 """
 
 

@@ -71,6 +71,18 @@ def test_the_verdict_says_how_much_there_should_be(whole, decoder):
         assert video.verdict().message.startswith(expected)
 
 
+@pytest.mark.parametrize("whole", ["webm"], indirect=True)
+def test_what_the_decoder_says_of_one_video_it_says_of_the_next(whole):
+    os.truncate(whole, whole.stat().st_size // 2)
+    messages = []
+    for _ in range(3):
+        with open_video(whole) as video:
+            list(video.frames(Sampling()))
+            messages.append(video.verdict().message)
+    assert messages[0].endswith("File ended prematurely")
+    assert messages == [messages[0]] * 3
+
+
 @pytest.mark.parametrize("whole", ["mkv"], indirect=True)
 def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole, packets_of):
     content = whole.read_bytes()

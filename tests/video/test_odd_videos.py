@@ -1,7 +1,9 @@
 """Videos that are not 8 bits, square, limited and even: frames come as a player shows them, by both decoders."""
 
+import importlib
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,6 +13,8 @@ from vidrep.errors import VideoError
 from vidrep.video.geometry import pixel_aspect, size_before_turning
 from vidrep.video.reading import DECODERS, open_video
 from vidrep.video.sampling import Sampling
+
+ROOT = Path(__file__).parent.parent.parent
 
 both = pytest.mark.parametrize("decoder", DECODERS)
 
@@ -255,3 +259,41 @@ def test_a_name_that_is_not_utf8(tmp_path, make_frames, make_video):
     assert len(read(path, "pyav")) == 3
     with pytest.raises(VideoError, match="its name is not UTF-8, which OpenCV cannot open; rename it or use"):
         read(path, "opencv")
+
+
+# ---- real files
+
+
+@pytest.fixture
+def odd_videos(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("odd_videos")
+
+
+@pytest.mark.real_data
+def test_the_page_of_odd_videos_says_what_is(real_data, odd_videos):
+    page = (ROOT / "docs" / "results" / "odd-videos.md").read_text(encoding="utf-8")
+    folder = real_data / "odd"
+    lines = odd_videos.table(sorted(folder.iterdir())).splitlines()
+    assert len(lines) == 2 + 13
+    for line in lines:
+        assert line in page
+    for told in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
+        assert told in page
+
+
+@pytest.mark.real_data
+def test_real_clips_are_turned_upright(real_data, odd_videos):
+    assert odd_videos.least_difference_of_shots(real_data / "odd") > 30  # four shots, not one clip turned four times
+    upright = odd_videos.frames_of(real_data / "odd" / odd_videos.TURNED[0])
+    lines = odd_videos.rotations(upright).splitlines()[2:]
+    assert lines == [f"| {degrees} | 0.000 | 0.000 |" for degrees in (0, 90, 180, 270)]
+
+
+@pytest.mark.real_data
+def test_forty_real_clips_are_ok(real_data):
+    clips = sorted((real_data / "tennis7").glob("*/*.mp4"))[::9]
+    assert len(clips) >= 40
+    for clip in clips:
+        frames = read(clip, "pyav")  # which asserts the verdict
+        assert {frame.rgb.shape for frame in frames} == {(90, 192, 3)}

@@ -27,6 +27,8 @@ from .sampling import FrameChooser, Sampling
 # FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
 _SERIOUS = av.logging.ERROR
 av.logging.set_level(_SERIOUS)
+# Or what is said of one video would be kept from the next one that is damaged in the same way.
+av.logging.set_skip_repeated(False)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 # The matrices (AVColorSpace) that swscale knows; it refuses frames tagged with another one, or with a reserved number.
