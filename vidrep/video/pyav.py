@@ -86,7 +86,12 @@ class PyAvReader:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
         to_rgb = _ToRgb(pixel_aspect(self._stream.sample_aspect_ratio), resize)
-        clock = _Clock(self._fps, has_presentation_times="avi" not in self._formats)
+        clock = _Clock(
+            self._fps,
+            has_presentation_times="avi" not in self._formats,
+            # Below 0 only sound begins, which a player leaves out.
+            first_seconds=max(0, self._container.start_time or 0) / av.time_base,
+        )
         for packet in self._packets():
             for decoded in self._decode(packet):
                 seconds = clock.seconds(decoded)
@@ -170,13 +175,15 @@ class PyAvReader:
 
 
 class _Clock:
-    """Says when a decoded frame is shown.
+    """Says when a decoded frame is shown, in seconds from the beginning of the file, as players count.
 
-    AVI stores no presentation times: FFmpeg guesses them, and with B-frames guesses them out of order, so that there
-    the order of decoding tells the time, counted from the first frame.
+    MPEG-TS and the like begin at any time: `first_seconds`, known to a microsecond. AVI stores no presentation times:
+    FFmpeg guesses them, and with B-frames guesses them out of order, so that there the order of decoding tells the
+    time, counted from the first frame.
     """
 
-    def __init__(self, fps: float, *, has_presentation_times: bool) -> None:
+    def __init__(self, fps: float, *, has_presentation_times: bool, first_seconds: float) -> None:
+        self._first_seconds = first_seconds
         self._seconds_per_frame = 1.0 / fps if fps else 0.0
         self._has_presentation_times = has_presentation_times
         self._first_dts: int | None = None
@@ -186,7 +193,8 @@ class _Clock:
         """Return the time of the next frame; one that has none follows the last at the average frame rate."""
         seconds = self._last_seconds + self._seconds_per_frame
         if self._has_presentation_times:
-            seconds = frame.time if frame.time is not None else seconds
+            if frame.time is not None:
+                seconds = round(frame.time - self._first_seconds, 6) if self._first_seconds else frame.time
         elif frame.dts is not None and frame.time_base is not None:
             self._first_dts = frame.dts if self._first_dts is None else self._first_dts
             seconds = float((frame.dts - self._first_dts) * frame.time_base)
@@ -199,7 +207,8 @@ class _ToRgb:
 
     Colours are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
     A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
-    shows is what the encoder kept under the transparent parts, as in a player that knows no alpha.
+    shows is what the encoder kept under the transparent parts, as in a player that knows no alpha. High dynamic range
+    is not mapped to standard.
     """
 
     def __init__(self, aspect: float, resize: Resize | None) -> None:
