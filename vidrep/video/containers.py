@@ -37,16 +37,20 @@ def damage_of_container(path: Path) -> str:
     Known are MP4 and MOV, Matroska and WebM, AVI, ASF, FLV and MPEG-TS, which declares no more than whole packets.
     Matroska's checksums, where its writer put them in, are compared with what the file holds.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(1024)
-        declared = _declared_by(head)(file, size) if head else None
-        if declared is not None and declared > size:
-            return f"cut short: it has {size} bytes, but should have at least {declared} by its container"
-        wrong = _wrong_checksums(file, size) if head.startswith(_EBML) else []
-    if wrong:
-        return f"a checksum is wrong from byte {wrong[0]} on ({len(wrong)} parts of the file are damaged)"
-    return ""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(1024)
+            declared = _declared_by(head)(file, size) if head else None
+            wrong = _wrong_checksums(file, size) if head.startswith(_EBML) else []
+    except OSError as error:
+        return f"it could not be read to its end ({error.strerror})"
+    if declared is not None and declared > size:
+        return f"cut short: it has {size} bytes, but should have at least {declared} by its container"
+    if not wrong:
+        return ""
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return f"the part of the file that begins at byte {wrong[0]} is not what its checksum says{more}"
 
 
 def _declared_by(head: bytes) -> Callable[[BinaryIO, int], int | None]:

@@ -224,9 +224,8 @@ class _ToRgb:
         )
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _NO_MATRIX
-        # Of swscale's filters its default, bilinear, is the nearest to torchvision's antialiased bilinear, growing and
-        # shrinking: over real clips of 320x240 to 1280x720 made 256 high it is off by 0.7 to 1.2 of 255 on average,
-        # bicubic by 0.8 to 1.3, area by 0.8 to 1.2, lanczos by 1.0 to 1.4.
+        # Of swscale's filters its default, bilinear, comes nearest to torchvision's antialiased bilinear, growing and
+        # shrinking: measured in docs/results/odd-videos.md.
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray().astype(np.uint8, copy=False), quarter_turns))
 
