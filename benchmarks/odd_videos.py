@@ -140,7 +140,7 @@ def filters(data: Path) -> str:
     lines.append("|---" * (3 + len(FILTERS)) + "|")
     for name in RESIZED:
         with av.open(str(data / name), metadata_errors="replace") as container:
-            frames = list(itertools.islice(container.decode(video=0), 0, 4 * NUM_RESIZED, 4))
+            frames = list(itertools.islice(container.decode(video=0), 0, 3 * NUM_RESIZED, 3))
         scale = SHORT_SIDE / min(frames[0].width, frames[0].height)
         width, height = round(frames[0].width * scale), round(frames[0].height * scale)
         off = []
