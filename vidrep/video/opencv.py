@@ -71,7 +71,7 @@ class OpenCvReader:
                 decoded, bgr = self._capture.retrieve()
                 if decoded:
                     self._num_given += 1
-                    yield Frame(self._resized(bgr[:, :, ::-1].astype(np.uint8, copy=False), resize), seconds)
+                    yield Frame(self._converted(bgr.astype(np.uint8, copy=False), resize), seconds)
                 else:
                     self._problems.append(f"frame {self._num_decoded} could not be converted")
             if chooser.is_full:
@@ -79,23 +79,22 @@ class OpenCvReader:
                 break
         self._why_none = chooser.why_none
 
-    def _resized(self, rgb: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
-        """Scale a frame, (H, W, 3), that OpenCV has turned already, to square pixels and to the size that is wanted."""
+    def _converted(self, bgr: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
+        """Convert a frame, (H, W, 3), that OpenCV has turned, to RGB with square pixels and at the size wanted."""
         told = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         quarter_turns = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
         turn = -1 if quarter_turns % 2 else 1  # swaps height and width
         wanted = size_before_turning(
-            *rgb.shape[:2][::turn],
+            *bgr.shape[:2][::turn],
             aspect=pixel_aspect(told[0] / told[1] if told[1] else None),
             quarter_turns=quarter_turns,
             resize=resize,
         )[::turn]
-        if wanted == rgb.shape[:2]:
-            return np.ascontiguousarray(rgb)
-        shrinks = wanted[0] * wanted[1] < rgb.shape[0] * rgb.shape[1]
-        filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(np.ascontiguousarray(rgb), wanted[::-1], interpolation=filtering)
-        return resized.astype(np.uint8, copy=False)
+        if wanted != bgr.shape[:2]:
+            shrinks = wanted[0] * wanted[1] < bgr.shape[0] * bgr.shape[1]
+            filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            bgr = cv2.resize(bgr, wanted[::-1], interpolation=filtering).astype(np.uint8, copy=False)
+        return np.ascontiguousarray(bgr[:, :, ::-1])
 
     def _seconds(self) -> float:
         """Return the time of the frame that was grabbed last; AVI stores none, and guesses are out of order there."""
