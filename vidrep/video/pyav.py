@@ -72,8 +72,9 @@ class PyAvReader:
             # One thread a decoder: workers are the parallelism, and the log stays on this thread.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
-            # Some HEVC streams carry a checksum of every picture, which is compared on request alone.
-            self._stream.codec_context.options = {"err_detect": "crccheck"}
+            if self._stream.codec_context.name == "hevc":
+                # Some streams carry a checksum of every picture, which is compared on request alone.
+                self._stream.codec_context.options = {"err_detect": "crccheck"}
             self._stack = stack.pop_all()
         return self
 
