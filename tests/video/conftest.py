@@ -17,21 +17,56 @@ def moving_square(num_frames, height=48, width=64):
     return frames
 
 
-def encode(path, frames, *, codec="libx264", pix_fmt="yuv420p", rate=10, options=None, pts=None, mux=None, rotation=0):
-    """Write frames; `pts` are their times in units of 1/rate s, `mux` the container's options."""
-    container_format = {".mp4": "mp4", ".mkv": "matroska", ".avi": "avi", ".mov": "mov", ".ts": "mpegts"}[path.suffix]
-    with av.open(str(path), "w", format=container_format, options=mux or {}) as container:
-        stream = container.add_stream(codec, rate=rate, options=options or {})
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pix_fmt
+FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".mov": "mov", ".ts": "mpegts"} | {
+    ".flv": "flv",
+    ".wmv": "asf",
+    ".h264": "h264",
+}
+# Two encoders tell about themselves on standard error unless they are asked not to.
+QUIET = {"libx265": {"x265-params": "log-level=none"}}
+
+
+def encode(
+    path,
+    frames,
+    *,
+    codec="libx264",
+    pix_fmt="yuv420p",
+    rate=10,
+    options=None,
+    pts=None,
+    mux=None,
+    rotation=0,
+    sample_aspect_ratio=None,
+):
+    """Write frames, RGB pixels (T, H, W, 3) or a list of video frames, whose colour tags are kept.
+
+    pts: their times in units of 1/rate s. mux: the container's options.
+    """
+    options = QUIET.get(codec, {}) | (options or {})
+    with av.open(str(path), "w", format=FORMATS[path.suffix], options=mux or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        first = as_video_frame(frames[0])
+        stream.height, stream.width, stream.pix_fmt = first.height, first.width, pix_fmt
         stream.codec_context.thread_count = 1
+        if first is frames[0]:
+            stream.codec_context.color_range, stream.codec_context.colorspace = first.color_range, first.colorspace
+        if sample_aspect_ratio:
+            stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
         if rotation:
             stream.set_display_rotation(rotation)
         for number, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = as_video_frame(pixels)
             frame.pts, frame.time_base = number if pts is None else pts[number], Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def as_video_frame(pixels):
+    if isinstance(pixels, av.VideoFrame):
+        return pixels
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
 def sizes_of_packets(path):

@@ -144,6 +144,15 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path, make_frames, make_video
 
 
 @both
+def test_time_begins_with_the_file_whatever_its_clock_says(tmp_path, make_frames, make_video, decoder):
+    path = make_video(tmp_path / "a.ts", make_frames(6), mux={"output_ts_offset": "5000.7"})
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).time > 5000
+    assert times(read(path, decoder)[0]) == pytest.approx([number / 10 for number in range(6)], abs=1e-4)
+    assert times(read(path, decoder, start=0.2, end=0.4)[0]) == pytest.approx([0.2, 0.3], abs=1e-4)
+
+
+@both
 @pytest.mark.parametrize(("degrees", "quarter_turns"), [(90, 1), (180, 2), (-90, 3)])
 def test_a_rotated_video_is_turned_upright(tmp_path, make_frames, make_video, decoder, degrees, quarter_turns):
     plain, _ = read(make_video(tmp_path / "plain.mp4", make_frames(3)), decoder)

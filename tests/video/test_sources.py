@@ -1,5 +1,6 @@
 """Which files are found, under which key and label, and what is refused."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -102,6 +103,46 @@ def test_links_are_taken_only_to_files_inside(make: MakeFiles) -> None:
     }.items():
         (Path("clips") / name).symlink_to(target)
     assert [video.key for video in find_videos(["clips"])] == ["inside.mp4", "left/a.mp4"]
+
+
+def link(name: str, target: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).symlink_to(target)
+
+
+def test_links_left_out_are_counted_in_the_log(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    make("clips/left/a.mp4", "outside/b.mp4", "clips/c.mp4")
+    link("clips/inside.mp4", "c.mp4")
+    find_videos(["clips"])
+    assert caplog.messages == []
+    link("clips/out.mp4", "../outside/b.mp4")
+    link("clips/folder", "../outside")
+    find_videos(["clips"])
+    find_videos(["cl*"])
+    assert caplog.messages == ["'clips': 2 symbolic links are left out: they lead to folders, or out of it"] * 2
+
+
+def test_links_are_followed_on_request_and_cycles_are_no_trap(
+    make: MakeFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    make("clips/left/a.mp4", "outside/deep/b.mp4", "outside/.hidden/c.mp4", "far/d.mp4")
+    link("clips/0.mp4", "../outside/deep/b.mp4")
+    link("clips/aa", "left")  # sorts in front of it, yet the folder itself gives the key
+    link("clips/all", "..")
+    link("clips/loop", ".")
+    link("clips/out", "../outside")
+    link("clips/again", "../outside")
+    link("outside/deep/back", "../../clips")
+    link("outside/deep/far", "../../far")
+    expected = ["0.mp4", "again/deep/b.mp4", "again/deep/far/d.mp4", "left/a.mp4"]
+    assert [video.key for video in find_videos(["clips"], follow_links=True)] == expected
+    assert [video.key for video in find_videos(["cl*"], follow_links=True)] == expected
+    assert [video.key for video in find_videos(["clips"])] == ["left/a.mp4"]
+    caplog.clear()
+    link("clips/self.mp4", "self.mp4")
+    link("clips/nowhere", "nothing")
+    assert [video.key for video in find_videos(["clips"], follow_links=True)] == expected
+    assert caplog.messages == ["'clips': 2 symbolic links are left out: they lead to nothing"]
 
 
 def test_a_folder_may_itself_be_a_link(make: MakeFiles) -> None:
@@ -216,6 +257,46 @@ def test_a_list_of_one_folder_is_one_folder(make: MakeFiles) -> None:
     Path("list.txt").write_text("clips\n")
     assert [video.key for video in find_videos([], list_files=[Path("list.txt")])] == ["a.mp4"]
     assert [video.key for video in find_videos(["clips"], list_files=[Path("list.txt")])] == ["clips/a.mp4"]
+
+
+def test_a_list_may_end_its_paths_with_null_bytes(make: MakeFiles) -> None:
+    make("clips/new\nline.mp4", "clips/b.mp4")
+    Path("list").write_bytes(b"clips/new\nline.mp4\0clips/b.mp4\0")
+    assert [video.key for video in find_videos([], list_files=["list"])] == ["b.mp4", "new\nline.mp4"]
+    Path("list").write_bytes(b"clips/b.mp4\0clips/c\nd.mp4\0")
+    assert refusal(list_files=(Path("list"),)).startswith("'list', path 2: 'clips/c\\nd.mp4' does not exist")
+
+
+def standard_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse names that are not UTF-8")
+def test_standard_input_names_sources(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("clips/left/ä.mp4", "clips/gr\udcffn/b.mp4", "clips/left/new\nline.mp4", "more/c.mp4")
+    standard_input(
+        monkeypatch, "\ufeffclips/left/ä.mp4\r\n\nclips/gr\udcffn/*.mp4\n".encode("utf-8", "surrogateescape")
+    )
+    assert keys_and_labels(find_videos(["-"])) == [("gr\\xffn/b.mp4", "gr\\xffn"), ("left/ä.mp4", "left")]
+    standard_input(monkeypatch, "clips/gr\udcffn/b.mp4\0clips/left/new\nline.mp4\0".encode("utf-8", "surrogateescape"))
+    assert [video.key for video in find_videos(["-"])] == ["gr\\xffn/b.mp4", "left/new\nline.mp4"]
+    standard_input(monkeypatch, b"clips\n")
+    assert len(find_videos(["-", "more"])) == 4
+    standard_input(monkeypatch, b"clips\nclipz\n")
+    assert refusal("-") == "standard input, line 2: 'clipz' does not exist: did you mean 'clips'?"
+    for nothing in (b"", b" \n"):
+        standard_input(monkeypatch, nothing)
+        assert refusal("-").startswith("standard input ('-') is empty: write one path a line to it")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "is empty" in refusal("-")
+
+
+def test_a_file_called_dash_is_no_standard_input(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("-", "list.txt")
+    monkeypatch.setattr(sys, "stdin", None)
+    Path("list.txt").write_text("-\n")
+    for sources, lists in [(["./-"], []), ([Path("-")], []), ([], ["list.txt"])]:
+        assert [video.key for video in find_videos(sources, list_files=lists)] == ["-"]
 
 
 def test_lists_that_cannot_be_used_are_refused(make: MakeFiles, tmp_path: Path) -> None:

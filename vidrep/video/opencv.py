@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, VideoError
+from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -40,6 +41,12 @@ class OpenCvReader:
         self._is_avi = head[:4] == b"RIFF" and head[8:] == b"AVI "
 
     def __enter__(self) -> Self:
+        try:
+            str(self._path.absolute()).encode()
+        except UnicodeEncodeError as error:  # OpenCV would crash on it
+            raise VideoError(
+                "its name is not UTF-8, which OpenCV cannot open; rename it or use --decoder pyav"
+            ) from error
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # Rotation is applied by default; the option to ask for it cannot be given on opening.
         self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -64,7 +71,7 @@ class OpenCvReader:
                 decoded, bgr = self._capture.retrieve()
                 if decoded:
                     self._num_given += 1
-                    yield Frame(self._resized(bgr[:, :, ::-1].astype(np.uint8, copy=False), resize), seconds)
+                    yield Frame(self._converted(bgr.astype(np.uint8, copy=False), resize), seconds)
                 else:
                     self._problems.append(f"frame {self._num_decoded} could not be converted")
             if chooser.is_full:
@@ -72,30 +79,30 @@ class OpenCvReader:
                 break
         self._why_none = chooser.why_none
 
-    def _resized(self, rgb: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
-        """Scale a frame, (H, W, 3), that OpenCV has turned already, to square pixels and to the size that is wanted."""
+    def _converted(self, bgr: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
+        """Convert a frame, (H, W, 3), that OpenCV has turned, to RGB with square pixels and at the size wanted."""
         told = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         quarter_turns = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
         turn = -1 if quarter_turns % 2 else 1  # swaps height and width
         wanted = size_before_turning(
-            *rgb.shape[:2][::turn],
+            *bgr.shape[:2][::turn],
             aspect=pixel_aspect(told[0] / told[1] if told[1] else None),
             quarter_turns=quarter_turns,
             resize=resize,
         )[::turn]
-        if wanted == rgb.shape[:2]:
-            return np.ascontiguousarray(rgb)
-        shrinks = wanted[0] * wanted[1] < rgb.shape[0] * rgb.shape[1]
-        filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(np.ascontiguousarray(rgb), wanted[::-1], interpolation=filtering)
-        return resized.astype(np.uint8, copy=False)
+        if wanted != bgr.shape[:2]:
+            shrinks = wanted[0] * wanted[1] < bgr.shape[0] * bgr.shape[1]
+            filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            bgr = cv2.resize(bgr, wanted[::-1], interpolation=filtering).astype(np.uint8, copy=False)
+        return np.ascontiguousarray(bgr[:, :, ::-1])
 
     def _seconds(self) -> float:
         """Return the time of the frame that was grabbed last; AVI stores none, and guesses are out of order there."""
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if self._is_avi and fps > 0:
+        milliseconds = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        if fps > 0 and (self._is_avi or milliseconds == 0):  # raw streams have no times either: 0 for every frame
             return (self._num_decoded - 1) / float(fps)
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        return milliseconds / 1000.0
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
@@ -103,6 +110,8 @@ class OpenCvReader:
         missing = ""
         if not self._stopped_early and self._num_decoded < promised:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
+        elif not self._stopped_early:
+            missing = damage_of_container(self._path)
         return judge(
             problems=self._problems,
             num_given=self._num_given,

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VideoError
+from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
 from .reading import Frame, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
@@ -26,6 +27,8 @@ from .sampling import FrameChooser, Sampling
 # FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
 _SERIOUS = av.logging.ERROR
 av.logging.set_level(_SERIOUS)
+# Or what is said of one video would be kept from the next one that is damaged in the same way.
+av.logging.set_skip_repeated(False)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 # The matrices (AVColorSpace) that swscale knows; it refuses frames tagged with another one, or with a reserved number.
@@ -64,9 +67,14 @@ class PyAvReader:
                 kinds = sorted({stream.type for stream in self._container.streams} - {"video"})
                 raise VideoError(f"it has no video stream (only {', '.join(kinds) or 'nothing'})")
             self._stream = moving[0]
+            if self._stream.codec_context is None:
+                raise VideoError("its video is in a codec that FFmpeg does not know; convert it to H.264, for example")
             # One thread a decoder: workers are the parallelism, and the log stays on this thread.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
+            if self._stream.codec_context.name == "hevc":
+                # Some streams carry a checksum of every picture, which is compared on request alone.
+                self._stream.codec_context.options = {"err_detect": "crccheck"}
             self._stack = stack.pop_all()
         return self
 
@@ -79,7 +87,12 @@ class PyAvReader:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
         to_rgb = _ToRgb(pixel_aspect(self._stream.sample_aspect_ratio), resize)
-        clock = _Clock(self._fps, has_presentation_times="avi" not in self._formats)
+        clock = _Clock(
+            self._fps,
+            has_presentation_times="avi" not in self._formats,
+            # Below 0 only sound begins, which a player leaves out.
+            first_seconds=max(0, self._container.start_time or 0) / av.time_base,
+        )
         for packet in self._packets():
             for decoded in self._decode(packet):
                 seconds = clock.seconds(decoded)
@@ -150,6 +163,8 @@ class PyAvReader:
         missing = ""
         if has_index and not self._stopped_early and self._num_packets < expected:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
+        elif not self._stopped_early:
+            missing = damage_of_container(self._path)
         return judge(
             problems=self._problems + logged,
             num_given=self._num_given,
@@ -161,13 +176,15 @@ class PyAvReader:
 
 
 class _Clock:
-    """Says when a decoded frame is shown.
+    """Says when a decoded frame is shown, in seconds from the beginning of the file, as players count.
 
-    AVI stores no presentation times: FFmpeg guesses them, and with B-frames guesses them out of order, so that there
-    the order of decoding tells the time, counted from the first frame.
+    MPEG-TS and the like begin at any time: `first_seconds`, known to a microsecond. AVI stores no presentation times:
+    FFmpeg guesses them, and with B-frames guesses them out of order, so that there the order of decoding tells the
+    time, counted from the first frame.
     """
 
-    def __init__(self, fps: float, *, has_presentation_times: bool) -> None:
+    def __init__(self, fps: float, *, has_presentation_times: bool, first_seconds: float) -> None:
+        self._first_seconds = first_seconds
         self._seconds_per_frame = 1.0 / fps if fps else 0.0
         self._has_presentation_times = has_presentation_times
         self._first_dts: int | None = None
@@ -177,7 +194,8 @@ class _Clock:
         """Return the time of the next frame; one that has none follows the last at the average frame rate."""
         seconds = self._last_seconds + self._seconds_per_frame
         if self._has_presentation_times:
-            seconds = frame.time if frame.time is not None else seconds
+            if frame.time is not None:
+                seconds = round(frame.time - self._first_seconds, 6) if self._first_seconds else frame.time
         elif frame.dts is not None and frame.time_base is not None:
             self._first_dts = frame.dts if self._first_dts is None else self._first_dts
             seconds = float((frame.dts - self._first_dts) * frame.time_base)
@@ -190,7 +208,8 @@ class _ToRgb:
 
     Colours are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
     A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
-    shows is what the encoder kept under the transparent parts, as in a player that knows no alpha.
+    shows is what the encoder kept under the transparent parts, as in a player that knows no alpha. High dynamic range
+    is not mapped to standard.
     """
 
     def __init__(self, aspect: float, resize: Resize | None) -> None:
@@ -206,9 +225,8 @@ class _ToRgb:
         )
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _NO_MATRIX
-        # Of swscale's filters its default, bilinear, is the nearest to torchvision's antialiased bilinear, growing and
-        # shrinking: over real clips of 320x240 to 1280x720 made 256 high it is off by 0.7 to 1.2 of 255 on average,
-        # bicubic by 0.8 to 1.3, area by 0.8 to 1.2, lanczos by 1.0 to 1.4.
+        # Of swscale's filters its default, bilinear, comes nearest to torchvision's antialiased bilinear, growing and
+        # shrinking: measured in docs/results/odd-videos.md.
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray().astype(np.uint8, copy=False), quarter_turns))
 

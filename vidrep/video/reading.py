@@ -34,7 +34,7 @@ class Frame:
     """A decoded frame.
 
     rgb: (H, W, 3) uint8, upright, with square pixels.
-    seconds: when it is shown, in the source's own time.
+    seconds: when it is shown, in the source's own time, which begins with the file as in a player.
     """
 
     rgb: NDArray[np.uint8]

@@ -1,8 +1,10 @@
 """Which video files a command works on: folders, files, patterns and lists become paths with a key and a label."""
 
+import logging
 import os
 import re
 import stat
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import InputError, nearest_names, some_names
+
+_log = logging.getLogger(__name__)
 
 _EXTENSIONS = (
     ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .mpe .m1v .m2v .ts .mts .m2ts .m2t .wmv .asf .flv .f4v "
@@ -36,18 +40,25 @@ class VideoSource:
     label: str
 
 
-def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path | str] = ()) -> list[VideoSource]:
+def find_videos(
+    sources: Sequence[str | Path], *, list_files: Sequence[Path | str] = (), follow_links: bool = False
+) -> list[VideoSource]:
     """Find the videos that the sources name, sorted by key.
 
     A source is one of these:
 
     - A folder: its files with a known extension (VIDEO_EXTENSIONS), at any depth. Hidden files and folders are left
-      out, symbolic links are too unless they lead to a file inside the same folder.
+      out, symbolic links are too unless they lead to a file inside the same folder; how many were, is logged.
     - A file, taken whatever its extension.
     - A pattern, if no such path exists and it has one of `*?[` in it. `*` leaves out hidden names; `**` is any depth
       and passes through no linked folder. Matches count as files given one by one; a matching folder is searched.
+    - The text "-": standard input names sources like a list file does, in whatever bytes the names have. A file of that
+      name is "./-".
 
-    list_files: texts in UTF-8 with one source a line, relative to the current folder; blank lines are left out.
+    list_files: texts in UTF-8 with one source a line, relative to the current folder; blank lines are left out. If
+        there is a null byte in it, sources end with null bytes instead, as `find -print0` writes them.
+    follow_links: take symbolic links in folders to files and folders anywhere. Every folder is searched once, by its
+        own path within the source if it lies there.
 
     Keys and labels: one folder alone gives paths relative to it ("left/a.mp4", label "left"). Beside other sources the
     folder's name goes in front ("clips/left/a.mp4", label "left"). Files give paths relative to the folder that all
@@ -59,7 +70,9 @@ def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path | st
     """
     if isinstance(sources, str):
         raise TypeError(f"sources must be a sequence of paths, not one string: [{sources!r}]")
-    given = [_Given(os.fspath(source)) for source in sources]
+    given: list[_Given] = []
+    for source in sources:
+        given += _read_standard_input() if isinstance(source, str) and source == "-" else [_Given(os.fspath(source))]
     for list_file in list_files:
         given += _read_list(Path(list_file))
     if not given:
@@ -70,11 +83,11 @@ def find_videos(sources: Sequence[str | Path], *, list_files: Sequence[Path | st
     for one in given:
         kind = _kind(one)
         if kind == "folder":
-            found += _videos_of_folder(one, name_in_front=len(given) > 1)
+            found += _videos_of_folder(one, name_in_front=len(given) > 1, follow_links=follow_links)
         elif kind == "file":
             files.append(Path(one.text))
         elif _PATTERN_CHARACTERS.search(one.text) and "\0" not in one.text:
-            files += _files_of_pattern(one)
+            files += _files_of_pattern(one, follow_links=follow_links)
         else:
             raise _does_not_exist(one)
     return _without_repeats(found + _keyed_files(files))
@@ -104,13 +117,25 @@ class _Given:
 
 
 def _read_list(list_file: Path) -> list[_Given]:
-    lines = enumerate(read_text(list_file).split("\n"), start=1)
-    given = [
-        _Given(line.rstrip("\r"), f"{_quoted(list_file)}, line {number}: ") for number, line in lines if line.strip()
-    ]
+    given = _sources_named_in(read_text(list_file), _quoted(list_file))
     if not given:
         raise InputError(f"the list {_quoted(list_file)} is empty: write one path a line into it")
     return given
+
+
+def _read_standard_input() -> list[_Given]:
+    content = sys.stdin.buffer.read() if sys.stdin else b""
+    given = _sources_named_in(content.decode("utf-8", "surrogateescape").removeprefix("\ufeff"), "standard input")
+    if not given:
+        raise InputError("standard input ('-') is empty: write one path a line to it; a file of that name is './-'")
+    return given
+
+
+def _sources_named_in(text: str, where: str) -> list[_Given]:
+    separator, unit = ("\0", "path") if "\0" in text else ("\n", "line")
+    lines = enumerate(text.split(separator), start=1)
+    ending = "\r" if unit == "line" else ""
+    return [_Given(line.removesuffix(ending), f"{where}, {unit} {number}: ") for number, line in lines if line.strip()]
 
 
 def _kind(given: _Given) -> Literal["folder", "file", "missing"]:
@@ -139,23 +164,37 @@ class _Contents:
     num_links_left_out: int = 0
 
 
-def _search(root: Path) -> _Contents:
+def _search(root: Path, *, follow_links: bool) -> _Contents:
     contents = _Contents()
     real_root = os.path.realpath(root)
-    folders = [root]
-    while folders:
-        for entry in _entries(folders.pop()):
+    folders, links, searched = [root], list[Path](), set[str]()
+    while folders or links:
+        # Links come last, so that a folder in the source has its own path although a link leads to it, too.
+        folder = folders.pop() if folders else links.pop()
+        real_folder = os.path.realpath(folder)
+        if real_folder in searched:
+            continue
+        searched.add(real_folder)
+        for entry in _entries(folder):
             path = Path(entry.path)
+            target = path if entry.is_symlink() else entry  # a path takes a link to itself for nothing
             if entry.name.startswith("."):
                 continue
-            if entry.is_symlink() and not _leads_to_file_inside(path, real_root):
+            if entry.is_symlink() and not (follow_links or _leads_to_file_inside(path, real_root)):
                 contents.num_links_left_out += 1
-            elif entry.is_dir():
-                folders.append(path)
-            elif entry.is_file() and path.suffix.lower() in VIDEO_EXTENSIONS:
-                contents.videos.append(path)
-            elif entry.is_file():
-                contents.num_others[path.suffix.lower() or "no extension"] += 1
+            elif target.is_dir():
+                (links if entry.is_symlink() else folders).append(path)
+            elif target.is_file():
+                if path.suffix.lower() in VIDEO_EXTENSIONS:
+                    contents.videos.append(path)
+                else:
+                    contents.num_others[path.suffix.lower() or "no extension"] += 1
+            elif entry.is_symlink():
+                contents.num_links_left_out += 1
+        links.sort(reverse=True)
+    if contents.videos and contents.num_links_left_out:
+        why = "they lead to nothing" if follow_links else "they lead to folders, or out of it"
+        _log.warning("%s: %d symbolic links are left out: %s", _quoted(root), contents.num_links_left_out, why)
     return contents
 
 
@@ -173,9 +212,9 @@ def _leads_to_file_inside(link: Path, real_root: str) -> bool:
     return target.is_relative_to(real_root) and target.is_file()
 
 
-def _videos_of_folder(given: _Given, *, name_in_front: bool) -> list[VideoSource]:
+def _videos_of_folder(given: _Given, *, name_in_front: bool, follow_links: bool) -> list[VideoSource]:
     root = Path(given.text)
-    contents = _search(root)
+    contents = _search(root, follow_links=follow_links)
     if not contents.videos:
         raise InputError(f"{given.place}{_why_no_video(root, contents)}")
     # '.' and '..' have no name of their own.
@@ -194,14 +233,14 @@ def _why_no_video(root: Path, contents: _Contents) -> str:
     return f"none of the {num_files} files in the folder {_quoted(root)} is a video: {seen}{links}; {known}"
 
 
-def _files_of_pattern(given: _Given) -> list[Path]:
+def _files_of_pattern(given: _Given, *, follow_links: bool) -> list[Path]:
     matches = [path for path in _matches(given.text) if path.is_dir() or path.is_file()]
     if not matches:
         raise InputError(f"{given.place}the pattern {_quoted(given.text)} matches nothing: check it, or name a folder")
     files = [path for path in matches if path.is_file()]
     for folder in matches:
         if folder.is_dir():
-            files += _search(folder).videos
+            files += _search(folder, follow_links=follow_links).videos
     if not files:
         raise InputError(f"{given.place}the pattern {_quoted(given.text)} matches only folders without a video")
     return files

@@ -1,0 +1,299 @@
+"""Videos that are not 8 bits, square, limited and even: frames come as a player shows them, by both decoders."""
+
+import importlib
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vidrep.errors import VideoError
+from vidrep.video.geometry import pixel_aspect, size_before_turning
+from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.sampling import Sampling
+
+ROOT = Path(__file__).parent.parent.parent
+
+both = pytest.mark.parametrize("decoder", DECODERS)
+
+
+def read(path, decoder, resize=None):
+    with open_video(path, decoder=decoder) as video:
+        frames = list(video.frames(Sampling(), resize=resize))
+        verdict = video.verdict()
+    assert (verdict.status, verdict.message) == ("ok", "")
+    return frames
+
+
+def error(frames, written):
+    """Mean absolute difference from what was written, of 255."""
+    return np.abs(np.stack([frame.rgb for frame in frames]).astype(int) - written).mean()
+
+
+# ---- shapes
+
+
+def test_pixels_are_square_unless_the_file_tells_something_sensible():
+    assert [pixel_aspect(told) for told in (None, Fraction(0), Fraction(1), Fraction(16, 11), 0.75)] == [
+        1,
+        1,
+        1,
+        16 / 11,
+        0.75,
+    ]
+    assert [pixel_aspect(told) for told in (8, 8.1, 0.125, 0.12, -2, float("nan"))] == [8, 1, 0.125, 1, 1, 1]
+
+
+def test_the_width_is_stretched_before_turning_and_the_size_asked_for_is_upright():
+    assert size_before_turning(50, 100, aspect=2.0, quarter_turns=1, resize=None) == (50, 200)
+    assert size_before_turning(1, 1, aspect=0.125, quarter_turns=0, resize=None) == (1, 1)
+    asked = []
+
+    def resize(height, width):
+        asked.append((height, width))
+        return 30, 10
+
+    assert size_before_turning(50, 100, aspect=2.0, quarter_turns=2, resize=resize) == (30, 10)
+    assert size_before_turning(50, 100, aspect=2.0, quarter_turns=3, resize=resize) == (10, 30)
+    assert asked == [(50, 200), (200, 50)]
+
+
+@both
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
+@pytest.mark.parametrize(("aspect", "width"), [("2:1", 128), ("16:11", 93), ("1:2", 32), ("9:1", 64)])
+def test_pixels_that_are_not_square_are_made_so(tmp_path, make_frames, make_video, decoder, suffix, aspect, width):
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    written = make_frames(3)
+    told = Fraction(*map(int, aspect.split(":")))
+    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, sample_aspect_ratio=told)
+    frames = read(path, decoder)
+    assert {frame.rgb.shape for frame in frames} == {(48, width, 3)}
+    found = frames[0].rgb[16, :, 0] > 170  # the square, 12 pixels wide as it is stored
+    assert found.sum() == pytest.approx(12 * width / 64, abs=2)
+    assert np.argmax(found) == pytest.approx(2 * width / 64, abs=2)
+
+
+@both
+def test_turning_and_stretching_and_resizing_go_together(tmp_path, make_frames, make_video, decoder):
+    path = make_video(tmp_path / "a.mp4", make_frames(3), rotation=90, sample_aspect_ratio=Fraction(2))
+    stretched = read(make_video(tmp_path / "b.mp4", make_frames(3), sample_aspect_ratio=Fraction(2)), decoder)
+    turned = read(path, decoder)
+    assert turned[0].rgb.shape == (128, 48, 3)
+    assert error(turned, np.stack([np.rot90(frame.rgb) for frame in stretched])) < 1
+    asked = []
+    small = read(path, decoder, resize=lambda height, width: asked.append((height, width)) or (64, 20))
+    assert asked == [(128, 48)] * 3
+    assert {frame.rgb.shape for frame in small} == {(64, 20, 3)}
+    assert np.argmax(small[0].rgb[:, 6, 0]) > 50  # the square was at the left: now it is at the bottom
+
+
+@both
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix", "size"),
+    [
+        ("libx264", "yuv444p", ".mp4", (241, 321)),
+        ("libvpx-vp9", "yuv420p", ".webm", (241, 321)),
+        ("mpeg4", "yuv420p", ".mkv", (241, 321)),
+        ("libx264", "yuv420p", ".mp4", (2, 2)),
+        ("libx264", "yuv444p", ".mp4", (1, 1)),
+        ("ffv1", "yuv420p", ".mkv", (1, 3)),
+        ("mjpeg", "yuvj420p", ".avi", (1, 1)),
+    ],
+)
+def test_odd_and_tiny_sizes(tmp_path, make_video, decoder, codec, pix_fmt, suffix, size):
+    ramp = np.linspace(30, 220, size[0] * size[1]).reshape(size).astype(np.uint8)
+    written = np.repeat(ramp[None, :, :, None], 4, axis=0).repeat(3, axis=-1)
+    frames = read(make_video(tmp_path / f"a{suffix}", written, codec=codec, pix_fmt=pix_fmt), decoder)
+    assert len(frames) == 4
+    assert error(frames, written) < 4
+    assert read(tmp_path / f"a{suffix}", decoder, resize=lambda *_: (5, 7))[0].rgb.shape == (5, 7, 3)
+
+
+@both
+def test_a_size_that_changes_in_mid_stream(tmp_path, make_frames, make_video, decoder):
+    for name, size in [("small", (48, 64)), ("large", (64, 96))]:
+        make_video(tmp_path / f"{name}.h264", make_frames(5, *size), options={"bf": "0"})
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes((tmp_path / "small.h264").read_bytes() + (tmp_path / "large.h264").read_bytes())
+    frames = read(joined, decoder)
+    sizes = [frame.rgb.shape[:2] for frame in frames]
+    # OpenCV gives all frames the size that it finds when it opens the file.
+    assert sizes == ([(48, 64)] * 5 + [(64, 96)] * 5 if decoder == "pyav" else [(64, 96)] * 10)
+    assert (np.diff([frame.seconds for frame in frames]) > 0).all()
+    assert {frame.rgb.shape for frame in read(joined, decoder, resize=lambda *_: (20, 30))} == {(20, 30, 3)}
+
+
+# ---- codecs
+
+
+@both
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix"),
+    [
+        ("libx265", "yuv420p10le", ".mp4"),
+        ("libx264", "yuv420p10le", ".mkv"),
+        ("libx264", "yuv422p", ".mov"),
+        ("libx265", "yuv420p", ".ts"),
+        ("libvpx-vp9", "yuv420p", ".webm"),
+        ("libvpx", "yuv420p", ".webm"),
+        ("libsvtav1", "yuv420p", ".mkv"),
+        ("libsvtav1", "yuv420p10le", ".mp4"),
+        ("mpeg4", "yuv420p", ".avi"),
+        ("mpeg2video", "yuv420p", ".ts"),
+        ("flv", "yuv420p", ".flv"),
+        ("wmv2", "yuv420p", ".wmv"),
+    ],
+)
+def test_codecs(tmp_path, make_frames, make_video, decoder, codec, pix_fmt, suffix, monkeypatch):
+    monkeypatch.setenv("SVT_LOG", "1")
+    written = make_frames(8, 64, 96)
+    rate = 25 if codec == "mpeg2video" else 10
+    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, pix_fmt=pix_fmt, rate=rate)
+    if (decoder, codec) == ("opencv", "libsvtav1"):
+        with pytest.raises(VideoError, match="not one frame could be decoded"):
+            read(path, decoder)
+        return
+    frames = read(path, decoder)
+    assert error(frames, written) < 8
+    assert np.diff([frame.seconds for frame in frames]) == pytest.approx(1 / rate, abs=2e-3)
+
+
+@both
+@pytest.mark.parametrize(("codec", "suffix"), [("png", ".mov"), ("ffv1", ".mkv")])
+def test_alpha_is_dropped_not_blended(tmp_path, make_video, decoder, codec, suffix):
+    pixels = np.full((32, 48, 4), (200, 100, 50, 255), np.uint8)
+    pixels[:, 24:, 3] = 0
+    frames = [av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format="bgra") for _ in range(2)]
+    path = make_video(
+        tmp_path / f"a{suffix}",
+        [frame.reformat(format="rgba") for frame in frames] if codec == "png" else frames,
+        codec=codec,
+        pix_fmt="rgba" if codec == "png" else "bgra",
+    )
+    assert error(read(path, decoder), pixels[:, :, :3]) == 0
+
+
+# ---- colours
+
+# Weights of red and blue in the luma of each matrix; AVColorSpace of its tag.
+MATRICES = {"BT.601": (0.299, 0.114, 6), "BT.709": (0.2126, 0.0722, 1), "BT.2020": (0.2627, 0.0593, 9)}
+LIMITED, FULL = 1, 2
+COLOURS = np.array(list(itertools.product([0, 90, 170, 255], repeat=3)), np.uint8)
+PATCH = 16
+
+
+def colour_frame(matrix, colour_range, tag):
+    """A row of patches, one for each of COLOURS, converted as the standards say."""
+    red_weight, blue_weight, _ = MATRICES[matrix]
+    red, green, blue = (COLOURS / 255).T
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    chroma = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
+    luma_scale, chroma_scale, black = (255, 255, 0) if colour_range == FULL else (219, 224, 16)
+    values = [luma * luma_scale + black, *(one * chroma_scale + 128 for one in chroma)]
+    frame = av.VideoFrame(PATCH * len(COLOURS), PATCH, "yuv444p")
+    for plane, value in zip(frame.planes, values, strict=True):
+        row = np.zeros(plane.line_size, np.uint8)
+        row[: plane.width] = np.clip(value.round(), 0, 255).repeat(PATCH)
+        plane.update(np.tile(row, plane.height).tobytes())
+    frame.colorspace, frame.color_range = tag, colour_range
+    return frame
+
+
+def shown_colours(path, decoder, resize=None):
+    (frame,) = read(path, decoder, resize)
+    patch = frame.rgb.shape[0]
+    return frame.rgb[patch // 2, patch // 2 :: patch].astype(int)
+
+
+@both
+@pytest.mark.parametrize("colour_range", [LIMITED, FULL])
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("ffv1", ".mkv")])
+def test_colours_are_those_that_the_tags_mean(tmp_path, make_video, decoder, matrix, colour_range, codec, suffix):
+    frame = colour_frame(matrix, colour_range, MATRICES[matrix][2])
+    options = {"qp": "0"} if codec == "libx264" else {}
+    path = make_video(tmp_path / f"a{suffix}", [frame], codec=codec, pix_fmt="yuv444p", options=options)
+    assert np.abs(shown_colours(path, decoder) - COLOURS).max() <= 2
+    halved = shown_colours(path, decoder, resize=lambda height, width: (height // 2, width // 2))
+    assert np.abs(halved - COLOURS).max() <= 2
+
+
+@both
+def test_without_a_tag_the_matrix_is_that_of_small_video(tmp_path, make_video, decoder):
+    off = {}
+    for matrix in ("BT.601", "BT.709"):
+        path = make_video(tmp_path / "a.mkv", [colour_frame(matrix, LIMITED, 2)], codec="ffv1", pix_fmt="yuv444p")
+        off[matrix] = np.abs(shown_colours(path, decoder) - COLOURS).max()
+    assert off["BT.601"] <= 2 < 20 < off["BT.709"]
+
+
+@pytest.mark.parametrize("tag", [8, 10, 14])
+def test_a_matrix_that_the_converter_does_not_know_fails_no_video(tmp_path, make_video, tag):
+    path = make_video(
+        tmp_path / "a.mp4", [colour_frame("BT.601", LIMITED, tag)], pix_fmt="yuv444p", options={"qp": "0"}
+    )
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).colorspace == tag
+    assert np.abs(shown_colours(path, "pyav") - COLOURS).max() <= 2
+
+
+# ---- names
+
+
+@both
+@pytest.mark.parametrize(
+    "name",
+    ["two words.mp4", "ünï 日本.mp4", "-dash.mp4", "new\nline.mp4", "a%03d*?[1].mp4", "concat:a.mp4", "no suffix"],
+)
+def test_names(tmp_path, make_frames, make_video, decoder, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = make_video(tmp_path / "a.mp4", make_frames(3))
+    whole.rename(name)
+    assert len(read(whole.with_name(name).relative_to(tmp_path), decoder)) == 3
+
+
+def test_a_name_that_is_not_utf8(tmp_path, make_frames, make_video):
+    path = make_video(tmp_path / "a.mp4", make_frames(3)).rename(tmp_path / "\udcff.mp4")
+    assert len(read(path, "pyav")) == 3
+    with pytest.raises(VideoError, match="its name is not UTF-8, which OpenCV cannot open; rename it or use"):
+        read(path, "opencv")
+
+
+# ---- real files
+
+
+@pytest.fixture
+def odd_videos(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("odd_videos")
+
+
+@pytest.mark.real_data
+def test_the_page_of_odd_videos_says_what_is(real_data, odd_videos):
+    page = (ROOT / "docs" / "results" / "odd-videos.md").read_text(encoding="utf-8")
+    folder = real_data / "odd"
+    lines = odd_videos.table(sorted(folder.iterdir())).splitlines()
+    assert len(lines) == 2 + 13
+    for line in lines:
+        assert line in page
+    for told in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
+        assert told in page
+
+
+@pytest.mark.real_data
+def test_real_clips_are_turned_upright(real_data, odd_videos):
+    assert odd_videos.least_difference_of_shots(real_data / "odd") > 30  # four shots, not one clip turned four times
+    upright = odd_videos.frames_of(real_data / "odd" / odd_videos.TURNED[0])
+    lines = odd_videos.rotations(upright).splitlines()[2:]
+    assert lines == [f"| {degrees} | 0.000 | 0.000 |" for degrees in (0, 90, 180, 270)]
+
+
+@pytest.mark.real_data
+def test_forty_real_clips_are_ok(real_data):
+    clips = sorted((real_data / "tennis7").glob("*/*.mp4"))[::9]
+    assert len(clips) >= 40
+    for clip in clips:
+        frames = read(clip, "pyav")  # which asserts the verdict
+        assert {frame.rgb.shape for frame in frames} == {(90, 192, 3)}
