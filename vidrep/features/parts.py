@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import naming_output, sync_folder
+from ..files import make_folder, naming_output, remove, remove_folder
 from .table import VideoRow
 from .writer import FeatureWriter, writing_features
 
@@ -54,9 +54,9 @@ class PartsWriter:
         self._settings, self._versions = settings, versions
         self._frame_shape, self._dtype = frame_shape, np.dtype(dtype).newbyteorder("<")
         with naming_output(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for leftover in folder.glob(_LEFTOVERS):
-                leftover.unlink()
+            make_folder(folder)
+        for leftover in folder.glob(_LEFTOVERS):
+            remove(leftover)
         there = find_parts(folder)
         self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
         self._begin()
@@ -128,12 +128,11 @@ def remove_parts(folder: Path) -> None:
     if not folder.is_dir():
         return
     for file in [*find_parts(folder), *folder.glob(_LEFTOVERS)]:
-        file.unlink()
+        remove(file)
     remove_if_empty(folder)
 
 
 def remove_if_empty(folder: Path) -> None:
     """Remove a folder that holds nothing; leave any other."""
     if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        sync_folder(folder.parent)
+        remove_folder(folder)

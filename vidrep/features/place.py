@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FeatureFileError, OutputError, some_names
+from ..files import remove
 from .failures import failures_path
 from .parts import find_parts, remove_parts
 from .store import SUFFIXES, Features, Settings, open_features, require_same_settings
@@ -82,7 +83,7 @@ class Place:
                 write_merged(features.path, [features], rename=rename)
             for part in self._forgotten:
                 if part != self.output:
-                    part.unlink()
+                    remove(part)
         elif any(changed) or opened[-1].path != self.output:
             write_merged(self.output, opened, rename=rename)
         if self._merges:
