@@ -1,7 +1,7 @@
 """Writing feature files: whole under a temporary name, then published, so that no reader ever sees half of one."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -122,16 +122,27 @@ class FeatureWriter:
             self._videos.create_dataset(name, data=column.astype(kind))
 
 
-def write_merged(path: Path, parts: Sequence[Features], *, rename: Callable[[VideoRow], VideoRow]) -> None:
+def write_merged(
+    path: Path,
+    parts: Sequence[Features],
+    *,
+    rename: Callable[[VideoRow], VideoRow],
+    keys: Container[str] | None = None,
+) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
     rename: gives the row to write in the place of a video's row, with another label or split.
+    keys: the videos to write, as far as they are there; all if None.
 
     Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
     """
     located = {row.path: (part, index) for part in parts for index, row in enumerate(part.videos)}
-    chosen = [(part, index, rename(part.videos[index])) for _, (part, index) in sorted(located.items())]
+    chosen = [
+        (part, index, rename(part.videos[index]))
+        for key, (part, index) in sorted(located.items())
+        if keys is None or key in keys
+    ]
     with writing_features(
         path,
         settings=parts[-1].settings,
