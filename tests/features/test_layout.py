@@ -7,7 +7,8 @@ import random
 import h5py
 import numpy as np
 
-from vidrep.features.layout import Layout, place_rows
+from vidrep.features.layout import Layout
+from vidrep.features.writer import place_rows
 
 
 def test_it_reads_and_sizes_like_a_file():

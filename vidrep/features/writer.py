@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import FeatureFileError, OutputError
 from ..files import NewFile, writing_file
 from .checksum import RowsChecksum
-from .layout import Layout, place_rows
+from .layout import Layout
 from .store import DTYPES, FORMAT, SUFFIXES, VERSION, Features
 from .table import COLUMNS, VideoRow, columns_of
 
@@ -76,6 +76,15 @@ def _bytes_of(array: NDArray[np.generic]) -> memoryview:
 def _json(values: Mapping[str, Any]) -> str:
     """Write JSON with sorted keys, so that equal values are equal bytes."""
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
+
+
+def place_rows(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Make a contiguous array of which HDF5 writes nothing; return the offset in the file where it begins."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    offset = file.create_dataset(name, shape=shape, dtype=dtype, dcpl=plan).id.get_offset()
+    return offset or 0  # an empty array lies nowhere
 
 
 class FeatureWriter:
