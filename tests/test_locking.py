@@ -171,6 +171,24 @@ def test_a_process_has_no_second_go_at_its_own_lock(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_lock_file_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch, caplog):
+    lock, real, opened = tmp_path / ".f.h5.lock", locking._lock_in_kernel, []
+
+    def removed_meanwhile(descriptor):
+        opened.append(descriptor)
+        if len(opened) == 1:
+            sign(lock, pid=1)
+            lock.unlink()
+        return real(descriptor)
+
+    monkeypatch.setattr(locking, "_lock_in_kernel", removed_meanwhile)
+    with locking_output(tmp_path / "f.h5"):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+        assert len(opened) == 2
+    assert caplog.text == ""
+    assert names(tmp_path) == []
+
+
 def test_the_lock_of_a_folder_lies_beside_it(tmp_path, monkeypatch):
     (tmp_path / "parts").mkdir()
     monkeypatch.chdir(tmp_path / "parts")

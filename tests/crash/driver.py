@@ -10,7 +10,6 @@ import argparse
 import errno
 import inspect
 import os
-import resource
 import signal
 import sys
 import time
@@ -127,6 +126,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int)
     given = parser.parse_args()
     if given.file_size is not None:
+        import resource  # not on Windows
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (given.file_size, resource.RLIM_INFINITY))
     if given.fault or given.log:
         Faults(given.output.parent, fault=given.fault, at=given.at, log=given.log)
