@@ -229,6 +229,7 @@ def _no_locks(monkeypatch):
         raise OSError(errno.ENOLCK, "no locks here")
 
     monkeypatch.setattr(locking, "_lock_in_kernel", refuse)
+    monkeypatch.setattr(locking, "_SECONDS_TO_SIGN", 0.05)
 
 
 @pytest.mark.usefixtures("_no_locks")
@@ -254,6 +255,16 @@ def test_without_locks_only_an_ended_process_of_this_host_is_replaced(tmp_path, 
     with caplog.at_level(logging.WARNING), locking_output(tmp_path / "f.h5"):
         assert f"process {dead_pid} on host {HOST}" in caplog.text
     assert names(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_without_locks_a_leftover_that_another_process_is_removing_is_left_to_it(tmp_path, dead_pid):
+    lock, removal = tmp_path / ".f.h5.lock", tmp_path / ".f.h5.lock.removal"
+    sign(lock, pid=dead_pid)
+    removal.touch()
+    with pytest.raises(OutputError, match=f"remove {lock} and {removal}$"), locking_output(tmp_path / "f.h5"):
+        pass
+    assert names(tmp_path) == [lock.name, removal.name]
 
 
 def test_the_lock_loads_nothing_heavy():
