@@ -131,6 +131,10 @@ from pathlib import Path
 from vidrep.locking import locking_output
 
 with locking_output(Path(sys.argv[1])):
+    leaving = os.fork()
+    if not leaving:
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(leaving, 0)[1]) == 7
     child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
     forked = os.fork()
     if not forked:
@@ -142,7 +146,7 @@ with locking_output(Path(sys.argv[1])):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
-def test_children_that_outlive_their_parent_do_not_keep_its_lock(tmp_path):
+def test_children_neither_give_their_parents_lock_back_nor_keep_it(tmp_path):
     command = [sys.executable, "-c", HOLDER_WITH_CHILDREN, str(tmp_path / "f.h5")]
     holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     children = [int(number) for number in holder.stdout.readline().split()]

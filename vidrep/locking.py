@@ -72,8 +72,9 @@ def locking_output(output: Path) -> Iterator[None]:
             _sign(descriptor)
         yield
     finally:
-        _held.discard(descriptor)
-        _release(lock, descriptor)
+        if descriptor in _held:  # in a child made by a fork it is not: the lock is its parent's
+            _held.remove(descriptor)
+            _release(lock, descriptor)
 
 
 @dataclass(frozen=True)
