@@ -1,9 +1,12 @@
 """The extraction that the tests in this folder disturb, and what must hold whatever happens to it."""
 
+import contextlib
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,6 @@ class Ended:
     code: int
     output: str
     errors: str
-
-    @property
-    def seconds(self) -> float:
-        return float(self.output.split()[-2])
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,17 @@ class Extraction:
         assert process.stdout is not None
         assert process.stdout.readline() == "begins\n"
         return process
+
+    def kill_after(self, seconds: float) -> float | None:
+        """Start a run and kill it so long after it began; return how long it took if it was through before."""
+        process, began = self.start(), time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+        took = time.monotonic() - began
+        process.kill()
+        process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL)
+        return took if process.returncode == 0 else None
 
     def run(self, **options: Any) -> Ended:
         done = subprocess.run(self.command(**options), capture_output=True, text=True, encoding="utf-8")
