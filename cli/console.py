@@ -121,12 +121,9 @@ def duration(seconds: float) -> str:
 
 def size(num_bytes: int) -> str:
     """Say how many bytes: "812 B", "3.4 MB"."""
-    value = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    from vidrep.files import size_in_words
+
+    return size_in_words(num_bytes)
 
 
 def report_listing(missing: Sequence[str], unlisted: Sequence[str]) -> None:

@@ -107,7 +107,7 @@ def test_a_limit_of_file_sizes_is_named(tmp_path):
     found = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True).stdout
     line = (
         f"{path}: cannot be written (File too large; needs 30.0 kB and files may have 20.0 kB (ulimit -f)); "
-        "raise that limit; what was there is as it was\n"
+        "raise that limit or choose another place; what was there is as it was\n"
     )
     assert found == line * 2
     assert path.read_text() == "as before"

@@ -131,6 +131,10 @@ from pathlib import Path
 from vidrep.locking import locking_output
 
 with locking_output(Path(sys.argv[1])):
+    leaving = os.fork()
+    if not leaving:
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(leaving, 0)[1]) == 7
     child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
     forked = os.fork()
     if not forked:
@@ -142,7 +146,7 @@ with locking_output(Path(sys.argv[1])):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
-def test_children_that_outlive_their_parent_do_not_keep_its_lock(tmp_path):
+def test_children_neither_give_their_parents_lock_back_nor_keep_it(tmp_path):
     command = [sys.executable, "-c", HOLDER_WITH_CHILDREN, str(tmp_path / "f.h5")]
     holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     children = [int(number) for number in holder.stdout.readline().split()]
@@ -168,6 +172,24 @@ def test_a_process_has_no_second_go_at_its_own_lock(tmp_path):
         assert (tmp_path / ".f.h5.lock").read_text() == before
         with locking_output(tmp_path / "other.h5"):
             assert names(tmp_path) == [".f.h5.lock", ".other.h5.lock"]
+    assert names(tmp_path) == []
+
+
+def test_a_lock_file_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch, caplog):
+    lock, real, opened = tmp_path / ".f.h5.lock", locking._lock_in_kernel, []
+
+    def removed_meanwhile(descriptor):
+        opened.append(descriptor)
+        if len(opened) == 1:
+            sign(lock, pid=1)
+            lock.unlink()
+        return real(descriptor)
+
+    monkeypatch.setattr(locking, "_lock_in_kernel", removed_meanwhile)
+    with locking_output(tmp_path / "f.h5"):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+        assert len(opened) == 2
+    assert caplog.text == ""
     assert names(tmp_path) == []
 
 
@@ -211,6 +233,7 @@ def _no_locks(monkeypatch):
         raise OSError(errno.ENOLCK, "no locks here")
 
     monkeypatch.setattr(locking, "_lock_in_kernel", refuse)
+    monkeypatch.setattr(locking, "_SECONDS_TO_SIGN", 0.05)
 
 
 @pytest.mark.usefixtures("_no_locks")
@@ -236,6 +259,16 @@ def test_without_locks_only_an_ended_process_of_this_host_is_replaced(tmp_path, 
     with caplog.at_level(logging.WARNING), locking_output(tmp_path / "f.h5"):
         assert f"process {dead_pid} on host {HOST}" in caplog.text
     assert names(tmp_path) == []
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_without_locks_a_leftover_that_another_process_is_removing_is_left_to_it(tmp_path, dead_pid):
+    lock, removal = tmp_path / ".f.h5.lock", tmp_path / ".f.h5.lock.removal"
+    sign(lock, pid=dead_pid)
+    removal.touch()
+    with pytest.raises(OutputError, match=f"remove {lock} and {removal}$"), locking_output(tmp_path / "f.h5"):
+        pass
+    assert names(tmp_path) == [lock.name, removal.name]
 
 
 def test_the_lock_loads_nothing_heavy():

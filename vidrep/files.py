@@ -75,7 +75,7 @@ def _refusal(path: Path, error: OSError, num_bytes: int | None) -> OutputError:
         too_large = error.errno == errno.EFBIG
         has = _largest_file() if too_large else _room_left(path)
         reason = "; ".join(filter(None, (reason, " and ".join(filter(None, (needed, has))))))
-        remedy = "raise that limit" if too_large else "free some space or choose another place"
+        remedy = "raise that limit or choose another place" if too_large else "free some space or choose another place"
     return OutputError(f"{path}: cannot be written ({reason}); {remedy}; what was there is as it was")
 
 

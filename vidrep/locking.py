@@ -24,8 +24,10 @@ from .files import make_folder, naming_output, remove, resize, write_at
 _log = logging.getLogger(__name__)
 
 _NO_KERNEL_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
-# Between taking the lock and saying who holds it a process does next to nothing: this is a thousand times as long.
-_SECONDS_TO_SIGN = 0.05
+# Between taking the lock and saying who holds it a process does next to nothing; on a busy machine that takes time.
+_SECONDS_TO_SIGN = 0.25
+_SECONDS_BETWEEN_LOOKS = 0.02
+_MOST_TRIES = 20
 _MOST_BYTES = 4096
 
 if sys.platform == "win32":
@@ -70,8 +72,9 @@ def locking_output(output: Path) -> Iterator[None]:
             _sign(descriptor)
         yield
     finally:
-        _held.discard(descriptor)
-        _release(lock, descriptor)
+        if descriptor in _held:  # in a child made by a fork it is not: the lock is its parent's
+            _held.remove(descriptor)
+            _release(lock, descriptor)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class _Holder:
 
 def _take(lock: Path, output: Path) -> int:
     """Return the descriptor of the locked file, which no other process has."""
-    while True:
+    for _ in range(_MOST_TRIES):
         descriptor, created = _open(lock)
         try:
             if _lock(descriptor, lock, output, created=created) and _is_still(lock, descriptor):
@@ -109,6 +112,7 @@ def _take(lock: Path, output: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise OutputError(f"{output}: cannot be locked; if no other process writes it, remove {lock} and {_removal(lock)}")
 
 
 def _open(lock: Path) -> tuple[int, bool]:
@@ -148,9 +152,6 @@ def _lock(descriptor: int, lock: Path, output: Path, *, created: bool) -> bool:
 def _lock_by_existence(descriptor: int, lock: Path, output: Path, *, created: bool) -> bool:
     """Where the file system has no locks: who made the file has the lock, and its process number tells if it lives."""
     if created:
-        _sign(descriptor)
-        # Two processes may have judged the same leftover: the later one removed what the earlier had just made.
-        time.sleep(_SECONDS_TO_SIGN)
         return True
     holder = _holder_once_signed(descriptor)
     if not _is_still(lock, descriptor):
@@ -161,8 +162,27 @@ def _lock_by_existence(descriptor: int, lock: Path, output: Path, *, created: bo
             f"if that process has ended, remove {lock} (this file system has no locks that tell)"
         )
     _log.warning("%s: %s was writing it and ended half way; this run goes on in its place", output, holder)
-    remove(lock)
+    _remove_leftover(lock, descriptor)
     return False
+
+
+def _remove_leftover(lock: Path, descriptor: int) -> None:
+    """Remove what an ended process left. One process at a time: it must not be what another has just put there."""
+    removal = _removal(lock)
+    try:
+        os.close(os.open(removal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return
+    try:
+        if _is_still(lock, descriptor):
+            remove(lock)
+    finally:
+        remove(removal)
+
+
+def _removal(lock: Path) -> Path:
+    return lock.with_name(f"{lock.name}.removal")
 
 
 def _holder(descriptor: int) -> _Holder | None:
@@ -176,9 +196,13 @@ def _holder(descriptor: int) -> _Holder | None:
 
 
 def _holder_once_signed(descriptor: int) -> _Holder | None:
-    """Read who holds the lock, after giving it the time to sign what an earlier holder may have signed."""
-    time.sleep(_SECONDS_TO_SIGN)
-    return _holder(descriptor)
+    """Read who holds the lock; who has just taken it may not have signed yet, over what an ended process left."""
+    deadline = time.monotonic() + _SECONDS_TO_SIGN
+    while True:
+        holder = _holder(descriptor)
+        if (holder and holder.may_live()) or time.monotonic() > deadline:
+            return holder
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _sign(descriptor: int) -> None:

@@ -200,6 +200,14 @@ def test_merging_renames(tmp_path, feature_file):
     assert [(row.path, row.label) for row in merged.videos] == [(row.path, row.label.upper()) for row in before.videos]
 
 
+@pytest.mark.parametrize("keys", [set(), {"c.mp4", "absent"}, set(VIDEOS)])
+def test_merging_leaves_out(tmp_path, feature_file, keys):
+    rows = feature_file(tmp_path / "1.h5", VIDEOS)
+    write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=keep, keys=keys)
+    feature_file(tmp_path / "never.h5", {key: VIDEOS[key] for key in rows if key in keys})
+    assert (tmp_path / "m.h5").read_bytes() == (tmp_path / "never.h5").read_bytes()
+
+
 def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
     feature_file(tmp_path / "1.h5", VIDEOS)
     with h5py.File(tmp_path / "1.h5", "r+") as file:

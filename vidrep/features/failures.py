@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import write_text
+from ..files import remove, write_text
 from .store import SUFFIXES
 
 
@@ -28,7 +28,7 @@ def failures_path(output: Path) -> Path:
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
     """Publish the list of failures; without any, remove the list of an earlier call."""
     if not failures:
-        path.unlink(missing_ok=True)
+        remove(path)
         return
     text = io.StringIO(newline="")
     table = csv.writer(text)

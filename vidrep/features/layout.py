@@ -6,10 +6,6 @@ what it writes besides rows, which is little, waits in memory.
 
 import os
 from collections.abc import Iterator
-from typing import Any
-
-import h5py
-import numpy as np
 
 
 class Layout:
@@ -69,12 +65,3 @@ class Layout:
             if first < last:
                 content[first - start : last - start] = piece[first - offset : last - offset]
         return bytes(content)
-
-
-def place_rows(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Make a contiguous array of which HDF5 writes nothing; return the offset in the file where it begins."""
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    offset = file.create_dataset(name, shape=shape, dtype=dtype, dcpl=plan).id.get_offset()
-    return offset or 0  # an empty array lies nowhere

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Stopped
-from ..files import naming_output, sync_folder
+from ..files import make_folder, naming_output, remove, remove_folder
 from .table import VideoRow
 from .writer import FeatureWriter, writing_features
 
@@ -96,9 +96,9 @@ class PartsWriter:
         self._settings, self._versions = settings, versions
         self._num_views, self._frame_shape, self._dtype = num_views, frame_shape, np.dtype(dtype).newbyteorder("<")
         with naming_output(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for leftover in folder.glob(_LEFTOVERS):
-                leftover.unlink()
+            make_folder(folder)
+        for leftover in folder.glob(_LEFTOVERS):
+            remove(leftover)
         there = find_parts(folder)
         self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
         self._videos: list[tuple[Sequence[VideoRow], Spool]] = []
@@ -160,12 +160,11 @@ def remove_parts(folder: Path) -> None:
     if not folder.is_dir():
         return
     for file in [*find_parts(folder), *folder.glob(_LEFTOVERS)]:
-        file.unlink()
+        remove(file)
     remove_if_empty(folder)
 
 
 def remove_if_empty(folder: Path) -> None:
     """Remove a folder that holds nothing; leave any other."""
     if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        sync_folder(folder.parent)
+        remove_folder(folder)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FeatureFileError, OutputError, some_names
+from ..files import remove, remove_leftovers
 from .failures import failures_path
 from .parts import find_parts, remove_parts
 from .store import SUFFIXES, Features, Settings, open_features, require_same_settings
@@ -23,6 +24,8 @@ class Place:
         self._merges = output.suffix in SUFFIXES
         self.parts = output.with_name(output.name + ".parts") if self._merges else output
         self.failures = failures_path(output)
+        remove_leftovers(self.output)
+        remove_leftovers(self.failures)
         if self._merges and output.is_dir():
             raise OutputError(f"{output} is a folder; give a file name that ends in .h5, or a folder's name without it")
         if not self._merges and output.is_file():
@@ -77,7 +80,6 @@ class Place:
         """
 
         def edit(row: VideoRow) -> VideoRow | None:
-            check_stop()
             if row.path in without:
                 return None
             label, split = names.get(row.path, (row.label, row.split))
@@ -90,14 +92,14 @@ class Place:
         if not self._merges:
             for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
                 if any(edit(row) for row in features.videos):
-                    write_merged(features.path, [features], edit=edit)
+                    write_merged(features.path, [features], edit=edit, check_stop=check_stop)
                 else:
-                    features.path.unlink()
+                    remove(features.path)
             for part in self._forgotten:
                 if part != self.output:
-                    part.unlink()
+                    remove(part)
         elif any(changed) or opened[-1].path != self.output:
-            write_merged(self.output, opened, edit=edit)
+            write_merged(self.output, opened, edit=edit, check_stop=check_stop)
         if self._merges:
             remove_parts(self.parts)
         return open_features(self.output)

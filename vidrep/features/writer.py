@@ -1,7 +1,7 @@
 """Writing feature files: whole under a temporary name, then published, so that no reader ever sees half of one."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import FeatureFileError, OutputError
 from ..files import NewFile, writing_file
 from .checksum import RowsChecksum
-from .layout import Layout, place_rows
+from .layout import Layout
 from .store import DTYPES, FORMAT, SUFFIXES, VERSION, Features
 from .table import COLUMNS, VideoRow, columns_of
 
@@ -78,6 +78,15 @@ def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
 
+def place_rows(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Make a contiguous array of which HDF5 writes nothing; return the offset in the file where it begins."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    offset = file.create_dataset(name, shape=shape, dtype=dtype, dcpl=plan).id.get_offset()
+    return offset or 0  # an empty array lies nowhere
+
+
 class FeatureWriter:
     """Writes an open feature file video after video; see `writing_features`."""
 
@@ -122,11 +131,18 @@ class FeatureWriter:
             self._videos.create_dataset(name, data=column.astype(kind))
 
 
-def write_merged(path: Path, parts: Sequence[Features], *, edit: Callable[[VideoRow], VideoRow | None]) -> None:
+def write_merged(
+    path: Path,
+    parts: Sequence[Features],
+    *,
+    edit: Callable[[VideoRow], VideoRow | None],
+    check_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
     edit: gives the row to write in the place of a video's row, with another label or split; None leaves the video out.
+    check_stop: called before each video is copied; it may raise, and `path` stays as it was.
 
     Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
     """
@@ -142,6 +158,7 @@ def write_merged(path: Path, parts: Sequence[Features], *, edit: Callable[[Video
         dtype=parts[-1].dtype,
     ) as writer:
         for part, index, row in chosen:
+            check_stop()
             for features, timestamps in part.blocks(index):
                 writer.append(features, timestamps)
             if writer.end_video(row).checksum != row.checksum:

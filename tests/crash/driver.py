@@ -1,0 +1,145 @@
+"""One extraction as the command line does it, in a process that can be killed, starved and hit at any file operation.
+
+python driver.py CLIPS OUTPUT [--fault NAME --at K] [--log FILE] [--file-size BYTES] [--width D] [--pause SECONDS]
+
+It counts the operations that change what lies in the output's folder, and at number K it is killed, half way through
+if it is a write, or gets an OSError. Nothing of this is known to the code that runs: `os` itself is what is replaced.
+"""
+
+import argparse
+import errno
+import inspect
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidrep.errors import OutputError
+from vidrep.files import remove_leftovers
+from vidrep.locking import locking_output
+
+# What changes a file or a folder; of os.open only what makes a file does.
+OPERATIONS = ("open", "pwrite", "posix_fallocate", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir")
+FAULTS = ("SIGKILL", "ENOSPC", "EIO")
+VIDEOS_PER_PART = 3
+
+
+class Corners:
+    """Features without a network: a frame's corner in few pixels, as often as `width` has room for it."""
+
+    dtype = "float16"
+    batch_size = 4
+    prepared_shape = (4, 4, 3)
+
+    def __init__(self, width: int, pause: float) -> None:
+        self.settings = {"kind": "corners", "width": width}
+        self.frame_shape, self._pause = (width,), pause
+
+    def prepare(self, rgb: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
+        return rgb[:16:4, :16:4]
+
+    def encode(self, batch: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, Any]":
+        time.sleep(self._pause)
+        flat = batch.reshape(len(batch), -1)
+        return np.resize(flat.T, (self.frame_shape[0], len(batch))).T.astype(self.dtype) / 255
+
+
+class Faults:
+    """Stands between the program and `os`: counts, writes down, and strikes once."""
+
+    def __init__(self, folder: Path, *, fault: str | None, at: int, log: Path | None) -> None:
+        self._folder, self._fault, self._at = os.path.realpath(folder), fault, at
+        self._log = log.open("w", encoding="utf-8", buffering=1) if log else None
+        self._count = 0
+        for name in OPERATIONS:
+            setattr(os, name, self._watched(name, getattr(os, name)))
+
+    def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(target: Any, *arguments: Any, **options: Any) -> Any:
+            if self._changes(name, target, arguments):
+                self._count += 1
+                if self._log:
+                    self._log.write(f"{name} {self._path(target)}\n")
+                if self._count == self._at:
+                    self._strike(name, real, target, arguments)
+            return real(target, *arguments, **options)
+
+        return operation
+
+    @staticmethod
+    def _path(target: Any) -> str:
+        """Say where a path or the file of a descriptor lies."""
+        return str(Path(f"/proc/self/fd/{target}").readlink() if isinstance(target, int) else Path(target).absolute())
+
+    def _changes(self, name: str, target: Any, arguments: tuple[Any, ...]) -> bool:
+        makes = name != "open" or bool(arguments and arguments[0] & os.O_CREAT)
+        return makes and self._path(target).startswith(self._folder)
+
+    def _strike(self, name: str, real: Callable[..., Any], target: Any, arguments: tuple[Any, ...]) -> None:
+        if self._fault == "SIGKILL":
+            if name == "pwrite":
+                content, offset = arguments
+                real(target, content[: len(content) // 2], offset)
+            os.kill(os.getpid(), signal.SIGKILL)
+        number = getattr(errno, str(self._fault))
+        raise OSError(number, os.strerror(number))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def extract_all(clips: Path, output: Path, *, width: int, pause: float, workers: int | None) -> None:
+    with locking_output(output):
+        from vidrep.features import parts
+        from vidrep.features.extract import extract
+        from vidrep.features.failures import failures_path
+        from vidrep.video.sources import find_videos
+
+        say("begins")
+        remove_leftovers(output)
+        remove_leftovers(failures_path(output))
+        parts.PART_MAX_VIDEOS = VIDEOS_PER_PART
+        options: dict[str, Any] = {} if workers is None else {"workers": workers}
+        if "workers" not in inspect.signature(extract).parameters:
+            options.clear()
+        extract(find_videos([clips]), output, Corners(width, pause), **options)
+
+
+def main() -> int:
+    began = time.monotonic()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--fault", choices=FAULTS)
+    parser.add_argument("--at", type=int, default=0)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--file-size", type=int)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds that the network takes for a batch")
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_args()
+    if given.file_size is not None:
+        import resource  # not on Windows
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (given.file_size, resource.RLIM_INFINITY))
+    if given.fault or given.log:
+        Faults(given.output.parent, fault=given.fault, at=given.at, log=given.log)
+    try:
+        extract_all(given.clips, given.output, width=given.width, pause=given.pause, workers=given.workers)
+    except OutputError as error:
+        sys.stderr.write(f"{error}\n")
+        say(f"{time.monotonic() - began:.3f} s")
+        return error.exit_code
+    say(f"{time.monotonic() - began:.3f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
