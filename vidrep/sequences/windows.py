@@ -66,12 +66,12 @@ class Windows:
                 numbers = first_rows + np.arange(self.length)[:, np.newaxis]
                 # All rows are known to be there; with mode "raise" numpy would copy them once more.
                 np.take(rows, numbers, axis=0, out=out, mode="clip")
-                return out.reshape(*out.shape[:2], -1)
+                return out.reshape(*out.shape[:2], self.features.frame_size)
         places = zip(files.tolist(), first_rows.tolist(), lengths.tolist(), strict=True)
         for column, (file, first_row, length) in enumerate(places):
             out[:length, column] = self.features.file_rows(file)[first_row : first_row + length]
             out[length:, column] = 0
-        return out.reshape(*out.shape[:2], -1)
+        return out.reshape(*out.shape[:2], self.features.frame_size)
 
     def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of all windows in order, at most `size` at a time."""
