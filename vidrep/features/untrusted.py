@@ -185,8 +185,8 @@ def _attribute(holder: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str) -> NDAr
         return None
     attribute = h5py.h5a.open(holder, name.encode())
     is_text = isinstance(attribute.get_type(), h5py.h5t.TypeStringID)
-    num_values = math.prod(attribute.shape)
-    if not (is_text or attribute.dtype.kind in _NUMBER_KINDS) or num_values > _MOST_ATTRIBUTE_VALUES:
+    is_plain = attribute.shape is not None and (is_text or attribute.dtype.kind in _NUMBER_KINDS)
+    if not is_plain or math.prod(attribute.shape) > _MOST_ATTRIBUTE_VALUES:
         raise UnfitError(f"attribute {name} of shape {attribute.shape} and type {attribute.dtype}; plain text is read")
     values = np.empty(attribute.shape, dtype=attribute.dtype)
     attribute.read(values)
