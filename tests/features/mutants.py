@@ -21,7 +21,6 @@ from vidrep.errors import FeatureFileError
 from vidrep.features.foreign import read_video_array
 from vidrep.features.store import open_features
 
-
 SECONDS_A_FILE = 20
 MEMORY_BYTES = 2 << 30
 

@@ -23,9 +23,9 @@ _LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class VideoArray:
-    """The features of V videos of T frames each, and what is said of each video; () where nothing is said.
+    """The features of V videos of T frames each, and what is said of each video; [] where nothing is said.
 
-    features: (V, T, ...), read when it is sliced.
+    num_videos: V. features: (V, T, ...), read when they are sliced.
     """
 
     num_videos: int

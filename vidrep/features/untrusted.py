@@ -234,7 +234,10 @@ class PlainArray:
 def _plain_dtype(name: str, dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:
     """Return the type of numbers or text; others (references, compounds, ...) are refused."""
     stored_as = dataset.get_type()
-    dtype: np.dtype[Any] = stored_as.dtype
+    try:
+        dtype: np.dtype[Any] = stored_as.dtype
+    except TypeError as error:
+        raise UnfitError(f"/{name} is of a type that numpy has not ({error})") from error
     if isinstance(stored_as, h5py.h5t.TypeStringID):
         if dtype.itemsize > _LARGEST_TEXT_BYTES:
             raise UnfitError(f"/{name} holds texts of {dtype.itemsize} bytes; at most {_LARGEST_TEXT_BYTES} are read")
