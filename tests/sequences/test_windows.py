@@ -105,9 +105,16 @@ def as_it_is(features: Features) -> Features:
 @pytest.mark.parametrize("kind", [as_it_is, in_chunks, in_parts, Features.preload])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
 @pytest.mark.parametrize("keep_short", [False, True])
+@pytest.mark.parametrize("large_row_bytes", [0, 4096])
 def test_gathering_is_the_plain_loop(
-    tmp_path: Path, kind: Callable[[Features], Features], dtype: str, keep_short: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[Features], Features],
+    dtype: str,
+    keep_short: bool,
+    large_row_bytes: int,
 ) -> None:
+    monkeypatch.setattr("vidrep.sequences.windows._LARGE_ROW_BYTES", large_row_bytes)
     rng = np.random.default_rng(1)
     videos = {f"{n}.npy": (rng.random((n, 2, 3)) * 250).astype(dtype) for n in (9, 3, 5, 1, 7)}
     features = kind(features_of(tmp_path, videos))
