@@ -361,6 +361,25 @@ def test_a_chunk_that_cannot_be_unpacked_costs_its_videos_alone(foreign):
     assert "not an array that can be read" in summary.failures[0].reason
 
 
+# ---- heaps of texts
+
+
+@pytest.mark.parametrize("size", [0, 8, 2**63])
+def test_a_heap_that_hdf5_would_never_come_to_the_end_of(ours, foreign, size):
+    for path, read in ((ours, open_features), (foreign, imported)):
+        content = path.read_bytes()
+        start = content.index(b"GCOL\x01\0\0\0")
+        end = start + int.from_bytes(content[start + 8 : start + 16], "little")
+        free = max(
+            place
+            for place in range(start + 16, end - 16, 8)
+            if content[place : place + 8] == bytes(8)
+            and int.from_bytes(content[place + 8 : place + 16], "little") == end - place
+        )
+        path.write_bytes(content[: free + 8] + size.to_bytes(8, "little") + content[free + 16 :])
+        assert f"the heap of texts at byte {start} is damaged" in refusal_of(path, read)
+
+
 # ---- random damage
 
 
