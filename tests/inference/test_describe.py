@@ -7,6 +7,7 @@ import pytest
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
 from vidrep.errors import FeatureFileError, InputError
+from vidrep.features.store import open_features
 from vidrep.inference.describe import describe
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
@@ -33,6 +34,22 @@ def test_checksums_are_compared_when_asked(tmp_path: Path) -> None:
     assert describe(features.path)["videos"] == 10
     with pytest.raises(FeatureFileError, match=r"1 videos do not have their checksum any more: right/01.npy"):
         describe(features.path, verify=True)
+
+
+def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
+    for number, name in enumerate(("left", "right")):
+        features = features_of(tmp_path / name, circles(2, classes=(name,), seed=number))
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        features.path.rename(tmp_path / "parts" / f"part-{number}.h5")
+    parts = open_features(tmp_path / "parts")
+    assert describe(parts.path, verify=True)["checksums"] == "all agree"
+    part = tmp_path / "parts" / "part-1.h5"
+    content = bytearray(part.read_bytes())
+    content[content.index(parts.rows(parts.index("right/01.npy")).tobytes()) + 5] ^= 0x40
+    part.write_bytes(content)
+    said = r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-1.h5\); extract them again"
+    with pytest.raises(FeatureFileError, match=said):
+        describe(parts.path, verify=True)
 
 
 def test_runs_are_described(tmp_path: Path) -> None:

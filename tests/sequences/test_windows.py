@@ -1,13 +1,19 @@
 """Windows: which there are, and that what is gathered is what is in the file."""
 
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from small_features import features_of
 
-from vidrep.features.store import Features
-from vidrep.sequences.windows import cut_windows, window_starts
+from vidrep.features.store import Features, open_features
+from vidrep.sequences.resident import ResidentWindows
+from vidrep.sequences.windows import Windows, cut_windows, window_starts
 
 
 @pytest.mark.parametrize("num_frames", range(12))
@@ -62,6 +68,94 @@ def test_a_short_video_gives_no_window_or_one_padded_with_zeros(features: Featur
     np.testing.assert_array_equal(gathered[:1, 1], features.rows(2).reshape(1, 6))
     assert not gathered[3:, 0].any()
     assert not gathered[1:, 1].any()
+
+
+def plainly(windows: Windows, indices: NDArray[np.int64]) -> NDArray[np.generic]:
+    """What `gather` must return, by the shortest loop that there is."""
+    features = windows.features
+    out = np.zeros((windows.length, len(indices), *features.frame_shape), dtype=features.dtype)
+    for column, index in enumerate(indices):
+        start, length = int(windows.starts[index]), int(windows.lengths[index])
+        out[:length, column] = features.rows(int(windows.videos[index]), start, start + length)
+    return out.reshape(windows.length, len(indices), features.frame_size)
+
+
+def in_chunks(features: Features) -> Features:
+    with h5py.File(features.path, "r+") as file:
+        rows = file["features"][:]
+        del file["features"]
+        file.create_dataset("features", data=rows, chunks=(4, *rows.shape[1:]), compression="gzip")
+    return open_features(features.path)
+
+
+def in_parts(features: Features) -> Features:
+    folder = features.path.with_name("parts")
+    for number in range(len(features)):
+        row = features.videos[number]
+        part = features_of(features.path.with_name("one"), {row.path: features.rows(number)})
+        folder.mkdir(exist_ok=True)
+        part.path.rename(folder / f"{number}.h5")
+    return open_features(folder)
+
+
+def as_it_is(features: Features) -> Features:
+    return features
+
+
+@pytest.mark.parametrize("kind", [as_it_is, in_chunks, in_parts, Features.preload])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+@pytest.mark.parametrize("keep_short", [False, True])
+@pytest.mark.parametrize("large_row_bytes", [0, 4096])
+def test_gathering_is_the_plain_loop(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[Features], Features],
+    dtype: str,
+    keep_short: bool,
+    large_row_bytes: int,
+) -> None:
+    monkeypatch.setattr("vidrep.sequences.windows._LARGE_ROW_BYTES", large_row_bytes)
+    rng = np.random.default_rng(1)
+    videos = {f"{n}.npy": (rng.random((n, 2, 3)) * 250).astype(dtype) for n in (9, 3, 5, 1, 7)}
+    features = kind(features_of(tmp_path, videos))
+    windows = cut_windows(features, [4, 1, 0, 3, 2], length=4, stride=2, keep_short=keep_short)
+    assert (windows.lengths < 4).any() == keep_short
+    for size in (0, 1, 2, 3, 20, 64):
+        indices = rng.integers(0, len(windows), size)
+        gathered, expected = windows.gather(indices), plainly(windows, indices)
+        assert (gathered.shape, gathered.dtype) == (expected.shape, np.dtype(dtype))
+        np.testing.assert_array_equal(gathered, expected)
+        resident = ResidentWindows(windows, torch.device("cpu"))
+        for given in (indices, torch.from_numpy(indices)):
+            np.testing.assert_array_equal(resident.gather(given).numpy(), expected)
+
+
+def test_only_rows_that_a_window_needs_lie_on_the_device(features: Features) -> None:
+    windows = cut_windows(features, [3, 1], length=4, stride=2)
+    resident = ResidentWindows(windows, torch.device("cpu"))
+    assert tuple(resident.rows.shape) == (5 + 1, 6)
+    np.testing.assert_array_equal(resident.rows[:5].numpy(), features.rows(3).reshape(5, 6))
+
+
+@pytest.mark.parametrize(("start", "length"), [(-1, 4), (4, 4), (0, 8), (0, -1)])
+def test_windows_beyond_their_video_are_refused(features: Features, start: int, length: int) -> None:
+    Windows(features, 4, *np.array([[0], [3], [4]]))
+    with pytest.raises(ValueError, match="beyond the frames of their videos"):
+        Windows(features, 4, *np.array([[0], [start], [length]]))
+
+
+def test_windows_that_are_not_there(features: Features) -> None:
+    windows = cut_windows(features, [0], length=4, stride=1)
+    with pytest.raises(IndexError):
+        windows.gather(np.array([len(windows)]))
+
+
+def test_windows_go_to_another_process(features: Features) -> None:
+    windows = cut_windows(features, range(4), length=2, stride=1)
+    indices = np.array([3, 0, 7])
+    expected = windows.gather(indices)
+    sent = pickle.loads(pickle.dumps(windows))
+    np.testing.assert_array_equal(sent.gather(indices), expected)
 
 
 def test_batches_go_through_all_windows_once_in_order(features: Features) -> None:

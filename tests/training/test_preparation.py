@@ -16,7 +16,7 @@ from vidrep.training.preparation import (
     choose_values,
     fit_scaler,
     lay_over,
-    require_finite,
+    require_sound,
     require_windows,
     seeded,
     thin_out,
@@ -74,10 +74,18 @@ def test_auto_takes_pixels_for_probabilities_and_real_values_never_are(tmp_path:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_named_by_video_and_frame(tmp_path: Path, value: float) -> None:
     features = with_value(features_of(tmp_path, random_videos("float16", 5, 6)), "1.npy", 4, value)
-    require_finite(features, [0])
+    require_sound(features, [0])
     with pytest.raises(FeatureFileError, match=r"features.h5: video '1.npy', frame 4 holds values that are not finite"):
-        require_finite(features, [0, 1])
-    require_finite(features_of(tmp_path / "pixels", random_videos("uint8", 3)), [0])
+        require_sound(features, [0, 1])
+    require_sound(features_of(tmp_path / "pixels", random_videos("uint8", 3)), [0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_damaged_rows_are_named_by_video(tmp_path: Path, dtype: str) -> None:
+    features = with_value(features_of(tmp_path, random_videos(dtype, 5, 6)), "1.npy", 4, 7)
+    require_sound(features, [0])
+    with pytest.raises(FeatureFileError, match=r"features.h5: the rows of video '1.npy' are damaged: .*; extract it"):
+        require_sound(features, [0, 1])
 
 
 def test_no_window_is_refused_with_the_longest_video(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..training.baselines import load_baselines
 from ..training.classification import average_over_windows, classification_windows, classify_windows
 from ..training.finetune import standardised_frames
 from ..training.prediction import PredictionFigures, prediction_figures
-from ..training.preparation import LabelledVideos, lay_over, require_finite, require_windows
+from ..training.preparation import LabelledVideos, lay_over, require_sound, require_windows
 from ..training.run import read_content_used
 
 _log = logging.getLogger(__name__)
@@ -99,8 +99,8 @@ def evaluate(
 
     A video is known as one that the run was trained on by its content: its rows of features or its source file.
 
-    Raises InputError if no video is left, FeatureFileError if the features do not fit the run or are not finite,
-    ConfigError for an unknown split.
+    Raises InputError if no video is left, FeatureFileError if the features do not fit the run, are damaged or are not
+    finite, ConfigError for an unknown split.
     """
     if split is not None and split not in SPLITS:
         raise ConfigError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
@@ -121,7 +121,7 @@ def evaluate(
     chosen = _choose_videos(trained.folder, features, videos, split)
     if description.kind == "classifier":
         chosen = _with_known_label(features, chosen, videos, description)
-    require_finite(features, chosen.indices)
+    require_sound(features, chosen.indices)
     if description.kind == "classifier":
         return _evaluate_classifier(trained, features, chosen, videos.labels, shuffle_frames=shuffle_frames)
     return _evaluate_prediction(trained, features, chosen)

@@ -23,9 +23,9 @@ _LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class VideoArray:
-    """The features of V videos of T frames each, and what is said of each video; () where nothing is said.
+    """The features of V videos of T frames each, and what is said of each video; [] where nothing is said.
 
-    features: (V, T, ...), read when it is sliced.
+    num_videos: V. features: (V, T, ...), read when they are sliced.
     """
 
     num_videos: int
@@ -43,8 +43,9 @@ def read_video_array(path: Path) -> VideoArray:
     with open_untrusted(path, what="HDF5 file", advice="docs/feature-file.md says what can be imported") as file:
         if file.attribute("format") == FORMAT:
             raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
-        arrays, left_out = _arrays(file)
-        features = _features(arrays, left_out).layout
+        arrays, unfit = _arrays(file)
+        features = _features(arrays, unfit).layout
+        _require_fit((*_LABELS, *_SPLITS, *_NAMES), unfit)
         columns = [_column(file, arrays, names, features.shape[0]) for names in (_LABELS, _SPLITS, _NAMES)]
         rows = RowsFile(path, file.state, {"features": features}).open()["features"]
     labels, splits, names = columns
@@ -55,26 +56,29 @@ def read_video_array(path: Path) -> VideoArray:
     return VideoArray(features.shape[0], rows, labels, splits, names)
 
 
-def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], list[str]]:
-    """Return the arrays at the top of the file, and why others are left out."""
-    arrays, left_out = {}, []
+def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], dict[str, UnfitError]]:
+    """Return the arrays at the top of the file, and what is wrong with what else is there."""
+    arrays, unfit = {}, {}
     for name in file.names():
         try:
             arrays[name] = file.array(name)
         except UnfitError as error:
-            left_out.append(str(error))
-    return arrays, left_out
+            unfit[name] = error
+    return arrays, unfit
 
 
-def _features(arrays: dict[str, PlainArray], left_out: list[str]) -> PlainArray:
+def _features(arrays: dict[str, PlainArray], unfit: dict[str, UnfitError]) -> PlainArray:
+    _require_fit(("features",), unfit)
     deep = {name: array for name, array in arrays.items() if len(array.layout.shape) >= 3}
     if "features" not in deep and len(deep) != 1:
         found = [f"{name} {array.layout.shape}" for name, array in arrays.items()]
         raise UnfitError(
             "no array 'features' of shape (videos, frames, values); "
-            f"it holds {', '.join(found) or 'no array'}{''.join(f'; {reason}' for reason in left_out)}"
+            f"it holds {', '.join(found) or 'no array'}{''.join(f'; {error}' for error in unfit.values())}"
         )
     chosen = deep["features"] if "features" in deep else next(iter(deep.values()))
+    if chosen.layout.dtype.kind in "OS":
+        raise UnfitError(f"/{chosen.layout.name} holds text; wanted are numbers")
     layout = chosen.layout
     video_bytes = layout.num_bytes // max(1, layout.shape[0])
     if layout.offset is None and video_bytes > _LARGEST_PACKED_VIDEO_BYTES:
@@ -83,6 +87,13 @@ def _features(arrays: dict[str, PlainArray], left_out: list[str]) -> PlainArray:
             "are read"
         )
     return chosen
+
+
+def _require_fit(names: tuple[str, ...], unfit: dict[str, UnfitError]) -> None:
+    """Raise what is wrong with an array that would have been used, rather than do without it."""
+    for name in names:
+        if name in unfit:
+            raise unfit[name]
 
 
 def _column(file: UntrustedFile, arrays: dict[str, PlainArray], names: tuple[str, ...], num_videos: int) -> list[str]:

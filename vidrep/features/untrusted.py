@@ -7,6 +7,8 @@ not run, so that no plug-in is loaded.
 
 import math
 import os
+import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +32,11 @@ _LARGEST_TEXT_BYTES = 1 << 16
 # References of variable-length text may all point to one long text: they are followed so many at a time.
 _TEXTS_AT_A_TIME = 64
 _MOST_ATTRIBUTE_VALUES = 1 << 16
+# "Global heap collection" of the HDF5 file format; its header and those of its objects are equally long.
+_HEAP_SIGNATURE = re.compile(rb"GCOL\x01\0\0\0")
+_HEAP_OBJECT = struct.Struct("<H6xQ")
+_HEAP_HEADER_BYTES = _HEAP_OBJECT.size
+_MOST_SCANNED_BYTES = 256 << 20
 _NUMBER_KINDS = "biuf"
 _LINKS = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "a link into another file"}
 
@@ -113,6 +120,7 @@ class UntrustedFile:
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._groups = {"": file.id}
+        self._are_heaps_checked = False
         self.state = FileState.of(file.id.get_vfd_handle())
 
     def names(self) -> list[str]:
@@ -140,6 +148,8 @@ class UntrustedFile:
         is_beyond_end = layout.offset is not None and layout.offset + layout.num_bytes > self.state.num_bytes
         if stored_bytes > self.state.num_bytes or layout.num_bytes > possible_bytes or is_beyond_end:
             raise UnfitError(f"/{name} declares {layout.num_bytes} bytes that are not in the file; it may be cut short")
+        if layout.dtype.kind == "O":
+            self._require_sound_heaps()
         return PlainArray(dataset, layout)
 
     def _linked_hard(self, name: str) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | h5py.h5t.TypeID:
@@ -162,6 +172,7 @@ class UntrustedFile:
 
         Raises UnfitError if it is anything else.
         """
+        self._require_sound_heaps()
         value = _attribute(self._file.id, name)
         if value is None:
             return None
@@ -174,10 +185,53 @@ class UntrustedFile:
 
         Raises UnfitError if it is anything else.
         """
+        self._require_sound_heaps()
         values = _attribute(self._linked_hard(of), name)
         if values is None:
             values = _attribute(self._file.id, name)
         return None if values is None else [_decoded(value) for value in values.ravel().tolist()]
+
+    def _require_sound_heaps(self) -> None:
+        """Raise UnfitError if a heap, where texts of free length lie, is one that HDF5 would never come to the end of.
+
+        Looked through is what lies between contiguous arrays, the first part of it if it is large.
+        """
+        if self._are_heaps_checked:
+            return
+        self._are_heaps_checked = True
+        descriptor, scanned, begin = self._file.id.get_vfd_handle(), 0, 0
+        for start, stop in [*sorted(self._contiguous()), (self.state.num_bytes, self.state.num_bytes)]:
+            between = os.pread(descriptor, min(max(0, start - begin), _MOST_SCANNED_BYTES - scanned), begin)
+            for match in _HEAP_SIGNATURE.finditer(between):
+                if not _is_sound_heap(between, match.start()):
+                    raise UnfitError(f"the heap of texts at byte {begin + match.start()} is damaged")
+            scanned, begin = scanned + len(between), max(begin, stop)
+
+    def _contiguous(self) -> Iterator[tuple[int, int]]:
+        """Yield where each contiguous array at the top of the file begins and ends."""
+        for name in self.names():
+            try:
+                layout = self.array(name).layout
+            except UNREADABLE:
+                continue
+            if layout.offset is not None:
+                yield layout.offset, layout.offset + layout.num_bytes
+
+
+def _is_sound_heap(content: bytes, start: int) -> bool:
+    """Follow the sizes of a heap's objects: they must lead to its end, every one by a step."""
+    end = start + int.from_bytes(content[start + 8 : start + _HEAP_HEADER_BYTES], "little")
+    position = start + _HEAP_HEADER_BYTES
+    while position + _HEAP_HEADER_BYTES <= end <= len(content):
+        number, size = (
+            int.from_bytes(content[position + at : position + at + n], "little") for at, n in ((0, 2), (8, 8))
+        )
+        # Number 0 is the free space, whose size counts its own header.
+        step = _HEAP_HEADER_BYTES + -(-size // 8) * 8 if number else size
+        if step < _HEAP_HEADER_BYTES:
+            return False
+        position += step
+    return position <= end <= len(content)
 
 
 def _attribute(holder: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str) -> NDArray[Any] | None:
@@ -185,8 +239,8 @@ def _attribute(holder: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str) -> NDAr
         return None
     attribute = h5py.h5a.open(holder, name.encode())
     is_text = isinstance(attribute.get_type(), h5py.h5t.TypeStringID)
-    num_values = math.prod(attribute.shape)
-    if not (is_text or attribute.dtype.kind in _NUMBER_KINDS) or num_values > _MOST_ATTRIBUTE_VALUES:
+    is_plain = attribute.shape is not None and (is_text or attribute.dtype.kind in _NUMBER_KINDS)
+    if not is_plain or math.prod(attribute.shape) > _MOST_ATTRIBUTE_VALUES:
         raise UnfitError(f"attribute {name} of shape {attribute.shape} and type {attribute.dtype}; plain text is read")
     values = np.empty(attribute.shape, dtype=attribute.dtype)
     attribute.read(values)
@@ -234,7 +288,10 @@ class PlainArray:
 def _plain_dtype(name: str, dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:
     """Return the type of numbers or text; others (references, compounds, ...) are refused."""
     stored_as = dataset.get_type()
-    dtype: np.dtype[Any] = stored_as.dtype
+    try:
+        dtype: np.dtype[Any] = stored_as.dtype
+    except TypeError as error:
+        raise UnfitError(f"/{name} is of a type that numpy has not ({error})") from error
     if isinstance(stored_as, h5py.h5t.TypeStringID):
         if dtype.itemsize > _LARGEST_TEXT_BYTES:
             raise UnfitError(f"/{name} holds texts of {dtype.itemsize} bytes; at most {_LARGEST_TEXT_BYTES} are read")

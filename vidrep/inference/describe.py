@@ -27,7 +27,7 @@ def describe(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
 
 def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
     if verify:
-        damaged = list(features.damaged())
+        damaged = [_with_part(features, key) for key in features.damaged()]
         if damaged:
             raise FeatureFileError(
                 f"{features.path}: {len(damaged)} videos do not have their checksum any more: {some_names(damaged)}; "
@@ -49,6 +49,12 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
     if verify:
         description["checksums"] = "all agree"
     return description
+
+
+def _with_part(features: Features, key: str) -> str:
+    """Name a video, and in a folder of parts the part that it is in."""
+    file = features.file_of(features.index(key))
+    return key if file == features.path else f"{key} ({file.name})"
 
 
 def _counts(names: Any) -> str:

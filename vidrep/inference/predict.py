@@ -14,7 +14,7 @@ from ..features.store import SUFFIXES, Features, open_features
 from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
 from ..progress import ProgressListener, ignore_progress
 from ..training.classification import average_over_windows, classification_windows, classify_windows
-from ..training.preparation import require_finite
+from ..training.preparation import require_sound
 from ..video.sources import find_videos
 
 
@@ -72,7 +72,7 @@ def predict(
             dtype=features.dtype,
             settings=features.settings,
         )
-        require_finite(features, range(len(features)))
+        require_sound(features, range(len(features)))
         return Predictions(videos=_classify(model, description, features, device), failures=[])
     if any(_is_feature_file(Path(one)) for one in inputs):
         raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from ..features.store import Features
 
+# Rows from this size on are copied faster window by window, each of them in one stretch, than time step by time step.
+_LARGE_ROW_BYTES = 4096
+
 
 def window_starts(num_frames: int, *, length: int, stride: int) -> list[int]:
     """Return where the windows of a video start: every `stride` frames, and one that ends with the last frame.
@@ -60,18 +63,20 @@ class Windows:
         files, first_rows = (column[indices] for column in self._files_and_rows)
         lengths = self.lengths[indices]
         out = np.empty((self.length, len(indices), *self.features.frame_shape), dtype=self.features.dtype)
-        if len(indices) and (files == files[0]).all() and (lengths == self.length).all():
+        row_bytes = self.features.frame_size * out.itemsize
+        is_even = len(indices) and (files == files[0]).all() and (lengths == self.length).all()
+        if is_even and row_bytes < _LARGE_ROW_BYTES:
             rows = self.features.file_rows(int(files[0]))
             if isinstance(rows, np.ndarray):
                 numbers = first_rows + np.arange(self.length)[:, np.newaxis]
                 # All rows are known to be there; with mode "raise" numpy would copy them once more.
                 np.take(rows, numbers, axis=0, out=out, mode="clip")
-                return out.reshape(*out.shape[:2], -1)
+                return out.reshape(*out.shape[:2], self.features.frame_size)
         places = zip(files.tolist(), first_rows.tolist(), lengths.tolist(), strict=True)
         for column, (file, first_row, length) in enumerate(places):
             out[:length, column] = self.features.file_rows(file)[first_row : first_row + length]
             out[length:, column] = 0
-        return out.reshape(*out.shape[:2], -1)
+        return out.reshape(*out.shape[:2], self.features.frame_size)
 
     def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of all windows in order, at most `size` at a time."""

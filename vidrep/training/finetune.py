@@ -31,7 +31,7 @@ from .preparation import (
     choose_values,
     fit_scaler,
     lay_over,
-    require_finite,
+    require_sound,
     require_windows,
     seeded,
     thin_out,
@@ -100,7 +100,7 @@ def finetune(
     if len(validation_windows) == 0:
         _log.warning("no video can be held apart: the weights are chosen by the loss on the training videos")
         validation_windows = windows
-    require_finite(features, parts.train + parts.validation)
+    require_sound(features, parts.train + parts.validation)
     with seeded(config.training.seed, torch_device):
         with building_model():
             model, arguments = _build(features, parts.train, config, len(classes))

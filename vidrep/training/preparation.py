@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
+from ..features.checksum import RowsChecksum
 from ..features.labels import Labelling, overlay
 from ..features.store import Features
 from ..models.composite import Values
@@ -80,20 +81,24 @@ def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> Fra
     return scaler
 
 
-def require_finite(features: Features, videos: Iterable[int]) -> None:
-    """Raise FeatureFileError, naming the video and the frame, if some videos have a value that is not finite."""
-    if features.dtype == "uint8":
-        return
+def require_sound(features: Features, videos: Iterable[int]) -> None:
+    """Raise FeatureFileError, naming the video, if some have rows without their checksum or values not finite."""
     for video in videos:
-        num_before = 0
-        for block, _ in features.blocks(video):
+        row, checksum, num_before = features.videos[video], RowsChecksum(), 0
+        for block, timestamps in features.blocks(video):
             finite = np.isfinite(block.reshape(len(block), -1)).all(axis=1)
             if not finite.all():
                 raise FeatureFileError(
-                    f"{features.path}: video {features.videos[video].path!r}, frame "
-                    f"{num_before + int(np.argmin(finite))} holds values that are not finite; extract it again"
+                    f"{features.file_of(video)}: video {row.path!r}, frame {num_before + int(np.argmin(finite))} holds "
+                    "values that are not finite; extract it again"
                 )
+            checksum.update(block, timestamps)
             num_before += len(block)
+        if checksum.hexdigest() != row.checksum:
+            raise FeatureFileError(
+                f"{features.file_of(video)}: the rows of video {row.path!r} are damaged: they do not have their "
+                "checksum any more; extract it again"
+            )
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from .preparation import (
     choose_values,
     fit_scaler,
     lay_over,
-    require_finite,
+    require_sound,
     require_windows,
     seeded,
     thin_out,
@@ -68,8 +68,9 @@ def pretrain(
     device: "auto", "cpu", "cuda" or "mps". listed: labels and splits laid over the file's. resume: go on from the
     run's checkpoint. overwrite: start anew where a run is.
 
-    Raises InputError if there is no window to train on, FeatureFileError for values that are not finite, OutputError
-    for a folder that is in use or a resumed run that was another, TrainingError for a loss that is not finite.
+    Raises InputError if there is no window to train on, FeatureFileError for damaged rows and values that are not
+    finite, OutputError for a folder that is in use or a resumed run that was another, TrainingError for a loss that is
+    not finite.
     """
     config = config or PretrainConfig()
     run = RunFolder(Path(output))
@@ -98,7 +99,7 @@ def pretrain(
     for part, name in ((windows, "training"), (validation_windows, "validation")):
         require_windows(part, name=name, advice="lower windows.seen or windows.predicted, or use more videos")
     values = choose_values(features, config.values)
-    require_finite(features, parts.train + parts.validation)
+    require_sound(features, parts.train + parts.validation)
     scaler = fit_scaler(features, parts.train, values)
     arguments = {"frame_size": features.frame_size, **asdict(config.model)}
     with seeded(config.training.seed, torch_device):

@@ -1,0 +1,399 @@
+"""Whatever is in a file, it is read as it is meant or refused in one line; nothing outside of it is touched."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from vidrep.errors import FeatureFileError
+from vidrep.features.importing import import_features
+from vidrep.features.store import open_features
+
+VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 4)}
+TEXT = h5py.string_dtype("utf-8")
+
+
+@pytest.fixture
+def ours(tmp_path, feature_file):
+    """A small feature file of ours."""
+    feature_file(tmp_path / "ours.h5", VIDEOS)
+    return tmp_path / "ours.h5"
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A small file that can be imported."""
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["features"] = np.random.default_rng(0).random((2, 4, 3)).astype(np.float16)
+        file["labels"] = ["run", "walk"]
+        file["split"] = np.array([b"train", b"test"])
+        file["video_ids"] = ["x", "y"]
+    import_features(tmp_path / "foreign.h5", tmp_path / "out.h5")
+    (tmp_path / "out.h5").unlink()
+    return tmp_path / "foreign.h5"
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file beside, of which nothing may be read."""
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["features"] = np.ones((8, 3), np.float16)
+        file["videos"] = np.ones(8)
+    (tmp_path / "secret.raw").write_bytes(bytes(range(48)))
+    return tmp_path / "secret.h5"
+
+
+def refusal_of(path, read):
+    with pytest.raises(FeatureFileError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def imported(path):
+    return import_features(path, path.with_name("out.h5"))
+
+
+# ---- layouts that read what is not there, or too much; each takes the place of /features, of a shape that would fit
+
+
+def soft_link(file, _shape):
+    file["elsewhere"] = np.ones(8)
+    file["features"] = h5py.SoftLink("/elsewhere")
+
+
+def external_link(file, _shape):
+    file["features"] = h5py.ExternalLink("secret.h5", "/features")
+
+
+def virtual(file, shape):
+    layout = h5py.VirtualLayout(shape, "f2")
+    layout[:] = h5py.VirtualSource("secret.h5", "features", shape)
+    file.create_virtual_dataset("features", layout)
+
+
+def external_storage(file, shape):
+    file.create_dataset("features", shape, "f2", external=[("secret.raw", 0, h5py.h5f.UNLIMITED)])
+
+
+def group(file, _shape):
+    file.create_group("features")
+
+
+def named_type(file, _shape):
+    file["features"] = np.dtype("f2")
+
+
+def references(file, shape):
+    file.create_dataset("features", shape, h5py.ref_dtype)
+
+
+def free_lengths(file, shape):
+    file.create_dataset("features", shape, h5py.vlen_dtype(np.float32))
+
+
+def free_texts(file, shape):
+    file.create_dataset("features", data=np.full(shape, "x", dtype=object), dtype=TEXT)
+
+
+def compound(file, shape):
+    file.create_dataset("features", shape, [("x", "f2"), ("y", "f2")])
+
+
+def opaque(file, shape):
+    file["features"] = np.zeros(shape, "V2")
+
+
+def odd_floats(file, shape):
+    kind = h5py.h5t.IEEE_F16LE.copy()
+    kind.set_ebias(3)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, b"features", kind, space).write(space, space, np.ones(shape, "f2"))
+
+
+def points_in_time(file, shape):
+    h5py.h5d.create(file.id, b"features", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple(shape))
+
+
+def nothing_stored(file, shape):
+    file.create_dataset("features", shape, "f2")
+
+
+def huge_and_empty(file, shape):
+    file.create_dataset("features", (2**40, *shape[1:]), "f2", chunks=(1000, *shape[1:]))
+
+
+def huge_and_hardly_filled(file, shape):
+    features = file.create_dataset("features", (2**40, *shape[1:]), "f2", chunks=(1000, *shape[1:]), compression="gzip")
+    features[0] = 1
+
+
+def packed_twice(file, shape):
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(shape)
+    properties.set_deflate(9)
+    properties.set_deflate(9)
+    space = h5py.h5s.create_simple(shape)
+    dataset = h5py.h5d.create(file.id, b"features", h5py.h5t.IEEE_F16LE, space, properties)
+    dataset.write(space, space, np.ones(shape, "f2"))
+
+
+def unknown_filter(file, shape):
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(shape)
+    properties.set_filter(32_015, h5py.h5z.FLAG_OPTIONAL)
+    h5py.h5d.create(file.id, b"features", h5py.h5t.IEEE_F16LE, h5py.h5s.create_simple(shape), properties)
+
+
+def huge_chunks(file, shape):
+    length = 1 + (1 << 30) // (2 * int(np.prod(shape[1:])))
+    file.create_dataset("features", (length, *shape[1:]), "f2", chunks=(length, *shape[1:]), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        (soft_link, "/features is a soft link; only what lies in the file itself is read"),
+        (external_link, "/features is a link into another file; only what lies in the file itself is read"),
+        (virtual, "/features has its values in another file"),
+        (external_storage, "/features has its values in another file"),
+        (group, "/features is no array"),
+        (named_type, "/features is no array"),
+        (references, "/features is of type object"),
+        (free_lengths, "/features is of type object"),
+        (free_texts, "features"),
+        (compound, "/features is of type [('x'"),
+        (opaque, "/features is of type |V2"),
+        (odd_floats, "/features is of type float"),
+        (points_in_time, "/features is of a type that numpy has not"),
+        (nothing_stored, "/features declares 48 bytes that are not in the file"),
+        (huge_and_empty, "bytes that are not in the file"),
+        (huge_and_hardly_filled, "bytes that are not in the file"),
+        (packed_twice, "/features went through the HDF5 filters 1, 1; read is one of gzip and lzf"),
+        (unknown_filter, "/features went through the HDF5 filters 32015; read is one of gzip and lzf"),
+        (huge_chunks, "/features has chunks of 10737418"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_the_features_cannot_be(ours, foreign, secret, layout, said):
+    for path, shape, read in ((ours, (8, 3), open_features), (foreign, (2, 4, 3), imported)):
+        with h5py.File(path, "r+") as file:
+            del file["features"]
+            layout(file, shape)
+        assert said in refusal_of(path, read)
+    assert not foreign.with_name("out.h5").exists()
+
+
+# ---- tables
+
+
+def columns_behind_a_link(file):
+    file.move("videos", "hidden")
+    file["videos"] = h5py.SoftLink("/hidden")
+
+
+def columns_of_another_file(file):
+    del file["videos"]
+    file["videos"] = h5py.ExternalLink("secret.h5", "/")
+
+
+def column(name, values, **how):
+    def change(file):
+        del file["videos"][name]
+        file["videos"].create_dataset(name, data=values, **how)
+
+    change.__name__ = f"{name} {getattr(values, 'dtype', type(values).__name__)}"
+    return change
+
+
+def column_behind_a_link(file):
+    file["hidden"] = file["videos/label"]
+    del file["videos/label"]
+    file["videos/label"] = h5py.SoftLink("/hidden")
+
+
+def wide_texts(file):
+    del file["videos/label"]
+    file["videos"].create_dataset("label", (2,), f"S{1 << 30}", chunks=(1,), compression="gzip")
+
+
+def shared_rows(file):
+    file["videos/start"][1] = 3
+
+
+def rows_that_overflow(file):
+    file["videos/start"][1] = file["videos/length"][1] = 2**62
+
+
+def attribute(name, value):
+    def change(file):
+        file.attrs[name] = value
+
+    change.__name__ = f"{name} {value!r:.20}"
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (columns_behind_a_link, "/videos is a soft link"),
+        (columns_of_another_file, "/videos is a link into another file"),
+        (column_behind_a_link, "/videos/label is a soft link"),
+        (column("label", ["a", "b"], dtype=TEXT), "/videos/label is of type object, which its column cannot be"),
+        (column("label", np.array([b"\xff", b"b"])), "can't decode byte 0xff"),
+        (column("label", np.array([[b"a", b"b"]])), "/videos/label of shape (1, 2)"),
+        (column("start", np.array([0.0, 4.0])), "/videos/start is of type float64"),
+        (column("start", np.array([0, 4], np.int32)), "/videos/start is of type int32"),
+        (column("fps", np.array([1, 2])), "/videos/fps is of type int64"),
+        (column("fps", np.zeros(3)), "the columns of /videos have different lengths: 2, 3"),
+        (wide_texts, "/videos/label holds texts of 1073741824 bytes; at most 65536 are read"),
+        (shared_rows, "the rows of video 'b/x.mp4' are another's too"),
+        (rows_that_overflow, "the table's entry for video 'b/x.mp4' does not fit the file"),
+        (attribute("format", np.arange(3)), "attribute format has shape (3,); wanted is one value"),
+        (attribute("format", 3), "an HDF5 file, but not of format vidrep-features"),
+        (attribute("version", "one"), "version one of vidrep-features; this vidrep reads version 1"),
+        (attribute("version", h5py.Empty("i4")), "attribute version"),
+        (attribute("settings", 3), "attribute settings is no JSON object"),
+        (attribute("settings", "[]"), "attribute settings is no JSON object"),
+        (attribute("settings", "{"), "Expecting property name"),
+        (attribute("settings", '{"a":' * 20 + "1" + "}" * 20), "attribute settings is no JSON object, or one too deep"),
+        (attribute("settings", "[" * 50_000), "recursion"),
+        (attribute("versions", np.bytes_(b"\xff")), "can't decode byte 0xff"),
+        (attribute("settings", np.array(["{}"] * 3, TEXT)), "attribute settings has shape (3,)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_table_and_attributes_cannot_be(ours, secret, change, said):
+    with h5py.File(ours, "r+") as file:
+        change(file)
+    assert said in refusal_of(ours, open_features)
+
+
+def test_a_reference_as_an_attribute(ours):
+    with h5py.File(ours, "r+") as file:
+        file.attrs.create("settings", file.ref, dtype=h5py.ref_dtype)
+    assert "attribute settings of shape () and type object; plain text is read" in refusal_of(ours, open_features)
+
+
+def test_odd_but_harmless_values_are_read(ours):
+    with h5py.File(ours, "r+") as file:
+        file["videos/fps"][:] = [np.nan, np.inf]
+        file["videos/frames_promised"][:] = [-1, 2**62]
+        file["more"] = h5py.ExternalLink("secret.h5", "/")
+        file.attrs["settings"] = json.dumps({"kind": "test", "list": [[1, {"a": None}]]})
+    features = open_features(ours)
+    assert np.isnan(features.videos[0].fps)
+    assert [row.frames_promised for row in features.videos] == [-1, 2**62]
+    assert list(features.damaged()) == []
+
+
+def test_frames_that_are_wider_than_any(ours):
+    with h5py.File(ours, "r+") as file:
+        for name, shape in (("features", (0, 2**40)), ("timestamps", (0,))):
+            dtype = file[name].dtype
+            del file[name]
+            file.create_dataset(name, shape, dtype)
+    assert "features of shape (0, 1099511627776): a frame has 1073741824 bytes at most" in refusal_of(
+        ours, open_features
+    )
+
+
+def test_numbers_in_the_other_byte_order_are_not_taken_for_ours(ours):
+    with h5py.File(ours, "r+") as file:
+        del file["features"]
+        file["features"] = np.zeros((8, 3), ">f2")
+    assert "type >f2; wanted are (rows, ...) of float16, float32, uint8, little-endian" in refusal_of(
+        ours, open_features
+    )
+
+
+# ---- what stands beside foreign features
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("labels", np.zeros(2, "V4"), "/labels is of type |V4; plain numbers and text are read"),
+        ("labels", np.array(["x" * 70_000, "y"], TEXT), "/labels holds texts of more than 65536 bytes"),
+        ("labels", np.array([b"x" * 70_000, b"y"]), "/labels holds texts of 70000 bytes; at most 65536 are read"),
+        ("split", np.array([b"train", b"elsewhere"]), "split 'elsewhere'; allowed are train, validation, test"),
+        ("video_ids", np.array([b"same", b"same"]), "two videos have the same name"),
+        ("labels", np.zeros((2, 1)), "/labels has shape (2, 1), wanted is (2,)"),
+    ],
+    ids=range(6),
+)
+def test_columns_of_foreign_files(foreign, name, values, said):
+    with h5py.File(foreign, "r+") as file:
+        del file[name]
+        file.create_dataset(name, data=values, dtype=TEXT if values.dtype.kind == "O" else None)
+    assert said in refusal_of(foreign, imported)
+
+
+def test_a_packed_video_that_would_fill_the_memory(foreign, monkeypatch):
+    monkeypatch.setattr("vidrep.features.foreign._LARGEST_PACKED_VIDEO_BYTES", 4 * 3 * 2 - 1)
+    imported(foreign).features.path.unlink()
+    with h5py.File(foreign, "r+") as file:
+        features = file["features"][:]
+        del file["features"]
+        file.create_dataset("features", data=features, chunks=(1, 2, 3))
+    assert "/features has videos of 24 bytes each, packed; at most 23 are read" in refusal_of(foreign, imported)
+
+
+def test_a_chunk_that_cannot_be_unpacked_costs_its_videos_alone(foreign):
+    with h5py.File(foreign, "r+") as file:
+        features = file["features"][:]
+        del file["features"]
+        file.create_dataset("features", data=features, chunks=(1, 4, 3), compression="gzip")
+        where = file["features"].id.get_chunk_info(0).byte_offset
+    with foreign.open("r+b") as file:
+        file.seek(where)
+        file.write(b"\xff\xff")
+    summary = imported(foreign)
+    assert [row.path for row in summary.features.videos] == ["y"]
+    np.testing.assert_array_equal(summary.features.rows(0), features[1])
+    assert [failure.path for failure in summary.failures] == ["x"]
+    assert "not an array that can be read" in summary.failures[0].reason
+
+
+# ---- heaps of texts
+
+
+@pytest.mark.parametrize("size", [0, 8, 2**63])
+def test_a_heap_that_hdf5_would_never_come_to_the_end_of(ours, foreign, size):
+    for path, read in ((ours, open_features), (foreign, imported)):
+        content = path.read_bytes()
+        start = content.index(b"GCOL\x01\0\0\0")
+        end = start + int.from_bytes(content[start + 8 : start + 16], "little")
+        free = max(
+            place
+            for place in range(start + 16, end - 16, 8)
+            if content[place : place + 8] == bytes(8)
+            and int.from_bytes(content[place + 8 : place + 16], "little") == end - place
+        )
+        path.write_bytes(content[: free + 8] + size.to_bytes(8, "little") + content[free + 16 :])
+        assert f"the heap of texts at byte {start} is damaged" in refusal_of(path, read)
+
+
+# ---- random damage
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory and time are bounded by means that Windows has not")
+def test_three_hundred_damaged_files(tmp_path, ours, foreign):
+    """Nothing but FeatureFileError or a right reading; no crash, no hang."""
+    with h5py.File(foreign, "r+") as file:
+        file["features"][:] = open_features(ours).file_rows(0)[:].reshape(2, 4, 3)
+    script = Path(__file__).with_name("mutants.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, "0", "300"], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, (done.stdout[-200:], done.stderr[-2000:])
+    outcomes = json.loads(done.stdout.splitlines()[-1])
+    assert sum(outcomes.values()) == 600
+    assert outcomes["ours refused"] > 50
+    assert outcomes["foreign refused"] > 20

@@ -1,0 +1,53 @@
+"""Windows of features that lie on a device whole, so that a batch is gathered there and nothing is copied to it.
+
+Shapes: T time, B batch, D values of a frame, W windows, N rows.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .windows import Windows
+
+
+class ResidentWindows:
+    """The windows of a `Windows`, with the rows of their videos on a device.
+
+    rows: (N + 1, D) on the device, in the features' own type: each video's frames once, and a last row of zeros, which
+    short windows are padded with.
+    """
+
+    def __init__(self, windows: Windows, device: torch.device) -> None:
+        """Copy the rows of all videos that have a window to `device`.
+
+        Raises torch.OutOfMemoryError if they do not fit there.
+        """
+        features = windows.features
+        videos, video_of_window = np.unique(windows.videos, return_inverse=True)
+        lengths = np.array([features.videos[video].length for video in videos], dtype=np.int64)
+        ends = np.cumsum(lengths)
+        num_rows = int(lengths.sum())
+        dtype = getattr(torch, features.dtype)
+        self.rows = torch.zeros((num_rows + 1, features.frame_size), dtype=dtype, device=device)
+        position = 0
+        for video in videos.tolist():
+            for block, _ in features.blocks(video):
+                # A memory map cannot be written to, which torch warns of: hence the copy.
+                copied = torch.from_numpy(np.array(block).reshape(len(block), -1))
+                self.rows[position : position + len(block)] = copied.to(device)
+                position += len(block)
+        first_rows = (ends - lengths)[video_of_window] + windows.starts
+        self._first_rows = torch.from_numpy(first_rows).to(device)
+        self._lengths = torch.from_numpy(windows.lengths).to(device)
+        self._times = torch.arange(windows.length, device=device)[:, None]
+
+    def gather(self, indices: NDArray[np.int64] | Tensor) -> Tensor:
+        """Return some windows, (T, B, D), on the device: bit for bit what `Windows.gather` returns.
+
+        indices: (B,); given as a tensor on the device, nothing waits for the host.
+        """
+        chosen = torch.as_tensor(indices, device=self.rows.device)
+        numbers = self._first_rows[chosen] + self._times
+        numbers = torch.where(self._times < self._lengths[chosen], numbers, len(self.rows) - 1)
+        return self.rows[numbers]
