@@ -218,7 +218,7 @@ def _extract(
     if not videos and not lists:
         raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
     kept = Sampling(**sampling)
-    sources = find_videos(videos or [], list_files=lists or [])
+    sources = find_videos(videos or [], list_files=lists or [], follow_links=follow_links)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
     if dry_run:
         named = {source.label for source in sources} - {""}

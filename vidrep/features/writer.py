@@ -1,7 +1,7 @@
 """Writing feature files: whole under a temporary name, then published, so that no reader ever sees half of one."""
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
