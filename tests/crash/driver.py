@@ -1,6 +1,7 @@
 """One extraction as the command line does it, in a process that can be killed, starved and hit at any file operation.
 
 python driver.py CLIPS OUTPUT [--fault NAME --at K] [--log FILE] [--file-size BYTES] [--width D] [--pause SECONDS]
+                 [--workers N]
 
 It counts the operations that change what lies in the output's folder, and at number K it is killed, half way through
 if it is a write, or gets an OSError. Nothing of this is known to the code that runs: `os` itself is what is replaced.
@@ -8,7 +9,6 @@ if it is a write, or gets an OSError. Nothing of this is known to the code that 
 
 import argparse
 import errno
-import inspect
 import os
 import signal
 import sys
@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from vidrep.errors import OutputError
-from vidrep.files import remove_leftovers
-from vidrep.locking import locking_output
+from vidrep.features import parts
+from vidrep.features.extract import extract
+from vidrep.features.preparation import Preparation
+from vidrep.video.sources import find_videos
 
 # What changes a file or a folder; of os.open only what makes a file does.
 OPERATIONS = ("open", "pwrite", "posix_fallocate", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir")
@@ -34,19 +36,17 @@ class Corners:
 
     dtype = "float16"
     batch_size = 4
-    prepared_shape = (4, 4, 3)
+    network_device = ""
 
     def __init__(self, width: int, pause: float) -> None:
+        self.preparation = Preparation(side=16, resize="fast")  # the size that the clips have: torch is not needed
         self.settings = {"kind": "corners", "width": width}
         self.frame_shape, self._pause = (width,), pause
 
-    def prepare(self, rgb: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
-        return rgb[:16:4, :16:4]
-
-    def encode(self, batch: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, Any]":
+    def encode(self, views: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, Any]":
         time.sleep(self._pause)
-        flat = batch.reshape(len(batch), -1)
-        return np.resize(flat.T, (self.frame_shape[0], len(batch))).T.astype(self.dtype) / 255
+        flat = views[:, ::4, ::4].reshape(len(views), -1)
+        return np.resize(flat.T, (self.frame_shape[0], len(views))).T.astype(self.dtype) / 255
 
 
 class Faults:
@@ -95,21 +95,13 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def extract_all(clips: Path, output: Path, *, width: int, pause: float, workers: int | None) -> None:
-    with locking_output(output):
-        from vidrep.features import parts
-        from vidrep.features.extract import extract
-        from vidrep.features.failures import failures_path
-        from vidrep.video.sources import find_videos
+def extract_all(clips: Path, output: Path, *, width: int, pause: float, workers: int) -> None:
+    def build() -> Corners:
+        say("begins")  # the lock is taken
+        return Corners(width, pause)
 
-        say("begins")
-        remove_leftovers(output)
-        remove_leftovers(failures_path(output))
-        parts.PART_MAX_VIDEOS = VIDEOS_PER_PART
-        options: dict[str, Any] = {} if workers is None else {"workers": workers}
-        if "workers" not in inspect.signature(extract).parameters:
-            options.clear()
-        extract(find_videos([clips]), output, Corners(width, pause), **options)
+    parts.PART_MAX_VIDEOS = VIDEOS_PER_PART
+    extract(find_videos([clips]), output, build, workers=workers)
 
 
 def main() -> int:
@@ -123,7 +115,7 @@ def main() -> int:
     parser.add_argument("--file-size", type=int)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds that the network takes for a batch")
-    parser.add_argument("--workers", type=int)
+    parser.add_argument("--workers", type=int, default=0)
     given = parser.parse_args()
     if given.file_size is not None:
         import resource  # not on Windows

@@ -46,9 +46,9 @@ class Extraction:
         assert process.stdout.readline() == "begins\n"
         return process
 
-    def kill_after(self, seconds: float) -> float | None:
+    def kill_after(self, seconds: float, **options: Any) -> float | None:
         """Start a run and kill it so long after it began; return how long it took if it was through before."""
-        process, began = self.start(), time.monotonic()
+        process, began = self.start(**options), time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=seconds)
         took = time.monotonic() - began

@@ -20,9 +20,9 @@ def test_killed_at_random_moments(extraction, undisturbed, seed, num_kills, earl
         if earlier:
             extraction.make_earlier()
         for attempt in range(moments.randint(1, 3)):
-            took = extraction.kill_after(moments.uniform(0, span))
+            took = extraction.kill_after(moments.uniform(0, span), workers=moments.choice((0, 2)))
             kills += took is None
             if took is not None and attempt == 0:
                 span = took  # the machine is quicker than it was
             extraction.require_whole(before, undisturbed.final)
-        extraction.finish(undisturbed.final)
+        extraction.finish(undisturbed.final, workers=moments.choice((0, 2)))

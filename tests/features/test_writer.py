@@ -203,7 +203,9 @@ def test_merging_renames(tmp_path, feature_file):
 @pytest.mark.parametrize("keys", [set(), {"c.mp4", "absent"}, set(VIDEOS)])
 def test_merging_leaves_out(tmp_path, feature_file, keys):
     rows = feature_file(tmp_path / "1.h5", VIDEOS)
-    write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], rename=keep, keys=keys)
+    write_merged(
+        tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=lambda row: row if row.path in keys else None
+    )
     feature_file(tmp_path / "never.h5", {key: VIDEOS[key] for key in rows if key in keys})
     assert (tmp_path / "m.h5").read_bytes() == (tmp_path / "never.h5").read_bytes()
 

@@ -238,7 +238,7 @@ class _Work:
 
     def _drop(self, failed: VideoFailed) -> None:
         if (spool := self._spools.pop(failed.number, None)) is not None:
-            spool.close()
+            self._writer.drop(spool)
         source = self._sources[failed.number]
         kept = any(source.key + view in self._done for view in self._views)
         reason = failed.reason + ("; the rows of its earlier version are kept" if kept else "")

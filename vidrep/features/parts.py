@@ -101,6 +101,7 @@ class PartsWriter:
             remove(leftover)
         there = find_parts(folder)
         self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
+        self._spools: set[Spool] = set()
         self._videos: list[tuple[Sequence[VideoRow], Spool]] = []
         self._began = time.monotonic()
 
@@ -114,12 +115,19 @@ class PartsWriter:
             if kind is None or issubclass(kind, Stopped):
                 self._publish()
         finally:
-            for _, spool in self._videos:
+            for spool in self._spools:
                 spool.close()
 
     def new_spool(self) -> Spool:
-        """Return a spool for the next video; the caller closes it if it comes to nothing."""
-        return Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
+        """Return a spool for the next video; drop it if it comes to nothing."""
+        spool = Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
+        self._spools.add(spool)
+        return spool
+
+    def drop(self, spool: Spool) -> None:
+        """Let go of a spool whose video is not to be kept, or is published."""
+        self._spools.remove(spool)
+        spool.close()
 
     def add_video(self, rows: Sequence[VideoRow], spool: Spool) -> None:
         """Take a finished video, one row for each of its views, and publish the part if it is full or old enough."""
@@ -143,7 +151,7 @@ class PartsWriter:
                 for rows, spool in self._videos:
                     _write_video(writer, rows, spool)
         for _, spool in self._videos:
-            spool.close()
+            self.drop(spool)
         self._videos = []
         self._began = time.monotonic()
 
