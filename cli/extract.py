@@ -1,6 +1,6 @@
 """`vidrep extract`: videos to features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +13,10 @@ from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Thre
 from .stopping import stopping_on_signals
 
 if TYPE_CHECKING:
+    from vidrep.features.estimate import Estimate
     from vidrep.features.extract import ExtractSummary
     from vidrep.features.extractor import Extractor
+    from vidrep.video.sources import VideoSource
 
 app = typer.Typer(
     cls=VidrepGroup, help="Compute features of every frame of videos.", no_args_is_help=True, rich_markup_mode=None
@@ -217,19 +219,31 @@ def _extract(
 
     if not videos and not lists:
         raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
+    console.show_log(quiet=quiet)
     kept = Sampling(**sampling)
     sources = find_videos(videos or [], list_files=lists or [], follow_links=follow_links)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
+    num_workers = available_cores() if workers is None else workers
+    num_threads = threads or available_cores()
+    keep_freed_memory()
     if dry_run:
-        named = {source.label for source in sources} - {""}
-        num_bytes = sum(source.path.stat().st_size for source in sources)
-        typer.echo(f"{len(sources)} videos ({console.size(num_bytes)}), {len(named)} class folders -> {output}")
+        from vidrep.features.estimate import estimate
+
+        expected = estimate(
+            sources,
+            output,
+            build(),
+            sampling=kept,
+            decoder=decoder,
+            overwrite=overwrite,
+            workers=num_workers,
+            threads=num_threads,
+        )
+        _report_estimate(expected, sources, output)
         return
 
     from vidrep.features.extract import extract
 
-    console.show_log(quiet=quiet)
-    keep_freed_memory()
     with stopping_on_signals() as should_stop, console.progress_bar("extract", quiet=quiet) as listen:
         summary = extract(
             sources,
@@ -240,8 +254,8 @@ def _extract(
             listed=listed,
             overwrite=overwrite,
             prune=prune,
-            workers=available_cores() if workers is None else workers,
-            threads=threads or available_cores(),
+            workers=num_workers,
+            threads=num_threads,
             timeout=timeout,
             should_stop=should_stop,
             on_progress=listen,
@@ -250,6 +264,19 @@ def _extract(
     if not quiet:
         _report(summary)
     console.report_failures(summary.failures, summary.failures_file)
+
+
+def _report_estimate(expected: "Estimate", sources: Sequence["VideoSource"], output: Path) -> None:
+    """Say what an extraction would take."""
+    classes = {source.label for source in sources} - {""}
+    there = f"{expected.num_done} of them there already, " if expected.num_done else ""
+    seen = f"; {expected.num_unreadable} of {expected.num_tried} looked at cannot be read"
+    unreadable = seen if expected.num_unreadable else ""
+    typer.echo(f"{expected.num_videos} videos, {there}{len(classes)} class folders -> {output}{unreadable}")
+    typer.echo(f"about {expected.num_frames:,} frames to do, {console.duration(expected.seconds)} on this machine")
+    finished, needed, free = map(console.size, (expected.output_bytes, expected.needed_bytes, expected.free_bytes))
+    short = ": too little" if expected.needed_bytes > expected.free_bytes else ""
+    typer.echo(f"disk: {finished} in the end; while it is made {needed} must be free, and {free} are{short}")
 
 
 def _report(summary: "ExtractSummary") -> None:

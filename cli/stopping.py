@@ -14,12 +14,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def stopping_on_signals() -> Iterator[Callable[[], bool]]:
     """Give what says whether a signal has asked to stop; Stopped ends the command with 128 + the signal's number.
 
-    Within the block a first signal only asks; a second one has its usual effect.
+    Within the block a first signal only asks; a second one has its usual effect. One that is ignored, as those of
+    processes in the background may be, stays so.
     """
     from vidrep.errors import Stopped
 
     received: list[int] = []
-    usual = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    usual = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in usual.items():
@@ -30,7 +32,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         restore()
         typer.echo("stopping; what is finished is kept (once more: at once)", err=True)
 
-    for number in _SIGNALS:
+    for number in usual:
         signal.signal(number, receive)
     try:
         yield lambda: bool(received)

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from vidrep.errors import ConfigError, InputError, LabelError, OutputError
-from vidrep.features import parts
+from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
+from vidrep.features import parts, place
 from vidrep.features.extract import extract
 from vidrep.features.labels import Labelling
 from vidrep.features.patches import PatchExtractor
@@ -22,8 +22,8 @@ from vidrep.video.sources import find_videos
 NUM_FRAMES = {"d.mp4": 8, "left/a.mp4": 3, "left/b.mp4": 4, "left/c.mp4": 5, "right/a.mp4": 6, "right/b.mp4": 7}
 
 
-def patches(sources, output, *, size=8, **options):
-    return extract(sources, output, PatchExtractor(size=size), **options)
+def patches(sources, output, *, size=8, resize="exact", **options):
+    return extract(sources, output, PatchExtractor(size=size, resize=resize), **options)
 
 
 def names(folder):
@@ -422,3 +422,131 @@ def test_settings_are_json(clips_folder, tmp_path):
         assert json.loads(file.attrs["settings"])["kind"] == "patches"
         assert not any(str(tmp_path) in str(value) for value in file.attrs.values())
         assert np.all(file["videos/source_size"][:] > 0)
+
+
+def test_stopping_keeps_what_is_finished(clips_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(PatchExtractor, "batch_size", 2)
+    sources = find_videos([clips_folder])
+    seen = []
+    with pytest.raises(Stopped, match="what is finished is kept, and the same command goes on"):
+        patches(sources, tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 2)
+    assert names(tmp_path) == ["f.h5.parts"]
+    there = len(open_features(tmp_path / "f.h5.parts"))
+    assert 0 < there < 6
+    assert patches(sources, tmp_path / "f.h5").num_new == 6 - there
+    patches(sources, tmp_path / "once.h5")
+    assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
+
+
+def test_stopping_while_merging_leaves_the_output_as_it_was(clips_folder, tmp_path, monkeypatch):
+    sources = find_videos([clips_folder])
+    patches(sources[:2], tmp_path / "f.h5")
+    before = (tmp_path / "f.h5").read_bytes()
+    merging = []
+    monkeypatch.setattr("vidrep.features.place.write_merged", noting(merging, place.write_merged))
+    with pytest.raises(Stopped):
+        patches(sources, tmp_path / "f.h5", should_stop=lambda: bool(merging))
+    assert (tmp_path / "f.h5").read_bytes() == before
+    assert names(tmp_path) == ["f.h5", "f.h5.parts"]
+    assert patches(sources, tmp_path / "f.h5").num_new == 0
+    assert len(open_features(tmp_path / "f.h5")) == 6
+
+
+def noting(calls, function):
+    def noted(*arguments, **options):
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    return noted
+
+
+def test_a_second_writer_is_refused(clips_folder, tmp_path):
+    def build():
+        with pytest.raises(OutputError, match=rf"f\.h5 is being written by process {os.getpid()} on host"):
+            patches(find_videos([clips_folder]), tmp_path / "f.h5")
+        return PatchExtractor(size=8)
+
+    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", build).num_new == 6
+    assert names(tmp_path) == ["f.h5"]
+
+
+# ---- workers
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    sources = find_videos([clips_folder])
+    options = {"grid": 2, "colour": True, "resize": "fast"}  # without torch, workers start quickly
+    extract(sources, tmp_path / "here.h5", PatchExtractor(size=4, **options))
+    summary = extract(sources, tmp_path / "workers.h5", PatchExtractor(size=4, **options), workers=workers)
+    assert (summary.num_new, summary.num_new_frames, summary.failures) == (6, 33, [])
+    assert (tmp_path / "workers.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
+    assert summary.rates.decode and summary.rates.write
+    assert extract(sources, tmp_path / "workers.h5", PatchExtractor(size=4, **options), workers=workers).num_new == 0
+
+
+def test_workers_list_the_same_failures(bad_folder, tmp_path):
+    here = patches(find_videos([bad_folder]), tmp_path / "here.h5", resize="fast")
+    away = patches(find_videos([bad_folder]), tmp_path / "away.h5", resize="fast", workers=2)
+    assert sorted(away.failures, key=lambda one: one.path) == sorted(here.failures, key=lambda one: one.path)
+    assert len(here.failures) == 3
+    assert (tmp_path / "away.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
+    assert read_failures(tmp_path / "away.failures.csv") == read_failures(tmp_path / "here.failures.csv")
+
+
+# ---- several sequences of one video
+
+
+def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])[:2]
+    whole = PatchExtractor(size=16, colour=True)
+    cut = PatchExtractor(size=8, colour=True, crops=3, seed=5)
+    extract(sources, tmp_path / "whole.h5", whole)
+    summary = extract(sources, tmp_path / "crops.h5", cut)
+    assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (6, 2, 11, 33)
+    frames, crops = open_features(tmp_path / "whole.h5"), open_features(tmp_path / "crops.h5")
+    assert [row.path for row in crops.videos][:3] == ["d.mp4#crop-1", "d.mp4#crop-2", "d.mp4#crop-3"]
+    assert [row.label for row in crops.videos] == ["", "", "", "left", "left", "left"]
+    for index, row in enumerate(crops.videos):
+        video = frames.index(row.path.partition("#")[0])
+        assert row.source_sha256 == frames.videos[video].source_sha256
+        np.testing.assert_array_equal(crops.timestamps(index), frames.timestamps(video))
+        places = [
+            (top, left)
+            for top in range(9)
+            for left in range(9)
+            if np.array_equal(crops.rows(index), frames.rows(video)[:, top : top + 8, left : left + 8])
+        ]
+        assert len(places) >= 1
+    assert list(crops.damaged()) == []
+    assert extract(sources, tmp_path / "crops.h5", cut).num_new == 0
+    with pytest.raises(OutputError, match="crops is 3, not 2"):
+        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, colour=True, crops=2, seed=5))
+
+
+# ---- sources that are gone
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_pruning_drops_what_has_no_source(folder, tmp_path, monkeypatch, output):
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 1)
+    patches(find_videos([folder]), tmp_path / output)
+    before = rows_by_key(tmp_path / output)
+    (folder / "left" / "b.mp4").unlink()
+    kept = patches(find_videos([folder]), tmp_path / output)
+    assert (kept.num_removed, rows_by_key(tmp_path / output)) == (0, before)
+    pruned = patches(find_videos([folder]), tmp_path / output, prune=True)
+    assert (pruned.num_removed, pruned.num_new, pruned.num_videos) == (1, 0, 2)
+    del before["left/b.mp4"]
+    assert rows_by_key(tmp_path / output) == before
+    patches(find_videos([folder]), tmp_path / "fresh.h5")
+    if output == "f.h5":
+        assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "fresh.h5").read_bytes()
+
+
+def test_pruning_keeps_what_cannot_be_read_now(folder, tmp_path):
+    patches(find_videos([folder]), tmp_path / "f.h5")
+    (folder / "left" / "b.mp4").write_text("no video any more")
+    assert patches(find_videos([folder]), tmp_path / "f.h5", prune=True).num_removed == 0
+    assert "left/b.mp4" in open_features(tmp_path / "f.h5")

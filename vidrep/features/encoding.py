@@ -17,6 +17,11 @@ from .extractor import Extractor
 _POLL_SECONDS = 0.2
 
 
+def network_threads(extractor: Extractor, threads: int) -> int:
+    """Return how many batches are computed at once: on a GPU two, so that one's copies overlap the other's products."""
+    return {"": 0, "cpu": threads, "cuda": 2}.get(extractor.network_device, 1)
+
+
 class FeatureSink(Protocol):
     """Where features go, frame after frame of each video; videos come interleaved."""
 
@@ -74,7 +79,7 @@ class BatchedEncoder:
     ) -> None:
         self._extractor, self._sink, self._check_stop = extractor, sink, check_stop
         self._num_threads = num_threads
-        self._threads = ThreadPoolExecutor(num_threads, "vidrep-network", _use_one_core) if num_threads else None
+        self._threads = ThreadPoolExecutor(num_threads, "vidrep-network", use_one_core) if num_threads else None
         self._shape = (extractor.batch_size, *extractor.preparation.shape)
         self._batch = _Batch(np.zeros(self._shape, dtype=np.uint8))
         self._spare: list[NDArray[np.uint8]] = []
@@ -162,7 +167,8 @@ class BatchedEncoder:
         self._spare.append(batch.frames)
 
 
-def _use_one_core() -> None:
+def use_one_core() -> None:
+    """Let torch compute on the calling thread alone."""
     import torch
 
     torch.set_num_threads(1)

@@ -18,7 +18,7 @@ from ..video.reading import require_decoder
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, decode
-from .encoding import BatchedEncoder
+from .encoding import BatchedEncoder, network_threads
 from .extractor import Extractor, library_versions
 from .failures import Failure, write_failures
 from .labels import Labelling, OverlayResult, overlay
@@ -99,11 +99,12 @@ def extract(
     with locking_output(Path(output)):
         extractor = extractor() if callable(extractor) else extractor
         place = Place(Path(output), start_over=overwrite)
+        place.sweep()
         decoding = Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), decoder=decoder)
         settings = {**extractor.settings, "sampling": asdict(decoding.sampling), "decoder": decoder}
         done = place.done(settings)
         wanted = overlay([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], listed or {})
-        num_threads = _network_threads(extractor, threads)
+        num_threads = network_threads(extractor, threads)
         num_workers = min(workers, len(sources))
         try:
             with PartsWriter(
@@ -171,11 +172,6 @@ def _raising_stopped(should_stop: Callable[[], bool]) -> Callable[[], None]:
             raise Stopped("stopped as asked; what is finished is kept, and the same command goes on")
 
     return check_stop
-
-
-def _network_threads(extractor: Extractor, threads: int) -> int:
-    """Return how many batches are computed at once: on a GPU two, so that one's copies overlap the other's products."""
-    return {"": 0, "cpu": threads, "cuda": 2}.get(extractor.network_device, 1)
 
 
 class _Work:

@@ -24,8 +24,6 @@ class Place:
         self._merges = output.suffix in SUFFIXES
         self.parts = output.with_name(output.name + ".parts") if self._merges else output
         self.failures = failures_path(output)
-        remove_leftovers(self.output)
-        remove_leftovers(self.failures)
         if self._merges and output.is_dir():
             raise OutputError(f"{output} is a folder; give a file name that ends in .h5, or a folder's name without it")
         if not self._merges and output.is_file():
@@ -35,6 +33,11 @@ class Place:
         parts_there = find_parts(self.parts)
         self._require_own_folder(parts_there)
         self._forgotten = [self.output, *parts_there] if start_over else []
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half written; to be called by the one process that holds the lock."""
+        for path in (self.output, self.failures):
+            remove_leftovers(path)
 
     def _require_own_folder(self, parts_there: Sequence[Path]) -> None:
         if not self.parts.is_dir():

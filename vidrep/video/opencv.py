@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, VideoError
 from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
-from .reading import Frame, Resize, Verdict, judge
+from .reading import Frame, Header, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
 
 # What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
@@ -103,6 +103,11 @@ class OpenCvReader:
         if fps > 0 and (self._is_avi or milliseconds == 0):  # raw streams have no times either: 0 for every frame
             return (self._num_decoded - 1) / float(fps)
         return milliseconds / 1000.0
+
+    def header(self) -> Header:
+        """Return what the header says."""
+        num_frames, fps = (self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        return Header(max(0, int(num_frames)), max(0.0, float(fps)))
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from .containers import damage_of_container
 from .geometry import pixel_aspect, size_before_turning
-from .reading import Frame, Resize, Verdict, judge
+from .reading import Frame, Header, Resize, Verdict, judge
 from .sampling import FrameChooser, Sampling
 
 # FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
@@ -143,6 +143,11 @@ class PyAvReader:
                 self._problems.append(f"frame {number} is damaged")
         self._num_decoded += len(decoded)
         return decoded
+
+    def header(self) -> Header:
+        """Return what the header says; where it counts no frames, its duration tells how many there should be."""
+        seconds = (self._container.duration or 0) / av.time_base
+        return Header(self._stream.frames or round(seconds * self._fps), self._fps)
 
     @property
     def _fps(self) -> float:

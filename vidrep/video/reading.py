@@ -57,8 +57,19 @@ class Verdict:
     frames_promised: int
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a video's header says, which may be wrong: num_frames and fps, 0 where it says nothing."""
+
+    num_frames: int
+    fps: float
+
+
 class VideoReader(Protocol):
     """An open video."""
+
+    def header(self) -> Header:
+        """Return what the header says, without decoding."""
 
     def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept.

@@ -47,6 +47,17 @@ class Sampling:
             after = f"the start, {self.start:g}" if self.start else "0"
             raise ConfigError(f"end {self.end}: give seconds above {after}")
 
+    def expected(self, num_frames: int, fps: float) -> float:
+        """Return about how many of `num_frames`, at an even rate of `fps` (0: not known), are kept."""
+        if fps > 0:
+            last = num_frames if self.end is None else min(num_frames, self.end * fps)
+            num_frames_in_span = max(0.0, last - (self.start or 0.0) * fps)
+            part = min(1.0, self.fps / fps) if self.fps else 1.0 / self.every
+        else:
+            num_frames_in_span, part = float(num_frames), 1.0 / self.every
+        kept = num_frames_in_span * part
+        return kept if self.max_frames is None else min(kept, self.max_frames)
+
 
 class FrameChooser:
     """Says frame by frame, for one video, whether it is kept."""

@@ -1,0 +1,168 @@
+"""What an extraction would take, before it is begun: frames, disk, time."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import VideoError
+from ..machine import available_cores
+from ..video.reading import open_video
+from ..video.sampling import Sampling
+from ..video.sources import VideoSource
+from .decoding import Decoding, FrameReady, Job, decode_video
+from .encoding import network_threads, use_one_core
+from .extractor import Extractor
+from .place import Place
+from .store import SUFFIXES
+
+# So many headers are read, so many videos and frames of each are tried; more would tell little that is new.
+_MAX_HEADERS = 200
+_MAX_VIDEOS_TRIED = 4
+_MAX_FRAMES_TRIED = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What an extraction would take, about.
+
+    num_done: videos that are in the output already, if their files have not changed.
+    num_unreadable: of `num_tried` videos whose headers were read.
+    num_frames: kept, of the videos to do. seconds: the work, without the start.
+    output_bytes: of the finished output. needed_bytes: while it is made, parts included. free_bytes: of that disk.
+    """
+
+    num_videos: int
+    num_done: int
+    num_tried: int
+    num_unreadable: int
+    num_frames: int
+    seconds: float
+    output_bytes: int
+    needed_bytes: int
+    free_bytes: int
+
+
+def estimate(
+    sources: Sequence[VideoSource],
+    output: Path | str,
+    extractor: Extractor,
+    *,
+    sampling: Sampling | None = None,
+    decoder: str = "pyav",
+    overwrite: bool = False,
+    workers: int = 0,
+    threads: int = 1,
+) -> Estimate:
+    """Say what `vidrep.features.extract.extract` would take with the same arguments; nothing is changed.
+
+    Frames are counted by the headers of up to 200 videos, spread evenly, and by file sizes for the rest; time is that
+    of a few frames of a few videos.
+
+    Raises OutputError if the output was made with other settings, ConfigError for what cannot be.
+    """
+    output, sampling = Path(output), sampling or Sampling()
+    decoding = Decoding(preparation=extractor.preparation, sampling=sampling, decoder=decoder)
+    settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
+    done = Place(output, start_over=overwrite).done(settings)
+    views = extractor.preparation.views
+    sizes = [_size(source.path) for source in sources]
+    to_do = [
+        number
+        for number, source in enumerate(sources)
+        if any(source.key + view not in done or done[source.key + view].source_size != sizes[number] for view in views)
+    ]
+    tried = _spread(to_do, _MAX_HEADERS)
+    expected = {number: _expected_frames(sources[number].path, sampling, decoder) for number in tried}
+    readable = {number: frames for number, frames in expected.items() if frames is not None}
+    frames_per_byte = sum(readable.values()) / max(1, sum(sizes[number] for number in tried))
+    num_frames = round(frames_per_byte * sum(sizes[number] for number in to_do))
+    trials = [sources[number] for number in _spread(sorted(readable), _MAX_VIDEOS_TRIED)]
+    seconds_per_frame = _seconds_per_frame(trials, decoding, extractor, workers=workers, threads=threads)
+    frame_bytes = int(np.prod(extractor.frame_shape, dtype=np.int64)) * np.dtype(extractor.dtype).itemsize + 8
+    new_bytes = num_frames * len(views) * frame_bytes
+    output_bytes = new_bytes + sum(row.length for row in done.values()) * frame_bytes
+    return Estimate(
+        num_videos=len(sources),
+        num_done=len(sources) - len(to_do),
+        num_tried=len(tried),
+        num_unreadable=len(tried) - len(readable),
+        num_frames=num_frames,
+        seconds=num_frames * seconds_per_frame,
+        output_bytes=output_bytes,
+        needed_bytes=new_bytes + (output_bytes if num_frames and output.suffix in SUFFIXES else 0),
+        free_bytes=shutil.disk_usage(_existing_folder(output)).free,
+    )
+
+
+def _spread(numbers: Sequence[int], count: int) -> list[int]:
+    """Return at most `count` of the numbers, spread evenly."""
+    if not numbers:
+        return []
+    places: list[int] = np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int)).tolist()
+    return [numbers[place] for place in places]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _existing_folder(path: Path) -> Path:
+    return next(folder for folder in path.absolute().parents if folder.is_dir())
+
+
+def _expected_frames(path: Path, sampling: Sampling, decoder: str) -> float | None:
+    try:
+        with open_video(path, decoder=decoder) as video:
+            header = video.header()
+    except VideoError:
+        return None
+    return sampling.expected(header.num_frames, header.fps)
+
+
+def _seconds_per_frame(
+    sources: Sequence[VideoSource], decoding: Decoding, extractor: Extractor, *, workers: int, threads: int
+) -> float:
+    """Decode and encode a few frames; stages that share the cores add up, a GPU works beside them."""
+    decoding.preparation.load()
+    first_frames = replace(decoding, sampling=replace(decoding.sampling, max_frames=_MAX_FRAMES_TRIED))
+    num_frames, decode_seconds = 0, -time.thread_time()
+    frame = None
+    for number, source in enumerate(sources):
+        for event in decode_video(Job(number, source.path, source.key, None), first_frames):
+            if isinstance(event, FrameReady):
+                frame = event.prepared
+                num_frames += 1
+    decode_seconds += time.thread_time()
+    if frame is None:
+        return 0.0
+    decode_seconds /= num_frames
+    network_seconds = _seconds_of_a_batch(extractor, frame) / extractor.batch_size
+    cores = available_cores()
+    decode_seconds /= min(max(1, workers), cores)
+    lanes = max(1, network_threads(extractor, threads))
+    if extractor.network_device == "cpu":
+        return decode_seconds + network_seconds / min(lanes, cores)
+    return max(decode_seconds, network_seconds)
+
+
+def _seconds_of_a_batch(extractor: Extractor, frame: NDArray[np.uint8]) -> float:
+    views = np.repeat(frame[None], extractor.batch_size, axis=0).reshape(-1, *frame.shape[1:])
+
+    def compute() -> float:
+        began = time.perf_counter()
+        extractor.encode(views)
+        return time.perf_counter() - began
+
+    initializer = use_one_core if extractor.network_device == "cpu" else None
+    with ThreadPoolExecutor(1, "vidrep-network", initializer) as thread:
+        thread.submit(compute).result()  # warms up
+        return thread.submit(compute).result()
