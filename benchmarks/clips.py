@@ -20,7 +20,7 @@ def write_clip(path: Path, *, height: int, width: int, num_frames: int, seed: in
     frames = np.empty((num_frames, height, width, 3), dtype=np.uint8)
     for time in range(num_frames):
         view = picture[2 * time : 2 * time + height, time : time + width]
-        frames[time] = np.clip(view + rng.normal(0, 2, view.shape[:2])[..., None], 0, 255)
+        frames[time] = np.clip(view + rng.normal(0, 5, view.shape[:2])[..., None], 0, 255)
     write_h264(path, frames, frames_per_second=25)
 
 

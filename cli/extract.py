@@ -39,7 +39,7 @@ Every = Annotated[int, typer.Option("--every", help="Keep one frame in so many."
 MaxFrames = Annotated[int | None, typer.Option("--max-frames", help="Keep at most so many frames of a video.")]
 Start = Annotated[float | None, typer.Option("--start", help="Leave out what comes before so many seconds.")]
 End = Annotated[float | None, typer.Option("--end", help="Leave out what comes from so many seconds on.")]
-Resize = Annotated[str, typer.Option("--resize", help="exact (torchvision's, antialiased) or fast (while decoding).")]
+Resize = Annotated[str, typer.Option("--resize", help="exact (torchvision's, antialiased) or fast (in whole numbers).")]
 Decoder = Annotated[str, typer.Option("--decoder", help="pyav or opencv.")]
 Workers = Annotated[
     int | None,

@@ -16,7 +16,7 @@ from vidrep.locking import locking_output
 from vidrep.video.writing import write_h264
 
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
-FAST = ["--size", "16", "--resize", "fast"]
+SMALL = ["--size", "16"]
 
 
 def command(*arguments: object) -> list[str]:
@@ -42,7 +42,7 @@ def much_work(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_well(tmp_path: Path, much_work: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        command(much_work, "-o", tmp_path / "f.h5", "--workers", "2", *FAST),
+        command(much_work, "-o", tmp_path / "f.h5", "--workers", "2", *SMALL),
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
@@ -88,13 +88,13 @@ def test_paths_on_standard_input(tmp_path: Path) -> None:
     for name in given:
         (odd / name).write_bytes(next((CLIPS / "up").iterdir()).read_bytes())
     listed = "\0".join(str(odd / name) for name in given).encode()
-    done = run("-", "-o", tmp_path / "f.h5", "--workers", "1", *FAST, stdin=listed)
+    done = run("-", "-o", tmp_path / "f.h5", "--workers", "1", *SMALL, stdin=listed)
     assert done.returncode == 0, done.stderr
     assert sorted(row.path for row in open_features(tmp_path / "f.h5").videos) == sorted(given)
 
 
 def test_a_dry_run_says_what_it_would_take(tmp_path: Path) -> None:
-    done = run(CLIPS, "-o", tmp_path / "f.h5", "--dry-run", *FAST)
+    done = run(CLIPS, "-o", tmp_path / "f.h5", "--dry-run", *SMALL)
     lines = done.stdout.decode().splitlines()
     assert lines[0].startswith("32 videos, 8 class folders -> ")
     assert lines[1].startswith("about 640 frames to do, ")

@@ -31,6 +31,13 @@ FAULTS = ("SIGKILL", "ENOSPC", "EIO")
 VIDEOS_PER_PART = 3
 
 
+class Native(Preparation):
+    """Frames as they are: the clips have the right size, and workers need not wait for torch."""
+
+    def load(self) -> None:
+        """Import nothing."""
+
+
 class Corners:
     """Features without a network: a frame's corner in few pixels, as often as `width` has room for it."""
 
@@ -39,7 +46,7 @@ class Corners:
     network_device = ""
 
     def __init__(self, width: int, pause: float) -> None:
-        self.preparation = Preparation(side=16, resize="fast")  # the size that the clips have: torch is not needed
+        self.preparation = Native(side=16)
         self.settings = {"kind": "corners", "width": width}
         self.frame_shape, self._pause = (width,), pause
 

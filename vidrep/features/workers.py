@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import VidrepError
+from ..machine import keep_freed_memory
 from .decoding import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode_video
 from .preparation import Pixels
 
@@ -76,6 +77,7 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the workers are the parallelism
+    keep_freed_memory()
     decoding.preparation.load()
     try:
         connection.send(_Ready())
