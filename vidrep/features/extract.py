@@ -132,9 +132,9 @@ def extract(
         finally:
             place.tidy()
         if work.replaced:
-            changed = some_names(work.replaced)
+            changed = some_names(sorted(work.replaced))
             _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
-        failures = work.failures + _partial_videos(features, sources)
+        failures = sorted(work.failures, key=lambda failure: failure.path) + _partial_videos(features, sources)
         write_failures(place.failures, failures)
     if features is None:
         raise InputError(
