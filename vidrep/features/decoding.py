@@ -116,7 +116,7 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
             return
         prepare = decoding.preparation.for_video(job.key)
         with open_video(job.path, decoder=decoding.decoder, on_packet=on_progress) as video:
-            for frame in video.frames(decoding.sampling, resize=decoding.preparation.decoder_resize):
+            for frame in video.frames(decoding.sampling):
                 ready = FrameReady(job.number, prepare(frame.rgb), frame.seconds)
                 spent += time.thread_time()
                 yield ready
