@@ -10,23 +10,16 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from recording import ROOT, facts, real_data
-from torchvision.transforms.v2.functional import resize
 
 from vidrep.errors import VideoError
 from vidrep.video.reading import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 TURNED = [f"decord_video_{degrees}.mov" for degrees in (0, 90, 180, 270)]
-# Resized to a short side of 256, as for a backbone: one grows, two shrink.
-RESIZED = ["clips/v_SoccerJuggling_g23_c01.avi", "odd/torchcodec_av1_video.mkv", "odd/decord_corrupted.mp4"]
-SHORT_SIDE, NUM_RESIZED = 256, 8
-FILTERS = ["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA", "GAUSS", "LANCZOS", "SPLINE"]
 NAMES = {"pyav": "PyAV", "opencv": "OpenCV"}
 
 
@@ -134,33 +127,6 @@ def rotations(upright: NDArray[np.uint8]) -> str:
     return "\n".join(lines)
 
 
-def filters(data: Path) -> str:
-    """Compare swscale's filters, used while converting to RGB, with torchvision's resize of the RGB: a table."""
-    lines = ["| clip | size | resized | " + " | ".join(name.lower() for name in FILTERS) + " |"]
-    lines.append("|---" * (3 + len(FILTERS)) + "|")
-    for name in RESIZED:
-        with av.open(str(data / name), metadata_errors="replace") as container:
-            frames = list(itertools.islice(container.decode(video=0), 0, 3 * NUM_RESIZED, 3))
-        scale = SHORT_SIDE / min(frames[0].width, frames[0].height)
-        width, height = round(frames[0].width * scale), round(frames[0].height * scale)
-        off = []
-        for one in FILTERS:
-            reformatter = VideoReformatter()
-            differences = []
-            for frame in frames:
-                rgb = reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8)
-                image = torch.from_numpy(rgb).permute(2, 0, 1)
-                expected = resize(image, [height, width], antialias=True).permute(1, 2, 0).numpy()
-                found = reformatter.reformat(
-                    frame, width=width, height=height, format="rgb24", interpolation=Interpolation[one]
-                )
-                differences.append(difference(found.to_ndarray().astype(np.uint8), expected))
-            off.append(np.mean(differences))
-        size = f"{frames[0].width}x{frames[0].height} | {width}x{height}"
-        lines.append(f"| {name} | {size} | " + " | ".join(f"{one:.2f}" for one in off) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Read everything and write the page."""
     data = real_data()
@@ -193,14 +159,6 @@ four rotations, each with the tag that sets it upright; the mean absolute differ
 and what was read:
 
 {rotations(frames_of(data / "odd" / TURNED[0]))}
-
-## Resizing while converting
-
-`VideoReader.frames(resize=...)` scales in the same pass that converts to RGB. Mean absolute difference, of 255, of
-swscale's filters from torchvision's antialiased resize of the RGB picture, over {NUM_RESIZED} frames of each clip;
-vidrep takes bilinear:
-
-{filters(data)}
 """
     print(text)
     (ROOT / "docs" / "results" / "odd-videos.md").write_text(text, encoding="utf-8")

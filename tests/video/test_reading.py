@@ -3,8 +3,6 @@
 import av
 import numpy as np
 import pytest
-import torch
-from torchvision.transforms.v2 import functional
 
 from vidrep.errors import ConfigError, VideoError
 from vidrep.video.reading import DECODERS, judge, open_video
@@ -14,9 +12,9 @@ from vidrep.video.writing import write_h264
 both = pytest.mark.parametrize("decoder", DECODERS)
 
 
-def read(path, decoder="pyav", resize=None, **sampling):
+def read(path, decoder="pyav", **sampling):
     with open_video(path, decoder=decoder) as video:
-        frames = list(video.frames(Sampling(**sampling), resize=resize))
+        frames = list(video.frames(Sampling(**sampling)))
         return frames, video.verdict()
 
 
@@ -81,27 +79,6 @@ def test_frames_that_are_not_kept_are_a_sign_of_life_too(tmp_path, make_frames, 
     with open_video(tmp_path / "a.mp4", decoder=decoder, on_packet=lambda: signs.append(1)) as video:
         assert len(list(video.frames(Sampling(every=20)))) == 1
     assert len(signs) >= 20
-
-
-@both
-@pytest.mark.parametrize("rotation", [0, 90])
-def test_frames_are_resized_as_torchvision_would(tmp_path, make_frames, make_video, decoder, rotation):
-    path = make_video(tmp_path / "a.mp4", make_frames(3, 96, 128), rotation=rotation)
-    for wanted in [(48, 80), (144, 200), (40, 40)]:
-        seen = []
-
-        def resize(height, width, wanted=wanted, seen=seen):
-            seen.append((height, width))
-            return wanted
-
-        whole, _ = read(path, decoder)
-        resized, _ = read(path, decoder, resize=resize)
-        assert seen == [whole[0].rgb.shape[:2]] * 3
-        assert pixels(resized).shape == (3, *wanted, 3)
-        images = torch.from_numpy(pixels(whole)).permute(0, 3, 1, 2)
-        expected = functional.resize(images, list(wanted), antialias=True).permute(0, 2, 3, 1).numpy()
-        assert np.abs(pixels(resized).astype(int) - expected).mean() < 3
-        assert resized[0].rgb.flags.c_contiguous and resized[0].rgb.flags.writeable
 
 
 @pytest.mark.parametrize("options", [{"bf": "3", "g": "12"}, {"bf": "0"}], ids=["b-frames", "no b-frames"])

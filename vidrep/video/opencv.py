@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, VideoError
 from .containers import damage_of_container
-from .geometry import pixel_aspect, size_before_turning
-from .reading import Frame, Header, Resize, Verdict, judge
+from .geometry import pixel_aspect, square_pixel_size
+from .reading import Frame, Header, Verdict, judge
 from .sampling import FrameChooser, Sampling
 
 # What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
@@ -60,7 +60,7 @@ class OpenCvReader:
     ) -> None:
         self._capture.release()
 
-    def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
         while self._capture.grab():
@@ -71,7 +71,7 @@ class OpenCvReader:
                 decoded, bgr = self._capture.retrieve()
                 if decoded:
                     self._num_given += 1
-                    yield Frame(self._converted(bgr.astype(np.uint8, copy=False), resize), seconds)
+                    yield Frame(self._converted(bgr.astype(np.uint8, copy=False)), seconds)
                 else:
                     self._problems.append(f"frame {self._num_decoded} could not be converted")
             if chooser.is_full:
@@ -79,21 +79,16 @@ class OpenCvReader:
                 break
         self._why_none = chooser.why_none
 
-    def _converted(self, bgr: NDArray[np.uint8], resize: Resize | None) -> NDArray[np.uint8]:
-        """Convert a frame, (H, W, 3), that OpenCV has turned, to RGB with square pixels and at the size wanted."""
+    def _converted(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Convert a frame, (H, W, 3), that OpenCV has turned, to RGB with square pixels."""
         told = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         quarter_turns = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
         turn = -1 if quarter_turns % 2 else 1  # swaps height and width
-        wanted = size_before_turning(
-            *bgr.shape[:2][::turn],
-            aspect=pixel_aspect(told[0] / told[1] if told[1] else None),
-            quarter_turns=quarter_turns,
-            resize=resize,
-        )[::turn]
-        if wanted != bgr.shape[:2]:
-            shrinks = wanted[0] * wanted[1] < bgr.shape[0] * bgr.shape[1]
-            filtering = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            bgr = cv2.resize(bgr, wanted[::-1], interpolation=filtering).astype(np.uint8, copy=False)
+        aspect = pixel_aspect(told[0] / told[1] if told[1] else None)
+        height, width = square_pixel_size(*bgr.shape[:2][::turn], aspect=aspect)[::turn]
+        if (height, width) != bgr.shape[:2]:
+            filtering = cv2.INTER_AREA if aspect < 1 else cv2.INTER_LINEAR
+            bgr = cv2.resize(bgr, (width, height), interpolation=filtering).astype(np.uint8, copy=False)
         return np.ascontiguousarray(bgr[:, :, ::-1])
 
     def _seconds(self) -> float:

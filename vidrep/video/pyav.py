@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from .containers import damage_of_container
-from .geometry import pixel_aspect, size_before_turning
-from .reading import Frame, Header, Resize, Verdict, judge
+from .geometry import pixel_aspect, square_pixel_size
+from .reading import Frame, Header, Verdict, judge
 from .sampling import FrameChooser, Sampling
 
 # FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
@@ -83,10 +83,10 @@ class PyAvReader:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
-        to_rgb = _ToRgb(pixel_aspect(self._stream.sample_aspect_ratio), resize)
+        to_rgb = _ToRgb(pixel_aspect(self._stream.sample_aspect_ratio))
         clock = _Clock(
             self._fps,
             has_presentation_times="avi" not in self._formats,
@@ -209,7 +209,7 @@ class _Clock:
 
 
 class _ToRgb:
-    """Converts the frames of one video to upright RGB with square pixels, at the size that is wanted, in one pass.
+    """Converts the frames of one video to upright RGB with square pixels.
 
     Colours are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
     A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
@@ -217,21 +217,17 @@ class _ToRgb:
     is not mapped to standard.
     """
 
-    def __init__(self, aspect: float, resize: Resize | None) -> None:
-        self._aspect, self._resize = aspect, resize
+    def __init__(self, aspect: float) -> None:
+        self._aspect = aspect
         # Kept from frame to frame and on one thread: setting up its threads anew would take 3 ms a frame.
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) RGB and turn as the container asks, so that up is up."""
         quarter_turns = round(frame.rotation / 90) % 4
-        height, width = size_before_turning(
-            frame.height, frame.width, aspect=self._aspect, quarter_turns=quarter_turns, resize=self._resize
-        )
+        height, width = square_pixel_size(frame.height, frame.width, aspect=self._aspect)
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _NO_MATRIX
-        # Of swscale's filters its default, bilinear, comes nearest to torchvision's antialiased bilinear, growing and
-        # shrinking: measured in docs/results/odd-videos.md.
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray().astype(np.uint8, copy=False), quarter_turns))
 

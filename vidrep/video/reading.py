@@ -25,9 +25,6 @@ from .sampling import Sampling
 Decoder = Literal["pyav", "opencv"]
 DECODERS: tuple[str, ...] = get_args(Decoder)
 
-Resize = Callable[[int, int], tuple[int, int]]
-"""Takes the (height, width) of an upright frame in square pixels and returns those that are wanted, at least 1 each."""
-
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -71,11 +68,8 @@ class VideoReader(Protocol):
     def header(self) -> Header:
         """Return what the header says, without decoding."""
 
-    def frames(self, sampling: Sampling, *, resize: Resize | None = None) -> Iterator[Frame]:
-        """Decode once, from the beginning, and yield the frames that are kept.
-
-        resize: the size that they are to have; scaling is part of the conversion to RGB, so that it costs little.
-        """
+    def frames(self, sampling: Sampling) -> Iterator[Frame]:
+        """Decode once, from the beginning, and yield the frames that are kept."""
 
     def verdict(self) -> Verdict:
         """Judge the video, after its frames were read.
