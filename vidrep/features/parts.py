@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,7 @@ class PartsWriter:
         there = find_parts(folder)
         self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
         self._videos: list[tuple[Sequence[VideoRow], Spool]] = []
+        self._spools: WeakSet[Spool] = WeakSet()
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -114,12 +116,14 @@ class PartsWriter:
             if kind is None or issubclass(kind, Stopped):
                 self._publish()
         finally:
-            for _, spool in self._videos:
+            for spool in self._spools:
                 spool.close()
 
     def new_spool(self) -> Spool:
-        """Return a spool for the next video; the caller closes it if it comes to nothing."""
-        return Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
+        """Return a spool for the next video; the caller closes it if it comes to nothing, the writer at the latest."""
+        spool = Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
+        self._spools.add(spool)
+        return spool
 
     def add_video(self, rows: Sequence[VideoRow], spool: Spool) -> None:
         """Take a finished video, one row for each of its views, and publish the part if it is full or old enough."""
