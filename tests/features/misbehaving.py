@@ -15,6 +15,11 @@ class Misbehaving(Preparation):
     "dawdle at 3" takes long for every frame from the third on, "count in <file>" adds a byte to a file for every frame.
     """
 
+    def load(self) -> None:
+        """Import the decoder too, for tests with short time-outs: on a busy machine that alone is a long silence."""
+        super().load()
+        import vidrep.video.pyav  # noqa: F401
+
     def for_video(self, key: str) -> Callable[[Pixels], Pixels]:
         prepare = super().for_video(key)
         if key.startswith("count in "):

@@ -33,7 +33,8 @@ def decoding(preparation):
 def jobs_of(folder, keys=None):
     paths = sorted(folder.rglob("*.mp4"))
     assert len(paths) == 6
-    return [Job(number, path, key, None) for number, (path, key) in enumerate(zip(paths, keys or paths, strict=False))]
+    keys = keys or [str(path) for path in paths]
+    return [Job(number, path, key, None) for number, (path, key) in enumerate(zip(paths, keys, strict=False))]
 
 
 def collected(events, on_frame=lambda event: None):
@@ -163,7 +164,7 @@ def test_signals_to_the_whole_group_are_the_main_processs_affair(clips_folder):
 def test_a_slow_consumer_is_no_hang(clips_folder):
     """Both workers fill their slots and wait, longer than a decoder may be silent."""
     jobs = jobs_of(clips_folder)
-    expected = collected(decode(jobs, decoding(Preparation(**LARGE))))
+    expected = collected(decode(jobs, decoding(Misbehaving(**LARGE))))
     num_frames = 0
 
     def wait_now_and_then(event):
@@ -172,7 +173,7 @@ def test_a_slow_consumer_is_no_hang(clips_folder):
         if num_frames == 10:
             time.sleep(2.5)
 
-    found = collected(decode(jobs, decoding(Preparation(**LARGE)), workers=2, timeout=2.0), wait_now_and_then)
+    found = collected(decode(jobs, decoding(Misbehaving(**LARGE)), workers=2, timeout=2.0), wait_now_and_then)
     assert num_frames == 33
     assert_same(found, expected)
 
