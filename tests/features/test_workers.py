@@ -135,12 +135,12 @@ def test_a_worker_that_cannot_start_is_no_endless_loop(clips_folder):
     assert multiprocessing.active_children() == []
 
 
-def test_an_early_end_leaves_no_process(clips_folder):
-    """Neither one that waits for a slot nor one that hangs."""
-    jobs = jobs_of(clips_folder, ["a", "hang at 2"])
+@pytest.mark.parametrize("keys", [["a"] * 6, ["hang at 2"] * 2], ids=["at work", "hanging"])
+def test_an_early_end_leaves_no_process(clips_folder, keys):
+    jobs = jobs_of(clips_folder, keys)
     with closing(decode(jobs, decoding(Misbehaving(**LARGE)), workers=2)) as events:
         seen = set()
-        while seen != {0, 1}:
+        while len(seen) < 2:
             seen |= {event.number} if (event := next(events)) is not None else set()
         processes = multiprocessing.active_children()
         assert len(processes) == 2
@@ -210,7 +210,7 @@ from misbehaving import Misbehaving
 from vidrep.features.decoding import *
 from vidrep.video.sampling import Sampling
 
-jobs = [Job(number, Path(sys.argv[1]), key, None) for number, key in enumerate(["hang at 2", "a"])]
+jobs = [Job(number, Path(sys.argv[1]), key, None) for number, key in enumerate(["hang at 2", "dawdle at 1"])]
 how = Decoding(preparation=Misbehaving(side=600, resize="fast"), sampling=Sampling(), decoder="pyav")
 seen = set()
 for event in decode(jobs, how, workers=2):
@@ -223,8 +223,8 @@ for event in decode(jobs, how, workers=2):
 
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed(clip, tmp_path):
-    """Neither the one that hangs nor the one that waits for a slot."""
-    path = clip(tmp_path / "a.mp4", num_frames=12)
+    """Neither the one that hangs nor the one that is at work."""
+    path = clip(tmp_path / "a.mp4", num_frames=50)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     with subprocess.Popen([sys.executable, "-c", MAIN, path], stdout=subprocess.PIPE, env=environment) as main:
         try:
