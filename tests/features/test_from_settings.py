@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision import models
 
-from vidrep.errors import InputError, WeightsError
+from vidrep.errors import ConfigError, InputError, WeightsError
 from vidrep.features.backbones import CnnExtractor
 from vidrep.features.from_settings import build_extractor, recorded_sampling
 from vidrep.features.patches import PatchExtractor
@@ -13,17 +13,51 @@ from vidrep.features.weights import sha256_of_state
 from vidrep.video.sampling import Sampling
 
 
-def test_patches():
-    first = PatchExtractor(size=5, region="centre", colour=True)
-    again = build_extractor(first.settings)
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"region": "centre", "colour": True},
+        {"resize": "fast"},
+        {"crops": 3, "seed": 8, "colour": True},
+        {"crops": 1},
+        {"grid": 2, "region": "centre"},
+    ],
+    ids=repr,
+)
+def test_patches(choices):
+    first = PatchExtractor(size=5, **choices)
+    again = build_extractor({**first.settings, "sampling": {}, "decoder": "pyav"})
     assert again.settings == first.settings
+    assert again.preparation == first.preparation
     frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(again.prepare(frame), first.prepare(frame))
+    prepared = first.preparation.for_video("a")(frame)
+    np.testing.assert_array_equal(again.preparation.for_video("a")(frame), prepared)
 
 
-def test_random_weights():
-    first = CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", batch_size=2)
-    assert build_extractor(first.settings, device="cpu").settings == first.settings
+def test_patches_have_no_weights(tmp_path):
+    with pytest.raises(ConfigError, match="trained on patches, which have none; leave --weights out"):
+        build_extractor(PatchExtractor(size=5).settings, weights=tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "choices", [{}, {"region": "frame", "resize": "fast", "precision": "bf16", "layer": "features.2"}], ids=repr
+)
+def test_random_weights(choices):
+    first = CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", batch_size=2, **choices)
+    again = build_extractor(first.settings, device="cpu")
+    assert again.settings == first.settings
+    assert again.preparation == first.preparation
+    views = np.random.default_rng(0).integers(0, 256, (2, *first.preparation.view_shape), dtype=np.uint8)
+    np.testing.assert_array_equal(again.encode(views), first.encode(views))
+
+
+def test_the_recorded_precision_counts_not_the_one_of_this_device(monkeypatch):
+    """Features made in bf16 on one machine are made in bf16 on another, where "auto" would mean fp32."""
+    for recorded, native in [("fp32", True), ("bf16", False)]:
+        first = CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", batch_size=1, precision=recorded)
+        monkeypatch.setattr("vidrep.devices._has_native_bf16", lambda device, native=native: native)
+        assert CnnExtractor(model="squeezenet1_1", weights="none", device="cpu").settings["precision"] != recorded
+        assert build_extractor(first.settings, device="cpu").settings["precision"] == recorded
 
 
 def test_weights_that_moved_or_changed(tmp_path):

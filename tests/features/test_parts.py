@@ -5,24 +5,33 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from vidrep.errors import Stopped
 from vidrep.features import parts
-from vidrep.features.parts import PartsWriter, find_parts, remove_parts
+from vidrep.features.parts import PartsWriter, Spool, find_parts, remove_parts
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
 
 
 @contextmanager
-def writing_in(folder):
-    with PartsWriter(folder, settings={}, versions={}, frame_shape=(4,), dtype="float32") as writer:
+def writing_in(folder, num_views=1):
+    with PartsWriter(
+        folder, settings={}, versions={}, num_views=num_views, frame_shape=(4,), dtype="float32"
+    ) as writer:
         yield writer
 
 
+def rows_of(key, num_rows=2, num_views=1):
+    rng = np.random.default_rng(list(key.encode()))
+    return rng.random((num_rows, num_views, 4)).astype(np.float32)
+
+
 def add(writer, key, num_rows=2, blocks=1):
-    rows = np.random.default_rng(list(key.encode())).random((num_rows, 4)).astype(np.float32)
+    rows = rows_of(key, num_rows)
+    spool = writer.new_spool()
     for block, times in zip(np.array_split(rows, blocks), np.array_split(np.arange(num_rows) / 2, blocks), strict=True):
-        writer.append(block, times)
-    writer.end_video(VideoRow.new(key))
-    return rows
+        spool.append(block, times)
+    writer.add_video([VideoRow.new(key)], spool)
+    return rows[:, 0]
 
 
 def names(folder):
@@ -36,7 +45,6 @@ def test_a_part_is_published_when_it_has_enough_videos(tmp_path, monkeypatch):
         for number, key in enumerate("abcde"):
             expected[key] = add(writer, key, num_rows=number, blocks=max(1, number))
             assert len(find_parts(tmp_path)) == (number + 1) // 2
-        writer.publish()
     assert names(tmp_path) == ["part-000001.h5", "part-000002.h5", "part-000003.h5"]
     features = open_features(tmp_path)
     assert [row.path for row in features.videos] == list("abcde")
@@ -50,13 +58,14 @@ def test_a_part_is_published_when_it_is_big_or_old_enough(tmp_path, monkeypatch,
     monkeypatch.setattr(parts, limit, value)
     with writing_in(tmp_path) as writer:
         rows = add(writer, "a", num_rows=10)
+        assert names(tmp_path) == ["part-000001.h5"]
     assert names(tmp_path) == ["part-000001.h5"]
     np.testing.assert_array_equal(open_features(tmp_path).rows(0), rows)
 
 
 def test_nothing_is_published_of_nothing(tmp_path):
     with writing_in(tmp_path / "new") as writer:
-        writer.publish()
+        writer.new_spool().close()
     assert names(tmp_path / "new") == []
 
 
@@ -65,7 +74,6 @@ def test_numbers_go_on_and_only_leftovers_of_parts_go(tmp_path):
         (tmp_path / name).touch()
     with writing_in(tmp_path) as writer:
         add(writer, "a")
-        writer.publish()
     assert names(tmp_path) == [".other.tmp", "mine.h5", "part-000007.h5", "part-000008.h5", "part-x.h5"]
     remove_parts(tmp_path)
     assert names(tmp_path) == [".other.tmp", "mine.h5", "part-x.h5"]
@@ -77,3 +85,62 @@ def test_a_folder_with_nothing_else_goes_with_its_parts(tmp_path):
     remove_parts(tmp_path / "parts")
     remove_parts(tmp_path / "absent")
     assert names(tmp_path) == []
+
+
+def test_videos_under_way_do_not_mix(tmp_path):
+    """Several videos are written at once, each with several views."""
+    expected = {key: rows_of(key, num_rows, 2) for key, num_rows in [("a", 5), ("b", 3), ("c", 4)]}
+    with writing_in(tmp_path, num_views=2) as writer:
+        spools = {key: writer.new_spool() for key in expected}
+        for row in range(5):
+            for key, rows in expected.items():
+                spools[key].append(rows[row : row + 1], np.arange(len(rows))[row : row + 1] / 4)
+        spools.pop("c").close()  # a video that failed
+        for key in ("b", "a"):
+            writer.add_video([VideoRow.new(f"{key}#1"), VideoRow.new(f"{key}#2")], spools[key])
+    features = open_features(tmp_path)
+    assert [row.path for row in features.videos] == ["a#1", "a#2", "b#1", "b#2"]
+    for index, (key, view) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", 1)]):
+        np.testing.assert_array_equal(features.rows(index), expected[key][:, view])
+        np.testing.assert_array_equal(features.timestamps(index), np.arange(len(expected[key])) / 4)
+
+
+@pytest.mark.parametrize("limit", [1, 100, 1 << 20])
+def test_long_videos_wait_in_a_file_without_a_name(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(parts, "_SPOOL_BYTES", limit)
+    with writing_in(tmp_path) as writer:
+        rows = add(writer, "a", num_rows=50, blocks=7)
+        assert names(tmp_path) == []
+    assert names(tmp_path) == ["part-000001.h5"]
+    features = open_features(tmp_path)
+    np.testing.assert_array_equal(features.rows(0), rows)
+    np.testing.assert_array_equal(features.timestamps(0), np.arange(50) / 2)
+
+
+@pytest.mark.parametrize("limit", [1, 100, 1 << 20])
+def test_a_spool_gives_back_bounded_blocks(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(parts, "_SPOOL_BYTES", limit)
+    rows = rows_of("a", 50)
+    spool = Spool(tmp_path, (1, 4), np.dtype("<f4"))
+    spool.append(rows[:20], np.arange(20.0))
+    spool.append(rows[20:], np.arange(20.0, 50.0))
+    assert (spool.num_rows, spool.num_bytes) == (50, 50 * 16)
+    blocks = list(spool.blocks())
+    assert {len(block) for block, _ in blocks} == {{1: 1, 100: 6, 1 << 20: 50}[limit], *([2] if limit == 100 else [])}
+    np.testing.assert_array_equal(np.concatenate([block for block, _ in blocks]), rows)
+    np.testing.assert_array_equal(np.concatenate([times for _, times in blocks]), np.arange(50.0))
+    spool.close()
+
+
+@pytest.mark.parametrize(("error", "parts_there"), [(Stopped("as asked"), 1), (RuntimeError("a defect"), 0)])
+def test_a_stop_keeps_what_is_finished_and_a_defect_does_not(tmp_path, error, parts_there):
+    with pytest.raises(type(error)), writing_in(tmp_path) as writer:
+        add(writer, "a")
+        under_way = writer.new_spool()  # which nobody closes
+        under_way.append(rows_of("b", num_rows=2), np.arange(2.0))
+        raise error
+    with pytest.raises(ValueError, match="closed file"):
+        under_way.append(rows_of("b"), np.arange(2.0))
+    assert len(names(tmp_path)) == parts_there
+    if parts_there:
+        assert [row.path for row in open_features(tmp_path).videos] == ["a"]

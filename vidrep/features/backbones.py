@@ -4,6 +4,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,8 +167,18 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
         modules[before.target] = folded
         node.replace_all_uses_with(before)
         graph.graph.erase_node(node)
+    for module in list(graph.modules()):  # a graph ends at torchvision's own blocks, which are sequences
+        if type(module).forward is nn.Sequential.forward:
+            _fold_in_sequence(module)
     graph.delete_all_unused_submodules()
     graph.recompile()
+
+
+def _fold_in_sequence(sequence: nn.Module) -> None:
+    for (name, before), (next_name, after) in pairwise(list(sequence.named_children())):
+        if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+            setattr(sequence, name, fuse_conv_bn_eval(before, after))
+            setattr(sequence, next_name, nn.Identity())
 
 
 @contextmanager

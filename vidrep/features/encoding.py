@@ -121,17 +121,20 @@ class BatchedEncoder:
 
     def flush(self) -> None:
         """Encode and hand on all that waits."""
-        self._compute()
+        if self._batch.seconds:
+            self._compute()
         while self._computing:
             self._hand_on_oldest()
+        for run in self._batch.runs:  # the ends of videos whose last frame filled a batch
+            if run.ended is not None:
+                self._sink.end_video(run.ended)
+        self._batch.runs.clear()
 
     def _compute(self) -> None:
         batch = self._batch
         frames = self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.uint8)
         self._batch = _Batch(frames)
-        if not batch.seconds:
-            self._hand_on(batch, _Encoded(np.empty((0, *self._shape[1:2], *self._extractor.frame_shape))))
-        elif self._threads is None:
+        if self._threads is None:
             self._hand_on(batch, self._encode(batch.frames))
         else:
             self._computing.append((self._threads.submit(self._encode, batch.frames), batch))

@@ -36,6 +36,8 @@ class PatchExtractor:
     ) -> None:
         if not 1 <= size <= MAX_SIZE:
             raise ConfigError(f"size {size}: give the pixels along a side, 1 to {MAX_SIZE}")
+        if grid > 1 and size * grid > MAX_SIZE:
+            raise ConfigError(f"grid {grid} of size {size}: give cells that make at most {MAX_SIZE} pixels a side")
         self.preparation = Preparation(
             side=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed
         )

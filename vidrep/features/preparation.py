@@ -71,6 +71,9 @@ class Preparation:
             raise ConfigError(f"crops {self.crops} and grid {self.grid}: give one of the two")
         if self.crops and self.region != "frame":
             raise ConfigError(f"crops {self.crops} and region {self.region!r}: crops come from the whole frame")
+        whole = self.side * self.grid
+        if self.region == "centre" and 0 < self.scaled_to < whole:
+            raise ConfigError(f"scaled_to {self.scaled_to}: the centre of {whole} pixels a side does not fit into it")
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
@@ -76,6 +77,7 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
     """Decode the videos that come through the pipe until there is None, or no one at its other end."""
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_main_process, name="vidrep-parent-watch", daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the workers are the parallelism
     keep_freed_memory()
     decoding.preparation.load()
@@ -87,6 +89,14 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
                 sender.send(event)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the main process is gone
+
+
+def _end_with_main_process() -> None:
+    """End this process when the main one is gone, were it killed, and whatever the decoder is at."""
+    main = multiprocessing.parent_process()
+    if main is not None:
+        main.join()
+        os._exit(1)
 
 
 class _Sender:

@@ -1,0 +1,256 @@
+"""Frames keep their videos and their order on the way through batches of one shape, whatever the threads."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from vidrep.errors import Stopped
+from vidrep.features.decoding import FrameReady, VideoEnded
+from vidrep.features.encoding import BatchedEncoder
+from vidrep.features.preparation import Preparation
+from vidrep.video.reading import Verdict
+
+BATCH = 4
+
+
+@dataclass
+class Doubling:
+    """Stands for an extractor: doubles the first pixel of each view, and remembers what it saw."""
+
+    preparation = Preparation(side=2, colour=False)
+    frame_shape = (1,)
+    dtype = "uint16"
+    batch_size = BATCH
+    network_device = "cpu"
+    delay: float = 0.0
+
+    def __post_init__(self):
+        self.settings, self.shapes, self.threads, self.torch_threads = {}, [], set(), set()
+
+    def encode(self, views):
+        before = views.copy()
+        time.sleep(self.delay * (before[0, 0, 0] % 3))  # batches are not done in the order in which they began
+        self.shapes.append(views.shape)
+        self.threads.add(threading.current_thread())
+        self.torch_threads.add(torch.get_num_threads())
+        np.testing.assert_array_equal(views, before)  # nobody wrote into it meanwhile
+        return views[:, 0, :1].astype(np.uint16) * 2
+
+
+class TwoViews(Doubling):
+    preparation = Preparation(side=2, colour=False, crops=2)
+
+
+class Sink:
+    """Stands for the parts: collects (features, seconds) of each video until it ends."""
+
+    def __init__(self):
+        self.under_way, self.ended = {}, {}
+
+    def add_features(self, number, features, seconds):
+        assert number not in self.ended
+        assert len(features) == len(seconds) > 0
+        self.under_way.setdefault(number, []).extend(zip(features[..., 0].tolist(), seconds.tolist(), strict=True))
+
+    def end_video(self, ended):
+        assert ended.number not in self.ended
+        self.ended[ended.number] = self.under_way.pop(ended.number, [])
+
+
+def frame(number, value, num_views=1):
+    """A frame whose views are of different values."""
+    pixels = np.stack([np.full((2, 2), value + view, np.uint8) for view in range(num_views)])
+    return FrameReady(number, pixels, value / 10)
+
+
+def end(number):
+    return VideoEnded(number, 0, "", Verdict(status="ok", message="", fps=0.0, frames_promised=0), 0.0)
+
+
+def never_stop():
+    pass
+
+
+def one_after_the_other(lengths):
+    """(video, last): an entry for each frame, and one with last for each end."""
+    return [(video, last) for video, length in enumerate(lengths) for last in [False] * length + [True]]
+
+
+def interleaved(lengths):
+    """The same, the frames of all videos in a random order."""
+    left = dict(enumerate(lengths))
+    rng = np.random.default_rng(0)
+    order = []
+    while left:
+        video = int(rng.choice(list(left)))
+        order.append((video, left[video] == 0))
+        left[video] -= 1
+        if left[video] < 0:
+            del left[video]
+    return order
+
+
+def run(order, extractor, num_threads, sink=None):
+    """Send videos through; return what is expected of each, and the sink."""
+    sink, expected = sink or Sink(), {}
+    num_views = len(extractor.preparation.views)
+    with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
+        for value, (video, last) in enumerate(order):
+            expected.setdefault(video, [])
+            if last:
+                encoder.end_video(end(video))
+            else:
+                encoder.add_frame(frame(video, value, num_views))
+                expected[video].append(([2 * (value + view) for view in range(num_views)], value / 10))
+            encoder.hand_on()
+        encoder.flush()
+        ended = dict(sink.ended)
+        encoder.flush()
+        assert sink.ended == ended
+    return expected, sink
+
+
+LENGTHS = [[3, 0, 6, 1], [4, 4], [1], [9], [0], [8, 0, 0], [17, 2, 5, 11]]
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 3])
+@pytest.mark.parametrize("arrange", [one_after_the_other, interleaved])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_frames_keep_their_videos_and_their_order(lengths, arrange, num_threads):
+    extractor = Doubling(delay=0.002)
+    expected, sink = run(arrange(lengths), extractor, num_threads)
+    assert len(expected) == len(lengths)
+    assert sink.ended == {video: [([f], s) for [f], s in frames] for video, frames in expected.items()}
+    assert sink.under_way == {}
+    assert set(extractor.shapes) <= {(BATCH, 2, 2)}
+    assert len(extractor.shapes) == -(-sum(lengths) // BATCH)
+
+
+@pytest.mark.parametrize("num_threads", [0, 2])
+def test_views_stay_with_their_frame(num_threads):
+    extractor = TwoViews()
+    expected, sink = run(interleaved([5, 3, 7]), extractor, num_threads)
+    assert sink.ended == expected
+    assert len(expected[2][0][0]) == 2
+    assert set(extractor.shapes) == {(2 * BATCH, 2, 2)}
+
+
+def test_a_video_under_way_when_another_fails_is_not_touched():
+    """Frames of a video that never ends reach the sink, which knows that it failed; no end is made up."""
+    sink = Sink()
+    with BatchedEncoder(Doubling(), sink, num_threads=1, check_stop=never_stop) as encoder:
+        for value in range(6):
+            encoder.add_frame(frame(value % 2, value))
+        encoder.end_video(end(1))
+        encoder.flush()
+    assert sink.ended == {1: [([2], 0.1), ([6], 0.3), ([10], 0.5)]}
+    assert sink.under_way == {0: [([0], 0.0), ([4], 0.2), ([8], 0.4)]}
+
+
+def test_buffers_are_not_written_while_they_are_computed():
+    """`Doubling` looks at its input a second time after it slept; many batches go round meanwhile."""
+    extractor = Doubling(delay=0.01)
+    expected, sink = run(interleaved([40, 33, 27]), extractor, num_threads=3)
+    assert sink.ended == expected
+    assert len(extractor.threads) == 3
+
+
+def test_each_batch_has_a_thread_of_its_own_with_one_core():
+    torch.set_num_threads(2)
+    extractor = Doubling(delay=0.001)
+    run(interleaved([30]), extractor, num_threads=2)
+    assert extractor.torch_threads == {1}
+    assert threading.current_thread() not in extractor.threads
+    assert torch.get_num_threads() == 2
+    here = Doubling()
+    run(interleaved([30]), here, num_threads=0)
+    assert here.threads == {threading.current_thread()}
+
+
+def test_no_thread_is_left():
+    before = set(threading.enumerate())
+    run(one_after_the_other([9]), Doubling(), num_threads=3)
+    assert set(threading.enumerate()) == before
+
+
+def test_what_waits_is_bounded():
+    """One batch more than threads: a slow network holds the frames back rather than fill the memory."""
+    can_go_on = threading.Event()
+
+    class Waiting(Doubling):
+        def encode(self, views):
+            assert can_go_on.wait(20)
+            return super().encode(views)
+
+    num_waits = 0
+
+    def check_stop():
+        nonlocal num_waits
+        num_waits += 1
+        can_go_on.set()
+
+    sink = Sink()
+    with BatchedEncoder(Waiting(), sink, num_threads=2, check_stop=check_stop) as encoder:
+        for value in range(3 * BATCH):
+            encoder.add_frame(frame(0, value))
+        assert (num_waits, sink.under_way) == (0, {})
+        for value in range(3 * BATCH, 4 * BATCH):
+            encoder.add_frame(frame(0, value))
+        assert num_waits > 0
+        assert len(sink.under_way[0]) >= BATCH
+        encoder.end_video(end(0))
+        encoder.flush()
+    assert [seconds for _, seconds in sink.ended[0]] == [value / 10 for value in range(4 * BATCH)]
+
+
+class Broken(Doubling):
+    def encode(self, views):
+        raise FloatingPointError(f"the network broke in {threading.current_thread().name}")
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 3])
+def test_what_goes_wrong_in_the_network_reaches_the_caller(num_threads):
+    sink = Sink()
+    with pytest.raises(FloatingPointError, match="broke in vidrep-network" if num_threads else "broke in Main"):
+        run(one_after_the_other([9]), Broken(), num_threads, sink)
+    assert sink.ended == sink.under_way == {}
+
+
+def test_a_stop_ends_the_wait():
+    can_go_on = threading.Event()
+    began = time.monotonic()
+
+    class Endless(Doubling):
+        def encode(self, views):
+            can_go_on.wait(60)
+            return super().encode(views)
+
+    def stop_soon():
+        if time.monotonic() > began + 0.1:
+            raise Stopped("as asked")
+
+    try:
+        with (
+            pytest.raises(Stopped),
+            BatchedEncoder(Endless(), Sink(), num_threads=1, check_stop=stop_soon) as encoder,
+        ):
+            for value in range(BATCH + 1):
+                encoder.add_frame(frame(0, value))
+            encoder.flush()
+        assert time.monotonic() - began < 5
+    finally:
+        can_go_on.set()
+
+
+def test_seconds_are_those_of_all_threads():
+    extractor = Doubling(delay=0.05)
+    with BatchedEncoder(extractor, Sink(), num_threads=2, check_stop=never_stop) as encoder:
+        for value in [2] * 2 * BATCH:  # two batches that sleep 0.1 s each, at once
+            encoder.add_frame(frame(0, value))
+        encoder.flush()
+        assert 0.2 <= encoder.wall_seconds < 2
+        assert 0 < encoder.cpu_seconds < 0.1  # sleeping is no work

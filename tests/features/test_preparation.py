@@ -1,0 +1,242 @@
+"""Preparing is torchvision's resizing and cropping to the last bit; cells and crops are parts of the frame."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as transforms
+
+from vidrep.errors import ConfigError
+from vidrep.features.preparation import Preparation, resize_exactly
+from vidrep.video.reading import open_video
+from vidrep.video.sampling import Sampling
+
+SIZES = [(48, 64), (64, 48), (33, 7), (1, 1), (1, 50), (50, 1), (7, 7), (91, 191), (16, 17), (31, 17)]
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def as_tensor(rgb):
+    return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+def as_array(image):
+    return image.permute(1, 2, 0).numpy()
+
+
+def numbered(height, width):
+    """A picture in which every pixel is another, so that one tells where it came from."""
+    row, column = np.mgrid[:height, :width]
+    return np.stack([row, column, np.full((height, width), 7)], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_whole_frame_is_resized_as_torchvision_does(size, interpolation):
+    frame = picture(*size)
+    mode = InterpolationMode(interpolation)
+    for side in (1, 7, 16, 33):
+        prepare = Preparation(side=side, interpolation=interpolation).for_video("a")
+        expected = as_array(transforms.resize(as_tensor(frame), [side, side], mode, antialias=True))
+        np.testing.assert_array_equal(prepare(frame), expected[None])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_centre_is_that_of_torchvisions_presets(size, interpolation):
+    """Their presets resize the shorter side and crop the middle; those for vision transformers do it bicubically."""
+    frame = picture(*size)
+    mode = InterpolationMode(interpolation)
+    for scaled_to, side in [(16, 16), (18, 16), (17, 16), (40, 23)]:
+        prepare = Preparation(side=side, scaled_to=scaled_to, region="centre", interpolation=interpolation)
+        image = transforms.resize(as_tensor(frame), [scaled_to], mode, antialias=True)
+        expected = as_array(transforms.center_crop(image, [side, side]))
+        np.testing.assert_array_equal(prepare.for_video("a")(frame), expected[None])
+
+
+def test_bicubic_overshoot_is_held_within_bytes():
+    edge = np.zeros((8, 8, 3), np.uint8)
+    edge[:, 4:] = 255
+    found = resize_exactly(edge, (32, 32), "bicubic")
+    assert found[:, :12].max() < 20  # what wraps around would be near 255
+    assert found[:, 20:].min() > 235
+    assert (found.min(), found.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("region", ["frame", "centre"])
+def test_grey_is_torchvisions_of_the_coloured_one(region):
+    frame = picture(40, 56)
+    coloured = Preparation(side=24, region=region).for_video("a")(frame)[0]
+    grey = Preparation(side=24, region=region, colour=False).for_video("a")(frame)[0]
+    assert grey.shape == (24, 24)
+    np.testing.assert_array_equal(grey, transforms.rgb_to_grayscale(as_tensor(coloured))[0].numpy())
+
+
+def test_grey_of_every_shade():
+    """All bytes in each channel, and with it sums that only just reach a whole number."""
+    frame = picture(200, 200)
+    frame[0, :] = np.arange(200)[:, None]
+    grey = Preparation(side=200, colour=False).for_video("a")(frame)[0]
+    np.testing.assert_array_equal(grey, transforms.rgb_to_grayscale(as_tensor(frame))[0].numpy())
+
+
+def test_a_frame_that_fits_is_left_as_it_is():
+    frame = picture(16, 16)
+    for region in ("frame", "centre"):
+        np.testing.assert_array_equal(Preparation(side=16, region=region).for_video("a")(frame), frame[None])
+
+
+# ---- cells
+
+
+@pytest.mark.parametrize("region", ["frame", "centre"])
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("size", [(48, 64), (31, 90), (3, 2)])
+def test_cells_tile_the_region(region, colour, size):
+    frame = picture(*size)
+    cells = Preparation(side=8, grid=3, region=region, colour=colour).for_video("a")(frame)
+    whole = Preparation(side=24, region=region, colour=colour).for_video("a")(frame)[0]
+    assert len(cells) == 9
+    together = np.concatenate([np.concatenate(list(row), axis=1) for row in cells.reshape(3, 3, *cells.shape[1:])])
+    np.testing.assert_array_equal(together, whole)
+
+
+def test_cells_are_named_by_row_and_column():
+    preparation = Preparation(side=2, grid=2)
+    assert preparation.views == ("#cell-1-1", "#cell-1-2", "#cell-2-1", "#cell-2-2")
+    corners = preparation.for_video("a")(numbered(4, 4))[:, 0, 0, :2]
+    assert corners.tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
+
+
+# ---- crops
+
+
+def places(preparation, key, height=60, width=80):
+    """Where the crops of a video lie, from their own pixels."""
+    crops = preparation.for_video(key)(numbered(height, width))
+    for crop in crops:
+        top, left = crop[0, 0, :2]
+        side = preparation.side
+        np.testing.assert_array_equal(crop, numbered(height, width)[top : top + side, left : left + side])
+    return [tuple(crop[0, 0, :2].tolist()) for crop in crops]
+
+
+def test_crops_are_the_frames_own_pixels_at_places_of_seed_and_key():
+    preparation = Preparation(side=16, crops=5)
+    assert preparation.views == ("#crop-1", "#crop-2", "#crop-3", "#crop-4", "#crop-5")
+    here = places(preparation, "left/a.mp4")
+    assert len(set(here)) == 5
+    assert here == places(Preparation(side=16, crops=5, seed=0), "left/a.mp4")
+    assert here[:2] == places(Preparation(side=16, crops=2), "left/a.mp4")  # more crops move none
+    assert here == [(18, 36), (39, 29), (34, 60), (30, 8), (1, 27)]  # nor does another process, machine or version
+    other_video = places(preparation, "left/b.mp4")
+    other_seed = places(Preparation(side=16, crops=5, seed=1), "left/a.mp4")
+    assert len({*here, *other_video, *other_seed}) == 15
+
+
+def test_crops_stay_where_they_are_in_a_video():
+    prepare = Preparation(side=8, crops=3).for_video("a")
+    first = prepare(numbered(30, 40))
+    prepare(picture(30, 40))
+    np.testing.assert_array_equal(prepare(numbered(30, 40)), first)
+    grey = Preparation(side=8, crops=3, colour=False).for_video("a")(numbered(30, 40))
+    np.testing.assert_array_equal(grey, [transforms.rgb_to_grayscale(as_tensor(one))[0].numpy() for one in first])
+
+
+def test_crops_reach_every_place():
+    """Over many videos every place of a 3 x 4 choice comes, the outermost ones too, and about equally often."""
+    preparation = Preparation(side=8, crops=10)
+    found = [place for number in range(120) for place in places(preparation, f"{number}", height=10, width=11)]
+    counts = [found.count(place) for place in itertools.product(range(3), range(4))]
+    assert sum(counts) == 1200
+    assert min(counts) > 60  # 100 each, give or take four standard deviations
+    assert max(counts) < 140
+
+
+@pytest.mark.parametrize(("size", "enlarged"), [((8, 12), (16, 24)), ((50, 5), (160, 16)), ((1, 1), (16, 16))])
+def test_crops_of_frames_that_are_too_small_come_from_enlarged_ones(size, enlarged):
+    frame = picture(*size)
+    prepare = Preparation(side=16, crops=4)
+    whole = as_array(transforms.resize(as_tensor(frame), list(enlarged), antialias=True))
+    np.testing.assert_array_equal(prepare.for_video("a")(frame), prepare.for_video("a")(whole))
+    assert prepare.target(*size) == enlarged
+
+
+def test_names_that_are_no_utf8_have_places_too():
+    key = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    assert Preparation(side=2, crops=2).for_video(key)(picture(9, 9)).shape == (2, 2, 2, 3)
+
+
+# ---- sizes, travel and refusals
+
+EVERY_KIND = [
+    Preparation(side=8),
+    Preparation(side=8, colour=False, grid=2),
+    Preparation(side=8, scaled_to=11, region="centre", interpolation="bicubic"),
+    Preparation(side=8, region="centre", grid=3, resize="fast"),
+    Preparation(side=8, crops=3, seed=5),
+    Preparation(side=8, crops=2, colour=False, resize="fast"),
+]
+
+
+@pytest.mark.parametrize("preparation", EVERY_KIND, ids=repr)
+def test_what_comes_out_has_the_shape_that_was_said(preparation):
+    for size in SIZES:
+        prepared = preparation.for_video("a")(picture(*size))
+        assert prepared.shape == preparation.shape == (len(preparation.views), *preparation.view_shape)
+        assert prepared.dtype == np.uint8
+
+
+@pytest.mark.parametrize("preparation", EVERY_KIND, ids=repr)
+def test_a_preparation_travels(preparation):
+    again = pickle.loads(pickle.dumps(preparation))
+    assert again == preparation
+    np.testing.assert_array_equal(again.for_video("k")(picture(20, 30)), preparation.for_video("k")(picture(20, 30)))
+
+
+@pytest.mark.parametrize("preparation", EVERY_KIND, ids=repr)
+def test_a_frame_that_the_decoder_resized_is_not_resized_again(preparation):
+    for size in SIZES:
+        target = preparation.target(*size)
+        assert preparation.target(*target) == target
+
+
+def test_fast_leaves_resizing_to_the_decoder(clips_folder, monkeypatch):
+    exact, fast = Preparation(side=8), Preparation(side=8, resize="fast")
+    assert exact.decoder_resize is None
+
+    def prepared(preparation):
+        prepare = preparation.for_video("a")
+        with open_video(clips_folder / "d.mp4") as video:
+            return np.stack([prepare(one.rgb) for one in video.frames(Sampling(), resize=preparation.decoder_resize)])
+
+    expected = prepared(exact)
+    monkeypatch.setattr("vidrep.features.preparation.resize_exactly", None)  # it is not to be called
+    found = prepared(fast)
+    assert found.shape == expected.shape == (8, 1, 8, 8, 3)
+    assert np.abs(found.astype(int) - expected).mean() < 20  # another filter, the same pictures
+    assert np.abs(found[:4].astype(int) - expected[4:]).mean() > 40
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"region": "center"}, "region 'center': allowed are frame, centre"),
+        ({"resize": "quick"}, "resize 'quick': allowed are exact, fast"),
+        ({"interpolation": "nearest"}, "interpolation 'nearest': allowed are bilinear, bicubic"),
+        ({"crops": -1}, "crops -1: give the number of squares"),
+        ({"grid": 0}, "grid 0: give the number of cells"),
+        ({"crops": 2, "grid": 2}, "crops 2 and grid 2: give one of the two"),
+        ({"crops": 2, "region": "centre"}, "crops 2 and region 'centre': crops come from the whole frame"),
+        ({"scaled_to": 7, "region": "centre"}, "scaled_to 7: the centre of 8 pixels a side does not fit"),
+        ({"scaled_to": 15, "grid": 2, "region": "centre"}, "scaled_to 15: the centre of 16 pixels a side"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Preparation(side=8, **settings)

@@ -1,0 +1,78 @@
+"""Device, precision and threads are what was asked for, or what is there."""
+
+import pytest
+import torch
+
+from vidrep.devices import DEVICES, choose_device, choose_precision, set_threads
+from vidrep.errors import ConfigError
+
+CPU = torch.device("cpu")
+
+
+def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    with pytest.raises(ConfigError, match=r"device 'cuda': torch .* finds none here; use --device auto or cpu"):
+        choose_device("cuda")
+    with pytest.raises(ConfigError, match=f"device 'gpu': allowed are {', '.join(DEVICES)}"):
+        choose_device("gpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    assert choose_device("cpu") == CPU
+
+
+def test_precision_by_name() -> None:
+    assert choose_precision("fp32", CPU) == ("fp32", torch.float32)
+    assert choose_precision("bf16", CPU) == ("bf16", torch.bfloat16)
+    for name in ("fp16", "", "FP32"):
+        with pytest.raises(ConfigError, match=f"precision '{name}': allowed are auto, fp32, bf16"):
+            choose_precision(name, CPU)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "name"),
+    [
+        ({}, "fp32"),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "fp32"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
+    ],
+)
+def test_auto_is_bf16_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], name: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert choose_precision("auto", CPU)[0] == name
+
+
+def test_auto_is_fp32_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_precision("auto", torch.device("mps")) == ("fp32", torch.float32)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_precision("auto", CPU) == ("fp32", torch.float32)
+
+
+@pytest.mark.parametrize(("native", "name"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_bf16_where_the_gpu_has_it_without_emulation(
+    monkeypatch: pytest.MonkeyPatch, native: bool, name: str
+) -> None:
+    def is_bf16_supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
+    assert choose_precision("auto", torch.device("cuda"))[0] == name
+
+
+def test_auto_on_this_machine_is_one_of_the_two() -> None:
+    assert choose_precision("auto", CPU) in {("fp32", torch.float32), ("bf16", torch.bfloat16)}
+
+
+def test_threads() -> None:
+    set_threads(2)
+    set_threads(None)
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ConfigError, match="threads 0: give at least 1"):
+        set_threads(0)
