@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, VideoError
 
 REGIONS = ("frame", "centre")
 RESIZES = ("exact", "fast")
@@ -19,6 +19,9 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 # ITU-R 601 luma, in the digits that torchvision has.
 _LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)
+
+# Room for any camera; a frame of 1 x 5000 pixels whose shorter side is to be 256 would take gigabytes.
+_MAX_PIXELS = 1 << 27
 
 Pixels = NDArray[np.uint8]
 
@@ -42,7 +45,8 @@ class Preparation:
         over videos, a function of `seed` and the video's key. A frame smaller than a square is enlarged.
     grid: the region in grid x grid cells, each made `side` pixels wide.
     resize: "exact" is torchvision's, antialiased, in floating point; "fast" computes the same in whole numbers, which
-        takes a third of the time or less, and is off by one level of brightness here and there.
+        takes half of the time or less, and is off by a level of brightness here and there (bicubic: more, beside
+        sharp edges).
 
     With crops or a grid, one video gives several sequences: `views` names them. Raises ConfigError for what cannot be.
     """
@@ -111,11 +115,17 @@ class Preparation:
         import torch  # noqa: F401
 
     def for_video(self, key: str) -> Callable[[Pixels], Pixels]:
-        """Return what prepares the frames of one video: (H, W, 3) in, `shape` out."""
+        """Return what prepares the frames of one video: (H, W, 3) in, `shape` out.
+
+        It raises VideoError for a frame that would be scaled to an absurd size.
+        """
         places = self._places(key)
 
         def prepare(rgb: Pixels) -> Pixels:
             height, width = self.target(*rgb.shape[:2])
+            if height * width > _MAX_PIXELS:
+                shape = f"{rgb.shape[0]}x{rgb.shape[1]}"
+                raise VideoError(f"frames of {shape} pixels would be scaled to {height}x{width}, which is too large")
             if rgb.shape[:2] != (height, width):
                 rgb = resize(rgb, (height, width), self.interpolation, arithmetic=self.resize)
             views = self._cut(rgb, places)
