@@ -6,9 +6,11 @@ import numpy as np
 
 from vidrep.video.writing import write_h264
 
+CLIP_FRAMES_PER_SECOND = 25
+
 
 def write_clip(path: Path, *, height: int, width: int, num_frames: int, seed: int) -> None:
-    """Write one clip of 25 frames/s, of about the bit rate of a video from the web."""
+    """Write one clip, of about the bit rate of a video from the web."""
     rng = np.random.default_rng(seed)
     rows, columns = height + 2 * num_frames, width + 2 * num_frames
     # Amplitudes that fall with frequency, as in photographs.
@@ -21,7 +23,7 @@ def write_clip(path: Path, *, height: int, width: int, num_frames: int, seed: in
     for time in range(num_frames):
         view = picture[2 * time : 2 * time + height, time : time + width]
         frames[time] = np.clip(view + rng.normal(0, 5, view.shape[:2])[..., None], 0, 255)
-    write_h264(path, frames, frames_per_second=25)
+    write_h264(path, frames, frames_per_second=CLIP_FRAMES_PER_SECOND)
 
 
 def repeat(clips: list[Path], folder: Path, count: int) -> list[Path]:

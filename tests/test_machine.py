@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from vidrep.machine import available_cores
+from vidrep.machine import available_cores, torch_on_one_core
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the Linux kernel or glibc")
 
@@ -63,3 +64,21 @@ def test_elsewhere_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     from vidrep.machine import keep_freed_memory
 
     keep_freed_memory()
+
+
+def test_torch_on_one_core_is_undone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(ValueError, match="out"), torch_on_one_core():
+            assert torch.get_num_threads() == 1
+            raise ValueError("out")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_torch_is_not_loaded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    with torch_on_one_core():
+        assert "torch" not in sys.modules

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import h5py
 import numpy as np
 import pytest
+import torch
 from native import NativePatches
 
 from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
@@ -553,3 +554,18 @@ def test_pruning_keeps_what_cannot_be_read_now(folder, tmp_path):
     (folder / "left" / "b.mp4").write_text("no video any more")
     assert patches(find_videos([folder]), tmp_path / "f.h5", prune=True).num_removed == 0
     assert "left/b.mp4" in open_features(tmp_path / "f.h5")
+
+
+def test_torch_has_its_threads_back(clips_folder, tmp_path):
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+
+    class Seeing(PatchExtractor):
+        def encode(self, views):
+            seen.append(torch.get_num_threads())
+            return super().encode(views)
+
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert (set(seen), after) == ({1}, 2)

@@ -96,3 +96,23 @@ def test_without_a_validation_split_a_part_of_the_training_split_is_held_apart()
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(InputError, match="none has the split 'train'"):
         divide(["a", "b"], ["x", "x"], ["test", ""])
+
+
+def test_what_belongs_together_stays_together() -> None:
+    keys, labels = many(20)
+    crops = [f"{key}#crop-{number}" for key in keys for number in range(3)]
+    parts = partition_videos(
+        crops,
+        [label for label in labels for _ in range(3)],
+        [""] * len(crops),
+        groups=[key for key in keys for _ in range(3)],
+        validation_fraction=0.2,
+        test_fraction=0.25,
+        seed=0,
+    )
+    sources = [
+        {crops[index].partition("#")[0] for index in part} for part in (parts.train, parts.validation, parts.test)
+    ]
+    assert [len(part) for part in sources] == [36, 9, 15]
+    assert len(set.union(*sources)) == 60
+    assert sorted(parts.train + parts.validation + parts.test) == list(range(180))

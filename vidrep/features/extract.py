@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, Stopped, some_names
 from ..locking import locking_output
+from ..machine import torch_on_one_core
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.reading import require_decoder
 from ..video.sampling import Sampling
@@ -116,7 +117,10 @@ def extract(
                 dtype=extractor.dtype,
             ) as writer:
                 work = _Work(sources, wanted, extractor.preparation.views, done, writer)
+                if not num_workers:
+                    decoding.preparation.load()
                 with (
+                    torch_on_one_core(),
                     BatchedEncoder(extractor, work, num_threads=num_threads, check_stop=check_stop) as encoder,
                     closing(decode(work.jobs(), decoding, workers=num_workers, timeout=timeout)) as events,
                 ):

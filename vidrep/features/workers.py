@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import VidrepError
-from ..machine import keep_freed_memory
+from ..machine import keep_freed_memory, torch_on_one_core
 from .decoding import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode_video
 from .preparation import Pixels
 
@@ -78,17 +78,15 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_main_process, name="vidrep-parent-watch", daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the workers are the parallelism
     keep_freed_memory()
     decoding.preparation.load()
-    try:
+    # The workers are the parallelism. A main module that imports torch did so before this function runs.
+    with torch_on_one_core(), suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process is gone
         connection.send(_Ready())
         sender = _Sender(connection, slots)
         while (job := sender.next_job()) is not None:
             for event in decode_video(job, decoding, on_progress=sender.show_life):
                 sender.send(event)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the main process is gone
 
 
 def _end_with_main_process() -> None:

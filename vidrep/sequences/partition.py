@@ -25,6 +25,7 @@ def partition_videos(
     labels: Sequence[str],
     splits: Sequence[str],
     *,
+    groups: Sequence[str] | None = None,
     validation_fraction: float,
     test_fraction: float,
     seed: int,
@@ -37,8 +38,12 @@ def partition_videos(
     order: adding a video moves none of another label, and at most one of its own. The last video of a label stays in
     training.
 
+    groups: videos of one group and label stay together, as several crops of one source must; every video is a group of
+        its own if that is None.
+
     Raises InputError if nothing is left to train on.
     """
+    groups = keys if groups is None else groups
     everything = list(range(len(keys)))
     if any(splits):
         parts = {name: [i for i in everything if splits[i] == name] for name in ("train", "validation", "test")}
@@ -46,10 +51,10 @@ def partition_videos(
         if left_out:
             _log.warning("%d videos have no split and are left out, since others have one", left_out)
     else:
-        train, test = _hold_apart(everything, keys, labels, test_fraction, f"{seed} test")
+        train, test = _hold_apart(everything, keys, labels, groups, test_fraction, f"{seed} test")
         parts = {"train": train, "validation": [], "test": test}
     if not parts["validation"]:
-        train, validation = _hold_apart(parts["train"], keys, labels, validation_fraction, f"{seed} validation")
+        train, validation = _hold_apart(parts["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
         parts |= {"train": train, "validation": validation}
     if not parts["train"]:
         raise InputError("no video to train on: none has the split 'train'; give --labels or --splits")
@@ -57,17 +62,21 @@ def partition_videos(
 
 
 def _hold_apart(
-    videos: Sequence[int], keys: Sequence[str], labels: Sequence[str], fraction: float, salt: str
+    videos: Sequence[int], keys: Sequence[str], labels: Sequence[str], groups: Sequence[str], fraction: float, salt: str
 ) -> tuple[list[int], list[int]]:
-    """Divide videos into those that stay and, of each label, about `fraction` that are held apart."""
-    by_label: defaultdict[str, list[int]] = defaultdict(list)
+    """Divide videos into those that stay and, of each label, about `fraction` of its groups that are held apart."""
+    by_label: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for video in videos:
-        by_label[labels[video]].append(video)
+        by_label[labels[video]][groups[video]].append(video)
+
+    def rank(members: Sequence[int]) -> bytes:
+        return hashlib.sha256(f"{salt} {min(keys[video] for video in members)}".encode()).digest()
+
     apart: list[int] = []
-    for members in by_label.values():
-        members.sort(key=lambda video: hashlib.sha256(f"{salt} {keys[video]}".encode()).digest())
-        count = round(fraction * len(members))
-        if fraction and not count and len(members) > 1:
+    for members_by_group in by_label.values():
+        ranked = sorted(members_by_group.values(), key=rank)
+        count = round(fraction * len(ranked))
+        if fraction and not count and len(ranked) > 1:
             count = 1
-        apart += members[: min(count, len(members) - 1)]
+        apart += [video for members in ranked[: min(count, len(ranked) - 1)] for video in members]
     return sorted(set(videos) - set(apart)), sorted(apart)

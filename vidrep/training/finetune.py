@@ -166,6 +166,7 @@ def _labelled_partition(
         [features.videos[index].path for index in labelled],
         [labels[index] for index in labelled],
         [splits[index] for index in labelled],
+        groups=[features.videos[index].source_sha256 or features.videos[index].path for index in labelled],
         validation_fraction=config.training.validation_fraction,
         test_fraction=config.test_fraction,
         seed=config.training.seed,

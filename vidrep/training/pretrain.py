@@ -82,6 +82,7 @@ def pretrain(
         [row.path for row in features.videos],
         ["" for _ in features.videos],  # which videos are held apart must not depend on labels
         [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
+        groups=[row.source_sha256 or row.path for row in features.videos],
         validation_fraction=config.training.validation_fraction,
         test_fraction=0.0,
         seed=config.training.seed,

@@ -47,6 +47,7 @@ class OpenCvReader:
             raise VideoError(
                 "its name is not UTF-8, which OpenCV cannot open; rename it or use --decoder pyav"
             ) from error
+        cv2.setNumThreads(1)  # one thread a decoder: workers are the parallelism
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # Rotation is applied by default; the option to ask for it cannot be given on opening.
         self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
