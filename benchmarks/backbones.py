@@ -39,30 +39,38 @@ def main() -> None:
     weights = data / "weights" / "squeezenet1_1_imagenet_fp16.pth"
 
     words = (data / "weights" / "imagenet_synset_words.txt").read_text().splitlines()
-    classifier = vidrep.CnnExtractor(model=MODEL, layer=OUTPUT, weights=str(weights), batch_size=1)
+    classifier = vidrep.CnnExtractor(model=MODEL, layer=OUTPUT, weights=str(weights), precision="fp32", batch_size=1)
     photo = np.array(Image.open(data / "photos" / "dog2.jpg").convert("RGB"))
-    logits = torch.from_numpy(classifier.encode(classifier.prepare(photo)[None])[0]).float()
+    logits = torch.from_numpy(classifier.encode(classifier.preparation.for_video("dog")(photo))[0]).float()
     top = logits.softmax(dim=0).topk(3)
     rows = [f"| {words[i].partition(' ')[2]} | {p:.3f} |" for p, i in zip(top.values, top.indices, strict=True)]
     record.say("The photo of the dog, top three:\n\n| class | probability |\n|---|---|\n" + "\n".join(rows))
 
     clip = data / "tennis7" / "serve" / "serve1.mp4"
-    command = f"vidrep extract cnn $VIDREP_DATA/tennis7/serve/serve1.mp4 -o serve1.h5 --model {MODEL} "
-    record.run(command + "--weights $VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth")
-    features = vidrep.open_features(record.folder / "serve1.h5")
-    ours = torch.from_numpy(np.array(features.rows(0)))
+    command = f"vidrep extract cnn $VIDREP_DATA/tennis7/serve/serve1.mp4 --model {MODEL} "
+    command += "--weights $VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth"
+    ours = {}
+    for precision in ("fp32", "bf16"):
+        record.run(f"{command} -o {precision}.h5 --precision {precision}", keep=precision == "fp32")
+        features = vidrep.open_features(record.folder / f"{precision}.h5")
+        ours[precision] = torch.from_numpy(np.array(features.rows(0)))
     with av.open(str(clip)) as container:
         frames = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+    largest = ours["fp32"].max()
     lines = []
     for batch_size in (32, 7, 1):
         plain = plain_torchvision(frames, str(weights), batch_size)
-        difference = (ours.float() - plain.float()).abs().max().item()
-        lines.append(f"| {batch_size} | {difference:.2g} | {(ours == plain).float().mean().item():.4f} |")
+        for precision, features_of in ours.items():
+            difference = (features_of.float() - plain.float()).abs().max().item()
+            equal = (features_of == plain).float().mean().item()
+            cosine = torch.nn.functional.cosine_similarity(features_of.float(), plain.float()).min().item()
+            lines.append(f"| {precision} | {batch_size} | {difference:.2g} | {equal:.4f} | {cosine:.6f} |")
     record.say(
-        f"Features of the {len(frames)} frames of serve1.mp4 (float16, largest value {ours.max():.2f}) against a "
+        f"Features of the {len(frames)} frames of serve1.mp4 (float16, largest value {largest:.2f}) against a "
         "script of 20 lines, `plain_torchvision` in benchmarks/backbones.py, which reads with PyAV, too, and takes the "
         "network in torch's default memory format:\n\n"
-        "| batch size of the script | largest difference | share of equal values |\n|---|---|---|\n" + "\n".join(lines)
+        "| precision | batch size of the script | largest difference | share of equal values | least cosine |\n"
+        "|---|---|---|---|---|\n" + "\n".join(lines)
     )
     record.save("backbones")
 

@@ -38,7 +38,7 @@ def _measure(record: Recording, region: str) -> str:
     weights = "--weights $VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth"
     record.run(
         f"vidrep extract cnn $VIDREP_DATA/tennis7 -o {region}.h5 --model squeezenet1_1 {weights} --region {region} "
-        "--splits $VIDREP_DATA/tennis7"
+        "--precision fp32 --splits $VIDREP_DATA/tennis7"
     )
     record.run(f"vidrep info {region}.h5 --verify")
     results: dict[str, list[float]] = {}

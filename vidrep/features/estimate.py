@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from ..machine import available_cores
+from ..machine import available_cores, torch_on_one_core
 from ..video.reading import open_video
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
-from .decoding import Decoding, FrameReady, Job, decode_video
+from .decoding import Decoding, FrameReady, Job, decode
 from .encoding import network_threads, use_one_core
 from .extractor import Extractor
 from .place import Place
@@ -134,10 +134,11 @@ def _seconds_per_frame(
     """Decode and encode a few frames; stages that share the cores add up, a GPU works beside them."""
     decoding.preparation.load()
     first_frames = replace(decoding, sampling=replace(decoding.sampling, max_frames=_MAX_FRAMES_TRIED))
+    jobs = [Job(number, source.path, source.key, None) for number, source in enumerate(sources)]
     num_frames, decode_seconds = 0, -time.thread_time()
     frame = None
-    for number, source in enumerate(sources):
-        for event in decode_video(Job(number, source.path, source.key, None), first_frames):
+    with torch_on_one_core():
+        for event in decode(jobs, first_frames):
             if isinstance(event, FrameReady):
                 frame = event.prepared
                 num_frames += 1
