@@ -4,7 +4,7 @@
 
 For three networks and two sizes of H.264 video it measures, interleaved, in one run:
 
-- decode alone: frames/s of `vidrep.features.decoding.decode` with one worker a core, frames thrown away;
+- decode alone: frames/s of `vidrep.extraction.decoding.decode` with one worker a core, frames thrown away;
 - network alone: frames/s of the extractor on ready frames, one thread a core;
 - the pipeline: frames/s of `extract`, from the first video finished to the published file; its start apart.
 
@@ -35,10 +35,10 @@ from clips import repeat, write_clip
 from numpy.typing import NDArray
 from recording import ROOT, facts
 
-from vidrep.features.backbones import CnnExtractor
-from vidrep.features.decoding import Decoding, FrameReady, Job, VideoEnded, decode, decode_video
-from vidrep.features.encoding import use_one_core
-from vidrep.features.extract import ExtractSummary, extract
+from vidrep.extraction.backbones import CnnExtractor
+from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, decode, decode_video
+from vidrep.extraction.encoding import use_one_core
+from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.machine import available_cores, keep_freed_memory
 from vidrep.progress import Progress
 from vidrep.video.reading import open_video

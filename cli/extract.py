@@ -13,9 +13,9 @@ from .options import Device, Labels, Overwrite, Quiet, SplitNumber, Splits, Thre
 from .stopping import stopping_on_signals
 
 if TYPE_CHECKING:
-    from vidrep.features.estimate import Estimate
-    from vidrep.features.extract import ExtractSummary
-    from vidrep.features.extractor import Extractor
+    from vidrep.extraction.estimate import Estimate
+    from vidrep.extraction.extract import ExtractSummary
+    from vidrep.extraction.extractor import Extractor
     from vidrep.video.sources import VideoSource
 
 app = typer.Typer(
@@ -88,7 +88,7 @@ def patches_command(
     """Pixels: every frame made small, uint8."""
 
     def build() -> "Extractor":
-        from vidrep.features.patches import PatchExtractor
+        from vidrep.extraction.patches import PatchExtractor
 
         return PatchExtractor(size=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed)
 
@@ -157,7 +157,7 @@ def cnn_command(
     """Activations of an image network, float16."""
 
     def build() -> "Extractor":
-        from vidrep.features.backbones import CnnExtractor
+        from vidrep.extraction.backbones import CnnExtractor
 
         return CnnExtractor(
             model=model,
@@ -227,7 +227,7 @@ def _extract(
     num_threads = threads or available_cores()
     keep_freed_memory()
     if dry_run:
-        from vidrep.features.estimate import estimate
+        from vidrep.extraction.estimate import estimate
 
         expected = estimate(
             sources,
@@ -242,7 +242,7 @@ def _extract(
         _report_estimate(expected, sources, output)
         return
 
-    from vidrep.features.extract import extract
+    from vidrep.extraction.extract import extract
 
     with stopping_on_signals() as should_stop, console.progress_bar("extract", quiet=quiet) as listen:
         summary = extract(

@@ -26,6 +26,9 @@ def predict_command(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
+    ] = 0,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a column a class.")] = False,
     quiet: Quiet = False,
@@ -33,12 +36,16 @@ def predict_command(
     """Say of each video which class it is: one line a video, with the label and its probability."""
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
+    from vidrep.machine import keep_freed_memory
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     console.show_log(quiet=quiet)
+    keep_freed_memory()
     with console.progress_bar("predict", quiet=quiet) as listen:
-        predictions = predict(run, inputs, weights=weights, device=device, threads=threads, on_progress=listen)
+        predictions = predict(
+            run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=listen
+        )
     if as_json:
         content = [
             {"video": video.path, "label": video.label, "probabilities": video.probabilities}

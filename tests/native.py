@@ -1,7 +1,7 @@
 """A preparation for frames that have the right size already: workers need not wait for torch."""
 
-from vidrep.features.patches import PatchExtractor
-from vidrep.features.preparation import Preparation
+from vidrep.extraction.patches import PatchExtractor
+from vidrep.extraction.preparation import Preparation
 
 
 class Native(Preparation):

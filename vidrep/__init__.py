@@ -9,14 +9,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CnnExtractor": "features.backbones",
+    "CnnExtractor": "extraction.backbones",
     "FinetuneConfig": "config",
-    "PatchExtractor": "features.patches",
+    "PatchExtractor": "extraction.patches",
     "PretrainConfig": "config",
     "Sampling": "video.sampling",
     "describe": "inference.describe",
     "evaluate": "evaluation.evaluate",
-    "extract": "features.extract",
+    "extract": "extraction.extract",
     "find_videos": "video.sources",
     "finetune": "training.finetune",
     "generate_moving_mnist": "features.generate",

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from vidrep.errors import OutputError
-from vidrep.features import parts
-from vidrep.features.extract import extract
-from vidrep.features.preparation import Preparation
+from vidrep.extraction import parts
+from vidrep.extraction.extract import extract
+from vidrep.extraction.preparation import Preparation
 from vidrep.video.sources import find_videos
 
 # What changes a file or a folder; of os.open only what makes a file does.

@@ -11,9 +11,9 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 
 from vidrep.config import ClassifierSettings
 from vidrep.errors import FeatureFileError, InputError, VidrepError, WeightsError
-from vidrep.features.extract import extract
-from vidrep.features.extractor import Extractor
-from vidrep.features.patches import PatchExtractor
+from vidrep.extraction.extract import extract
+from vidrep.extraction.extractor import Extractor
+from vidrep.extraction.patches import PatchExtractor
 from vidrep.features.store import Features, open_features
 from vidrep.inference.predict import Predictions, predict
 from vidrep.training.finetune import finetune
@@ -148,7 +148,7 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
 def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture) -> None:
     from torchvision import models
 
-    from vidrep.features.backbones import CnnExtractor
+    from vidrep.extraction.backbones import CnnExtractor
 
     first, moved, other = tmp_path / "first.pth", tmp_path / "elsewhere" / "moved.pth", tmp_path / "other.pth"
     moved.parent.mkdir()

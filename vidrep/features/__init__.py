@@ -1,1 +1,1 @@
-"""Frames to vectors: extractors, the feature file, labels and splits."""
+"""The feature file: written, read, labelled, imported; Moving MNIST made into one."""

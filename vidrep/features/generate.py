@@ -7,11 +7,11 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..progress import Progress, ProgressListener, ignore_progress
-from .extractor import library_versions
 from .mnist import Part, load_digits
 from .moving_mnist import MovingMnist, MovingMnistConfig
 from .store import Features, open_features
 from .table import VideoRow
+from .versions import library_versions
 from .writer import require_new_file, writing_features
 
 # Sequences made at once: few enough for the processor's cache.

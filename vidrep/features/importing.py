@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, FeatureFileError, InputError, VideoError, some_names
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
-from .extractor import library_versions
 from .failures import Failure, failures_path, write_failures
 from .foreign import read_video_array
 from .labels import Labelling, overlay
 from .rows import Rows
 from .store import SUFFIXES, Features, open_features
 from .table import VideoRow
+from .versions import library_versions
 from .writer import require_new_file, writing_features
 
 ARRAY_SUFFIXES = (".npy", ".npz")

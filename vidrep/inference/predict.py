@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ..devices import choose_device, set_threads
 from ..errors import InputError
-from ..features.extract import extract
+from ..extraction.extract import extract
+from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
-from ..features.from_settings import build_extractor, recorded_sampling
 from ..features.store import SUFFIXES, Features, open_features
+from ..machine import available_cores
 from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
 from ..progress import ProgressListener, ignore_progress
 from ..training.classification import average_over_windows, classification_windows, classify_windows
@@ -47,12 +48,14 @@ def predict(
     weights: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
+    workers: int = 0,
     on_progress: ProgressListener = ignore_progress,
 ) -> Predictions:
     """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
 
     Features of videos are computed just as those that the run was trained on were, with weights known by their hash.
     weights: where those lie now, if a weights file has moved since.
+    workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
 
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
     the same, FeatureFileError if the features do not fit.
@@ -86,6 +89,8 @@ def predict(
                 extractor,
                 sampling=recorded_sampling(description.extractor),
                 decoder=description.extractor["decoder"],
+                workers=workers,
+                threads=threads or available_cores(),
                 on_progress=on_progress,
             )
         except InputError as error:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FeatureFileError, OutputError, some_names
+from ..features.failures import failures_path
+from ..features.store import SUFFIXES, Features, Settings, open_features, require_same_settings
+from ..features.table import VideoRow
+from ..features.writer import write_merged
 from ..files import remove, remove_leftovers
-from .failures import failures_path
 from .parts import find_parts, remove_parts
-from .store import SUFFIXES, Features, Settings, open_features, require_same_settings
-from .table import VideoRow
-from .writer import write_merged
 
 
 class Place:

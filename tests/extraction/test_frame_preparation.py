@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
 from vidrep.errors import ConfigError, VideoError
-from vidrep.features.preparation import Preparation, resize
+from vidrep.extraction.preparation import Preparation, resize
 
 SIZES = [(48, 64), (64, 48), (33, 7), (1, 1), (1, 50), (50, 1), (7, 7), (91, 191), (16, 17), (31, 17)]
 

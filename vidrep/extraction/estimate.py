@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
+from ..features.store import SUFFIXES
 from ..machine import available_cores, torch_on_one_core
 from ..video.reading import open_video
 from ..video.sampling import Sampling
@@ -19,7 +20,6 @@ from .decoding import Decoding, FrameReady, Job, decode
 from .encoding import network_threads, use_one_core
 from .extractor import Extractor
 from .place import Place
-from .store import SUFFIXES
 
 # So many headers are read, so many videos and frames of each are tried; more would tell little that is new.
 _MAX_HEADERS = 200
@@ -59,7 +59,7 @@ def estimate(
     workers: int = 0,
     threads: int = 1,
 ) -> Estimate:
-    """Say what `vidrep.features.extract.extract` would take with the same arguments; nothing is changed.
+    """Say what `vidrep.extraction.extract.extract` would take with the same arguments; nothing is changed.
 
     Frames are counted by the headers of up to 200 videos, spread evenly, and by file sizes for the rest; time is that
     of a few frames of a few videos.

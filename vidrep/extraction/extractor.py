@@ -1,14 +1,12 @@
 """What turns frames into features: the interface that every kind of extractor has."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
+from ..features.store import Settings
 from .preparation import Preparation
-from .store import Settings
 
 
 class Extractor(Protocol):
@@ -34,14 +32,3 @@ class Extractor(Protocol):
 
         It may be called from several threads at once.
         """
-
-
-def library_versions(*packages: str) -> dict[str, str]:
-    """Return the versions of vidrep and of `packages`, for the record; a package that is not installed is left out."""
-    versions = {"vidrep": __version__}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

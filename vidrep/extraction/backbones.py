@@ -18,8 +18,8 @@ from torchvision.transforms._presets import ImageClassification
 
 from ..devices import choose_device, choose_precision
 from ..errors import WeightsError, nearest_names, some_names
+from ..features.store import Settings
 from .preparation import Preparation, check_region
-from .store import Settings
 from .weights import load_network, sha256_of_state
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vidrep.errors import Stopped
-from vidrep.features import parts
-from vidrep.features.parts import PartsWriter, Spool, find_parts, remove_parts
+from vidrep.extraction import parts
+from vidrep.extraction.parts import PartsWriter, Spool, find_parts, remove_parts
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ..errors import ConfigError, InputError, WeightsError
+from ..features.store import Settings
 from ..video.sampling import Sampling
 from .extractor import Extractor
-from .store import Settings
 
 _PATCH_SETTINGS = ("size", "region", "colour", "resize", "crops", "grid", "seed")
 

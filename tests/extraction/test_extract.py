@@ -13,10 +13,10 @@ import torch
 from native import NativePatches
 
 from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
-from vidrep.features import parts, place
-from vidrep.features.extract import extract
+from vidrep.extraction import parts, place
+from vidrep.extraction.extract import extract
+from vidrep.extraction.patches import PatchExtractor
 from vidrep.features.labels import Labelling
-from vidrep.features.patches import PatchExtractor
 from vidrep.features.store import open_features
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
@@ -107,7 +107,7 @@ def test_what_is_done_is_not_done_again(clips_folder, tmp_path, monkeypatch):
     def never(path, **options):
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr("vidrep.features.decoding.open_video", never)
+    monkeypatch.setattr("vidrep.extraction.decoding.open_video", never)
     third = patches(sources, tmp_path / "f.h5")
     assert (third.num_new, third.num_new_frames, third.num_videos) == (0, 0, 6)
     assert (tmp_path / "f.h5").read_bytes() == before
@@ -387,7 +387,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder, tmp_
 def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_path, monkeypatch):
     sources = find_videos([clips_folder])
     with monkeypatch.context() as patched:
-        patched.setattr("vidrep.features.place.remove_parts", lambda folder: None)
+        patched.setattr("vidrep.extraction.place.remove_parts", lambda folder: None)
         patches(sources, tmp_path / "f.h5")
     assert names(tmp_path) == ["f.h5", "f.h5.parts"]
     before = (tmp_path / "f.h5").read_bytes()
@@ -445,7 +445,7 @@ def test_stopping_while_merging_leaves_the_output_as_it_was(clips_folder, tmp_pa
     patches(sources[:2], tmp_path / "f.h5")
     before = (tmp_path / "f.h5").read_bytes()
     merging = []
-    monkeypatch.setattr("vidrep.features.place.write_merged", noting(merging, place.write_merged))
+    monkeypatch.setattr("vidrep.extraction.place.write_merged", noting(merging, place.write_merged))
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", should_stop=lambda: bool(merging))
     assert (tmp_path / "f.h5").read_bytes() == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vidrep.features.rates import StageRates
+from vidrep.extraction.rates import StageRates
 
 TOOK = {
     "num_frames": 1000,
@@ -17,7 +17,7 @@ TOOK = {
 
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch):
-    monkeypatch.setattr("vidrep.features.rates.available_cores", lambda: 4)
+    monkeypatch.setattr("vidrep.extraction.rates.available_cores", lambda: 4)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, Stopped, some_names
+from ..features.failures import Failure, write_failures
+from ..features.labels import Labelling, OverlayResult, overlay
+from ..features.store import Features
+from ..features.table import VideoRow
+from ..features.versions import library_versions
 from ..locking import locking_output
 from ..machine import torch_on_one_core
 from ..progress import Progress, ProgressListener, ignore_progress
@@ -20,14 +25,10 @@ from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, decode
 from .encoding import BatchedEncoder, network_threads
-from .extractor import Extractor, library_versions
-from .failures import Failure, write_failures
-from .labels import Labelling, OverlayResult, overlay
+from .extractor import Extractor
 from .parts import PartsWriter, Spool
 from .place import Place
 from .rates import StageRates
-from .store import Features
-from .table import VideoRow
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ def extract(
     listed: labels and splits laid over those of the sources (see `vidrep.features.labels`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
     prune: drop videos from `output` that are not among the sources any more.
-    workers, timeout: decoding processes, see `vidrep.features.decoding.decode`; 0 decodes in this process. The calling
-        script needs the usual `if __name__ == "__main__"` if there are any.
+    workers, timeout: decoding processes, see `vidrep.extraction.decoding.decode`; 0 decodes in this process. If there
+        are any, the calling script needs the usual `if __name__ == "__main__"`.
     threads: batches that a network on the CPU computes at the same time.
     should_stop: looked up often; once it says yes, finished videos are kept and Stopped is raised.
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from vidrep.errors import WeightsError
-from vidrep.features.weights import fit_state, load_network, read_state, sha256_of_state
+from vidrep.extraction.weights import fit_state, load_network, read_state, sha256_of_state
 
 
 @pytest.fixture(scope="module")

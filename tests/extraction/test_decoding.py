@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError
-from vidrep.features.decoding import (
+from vidrep.extraction.decoding import (
     Decoding,
     FrameReady,
     Job,
@@ -17,7 +17,7 @@ from vidrep.features.decoding import (
     decode,
     decode_video,
 )
-from vidrep.features.preparation import Preparation
+from vidrep.extraction.preparation import Preparation
 from vidrep.files import sha256_of_file
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
@@ -49,7 +49,7 @@ def test_a_video_that_is_done_is_not_decoded(job, monkeypatch):
     size, sha256 = job.path.stat().st_size, sha256_of_file(job.path)
     for other in [(size + 1, sha256), (size, sha256[::-1])]:
         assert isinstance(list(decode_video(replace(job, done=other), CROPS))[-1], VideoEnded)
-    monkeypatch.setattr("vidrep.features.decoding.open_video", None)  # it is not to be called
+    monkeypatch.setattr("vidrep.extraction.decoding.open_video", None)  # it is not to be called
     assert list(decode_video(replace(job, done=(size, sha256)), CROPS)) == [VideoUnchanged(5)]
 
 

@@ -6,8 +6,8 @@ import torch
 from torchvision.transforms import functional as transforms
 
 from vidrep.errors import ConfigError
-from vidrep.features.extract import extract
-from vidrep.features.patches import PatchExtractor
+from vidrep.extraction.extract import extract
+from vidrep.extraction.patches import PatchExtractor
 from vidrep.features.store import open_features
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling

@@ -199,7 +199,7 @@ class _Worker:
 def decode_in_workers(
     jobs: Iterable[Job], decoding: Decoding, *, workers: int, timeout: float
 ) -> Iterator[Event | None]:
-    """Decode videos in `workers` processes; see `vidrep.features.decoding.decode`.
+    """Decode videos in `workers` processes; see `vidrep.extraction.decoding.decode`.
 
     Raises VidrepError if workers cannot be started.
     """

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Stopped
+from ..features.table import VideoRow
+from ..features.writer import FeatureWriter, writing_features
 from ..files import make_folder, naming_output, remove, remove_folder
-from .table import VideoRow
-from .writer import FeatureWriter, writing_features
 
 PART_MAX_VIDEOS = 50
 PART_MAX_BYTES = 64 << 20

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vidrep.errors import Stopped
-from vidrep.features.decoding import FrameReady, VideoEnded
-from vidrep.features.encoding import BatchedEncoder
-from vidrep.features.preparation import Preparation
+from vidrep.extraction.decoding import FrameReady, VideoEnded
+from vidrep.extraction.encoding import BatchedEncoder
+from vidrep.extraction.preparation import Preparation
 from vidrep.video.reading import Verdict
 
 BATCH = 4

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..features.store import Settings
 from .preparation import Preparation
-from .store import Settings
 
 MAX_SIZE = 2048
 """Larger patches would be whole videos in memory."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vidrep.features.preparation import Pixels, Preparation
+from vidrep.extraction.preparation import Pixels, Preparation
 
 
 class Misbehaving(Preparation):

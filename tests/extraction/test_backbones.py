@@ -13,10 +13,10 @@ from torchvision.transforms import functional as transforms
 
 from vidrep.devices import choose_precision
 from vidrep.errors import ConfigError, WeightsError
-from vidrep.features.backbones import CnnExtractor, fold_batch_norms
-from vidrep.features.extract import extract
+from vidrep.extraction.backbones import CnnExtractor, fold_batch_norms
+from vidrep.extraction.extract import extract
+from vidrep.extraction.weights import sha256_of_state
 from vidrep.features.store import open_features
-from vidrep.features.weights import sha256_of_state
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import VideoSource, find_videos

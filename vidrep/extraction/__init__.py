@@ -1,0 +1,1 @@
+"""Videos to features: decoding workers, networks, parts, one published file."""

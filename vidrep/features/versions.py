@@ -1,0 +1,16 @@
+"""Which versions of libraries made a feature file."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from .. import __version__
+
+
+def library_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of vidrep and of `packages`, for the record; a package that is not installed is left out."""
+    versions = {"vidrep": __version__}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
