@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from small_features import features_of
 
 from vidrep.features.store import Features, open_features
-from vidrep.sequences.resident import ResidentWindows
+from vidrep.sequences.resident import CopiedWindows, ResidentWindows, windows_on
 from vidrep.sequences.windows import Windows, cut_windows, window_starts
 
 
@@ -164,3 +164,19 @@ def test_batches_go_through_all_windows_once_in_order(features: Features) -> Non
     assert {len(batch) for batch in batches[:-1]} == {4}
     assert np.concatenate(batches).tolist() == list(range(len(windows)))
     assert len(windows) == 6 + 2 + 4
+
+
+def test_rows_go_to_a_device_that_has_room_for_them(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = cut_windows(features, [3, 1], length=4, stride=2)
+    asked: list[torch.device] = []
+    monkeypatch.setattr("vidrep.sequences.resident.ResidentWindows", lambda windows, device: asked.append(device))
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    num_bytes = 5 * 6 * np.dtype(features.dtype).itemsize
+    for device, free, resident in ((cpu, 10**9, False), (gpu, 4 * num_bytes, True), (gpu, 4 * num_bytes - 1, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10**9))
+        asked.clear()
+        found = windows_on(windows, device)
+        assert asked == ([device] if resident else [])
+        assert resident or isinstance(found, CopiedWindows)
+    indices = np.arange(len(windows))
+    np.testing.assert_array_equal(windows_on(windows, cpu).gather(indices).numpy(), windows.gather(indices))

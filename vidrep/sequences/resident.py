@@ -1,7 +1,9 @@
-"""Windows of features that lie on a device whole, so that a batch is gathered there and nothing is copied to it.
+"""Batches of windows as tensors on the device that trains: copied there, or gathered from rows that lie there whole.
 
 Shapes: T time, B batch, D values of a frame, W windows, N rows.
 """
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,6 +11,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .windows import Windows
+
+# Rows may take this part of what is free on a GPU; the rest is for the training.
+_PART_OF_FREE_MEMORY = 0.25
+
+
+class DeviceWindows(Protocol):
+    """Windows whose batches come as tensors on one device."""
+
+    def gather(self, indices: NDArray[np.int64]) -> Tensor:
+        """Return some windows, (T, B, D), in the features' own type, zero where a short video is padded."""
+
+
+def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
+    """Bring windows to a device: all of their rows at once if that is a GPU with room for them, else batch by batch.
+
+    On a CPU the memory map does: its pages stay in memory as long as there is room, since training reads all rows once
+    before it begins.
+    """
+    if device.type == "cuda":
+        features, videos = windows.features, np.unique(windows.videos).tolist()
+        row_bytes = features.frame_size * np.dtype(features.dtype).itemsize
+        free, _ = torch.cuda.mem_get_info(device)
+        if row_bytes * sum(features.videos[video].length for video in videos) <= _PART_OF_FREE_MEMORY * free:
+            return ResidentWindows(windows, device)
+    return CopiedWindows(windows, device)
+
+
+class CopiedWindows:
+    """The windows of a `Windows`, copied to a device batch by batch."""
+
+    def __init__(self, windows: Windows, device: torch.device) -> None:
+        self._windows, self._device = windows, device
+
+    def gather(self, indices: NDArray[np.int64]) -> Tensor:
+        """Return some windows, (T, B, D)."""
+        return torch.from_numpy(self._windows.gather(indices)).to(self._device)
 
 
 class ResidentWindows:

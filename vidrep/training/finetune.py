@@ -21,6 +21,7 @@ from ..models.saved import ModelDescription, ScaledModel, load_model, read_descr
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.partition import Partition, partition_videos
+from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, cut_windows
 from .baselines import fit_baselines, save_baselines
@@ -127,6 +128,7 @@ def finetune(
                 class_counts=np.bincount(video_classes[parts.train], minlength=len(classes)).tolist(),
             ),
             windows=windows,
+            rows=windows_on(windows, torch_device),
             validation_windows=thin_out(validation_windows),
             classes=video_classes,
             batch_size=batch_size,
@@ -236,6 +238,7 @@ class _FinetuneTask:
     model: ScaledModel
     description: ModelDescription
     windows: Windows
+    rows: DeviceWindows
     validation_windows: Windows
     classes: NDArray[np.int64]
     batch_size: int
@@ -244,22 +247,24 @@ class _FinetuneTask:
 
     def loss(self, step: int) -> Tensor:
         """Return the loss of the step's batch."""
-        logits, classes, lengths = self._classify(self.windows, self.sampler.batch(step))
+        logits, classes, lengths = self._classify(self.windows, self.rows, self.sampler.batch(step))
         return every_step_loss(logits, classes, lengths)
 
     def validate(self) -> dict[str, float]:
         """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
         loss = num_frames = correct = 0.0
+        rows = CopiedWindows(self.validation_windows, self.device)
         for indices in self.validation_windows.batches(self.batch_size):
-            logits, classes, lengths = self._classify(self.validation_windows, indices)
+            logits, classes, lengths = self._classify(self.validation_windows, rows, indices)
             loss += float(every_step_loss(logits, classes, lengths)) * int(lengths.sum())
             num_frames += int(lengths.sum())
             correct += float((window_probabilities(logits, lengths).argmax(dim=-1) == classes).sum())
         return {"loss": loss / num_frames, "window_accuracy": correct / len(self.validation_windows)}
 
-    def _classify(self, windows: Windows, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    def _classify(
+        self, windows: Windows, rows: DeviceWindows, indices: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (T, B, K), true classes (B,) and lengths (B,) of some windows."""
-        stored = torch.from_numpy(windows.gather(indices)).to(self.device)
-        logits: Tensor = self.model.model(self.model.scaler(stored))
+        logits: Tensor = self.model.model(self.model.scaler(rows.gather(indices)))
         classes = torch.from_numpy(self.classes[windows.videos[indices]]).to(self.device)
         return logits, classes, torch.from_numpy(windows.lengths[indices]).to(self.device)

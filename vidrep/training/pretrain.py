@@ -20,6 +20,7 @@ from ..models.composite import CompositeModel
 from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.partition import partition_videos
+from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, cut_windows
 from .loop import TrainingOutcome, train
@@ -125,7 +126,7 @@ def pretrain(
                 extractor=features.settings,
                 windows=asdict(config.windows),
             ),
-            windows=windows,
+            windows=windows_on(windows, torch_device),
             validation_windows=thin_out(validation_windows),
             batch_size=batch_size,
             sampler=EndlessSampler(len(windows), batch_size, config.training.seed),
@@ -153,7 +154,7 @@ class _PretrainTask:
 
     model: ScaledModel
     description: ModelDescription
-    windows: Windows
+    windows: DeviceWindows
     validation_windows: Windows
     batch_size: int
     sampler: EndlessSampler
@@ -167,15 +168,15 @@ class _PretrainTask:
     def validate(self) -> dict[str, float]:
         """Return the loss on the held-apart windows, in all and of each decoder."""
         totals: defaultdict[str, float] = defaultdict(float)
+        windows = CopiedWindows(self.validation_windows, self.device)
         for indices in self.validation_windows.batches(self.batch_size):
-            for decoder, cost in self._costs(self.validation_windows, indices).items():
+            for decoder, cost in self._costs(windows, indices).items():
                 totals[decoder] += float(cost) * len(indices) / len(self.validation_windows)
         return {"loss": sum(totals.values()), **totals}
 
-    def _costs(self, windows: Windows, indices: NDArray[np.int64]) -> dict[str, Tensor]:
+    def _costs(self, windows: DeviceWindows, indices: NDArray[np.int64]) -> dict[str, Tensor]:
         """Compute each decoder's mean cost per value of a frame: nats for probabilities, else squared error."""
-        stored = torch.from_numpy(windows.gather(indices)).to(self.device)
-        frames = self.model.scaler(stored)
+        frames = self.model.scaler(windows.gather(indices))
         seen, coming = frames[: self.seen], frames[self.seen :]
         prediction = self.model.model(seen, len(coming))
         cost = F.binary_cross_entropy_with_logits if self.model.scaler.values == "probability" else F.mse_loss
