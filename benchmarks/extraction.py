@@ -1,23 +1,23 @@
 """How fast extraction is, and how near to what its stages allow.
 
-    python benchmarks/extraction.py [--rounds 5] [--seconds 12] [--peer FOLDER] [--write]
+    python benchmarks/extraction.py PART [--rounds 5] [--write]     writes docs/results/extraction-PART.md
 
-For three networks and two sizes of H.264 video it measures, interleaved, in one run:
+stages: for three networks and two sizes of H.264 video, interleaved:
 
 - decode alone: frames/s of `vidrep.extraction.decoding.decode` with one worker a core, frames thrown away;
 - network alone: frames/s of the extractor on ready frames, one thread a core;
 - the pipeline: frames/s of `extract`, from the first video finished to the published file; its start apart.
 
 If the stages shared the cores without loss, the pipeline would run at 1 / (1 / decode + 1 / network): the bound.
-Then decode rates of both decoders on one core, with and without resizing; what bf16 and the fast resize change in the
-features; and, with --peer, the whole command beside v-iashin/video_features (a checkout of it in FOLDER, its
-requirements omegaconf and tqdm installed), same clips, same network, both with random weights.
---write makes docs/results/extraction.md.
+
+decoders: frames/s of both decoders on one core, with and without resizing.
+errors: what bf16 and the fast resize change in the features.
+peer --peer FOLDER: the whole command beside v-iashin/video_features (a checkout of it in FOLDER, its requirements
+omegaconf and tqdm installed), same clips, same network, both with random weights.
 """
 
 import argparse
 import itertools
-import shlex
 import statistics
 import subprocess
 import sys
@@ -27,7 +27,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ from vidrep.extraction.backbones import CnnExtractor
 from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, decode, decode_video
 from vidrep.extraction.encoding import use_one_core
 from vidrep.extraction.extract import ExtractSummary, extract
-from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.machine import available_cores, keep_freed_memory, torch_on_one_core
 from vidrep.progress import Progress
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
@@ -198,8 +197,8 @@ def measure_decoders(clips: dict[str, list[Path]], *, rounds: int) -> list[str]:
         "resize fast": lambda path, decoder: count_prepared(path, decoder, fast),
     }
     samples: Samples = defaultdict(list)
-    for _ in range(rounds):
-        for size, decoder, kind in itertools.product(SIZES, ("pyav", "opencv"), kinds):
+    with torch_on_one_core():
+        for _, size, decoder, kind in itertools.product(range(rounds), SIZES, ("pyav", "opencv"), kinds):
             began = time.process_time()
             count = sum(kinds[kind](path, decoder) for path in clips[size])
             samples[size, decoder, kind].append(count / (time.process_time() - began))
@@ -293,15 +292,17 @@ def measure_peer(clips: dict[str, list[Path]], peer: Path, folder: Path, *, roun
 
 
 def main() -> None:
-    """Measure all, print it, and write the page if asked to."""
+    """Measure one part, print it, and write its page if asked to."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=("stages", "decoders", "errors", "peer"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each pipeline run, about")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each pipeline run, about")
     parser.add_argument("--peer", type=Path, help="a checkout of v-iashin/video_features")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    if (given.part == "peer") != bool(given.peer):
+        parser.error("peer needs --peer FOLDER, the others have none")
     keep_freed_memory()
-    sections: list[str] = ["# Speed of extraction", "", facts()]
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
         folder = Path(name)
         clips: dict[str, list[Path]] = {}
@@ -310,31 +311,34 @@ def main() -> None:
             for seed, path in enumerate(clips[size]):
                 write_clip(path, height=height, width=width, num_frames=CLIP_FRAMES, seed=seed)
         bits = {size: 8 * 25 * paths[0].stat().st_size / CLIP_FRAMES / 1e6 for size, paths in clips.items()}
-        rates = ", ".join(f"{size} at {rate:.1f} Mbit/s" for size, rate in bits.items())
-        sections += [
-            f"Made by `{shlex.join(['python', 'benchmarks/extraction.py', *sys.argv[1:]])}`. Clips of {CLIP_FRAMES} "
-            f"frames, H.264, 25 frames/s, generated: {rates}. Random weights, {available_cores()} workers, "
-            f"{available_cores()} network threads of one core each. Medians of {given.rounds} rounds, interleaved.",
-            "",
-        ]
-        parts: dict[str, Callable[[], list[str]]] = {
-            "## Pipeline against its stages": lambda: measure_pipeline(
-                clips, folder, rounds=given.rounds, seconds=given.seconds
+        parts: dict[str, tuple[str, Callable[[], list[str]]]] = {
+            "stages": (
+                "Extraction against what its stages allow",
+                lambda: measure_pipeline(clips, folder, rounds=given.rounds, seconds=given.seconds),
             ),
-            "## Decoders, frames per core-second": lambda: measure_decoders(clips, rounds=given.rounds),
-            "## What the quick ways change": lambda: measure_errors([paths[0] for paths in clips.values()]),
+            "decoders": ("Decoders, frames per core-second", lambda: measure_decoders(clips, rounds=given.rounds)),
+            "errors": (
+                "What the quick ways of extraction change",
+                lambda: measure_errors([paths[0] for paths in clips.values()]),
+            ),
+            "peer": (
+                "Extraction beside video_features, frames/s of the whole command",
+                lambda: measure_peer(clips, given.peer.resolve(), folder, rounds=given.rounds),
+            ),
         }
-        if given.peer:
-            peer = given.peer.resolve()
-            beside = partial(measure_peer, clips, peer, folder, rounds=given.rounds)
-            parts["## Beside video_features, frames/s of the whole command"] = beside
-        for title, measure in parts.items():
-            sections += [title, "", *measure(), ""]
-            print("\n".join(sections[-10:]), flush=True)
-    page = "\n".join(sections)
+        title, measure = parts[given.part]
+        lines = measure()
+    command = f"python benchmarks/extraction.py {given.part} --rounds {given.rounds}"
+    command += " --peer FOLDER" if given.peer else ""
+    rates = ", ".join(f"{size} at {rate:.1f} Mbit/s" for size, rate in bits.items())
+    page = (
+        f"# {title}\n\nMade by `{command}`. Clips of {CLIP_FRAMES} frames, H.264, 25 frames/s, generated: {rates}. "
+        f"Random weights, {available_cores()} workers, {available_cores()} network threads of one core each. Medians "
+        f"of {given.rounds} rounds, interleaved.\n\n{facts()}\n" + "\n".join(lines) + "\n"
+    )
     print(page)
     if given.write:
-        (ROOT / "docs" / "results" / "extraction.md").write_text(page.rstrip() + "\n", encoding="utf-8")
+        (ROOT / "docs" / "results" / f"extraction-{given.part}.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
