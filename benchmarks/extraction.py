@@ -48,7 +48,7 @@ MODELS = ("mobilenet_v3_small", "squeezenet1_1", "resnet18")
 SIZES = {"320x240": (240, 320), "1280x720": (720, 1280)}
 CLIP_FRAMES = 100
 NUM_CLIPS = 4
-PEER_CLIPS = 10
+PEER_CLIPS = 20
 Samples = defaultdict[tuple[str, ...], list[float]]
 
 # video_features fetches its weights; these are random, which makes no difference to speed.
