@@ -46,9 +46,9 @@ from vidrep.video.sources import VideoSource
 
 MODELS = ("mobilenet_v3_small", "squeezenet1_1", "resnet18")
 SIZES = {"320x240": (240, 320), "1280x720": (720, 1280)}
-CLIP_FRAMES = 100
+CLIP_FRAMES = 50
 NUM_CLIPS = 4
-PEER_CLIPS = 20
+PEER_CLIPS = 40
 Samples = defaultdict[tuple[str, ...], list[float]]
 
 # video_features fetches its weights; these are random, which makes no difference to speed.
@@ -145,15 +145,15 @@ def measure_pipeline(clips: dict[str, list[Path]], folder: Path, *, rounds: int,
     videos: dict[tuple[str, str], list[Path]] = {}
     for size, model in itertools.product(SIZES, MODELS):
         decoding = Decoding(preparation=extractors[model].preparation, sampling=Sampling(), decoder="pyav")
-        decoded = decode_rate(clips[size] * cores, decoding, workers=cores)
+        decoded = decode_rate(clips[size] * 2 * cores, decoding, workers=cores)
         encoded = network_rate(extractors[model], seconds=1, threads=cores)
         count = round(seconds / (1 / decoded + 1 / encoded) / CLIP_FRAMES)
-        videos[size, model] = repeat(clips[size], folder / size / model, max(3 * cores, count))
+        videos[size, model] = repeat(clips[size], folder / size / model, max(8 * cores, count))
     for number in range(rounds):
         for size, model in itertools.product(SIZES, MODELS):
             extractor, paths = extractors[model], videos[size, model]
             decoding = Decoding(preparation=extractor.preparation, sampling=Sampling(), decoder="pyav")
-            decoded = decode_rate(paths[: max(2 * cores, len(paths) // 3)], decoding, workers=cores)
+            decoded = decode_rate(paths[: max(8 * cores, len(paths) // 2)], decoding, workers=cores)
             encoded = network_rate(extractor, seconds=seconds / 4, threads=cores)
             rate, summary = pipeline(paths, extractor, folder)
             bound = 1 / (1 / decoded + 1 / encoded)
