@@ -270,3 +270,19 @@ def test_the_part_of_a_video_is_known(tmp_path, feature_file):
     features = open_features(tmp_path)
     assert [features.file_of(index).name for index in range(3)] == ["1.h5", "2.h5", "1.h5"]
     assert open_features(Path(tmp_path / "2.h5")).file_of(0) == tmp_path / "2.h5"
+
+
+def resident_bytes() -> int:
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
+def test_what_was_read_through_does_not_stay_in_memory(tmp_path: Path, feature_file) -> None:
+    feature_file(tmp_path / "f.h5", {"a": ("", "", 20_000)}, frame_shape=(1024,), dtype="float16")  # 41 MB
+    features = open_features(tmp_path / "f.h5")
+    before = resident_bytes()
+    first = features.rows(0, 0, 2)
+    expected = first.copy()
+    assert list(features.damaged()) == []
+    assert resident_bytes() - before < 25 << 20
+    np.testing.assert_array_equal(first, expected)

@@ -77,6 +77,22 @@ def _view(mapped: mmap.mmap, layout: ArrayLayout) -> NDArray[Any]:
     return values.reshape(layout.shape)
 
 
+def give_back_pages(view: NDArray[Any]) -> None:
+    """Let go of the pages of a mapped view, of which others may have to be read again; of another array do nothing.
+
+    The system would take them back when it needs them, but until then a large file that is read through once looks
+    like memory that the process needs.
+    """
+    whole = view
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    mapped = whole.base.obj if isinstance(whole.base, memoryview) else None
+    if isinstance(mapped, mmap.mmap) and view.size and hasattr(mmap, "MADV_DONTNEED"):
+        first = view.ctypes.data - np.frombuffer(mapped, dtype=np.uint8, count=1).ctypes.data
+        start = first - first % mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_DONTNEED, start, first + view.nbytes - start)
+
+
 class _ChunkedRows:
     """An array in chunks, decompressed at every access; the file is open as long as this is alive."""
 

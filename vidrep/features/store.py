@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeatureFileError, OutputError
 from .checksum import RowsChecksum
-from .rows import LoadedRows, Rows, RowsFile
+from .rows import LoadedRows, Rows, RowsFile, give_back_pages
 from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
 from .untrusted import ArrayLayout, UnfitError, UntrustedFile, open_untrusted
 
@@ -126,12 +126,17 @@ class Features:
         return self._open(int(self.file_numbers[video]))["timestamps"][first : first + self.videos[video].length]
 
     def blocks(self, video: int) -> Iterator[tuple[NDArray[np.generic], NDArray[np.float64]]]:
-        """Yield a video's (features, timestamps) in blocks of bounded size, to copy or to check."""
+        """Yield a video's (features, timestamps) in blocks of bounded size, to copy or to check.
+
+        What was read through does not stay in this process's memory.
+        """
         row_bytes = max(1, self.frame_size * np.dtype(self.dtype).itemsize)
         size = max(1, _BLOCK_BYTES // row_bytes)
         times = self.timestamps(video)
         for start in range(0, self.videos[video].length, size):
-            yield self.rows(video, start, start + size), times[start : start + size]
+            features = self.rows(video, start, start + size)
+            yield features, times[start : start + size]
+            give_back_pages(features)
 
     def damaged(self) -> Iterator[str]:
         """Yield the keys of the videos whose rows do not have their checksum any more."""
