@@ -8,6 +8,7 @@ the clean file gives.
 """
 
 import argparse
+import csv
 import hashlib
 import json
 import logging
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from recording import ROOT, facts
 
 from vidrep.errors import VideoError
+from vidrep.features.store import open_features
 from vidrep.video.motions import MOTIONS, render_clip
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
@@ -255,7 +257,37 @@ def measure(
     return tallies, unnoticed
 
 
-def page(tallies: dict[tuple[str, str], Tally], unnoticed: dict[tuple[str, str], list[int]], *, each: int) -> str:
+def extract_among_healthy(folder: Path) -> str:
+    """Extract all videos of `folder`, then the clean ones alone, as a user would; say how it went, or stop.
+
+    The clean videos' rows must be the same bytes both times, and the exit code say that some failed.
+    """
+    script = str(Path(sys.executable).with_name("vidrep"))
+    extract = [script, "extract", "patches", "--size", "32", "--rgb", "--quiet"]
+    outputs, codes = [folder / "all.h5", folder / "clean.h5"], []
+    for output, videos in zip(outputs, ([folder], sorted(folder.glob("clean-*"))), strict=True):
+        command = [*extract, *map(str, videos), "-o", str(output)]
+        codes.append(subprocess.run(command, check=False, capture_output=True).returncode)
+    everything, clean = map(open_features, outputs)
+    for index, row in enumerate(clean.videos):
+        found = everything.index(row.path)
+        same = everything.videos[found].checksum == row.checksum
+        if not same or not np.array_equal(everything.rows(found), clean.rows(index)):
+            sys.exit(f"{row.path}: other rows among damaged videos than alone")
+    with (folder / "all.failures.csv").open(newline="", encoding="utf-8") as file:
+        statuses = [row["status"] for row in csv.DictReader(file)]
+    if codes != [4, 0] or len(clean) != len(CODECS):
+        sys.exit(f"exit codes {codes}, wanted [4, 0]; {len(clean)} clean videos")
+    return (
+        f"All of them and the {len(clean)} clean clips in one `vidrep extract patches`: exit code {codes[0]}, "
+        f"{statuses.count('failed')} failed, {statuses.count('partial')} partial, {len(everything)} videos in the "
+        f"file; the rows of the clean clips are the same bytes as extracted alone (exit code {codes[1]})."
+    )
+
+
+def page(
+    tallies: dict[tuple[str, str], Tally], unnoticed: dict[tuple[str, str], list[int]], extracted: str, *, each: int
+) -> str:
     """Return the results as Markdown."""
     total = sum(tallies.values(), Tally())
     header = "| codec | " + " | ".join(KINDS) + " |\n|---|" + "---|" * len(KINDS)
@@ -303,6 +335,8 @@ Flagged / changed, in brackets how many of the changed ones FFmpeg's strictest d
 Truncations flagged: {notices} of {truncated.mutants}. Crashes: {total.crashes}.
 Hangs (over {TIME_OUT_SECONDS} s): {total.hangs}.
 
+{extracted}
+
 Changed and not flagged, with how many of the {NUM_FRAMES} frames are not as they were:
 
 | codec | kind | mutants | frames |
@@ -333,7 +367,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as folder:
         tallies, unnoticed = measure(Path(folder), each=arguments.each, seed=SEED)
-    text = page(tallies, unnoticed, each=arguments.each)
+        extracted = extract_among_healthy(Path(folder))
+    text = page(tallies, unnoticed, extracted, each=arguments.each)
     print(text)
     (ROOT / "docs" / "results" / "damaged-videos.md").write_text(text, encoding="utf-8")
 
