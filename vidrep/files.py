@@ -209,6 +209,13 @@ def remove_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def rename_folder(path: Path, target: Path) -> None:
+    """Give a folder another name, for good, beside which there is none of that name; OutputError if it cannot be."""
+    with naming_output(target):
+        path.replace(target)
+        sync_folder(target.parent)
+
+
 def _no_removal(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be removed ({error.strerror}); remove it yourself, then run the command again")
 

@@ -1,6 +1,7 @@
 """Extraction skips what is done, goes on after a kill, and never lets one bad video touch the others."""
 
 import csv
+import errno
 import json
 import os
 import sys
@@ -399,7 +400,6 @@ def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_pat
 def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path, monkeypatch):
     class Failing(PatchExtractor):
         num_calls = 0
-        batch_size = 1
 
         def encode(self, batch):
             self.num_calls += 1
@@ -408,6 +408,7 @@ def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path
             return super().encode(batch)
 
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 1)
+    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 1)  # a frame a batch
     sources = find_videos([clips_folder])
     with pytest.raises(MemoryError):
         extract(sources, tmp_path / "f.h5", Failing(size=8))
@@ -427,7 +428,7 @@ def test_settings_are_json(clips_folder, tmp_path):
 
 
 def test_stopping_keeps_what_is_finished(clips_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(PatchExtractor, "batch_size", 2)
+    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
     seen = []
     with pytest.raises(Stopped, match="what is finished is kept, and the same command goes on"):
@@ -508,7 +509,7 @@ def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
     cut = PatchExtractor(size=8, colour=True, crops=3, seed=5)
     extract(sources, tmp_path / "whole.h5", whole)
     summary = extract(sources, tmp_path / "crops.h5", cut)
-    assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (6, 2, 11, 33)
+    assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (2, 2, 11, 33)
     frames, crops = open_features(tmp_path / "whole.h5"), open_features(tmp_path / "crops.h5")
     assert [row.path for row in crops.videos][:3] == ["d.mp4#crop-1", "d.mp4#crop-2", "d.mp4#crop-3"]
     assert [row.label for row in crops.videos] == ["", "", "", "left", "left", "left"]
@@ -569,3 +570,161 @@ def test_torch_has_its_threads_back(clips_folder, tmp_path):
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert (set(seen), after) == ({1}, 2)
+
+
+# ---- starting over
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_starting_over_goes_on_where_it_was_stopped(clips_folder, tmp_path, monkeypatch, output):
+    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
+    sources = find_videos([clips_folder])
+    patches(sources[:3], tmp_path / output, size=4)
+    before, seen = rows_by_key(tmp_path / output), []
+    with pytest.raises(Stopped):
+        patches(sources, tmp_path / output, overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
+    assert rows_by_key(tmp_path / output) == before  # whole, and what it was
+    there = len(open_features(tmp_path / f".{output}.anew"))
+    assert 0 < there < 6
+    summary = patches(sources, tmp_path / output, overwrite=True)
+    assert (summary.num_new, summary.num_videos) == (6 - there, 6)
+    assert names(tmp_path) == [output]
+    patches(sources, tmp_path / "once.h5")
+    assert rows_by_key(tmp_path / output) == rows_by_key(tmp_path / "once.h5")
+
+
+def test_another_attempt_to_start_over_begins_anew(clips_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
+    sources, seen = find_videos([clips_folder]), []
+    patches(sources, tmp_path / "f.h5", size=4)
+    with pytest.raises(Stopped):
+        patches(sources, tmp_path / "f.h5", overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
+    assert patches(sources, tmp_path / "f.h5", size=5, overwrite=True).num_new == 6
+    assert open_features(tmp_path / "f.h5").frame_shape == (5, 5)
+    assert names(tmp_path) == ["f.h5"]
+
+
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_a_kill_while_the_new_takes_the_place_of_the_old(clips_folder, tmp_path, monkeypatch, output, step):
+    """Whatever was done last, the output is the old one or the new one, and the same command ends in the new one."""
+    sources = find_videos([clips_folder])
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    patches(sources[:3], tmp_path / "old.h5", size=4)
+    patches(sources, tmp_path / "new.h5")
+    old, new = rows_by_key(tmp_path / "old.h5"), rows_by_key(tmp_path / "new.h5")
+    patches(sources[:3], tmp_path / output, size=4)
+    done = []
+
+    class Killed(BaseException):
+        pass
+
+    def dying(function):
+        def once(*arguments, **options):
+            if len(done) == step:
+                raise Killed
+            done.append(function.__name__)
+            return function(*arguments, **options)
+
+        return once
+
+    with monkeypatch.context() as patched:
+        for name in ("write_merged", "remove_parts", "rename_folder", "_remove_folder_of_parts"):
+            patched.setattr(place, name, dying(getattr(place, name)))
+        try:
+            patches(sources, tmp_path / output, overwrite=True)
+        except Killed:
+            pass
+        else:
+            assert len(done) <= step
+    if (tmp_path / output).exists():
+        assert rows_by_key(tmp_path / output) in (old, new)
+    patches(sources, tmp_path / output, overwrite=True)
+    assert rows_by_key(tmp_path / output) == new
+    assert names(tmp_path) == sorted(["new.h5", "old.h5", output])
+
+
+def test_a_folder_that_a_kill_left_aside_comes_back(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    patches(sources[:3], tmp_path / "parts")
+    before = rows_by_key(tmp_path / "parts")
+    (tmp_path / "parts").rename(tmp_path / ".parts.old")
+    assert patches(sources[:3], tmp_path / "parts").num_new == 0
+    assert rows_by_key(tmp_path / "parts") == before
+    assert names(tmp_path) == ["parts"]
+
+
+# ---- odd outputs
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_the_two_names_of_a_linked_output_are_one(clips_folder, tmp_path, output):
+    sources = find_videos([clips_folder])
+    (tmp_path / "real").mkdir()
+    patches(sources[:2], tmp_path / "real" / output)
+    (tmp_path / output).symlink_to(tmp_path / "real" / output)
+
+    def build():
+        with pytest.raises(OutputError, match="is being written by"):
+            patches(sources, tmp_path / "real" / output)
+        return PatchExtractor(size=8)
+
+    assert extract(sources, tmp_path / output, build).num_new == 4
+    assert (tmp_path / output).is_symlink()
+    assert len(open_features(tmp_path / "real" / output)) == 6
+
+
+def test_the_folder_of_an_outputs_parts_is_no_output(clips_folder, tmp_path):
+    with pytest.raises(OutputError, match=r"f\.h5\.parts is where the parts of .*f\.h5 lie"):
+        patches(find_videos([clips_folder]), tmp_path / "f.h5.parts")
+
+
+def test_a_folder_of_the_users_stays(clips_folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "bad.mp4").write_text("text")
+    with pytest.raises(InputError):
+        patches(find_videos([tmp_path / "bad.mp4"]), tmp_path / "mine")
+    assert names(tmp_path) == ["bad.mp4", "mine"]
+
+
+def test_failures_are_listed_when_stopped(bad_folder, tmp_path):
+    seen = []
+    with pytest.raises(Stopped):
+        patches(
+            find_videos([bad_folder]), tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 3
+        )
+    assert "a-text.mp4" in [row["video"] for row in read_failures(tmp_path / "f.failures.csv")]
+
+
+def test_a_partial_video_is_listed_once_for_all_its_views(bad_folder, tmp_path):
+    summary = extract(find_videos([bad_folder]), tmp_path / "f.h5", PatchExtractor(size=8, grid=2))
+    partial = [failure for failure in summary.failures if failure.status == "partial"]
+    assert [(one.path, one.source) for one in partial] == [("right/cut.mp4", str(bad_folder / "right" / "cut.mp4"))]
+
+
+def test_a_finished_video_is_published_although_a_long_one_is_under_way(clips_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_MAX_SECONDS", 0.0)
+    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 1)
+    there = []
+
+    class Seeing(PatchExtractor):
+        def encode(self, views):
+            there.append(len(list((tmp_path / "f.h5.parts").glob("part-*.h5"))))
+            return super().encode(views)
+
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    assert there[8 + 2] == 1  # the first video has eight frames
+
+
+def test_a_full_disk_under_a_spool_is_an_output_error(clips_folder, tmp_path, monkeypatch):
+    class Full:
+        def write(self, content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vidrep.extraction.parts.tempfile.SpooledTemporaryFile", lambda **options: Full())
+    with pytest.raises(OutputError, match=r"No space left on device"):
+        patches(find_videos([clips_folder]), tmp_path / "f.h5")

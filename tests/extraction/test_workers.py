@@ -130,7 +130,7 @@ def test_a_crash_does_not_touch_what_others_are_at(clips_folder):
 
 def test_a_worker_that_cannot_start_is_no_endless_loop(clips_folder):
     events = decode(jobs_of(clips_folder), decoding(WithoutStart(side=8)), workers=1)
-    with pytest.raises(VidrepError, match=r"ended 3 times before its first video \(exit code 3\); use --workers 0"):
+    with pytest.raises(VidrepError, match=r"failed to start 3 times \(exit code 3\); use --workers 0"):
         collected(events)
     assert multiprocessing.active_children() == []
 

@@ -84,13 +84,20 @@ Event = FrameReady | VideoEnded | VideoUnchanged | VideoFailed
 
 
 def decode(
-    jobs: Iterable[Job], decoding: Decoding, *, workers: int = 0, timeout: float = DEFAULT_TIMEOUT
+    jobs: Iterable[Job],
+    decoding: Decoding,
+    *,
+    workers: int = 0,
+    timeout: float = DEFAULT_TIMEOUT,
+    check_stop: Callable[[], None] | None = None,
 ) -> Generator[Event | None]:
     """Decode videos and yield what becomes of them.
 
     workers: decoding processes, started anew rather than forked; 0 decodes in this one, where a decoder that crashes
         or hangs is not survived.
     timeout: seconds without a sign of life (a packet read, a block of the file hashed) after which a video is given up.
+
+    check_stop: called often while this process decodes; what it raises ends the decoding.
 
     Close the iterator to end the workers early.
     """
@@ -100,7 +107,7 @@ def decode(
         yield from decode_in_workers(jobs, decoding, workers=workers, timeout=timeout)
     else:
         for job in jobs:
-            yield from decode_video(job, decoding)
+            yield from decode_video(job, decoding, on_progress=check_stop)
 
 
 def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None] | None = None) -> Iterator[Event]:

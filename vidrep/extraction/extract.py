@@ -1,6 +1,7 @@
 """Videos to a feature file: by parts, skipping what is done, one bad video never stopping the rest."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -39,8 +40,8 @@ _VERSIONED_PACKAGES = ("av", "numpy", "opencv-python", "torch", "torchvision")
 class ExtractSummary:
     """What an extraction did.
 
-    num_videos, num_frames: in the output now. num_new, num_new_frames: computed by this call. num_removed: videos that
-    went because their source is gone. seconds: it took. rates: of its stages.
+    num_videos, num_frames: in the output now; frames of all views. num_new, num_new_frames: computed by this call.
+    num_removed: videos that went because their source is gone. seconds: it took. rates: of its stages.
     failures: videos that are not, or not wholly, in the output; they stand in `failures_file` too.
     missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
     """
@@ -88,8 +89,9 @@ def extract(
     threads: batches that a network on the CPU computes at the same time.
     should_stop: looked up often; once it says yes, finished videos are kept and Stopped is raised.
 
-    The bytes written depend neither on workers nor on threads. A video that cannot be read is listed among the
-    failures; rows that an earlier call computed for it stay.
+    The bytes of a feature file depend neither on workers nor on threads (in a folder, which part a video is in does). A
+    video that cannot be read is listed among the failures; rows that an earlier call computed for it stay, unless
+    `overwrite` is given.
     Raises OutputError if `output` is being written by another process, was made with other settings, is something else
     or cannot be written; InputError if there is no video or none could be read, with `output` as it was.
     """
@@ -98,10 +100,12 @@ def extract(
         raise InputError("there is no video to extract; name files, folders or patterns")
     require_decoder(decoder)
     check_stop = _raising_stopped(should_stop)
-    with locking_output(Path(output)):
-        extractor = extractor() if callable(extractor) else extractor
-        place = Place(Path(output), start_over=overwrite)
+    # A link's two names are one output, with one lock.
+    output = Path(os.path.realpath(output)) if Path(output).is_symlink() else Path(output)
+    with locking_output(output):
+        place = Place(output, start_over=overwrite)
         place.sweep()
+        extractor = extractor() if callable(extractor) else extractor
         decoding = Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), decoder=decoder)
         settings = {**extractor.settings, "sampling": asdict(decoding.sampling), "decoder": decoder}
         done = place.done(settings)
@@ -123,7 +127,9 @@ def extract(
                 with (
                     torch_on_one_core(),
                     BatchedEncoder(extractor, work, num_threads=num_threads, check_stop=check_stop) as encoder,
-                    closing(decode(work.jobs(), decoding, workers=num_workers, timeout=timeout)) as events,
+                    closing(
+                        decode(work.jobs(), decoding, workers=num_workers, timeout=timeout, check_stop=check_stop)
+                    ) as events,
                 ):
                     for event in events:
                         check_stop()
@@ -133,13 +139,16 @@ def extract(
             publishing = time.monotonic()
             gone = work.videos_without_source() if prune else set[str]()
             features = place.publish(work.names() if listed else {}, without=gone, check_stop=check_stop)
-            write_seconds = work.write_seconds + time.monotonic() - publishing
+            publish_seconds = time.monotonic() - publishing
+        except Stopped:
+            write_failures(place.failures, work.sorted_failures())
+            raise
         finally:
             place.tidy()
         if work.replaced:
             changed = some_names(sorted(work.replaced))
             _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
-        failures = sorted(work.failures, key=lambda failure: failure.path) + _partial_videos(features, sources)
+        failures = work.sorted_failures() + work.partial_videos(features)
         write_failures(place.failures, failures)
     if features is None:
         raise InputError(
@@ -147,13 +156,15 @@ def extract(
             f"(every reason is in {place.failures})"
         )
     on_cpu = extractor.network_device == "cpu"
+    num_views = len(extractor.preparation.views)
+    part_of_new = work.num_new_frames * num_views / max(1, features.num_frames)
     return ExtractSummary(
         output=place.output,
-        num_videos=len(features),
+        num_videos=len(features) // num_views,
         num_frames=features.num_frames,
         num_new=work.num_new,
         num_new_frames=work.num_new_frames,
-        num_removed=len(gone),
+        num_removed=len(gone) // num_views,
         seconds=time.monotonic() - began,
         rates=StageRates.of(
             num_frames=work.num_new_frames,
@@ -162,7 +173,7 @@ def extract(
             network_threads=num_threads,
             network_seconds=encoder.cpu_seconds if on_cpu else encoder.wall_seconds,
             network_shares_cores=on_cpu,
-            write_seconds=write_seconds,
+            write_seconds=work.write_seconds + publish_seconds * min(1.0, part_of_new),
         ),
         failures=failures,
         failures_file=place.failures,
@@ -201,7 +212,7 @@ class _Work:
     def jobs(self) -> Iterator[Job]:
         """Yield what is to be decoded: every video, for only its bytes tell whether it is done."""
         for number, source in enumerate(self._sources):
-            yield Job(number, source.path, source.key, self._fingerprint_done(source.key))
+            yield Job(number, source.path.absolute(), source.key, self._fingerprint_done(source.key))
 
     def _fingerprint_done(self, key: str) -> tuple[int, str] | None:
         """Return size and SHA-256 of the source of which all views are there, if they are."""
@@ -250,7 +261,7 @@ class _Work:
         if (spool := self._spools.get(number)) is not None:
             began = time.perf_counter()
             spool.append(features, seconds)
-            self.num_new_frames += len(features)
+            self._writer.publish_if_due()
             self.write_seconds += time.perf_counter() - began
 
     def end_video(self, ended: VideoEnded) -> None:
@@ -271,23 +282,32 @@ class _Work:
             )
             for view in self._views
         ]
-        self._writer.add_video(rows, self._spools.pop(ended.number))
+        spool = self._spools.pop(ended.number)
         self.num_new += 1
+        self.num_new_frames += spool.num_rows
+        self._writer.add_video(rows, spool)
         self.decode_seconds += ended.cpu_seconds
         if any(row.path in self._done for row in rows):
             self.replaced.append(source.key)
         self.write_seconds += time.perf_counter() - began
 
+    def sorted_failures(self) -> list[Failure]:
+        """Return the videos that failed, in the order of their keys."""
+        return sorted(self.failures, key=lambda failure: failure.path)
+
+    def partial_videos(self, features: Features | None) -> list[Failure]:
+        """List each partial video of the output once, however many views it has."""
+        sources = {source.key + view: source for source in self._sources for view in self._views}
+        found: dict[str, Failure] = {}
+        for row in features.videos if features else ():
+            if row.status == "partial":
+                source = sources.get(row.path)
+                key, path = (source.key, str(source.path)) if source else (row.path, "")
+                found.setdefault(key, Failure(path=key, status=row.status, reason=row.message, source=path))
+        return list(found.values())
+
     def progress(self, seconds: float) -> Progress:
         """Say where the extraction stands."""
-        figures = {"frames/s": self.num_new_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
+        num_frames = self.num_new_frames + sum(spool.num_rows for spool in self._spools.values())
+        figures = {"frames/s": num_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
         return Progress(done=self._num_seen, total=len(self._sources), unit="videos", figures=figures)
-
-
-def _partial_videos(features: Features | None, sources: Sequence[VideoSource]) -> list[Failure]:
-    paths = {source.key: source.path for source in sources}
-    return [
-        Failure(path=row.path, status=row.status, reason=row.message, source=str(paths.get(row.path, "")))
-        for row in (features.videos if features else [])
-        if row.status == "partial"
-    ]

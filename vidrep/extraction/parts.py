@@ -4,6 +4,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,7 @@ from ..files import make_folder, naming_output, remove, remove_folder
 PART_MAX_VIDEOS = 50
 PART_MAX_BYTES = 64 << 20
 PART_MAX_SECONDS = 60.0
-_SPOOL_BYTES = 16 << 20
+_SPOOL_BYTES = 4 << 20
 _NAME = re.compile(r"part-(\d{6,})\.h5")
 _LEFTOVERS = ".part-*.tmp"
 
@@ -31,7 +32,7 @@ def find_parts(folder: Path) -> list[Path]:
 
 
 class Spool:
-    """The features of one video on their way into a part: in memory, beyond 16 MB in an unnamed temporary file.
+    """The features of one video on their way into a part: in memory, beyond 4 MB in an unnamed temporary file.
 
     rows: (n, views, *frame_shape), appended as they come. close it in the end.
     """
@@ -39,7 +40,10 @@ class Spool:
     def __init__(self, folder: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._folder, self._row_shape, self._dtype = folder, row_shape, dtype
         self._row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
-        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(folder))  # noqa: SIM115
+        # Named as leftovers are, where such a file has a name for a moment.
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            max_size=_SPOOL_BYTES, dir=str(folder), prefix=".part-", suffix=".tmp"
+        )
         self._times: list[NDArray[np.float64]] = [np.empty(0)]
         self.num_rows = 0
 
@@ -66,8 +70,9 @@ class Spool:
             yield block.reshape(stop - start, *self._row_shape), times[start:stop]
 
     def close(self) -> None:
-        """Let go of the memory and of the temporary file."""
-        self._file.close()
+        """Let go of the memory and of the temporary file, whose content nobody needs any more."""
+        with suppress(OSError):  # on a full disk, what was buffered cannot be written
+            self._file.close()
 
 
 class PartsWriter:
@@ -130,8 +135,12 @@ class PartsWriter:
         spool.close()
 
     def add_video(self, rows: Sequence[VideoRow], spool: Spool) -> None:
-        """Take a finished video, one row for each of its views, and publish the part if it is full or old enough."""
+        """Take a finished video, one row for each of its views."""
         self._videos.append((rows, spool))
+        self.publish_if_due()
+
+    def publish_if_due(self) -> None:
+        """Publish the finished videos as a part if they are many, large or old enough; to be called often."""
         full = len(self._videos) >= PART_MAX_VIDEOS or sum(one.num_bytes for _, one in self._videos) >= PART_MAX_BYTES
         if full or time.monotonic() - self._began >= PART_MAX_SECONDS:
             self._publish()

@@ -1,5 +1,7 @@
 """Pixels as features: every frame made small, whole, its centre, or squares cut out of it, grey or in colour, uint8."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,10 @@ MAX_SIZE = 2048
 """Larger patches would be whole videos in memory."""
 
 
+# There is nothing to compute: a batch only has to be large enough that handing it on costs little.
+_BATCH_BYTES = 1 << 20
+
+
 class PatchExtractor:
     """Makes patches of size x size pixels, (size, size) grey or (size, size, 3) RGB, uint8.
 
@@ -20,7 +26,6 @@ class PatchExtractor:
     """
 
     dtype = "uint8"
-    batch_size = 64
     network_device = ""
 
     def __init__(
@@ -42,6 +47,7 @@ class PatchExtractor:
             side=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed
         )
         self.frame_shape = self.preparation.view_shape
+        self.batch_size = max(1, min(64, _BATCH_BYTES // math.prod(self.preparation.shape)))
         self.settings: Settings = {
             "kind": "patches",
             "size": size,

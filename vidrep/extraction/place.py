@@ -1,60 +1,74 @@
 """Where an extraction's output lies: what of it is there already, and how the new takes its place."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FeatureFileError, OutputError, some_names
 from ..features.failures import failures_path
-from ..features.store import SUFFIXES, Features, Settings, open_features, require_same_settings
+from ..features.store import SUFFIXES, Features, Settings, open_features, require_same_settings, settings_difference
 from ..features.table import VideoRow
 from ..features.writer import write_merged
-from ..files import remove, remove_leftovers
+from ..files import remove, remove_leftovers, rename_folder
 from .parts import find_parts, remove_parts
 
 
 class Place:
     """Where an extraction's output, its parts and its list of failures lie.
 
-    start_over: what is there already does not count; it goes only once there is something to put in its place.
+    start_over: what is there already does not count. The new parts gather in a hidden folder beside it, found again by
+        the same command, and take its place at the end. (In one file: the merged file replaces the old one. In a
+        folder: the folder of new parts is renamed.)
+
+    Raises OutputError if the output is of the wrong kind.
     """
 
     def __init__(self, output: Path, *, start_over: bool) -> None:
         self.output = output
-        self._merges = output.suffix in SUFFIXES
-        self.parts = output.with_name(output.name + ".parts") if self._merges else output
-        self.failures = failures_path(output)
+        self._merges, self._starts_over = output.suffix in SUFFIXES, start_over
         if self._merges and output.is_dir():
             raise OutputError(f"{output} is a folder; give a file name that ends in .h5, or a folder's name without it")
         if not self._merges and output.is_file():
             raise OutputError(
                 f"{output} is a file; a feature file's name ends in .h5, any other name is a folder of parts"
             )
-        parts_there = find_parts(self.parts)
-        self._require_own_folder(parts_there)
-        self._forgotten = [self.output, *parts_there] if start_over else []
+        if output.suffix == ".parts" and output.with_suffix("").suffix in SUFFIXES:
+            raise OutputError(f"{output} is where the parts of {output.with_suffix('')} lie; give -o for that file")
+        self._old_parts = output.with_name(output.name + ".parts") if self._merges else output
+        self.parts = output.with_name(f".{output.name}.anew") if start_over else self._old_parts
+        self._aside = output.with_name(f".{output.name}.old")
+        self.failures = failures_path(output)
+        self._was_there = self.parts.is_dir()
+        self._require_own_folder()
 
-    def sweep(self) -> None:
-        """Remove what a killed process left half written; to be called by the one process that holds the lock."""
-        for path in (self.output, self.failures):
-            remove_leftovers(path)
-
-    def _require_own_folder(self, parts_there: Sequence[Path]) -> None:
-        if not self.parts.is_dir():
+    def _require_own_folder(self) -> None:
+        if not self._old_parts.is_dir():
             return
-        visible = {file for file in self.parts.iterdir() if not file.name.startswith(".")}
-        others = sorted(file.name for file in visible - {*parts_there, self.failures})
+        visible = {file for file in self._old_parts.iterdir() if not file.name.startswith(".")}
+        others = sorted(file.name for file in visible - {*find_parts(self._old_parts), self.failures})
         if others:
             raise OutputError(
-                f"the folder {self.parts} holds other things than parts ({some_names(others)}); "
+                f"the folder {self._old_parts} holds other things than parts ({some_names(others)}); "
                 "give a new folder, or a file name that ends in .h5"
             )
 
+    def sweep(self) -> None:
+        """Remove what a killed process left half written, and end a renaming that it began.
+
+        To be called by the one process that holds the lock.
+        """
+        for path in (self.output, self.failures):
+            remove_leftovers(path)
+        if self._aside.is_dir():
+            if self.output.exists():
+                _remove_folder_of_parts(self._aside)
+            else:
+                rename_folder(self._aside, self.output)
+
     def _opened(self) -> list[Features]:
         """Open what is there and counts: the published file, then the parts, which are newer than it."""
-        published = [self.output] if self._merges and self.output.exists() else []
-        paths = [path for path in (*published, *find_parts(self.parts)) if path not in self._forgotten]
-        return [open_features(path) for path in paths]
+        published = [self.output] if self._merges and not self._starts_over and self.output.exists() else []
+        return [open_features(path) for path in (*published, *find_parts(self.parts))]
 
     def done(self, settings: Settings) -> dict[str, VideoRow]:
         """Return the rows of the videos that are there, by key.
@@ -65,6 +79,9 @@ class Place:
             opened = self._opened()
         except FeatureFileError as error:
             raise OutputError(f"{error}; to make {self.output} anew, give --overwrite or another output") from error
+        if self._starts_over and any(settings_difference(features.settings, settings) for features in opened):
+            remove_parts(self.parts)  # of another attempt to start over
+            return {}
         for features in opened:
             require_same_settings(self.output, features.settings, settings)
         return {row.path: row for features in opened for row in features.videos}
@@ -79,7 +96,7 @@ class Place:
         """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
 
         names: (label, split) by key, laid over the videos'. without: keys of videos to leave out.
-        check_stop: called before each video is copied; it may raise, and the output stays as it was.
+        check_stop: called now and then while rows are copied; it may raise, and the output stays as it was.
         """
 
         def edit(row: VideoRow) -> VideoRow | None:
@@ -92,22 +109,38 @@ class Place:
         if not any(edit(row) for features in opened for row in features.videos):
             return None
         changed = [any(edit(row) != row for row in features.videos) for features in opened]
-        if not self._merges:
-            for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
-                if any(edit(row) for row in features.videos):
-                    write_merged(features.path, [features], edit=edit, check_stop=check_stop)
-                else:
-                    remove(features.path)
-            for part in self._forgotten:
-                if part != self.output:
-                    remove(part)
-        elif any(changed) or opened[-1].path != self.output:
-            write_merged(self.output, opened, edit=edit, check_stop=check_stop)
         if self._merges:
+            if any(changed) or opened[-1].path != self.output:
+                if self._starts_over:  # before the merge: a kill after it must not leave them, newer than the file
+                    remove_parts(self._old_parts)
+                write_merged(self.output, opened, edit=edit, check_stop=check_stop)
             remove_parts(self.parts)
+            return open_features(self.output)
+        for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
+            if any(edit(row) for row in features.videos):
+                write_merged(features.path, [features], edit=edit, check_stop=check_stop)
+            else:
+                remove(features.path)
+        if self._starts_over:
+            self._swap_folders()
         return open_features(self.output)
 
+    def _swap_folders(self) -> None:
+        """Put the folder of new parts in the place of the old one; a kill in between leaves the old one to `sweep`."""
+        if self.output.is_dir():
+            rename_folder(self.output, self._aside)
+        rename_folder(self.parts, self.output)
+        _remove_folder_of_parts(self._aside)
+
     def tidy(self) -> None:
-        """Leave no folder in which nothing is."""
-        if not find_parts(self.parts):
+        """Leave no folder of ours in which nothing is."""
+        if not self._was_there and not find_parts(self.parts):
             remove_parts(self.parts)
+
+
+def _remove_folder_of_parts(folder: Path) -> None:
+    if folder.is_dir():
+        failures = failures_path(folder)
+        if failures.exists():
+            remove(failures)
+        remove_parts(folder)

@@ -33,6 +33,10 @@ _NUM_SLOTS = 4
 _SLOT_MAX_SECONDS = 0.5
 # How often the consumer gets to look up although nothing came.
 _POLL_SECONDS = 0.2
+# Looks are closer together than this, unless this process, and perhaps the worker too, was stopped for a while.
+_LONGEST_LOOK_SECONDS = 1.0
+_LONGEST_END_SECONDS = 5.0
+_LONGEST_START_SECONDS = 120.0
 # A worker that ends so often without a video is not worth starting again.
 _MAX_FAILED_STARTS = 3
 
@@ -54,7 +58,7 @@ class _Ready:
 class _Slots:
     """A worker's shared memory: `num` slots of some frames each, and a counter that is its sign of life.
 
-    It has no name, so that nothing of it is left when processes are killed.
+    It is unlinked as soon as it is made, so that nothing of it is left when processes are killed.
     """
 
     def __init__(self, frame_shape: tuple[int, ...]) -> None:
@@ -153,47 +157,80 @@ class _Worker:
     slots: _Slots
     process: SpawnProcess | None = None
     connection: Connection = field(init=False)
+    is_ready: bool = False
     job: Job | None = None
+    not_begun: Job | None = None
+    given_twice: int | None = None
     num_failed_starts: int = 0
-    last_beat: tuple[int, float] = (0, 0.0)
+    _beat_when_given: int = 0
+    _last_beat: int = 0
+    _last_look: float = 0.0
+    _silent_seconds: float = 0.0
+    last_exit_code: int | None = None
 
     def start(self) -> None:
         context: Any = multiprocessing.get_context("spawn")
         self.connection, other_end = context.Pipe()
-        self.process = context.Process(
+        process = context.Process(
             target=_work, args=(other_end, self.slots, self.decoding), name="vidrep-decoding", daemon=True
         )
-        self.process.start()
-        other_end.close()
-        self.last_beat = (self.slots.heartbeat.value, time.monotonic())
+        self.is_ready = False
+        try:
+            process.start()
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            other_end.close()
+        self.process = process
+        self._break_silence()
 
     def give(self, job: Job | None) -> None:
         """Hand the worker its next video, or None to end it."""
-        self.job = job
-        self.last_beat = (self.slots.heartbeat.value, time.monotonic())
+        self.job, self._beat_when_given = job, self.slots.heartbeat.value
+        self._break_silence()
         self._send(job)
 
     def give_back(self, slot: int) -> None:
         """Let the worker fill a slot again; it may have waited for it."""
-        self.last_beat = (self.last_beat[0], time.monotonic())
+        self._break_silence()
         self._send(slot)
 
     def _send(self, message: Job | int | None) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile: the next look at its pipe says so
             self.connection.send(message)
 
-    def seconds_without_life(self) -> float:
-        beat, now = self.slots.heartbeat.value, time.monotonic()
-        if beat != self.last_beat[0]:
-            self.last_beat = (beat, now)
-        return now - self.last_beat[1]
+    def _break_silence(self) -> None:
+        self._last_beat, self._last_look, self._silent_seconds = self.slots.heartbeat.value, time.monotonic(), 0.0
+
+    def silent_seconds(self) -> float:
+        """Return how long the worker has shown no life; a pause of this process, who stopped it, does not count."""
+        now = time.monotonic()
+        if self.slots.heartbeat.value != self._last_beat:
+            self._break_silence()
+        else:
+            self._silent_seconds += min(now - self._last_look, _LONGEST_LOOK_SECONDS)
+            self._last_look = now
+        return self._silent_seconds
+
+    def time_limit(self, timeout: float) -> float | None:
+        """Return how long it may be silent now: with a video `timeout`, while it starts longer, idle for ever."""
+        if not self.is_ready:
+            return max(timeout, _LONGEST_START_SECONDS)
+        return None if self.job is None else timeout
+
+    def has_begun(self) -> bool:
+        """Say whether the worker has shown life since it was given its video."""
+        return self.slots.heartbeat.value != self._beat_when_given
 
     def end(self) -> None:
         """End the process at once; without one, do nothing."""
         if self.process is not None:
             self.process.kill()
-            self.process.join()
+            # One that hangs in the kernel, on a disk that is gone, cannot be waited for.
+            self.process.join(_LONGEST_END_SECONDS)
             self.connection.close()
+            self.last_exit_code, self.process = self.process.exitcode, None
 
 
 def decode_in_workers(
@@ -218,8 +255,8 @@ def decode_in_workers(
                     is_done = yield from _attend(worker, waiting)
                     if is_done:
                         at_work.remove(worker)
-                elif worker.job is not None and worker.seconds_without_life() > timeout:
-                    yield from _give_up(worker, timeout)
+                elif (limit := worker.time_limit(timeout)) and worker.silent_seconds() > limit:
+                    yield from _replace(worker, f"no sign of life for {limit:g} s")
     finally:
         for worker in crew:
             worker.end()
@@ -232,6 +269,8 @@ def _attend(worker: _Worker, waiting: Iterator[Job]) -> Generator[Event, None, b
     except (EOFError, OSError, UnpicklingError):  # it died, perhaps in the middle of a message
         yield from _replace(worker)
         return False
+    if isinstance(message, _Ready):
+        worker.is_ready, worker.num_failed_starts = True, 0
     if isinstance(message, _Frames):
         frames = worker.slots.frames()[message.slot]
         for prepared, seconds in zip(frames, message.seconds, strict=False):
@@ -240,33 +279,30 @@ def _attend(worker: _Worker, waiting: Iterator[Job]) -> Generator[Event, None, b
         return False
     if isinstance(message, VideoEnded | VideoUnchanged | VideoFailed):
         yield message
-    job = next(waiting, None)
+    job, worker.not_begun = worker.not_begun or next(waiting, None), None
     worker.give(job)
     return job is None
 
 
-def _replace(worker: _Worker) -> Iterator[Event]:
-    """Start a worker that died anew; the video that it had is lost."""
+def _replace(worker: _Worker, hang: str = "") -> Iterator[Event]:
+    """End a worker that died, or hangs, and start it anew; the video that it had begun is lost.
+
+    hang: how long it showed no life, if it did not die.
+    """
     worker.end()
-    how = _how_it_ended(worker.process.exitcode if worker.process else None)
-    if worker.job is not None:
-        yield VideoFailed(worker.job.number, f"the decoder crashed on it ({how})")
-        worker.job, worker.num_failed_starts = None, 0
-    else:
+    how = hang or _how_it_ended(worker.last_exit_code)
+    if worker.job is None:
         worker.num_failed_starts += 1
         if worker.num_failed_starts == _MAX_FAILED_STARTS:
             raise VidrepError(
-                f"a decoding worker ended {_MAX_FAILED_STARTS} times before its first video ({how}); "
+                f"a decoding worker failed to start {_MAX_FAILED_STARTS} times ({how}); "
                 "use --workers 0 to decode without workers"
             )
-    worker.start()
-
-
-def _give_up(worker: _Worker, timeout: float) -> Iterator[Event]:
-    """Kill a worker that hangs, and start it anew; the video that it had is lost."""
-    assert worker.job is not None
-    worker.end()
-    yield VideoFailed(worker.job.number, f"given up: the decoder showed no sign of life for {timeout:g} s")
+    elif hang or worker.has_begun() or worker.given_twice == worker.job.number:
+        why = f"given up: the decoder showed {hang}" if hang else f"the decoder crashed on it ({how})"
+        yield VideoFailed(worker.job.number, why)
+    else:  # it died of what came before
+        worker.not_begun, worker.given_twice = worker.job, worker.job.number
     worker.job = None
     worker.start()
 
@@ -274,5 +310,6 @@ def _give_up(worker: _Worker, timeout: float) -> Iterator[Event]:
 def _how_it_ended(exit_code: int | None) -> str:
     if exit_code is None or exit_code >= 0:
         return f"exit code {exit_code}"
-    name = signal.Signals(-exit_code).name
+    known = {number.value: number.name for number in signal.Signals}
+    name = known.get(-exit_code, f"signal {-exit_code}")
     return f"{name}, perhaps for want of memory" if name == "SIGKILL" else name

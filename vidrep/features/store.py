@@ -30,7 +30,7 @@ FORMAT = "vidrep-features"
 VERSION = 1
 SUFFIXES = frozenset({".h5", ".hdf5"})
 DTYPES = ("float16", "float32", "uint8")
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20
 # Every map and every open file takes a file descriptor, of which a process has 1024, on a Mac 256.
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30

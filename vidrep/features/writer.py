@@ -142,7 +142,7 @@ def write_merged(
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
     edit: gives the row to write in the place of a video's row, with another label or split; None leaves the video out.
-    check_stop: called before each video is copied; it may raise, and `path` stays as it was.
+    check_stop: called now and then while rows are copied; it may raise, and `path` stays as it was.
 
     Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
     """
@@ -158,8 +158,8 @@ def write_merged(
         dtype=parts[-1].dtype,
     ) as writer:
         for part, index, row in chosen:
-            check_stop()
             for features, timestamps in part.blocks(index):
+                check_stop()
                 writer.append(features, timestamps)
             if writer.end_video(row).checksum != row.checksum:
                 raise FeatureFileError(f"{part.path}: the rows of video {row.path!r} are damaged; extract them again")
