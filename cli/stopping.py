@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: the first asks a command to end well, the second ends it at once."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
 
     received: list[int] = []
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    usual = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    usual = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
     def restore() -> None:
         for number, handler in usual.items():
@@ -30,7 +31,8 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         restore()
-        typer.echo("stopping; what is finished is kept (once more: at once)", err=True)
+        # Not through a stream: the signal may have come while something is being written to it.
+        os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
 
     for number in usual:
         signal.signal(number, receive)

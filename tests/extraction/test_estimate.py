@@ -50,7 +50,8 @@ def test_what_is_done_is_left_out(clips_folder, tmp_path):
         estimate(sources, tmp_path / "f.h5", PatchExtractor(size=9))
     extract(sources, tmp_path / "f.h5", PatchExtractor(size=8))
     nothing = estimate(sources, tmp_path / "f.h5", PatchExtractor(size=8))
-    assert (nothing.num_frames, nothing.seconds, nothing.needed_bytes) == (0, 0.0, 0)
+    assert (nothing.num_frames, nothing.needed_bytes) == (0, 0)
+    assert 0 < nothing.seconds < 1  # to read the files again
     assert before != (tmp_path / "f.h5").read_bytes()
 
 
@@ -59,7 +60,7 @@ def test_unreadable_videos_are_counted(tmp_path, clip):
         (tmp_path / "clips" / name).mkdir(parents=True)
         (tmp_path / "clips" / name / "x.mp4").write_text("no video")
     nothing = estimate(find_videos([tmp_path / "clips"]), tmp_path / "f.h5", PatchExtractor(size=8))
-    assert (nothing.num_tried, nothing.num_unreadable, nothing.num_frames, nothing.seconds) == (2, 2, 0, 0.0)
+    assert (nothing.num_tried, nothing.num_unreadable, nothing.num_frames) == (2, 2, 0)
     clip(tmp_path / "clips" / "good.mp4", num_frames=7)
     some = estimate(find_videos([tmp_path / "clips"]), tmp_path / "f.h5", PatchExtractor(size=8))
     assert (some.num_tried, some.num_unreadable, some.num_frames) == (3, 2, 7)

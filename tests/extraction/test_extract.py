@@ -370,7 +370,7 @@ def test_damaged_rows_are_not_merged_on(clips_folder, tmp_path):
         file["features"][0] ^= 1
     from vidrep.errors import FeatureFileError
 
-    with pytest.raises(FeatureFileError, match=r"the rows of video 'd\.mp4' are damaged; extract them again"):
+    with pytest.raises(FeatureFileError, match=r"the rows of video 'd\.mp4' are damaged; remove that file"):
         patches(sources, tmp_path / "f.h5")
 
 

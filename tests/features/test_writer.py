@@ -214,7 +214,10 @@ def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
     feature_file(tmp_path / "1.h5", VIDEOS)
     with h5py.File(tmp_path / "1.h5", "r+") as file:
         file["features"][4, 1] += 1
-    with pytest.raises(FeatureFileError, match=r"1\.h5: the rows of video 'b/x.mp4' are damaged; extract them again"):
+    with pytest.raises(
+        FeatureFileError,
+        match=r"1\.h5: the rows of video 'b/x.mp4' are damaged; remove that file",
+    ):
         write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=keep)
     assert not (tmp_path / "m.h5").exists()
 

@@ -1,5 +1,6 @@
 """What an extraction would take, before it is begun: frames, disk, time."""
 
+import hashlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ..machine import available_cores, torch_on_one_core
 from ..video.reading import open_video
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
-from .decoding import Decoding, FrameReady, Job, decode
+from .decoding import Decoding
 from .encoding import network_threads, use_one_core
 from .extractor import Extractor
 from .place import Place
@@ -66,7 +67,7 @@ def estimate(
 
     Raises OutputError if the output was made with other settings, ConfigError for what cannot be.
     """
-    output, sampling = Path(output), sampling or Sampling()
+    output, sampling = Path(output).resolve(), sampling or Sampling()
     decoding = Decoding(preparation=extractor.preparation, sampling=sampling, decoder=decoder)
     settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
     done = Place(output, start_over=overwrite).done(settings)
@@ -93,7 +94,7 @@ def estimate(
         num_tried=len(tried),
         num_unreadable=len(tried) - len(readable),
         num_frames=num_frames,
-        seconds=num_frames * seconds_per_frame,
+        seconds=num_frames * seconds_per_frame + _hash_seconds(sum(sizes), workers=workers),
         output_bytes=output_bytes,
         needed_bytes=new_bytes + (output_bytes if num_frames and output.suffix in SUFFIXES else 0),
         free_bytes=shutil.disk_usage(_existing_folder(output)).free,
@@ -133,19 +134,11 @@ def _seconds_per_frame(
 ) -> float:
     """Decode and encode a few frames; stages that share the cores add up, a GPU works beside them."""
     decoding.preparation.load()
-    first_frames = replace(decoding, sampling=replace(decoding.sampling, max_frames=_MAX_FRAMES_TRIED))
-    jobs = [Job(number, source.path, source.key, None) for number, source in enumerate(sources)]
-    num_frames, decode_seconds = 0, -time.thread_time()
-    frame = None
     with torch_on_one_core():
-        for event in decode(jobs, first_frames):
-            if isinstance(event, FrameReady):
-                frame = event.prepared
-                num_frames += 1
-    decode_seconds += time.thread_time()
-    if frame is None:
+        frames, decode_seconds = _try_decoding(sources, decoding)
+    if not frames:
         return 0.0
-    decode_seconds /= num_frames
+    frame, decode_seconds = frames[-1], decode_seconds / len(frames)
     network_seconds = _seconds_of_a_batch(extractor, frame) / extractor.batch_size
     cores = available_cores()
     decode_seconds /= min(max(1, workers), cores)
@@ -153,6 +146,34 @@ def _seconds_per_frame(
     if extractor.network_device == "cpu":
         return decode_seconds + network_seconds / min(lanes, cores)
     return max(decode_seconds, network_seconds)
+
+
+def _try_decoding(sources: Sequence[VideoSource], decoding: Decoding) -> tuple[list[NDArray[np.uint8]], float]:
+    """Decode the first frames of some videos; return those after each one's first, and the core-seconds they took."""
+    sampling = replace(decoding.sampling, start=None, end=None, max_frames=_MAX_FRAMES_TRIED)
+    prepared: list[NDArray[np.uint8]] = []
+    seconds = 0.0
+    for source in sources:
+        prepare = decoding.preparation.for_video(source.key)
+        try:
+            with open_video(source.path, decoder=decoding.decoder) as video:
+                frames = video.frames(sampling)
+                next(frames, None)  # opening is not what a frame takes
+                seconds -= time.thread_time()
+                prepared += [prepare(frame.rgb) for frame in frames]
+                seconds += time.thread_time()
+        except VideoError:
+            continue
+    return prepared, seconds
+
+
+def _hash_seconds(num_bytes: int, *, workers: int) -> float:
+    """Return how long the SHA-256 of all sources takes, by which it is known what is done; a slow disk takes longer."""
+    sample = bytes(1 << 24)
+    began = time.perf_counter()
+    hashlib.sha256(sample)
+    per_byte = (time.perf_counter() - began) / len(sample)
+    return num_bytes * per_byte / min(max(1, workers), available_cores())
 
 
 def _seconds_of_a_batch(extractor: Extractor, frame: NDArray[np.uint8]) -> float:

@@ -162,4 +162,7 @@ def write_merged(
                 check_stop()
                 writer.append(features, timestamps)
             if writer.end_video(row).checksum != row.checksum:
-                raise FeatureFileError(f"{part.path}: the rows of video {row.path!r} are damaged; extract them again")
+                raise FeatureFileError(
+                    f"{part.path}: the rows of video {row.path!r} are damaged; remove that file, or give --overwrite, "
+                    "and extract again"
+                )

@@ -31,18 +31,19 @@ _ASF_OBJECTS = {
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
 
-def damage_of_container(path: Path) -> str:
+def damage_of_container(path: Path, on_block: Callable[[], None]) -> str:
     """Say what is missing or wrong in a video file by its container alone, '' if nothing is or it does not tell.
 
     Known are MP4 and MOV, Matroska and WebM, AVI, ASF, FLV and MPEG-TS, which declares no more than whole packets.
-    Matroska's checksums, where its writer put them in, are compared with what the file holds.
+    Matroska's checksums, where its writer put them in, are compared with what the file holds, which reads all of it:
+    `on_block` is called for every megabyte.
     """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(1024)
             declared = _declared_by(head)(file, size) if head else None
-            wrong = _wrong_checksums(file, size) if head.startswith(_EBML) else []
+            wrong = _wrong_checksums(file, size, on_block) if head.startswith(_EBML) else []
     except OSError as error:
         return f"it could not be read to its end ({error.strerror})"
     if declared is not None and declared > size:
@@ -138,7 +139,7 @@ def _declared_by_matroska(file: BinaryIO, size: int) -> int | None:
     return declared
 
 
-def _wrong_checksums(file: BinaryIO, size: int) -> list[int]:
+def _wrong_checksums(file: BinaryIO, size: int, on_block: Callable[[], None]) -> list[int]:
     """Return where the parts of a Segment begin that are not what their checksums say."""
     wrong = []
     for _, start, end in _matroska_parts(file, size):
@@ -147,8 +148,8 @@ def _wrong_checksums(file: BinaryIO, size: int) -> list[int]:
         if end is None or not start + 6 < end <= size or not told.startswith(_CHECKSUM):
             continue
         checksum, remaining = 0, end - start - 6
-        while remaining > 0:
-            content = file.read(min(remaining, 1 << 20))
+        while remaining > 0 and (content := file.read(min(remaining, 1 << 20))):
+            on_block()
             checksum, remaining = zlib.crc32(content, checksum), remaining - len(content)
         if checksum != int.from_bytes(told[2:], "little"):
             wrong.append(start)

@@ -112,7 +112,7 @@ class OpenCvReader:
         if not self._stopped_early and self._num_decoded < promised:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
         elif not self._stopped_early:
-            missing = damage_of_container(self._path)
+            missing = damage_of_container(self._path, self._on_packet)
         return judge(
             problems=self._problems,
             num_given=self._num_given,

@@ -169,7 +169,7 @@ class PyAvReader:
         if has_index and not self._stopped_early and self._num_packets < expected:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
         elif not self._stopped_early:
-            missing = damage_of_container(self._path)
+            missing = damage_of_container(self._path, self._on_packet)
         return judge(
             problems=self._problems + logged,
             num_given=self._num_given,

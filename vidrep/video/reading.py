@@ -84,7 +84,7 @@ def open_video(
     """Open a video file.
 
     on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
-        kept or not: the sign that the decoder does not hang. Opening itself gives no sign.
+        kept or not, and while the verdict reads: the sign that nothing hangs. Opening itself gives none.
 
     Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
     decoder.
