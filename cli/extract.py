@@ -46,7 +46,10 @@ Workers = Annotated[
     typer.Option("--workers", min=0, help="Decoding processes; default: one a core. 0: decode in this one."),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=1, help="Give a video up after so many seconds without a sign of life.")
+    float | None,
+    typer.Option(
+        "--timeout", min=1, help="Give a video up after so many seconds without a sign of life; default: 120."
+    ),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Drop videos that are not among VIDEOS any more.")]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow symbolic links that lead out of a folder.")]
@@ -78,7 +81,7 @@ def patches_command(
     follow_links: FollowLinks = False,
     decoder: Decoder = "pyav",
     workers: Workers = None,
-    timeout: Timeout = 120.0,
+    timeout: Timeout = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
     prune: Prune = False,
@@ -147,7 +150,7 @@ def cnn_command(
     follow_links: FollowLinks = False,
     decoder: Decoder = "pyav",
     workers: Workers = None,
-    timeout: Timeout = 120.0,
+    timeout: Timeout = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
     prune: Prune = False,
@@ -204,7 +207,7 @@ def _extract(
     follow_links: bool,
     decoder: str,
     workers: int | None,
-    timeout: float,
+    timeout: float | None,
     threads: int | None,
     overwrite: bool,
     prune: bool,
@@ -242,6 +245,7 @@ def _extract(
         _report_estimate(expected, sources, output)
         return
 
+    from vidrep.extraction.decoding import DEFAULT_TIMEOUT
     from vidrep.extraction.extract import extract
 
     with stopping_on_signals() as should_stop, console.progress_bar("extract", quiet=quiet) as listen:
@@ -256,7 +260,7 @@ def _extract(
             prune=prune,
             workers=num_workers,
             threads=num_threads,
-            timeout=timeout,
+            timeout=DEFAULT_TIMEOUT if timeout is None else timeout,
             should_stop=should_stop,
             on_progress=listen,
         )

@@ -18,7 +18,11 @@ _POLL_SECONDS = 0.2
 
 
 def network_threads(extractor: Extractor, threads: int) -> int:
-    """Return how many batches are computed at once: on a GPU two, so that one's copies overlap the other's products."""
+    """Return how many batches are computed at once.
+
+    On a CPU `threads`; on a CUDA device two, so that one's copies overlap the other's products; on another device one;
+    0, which means on the calling thread, if there is no network.
+    """
     return {"": 0, "cpu": threads, "cuda": 2}.get(extractor.network_device, 1)
 
 

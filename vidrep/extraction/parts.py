@@ -178,10 +178,5 @@ def remove_parts(folder: Path) -> None:
         return
     for file in [*find_parts(folder), *folder.glob(_LEFTOVERS)]:
         remove(file)
-    remove_if_empty(folder)
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds nothing; leave any other."""
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not any(folder.iterdir()):
         remove_folder(folder)
