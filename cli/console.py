@@ -1,6 +1,7 @@
 """What commands print: results on standard output; progress, warnings and notes on standard error."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +24,21 @@ _FAILURES_SHOWN = 10
 EXIT_SOME_FAILED = 4
 
 
+def note(text: str) -> None:
+    """Print a line on standard error; if nobody reads that any more, this and all that follows goes nowhere.
+
+    The work must not end because who read its progress has gone.
+    """
+    try:
+        typer.echo(text, err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class _LogLine(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        typer.echo(f"{prefix}{record.getMessage()}", err=True)
+        note(f"{prefix}{record.getMessage()}")
 
 
 def show_log(*, quiet: bool = False) -> None:
@@ -81,7 +93,7 @@ def _plain_lines(title: str) -> "ProgressListener":
             last_tenth = tenth
             left = (time.monotonic() - began) * (progress.total - progress.done) / max(1, progress.done)
             line = f"{title}: {progress.done} of {progress.total} {progress.unit}  {_figures(progress)}".rstrip()
-            typer.echo(f"{line}  {duration(left)} left", err=True)
+            note(f"{line}  {duration(left)} left")
 
     return listen
 
@@ -132,7 +144,7 @@ def report_listing(missing: Sequence[str], unlisted: Sequence[str]) -> None:
 
     for what, names in (("listed but not there", missing), ("not listed", unlisted)):
         if names:
-            typer.echo(f"warning: {len(names)} videos are {what}: {some_names(names)}", err=True)
+            note(f"warning: {len(names)} videos are {what}: {some_names(names)}")
 
 
 def report_failures(failures: Sequence["Failure"], path: "Path | None" = None) -> None:
@@ -140,10 +152,10 @@ def report_failures(failures: Sequence["Failure"], path: "Path | None" = None) -
     if not failures:
         return
     for failure in failures[:_FAILURES_SHOWN]:
-        typer.echo(f"{failure.status}: {failure.path}: {failure.reason}", err=True)
+        note(f"{failure.status}: {failure.path}: {failure.reason}")
     if len(failures) > _FAILURES_SHOWN:
-        typer.echo(f"... and {len(failures) - _FAILURES_SHOWN} more", err=True)
+        note(f"... and {len(failures) - _FAILURES_SHOWN} more")
     num_failed = sum(failure.status == "failed" for failure in failures)
     where = f"; all are listed in {path}" if path else ""
-    typer.echo(f"{num_failed} videos failed, {len(failures) - num_failed} are partial{where}", err=True)
+    note(f"{num_failed} videos failed, {len(failures) - num_failed} are partial{where}")
     raise typer.Exit(EXIT_SOME_FAILED)

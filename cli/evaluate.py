@@ -8,16 +8,38 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
-from .options import AsJson, Device, Features, Labels, SplitNumber, Splits, Threads
-from .train import prediction_table
+from .figures import prediction_table, time_step_table
+from .options import AsJson, Device, Labels, SplitNumber, Splits, Threads
 
 if TYPE_CHECKING:
-    from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, PredictionEvaluation
+    from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation
+    from vidrep.evaluation.prediction import PredictionEvaluation
 
 
 def evaluate_command(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
-    features: Features,
+    features: Annotated[
+        Path | None, typer.Argument(help="A feature file, or a folder of parts.", show_default=False)
+    ] = None,
+    mnist: Annotated[
+        Path | None,
+        typer.Option("--mnist", help="In place of features: a folder with MNIST, to make Moving MNIST of test digits."),
+    ] = None,
+    num_digits: Annotated[
+        int | None,
+        typer.Option("--num-digits", min=1, help="Digits in a sequence of --mnist; default: the run's own, or 2."),
+    ] = None,
+    sequences: Annotated[
+        int | None, typer.Option("--sequences", min=1, help="Sequences of --mnist; default: 10,000.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the sequences of --mnist; default: 1.")] = None,
+    predicted: Annotated[
+        int | None, typer.Option("--predicted", min=1, help="Frames to predict; default: as many as in training.")
+    ] = None,
+    filmstrip: Annotated[
+        Path | None,
+        typer.Option("--filmstrip", help="Draw some windows into this PNG: true frames above the model's."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="train, validation or test; default: test, or what was held apart.")
     ] = None,
@@ -31,22 +53,39 @@ def evaluate_command(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a run on videos that it did not train on."""
-    from vidrep.evaluation.evaluate import PredictionEvaluation, evaluate
+    """Measure a run on videos that it did not train on, or a pretraining on Moving MNIST of the test digits."""
+    from vidrep.errors import ConfigError
+
+    sequence_options = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
+    generated = {name: value for name, value in sequence_options.items() if value is not None}
+    if (features is None) == (mnist is None):
+        raise ConfigError("give either FEATURES or --mnist DIR to measure the run on")
+    if generated and mnist is None:
+        raise ConfigError("--num-digits, --sequences and --seed are for the sequences of --mnist DIR; leave them out")
+    if mnist is not None and (labels or splits):
+        raise ConfigError("--labels and --splits are for features; sequences of --mnist have none")
+
+    from vidrep.evaluation.evaluate import evaluate
+    from vidrep.evaluation.prediction import PredictionEvaluation
     from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
 
     console.show_log()
-    listed = read_labelling(labels=labels, splits=splits, number=split_number)
-    result = evaluate(
-        run,
-        open_features(features),
-        split=split,
-        listed=listed,
-        shuffle_frames=shuffle_frames,
-        device=device,
-        threads=threads,
-    )
+    with console.progress_bar("evaluate", quiet=as_json) as listen:
+        result = evaluate(
+            run,
+            None if features is None else open_features(features),
+            mnist=mnist,
+            **generated,
+            predicted=predicted,
+            split=split,
+            listed=read_labelling(labels=labels, splits=splits, number=split_number),
+            shuffle_frames=shuffle_frames,
+            filmstrip=filmstrip,
+            device=device,
+            threads=threads,
+            on_progress=listen,
+        )
     if as_json:
         typer.echo(json.dumps(asdict(result), indent=2))
     elif isinstance(result, PredictionEvaluation):
@@ -58,10 +97,11 @@ def evaluate_command(
 def prediction_report(result: "PredictionEvaluation") -> str:
     """Say how a pretrained model predicts."""
     figures = result.figures
-    return (
-        f"{result.num_videos} {result.which}, {figures.num_windows} windows of {figures.seen} frames seen and "
-        f"{figures.predicted} predicted, free running{_left_out(result.num_left_out)}\n{prediction_table(figures)}"
+    head = (
+        f"{result.num_videos:,} {result.which}, {figures.num_windows:,} windows of {figures.seen} frames seen and "
+        f"{figures.predicted} predicted, free running{_left_out(result.num_left_out)}"
     )
+    return "\n".join(filter(None, (head, prediction_table(figures), time_step_table(figures))))
 
 
 def classification_report(result: "ClassificationEvaluation") -> str:

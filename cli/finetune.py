@@ -12,6 +12,7 @@ from .options import (
     Features,
     Labels,
     Overwrite,
+    Precision,
     Quiet,
     Recipe,
     Resume,
@@ -23,6 +24,7 @@ from .options import (
     Threads,
     recipe_changes,
 )
+from .stopping import stopping_on_signals
 
 
 def finetune_command(
@@ -41,6 +43,7 @@ def finetune_command(
     splits: Splits = None,
     split_number: SplitNumber = 1,
     device: Device = "auto",
+    precision: Precision = "auto",
     threads: Threads = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -56,21 +59,25 @@ def finetune_command(
 
     from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
+    from vidrep.machine import keep_freed_memory
     from vidrep.training.finetune import finetune
 
     console.show_log(quiet=quiet)
+    keep_freed_memory()
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
-    with console.progress_bar("finetune", quiet=quiet) as listen:
+    with stopping_on_signals() as should_stop, console.progress_bar("finetune", quiet=quiet) as listen:
         result = finetune(
             open_features(features),
             output,
             config,
             pretrained=pretrained,
             device=device,
+            precision=precision,
             threads=threads,
             listed=listed,
             resume=resume,
             overwrite=overwrite,
+            should_stop=should_stop,
             on_progress=listen,
         )
     if quiet:

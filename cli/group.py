@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 from vidrep.errors import OutputError, VidrepError
 
+from .console import note
+
 EXIT_INTERRUPTED = 130
 
 
@@ -27,20 +29,17 @@ class VidrepGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except VidrepError as error:
-            typer.echo(f"vidrep: {' '.join(str(error).split())}", err=True)
+            note(f"vidrep: {' '.join(str(error).split())}")
             raise typer.Exit(error.exit_code) from error
         except BrokenPipeError as error:
-            # Whoever read our output has gone, as `head` does; nothing is left to say, at exit neither.
+            # Whoever read our results has gone, as `head` does; nothing is left to say, at exit neither.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
         except OSError as error:
             # What the system refuses (a full disk, no permission) is the user's to mend, not a bug of ours.
             place = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"vidrep: {place}{error.strerror or error}; what was finished before is kept", err=True)
+            note(f"vidrep: {place}{error.strerror or error}; what was finished before is kept")
             raise typer.Exit(OutputError.exit_code) from error
         except KeyboardInterrupt as error:
-            typer.echo(
-                "vidrep: interrupted; extract goes on with the same command, train and finetune with --resume too",
-                err=True,
-            )
+            note("vidrep: interrupted; extract goes on with the same command, train and finetune with --resume too")
             raise typer.Exit(EXIT_INTERRUPTED) from error

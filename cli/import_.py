@@ -14,7 +14,7 @@ def import_command(
         Path,
         typer.Argument(
             help="A folder with one .npy or .npz a video (class folders as labels), or an .h5 of shape "
-            "(videos, frames, values).",
+            "(videos, frames, values), or Moving MNIST's mnist_test_seq.npy.",
             show_default=False,
         ),
     ],

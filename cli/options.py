@@ -9,6 +9,9 @@ import typer
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads to compute with.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Of matrix products: auto (bf16 where it is native), fp32 or bf16.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -3,10 +3,12 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import typer
+
+from .console import note
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,14 +34,15 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         received.append(number)
         restore()
         # Not through a stream: the signal may have come while something is being written to it.
-        os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
+        with suppress(OSError):  # nobody may be there to read it
+            os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
 
     for number in usual:
         signal.signal(number, receive)
     try:
         yield lambda: bool(received)
     except Stopped as stopped:
-        typer.echo(f"vidrep: {stopped}", err=True)
+        note(f"vidrep: {stopped}")
         raise typer.Exit(128 + received[0]) from stopped
     finally:
         restore()

@@ -1,17 +1,18 @@
 """`vidrep train`: pretraining without labels."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import console
+from .figures import prediction_table
 from .options import (
     BatchSize,
     Device,
-    Features,
     Labels,
     Overwrite,
+    Precision,
     Quiet,
     Recipe,
     Resume,
@@ -23,20 +24,19 @@ from .options import (
     Threads,
     recipe_changes,
 )
-
-if TYPE_CHECKING:
-    from vidrep.training.prediction import PredictionFigures
-
-_COSTS = {
-    "nats": "nats/frame",
-    "squared_error": "squared error/frame, original units",
-    "squared_error_standardised": "squared error/frame, standardised",
-}
+from .stopping import stopping_on_signals
 
 
 def train_command(
-    features: Features,
+    features: Annotated[
+        Path | None, typer.Argument(help="A feature file, or a folder of parts.", show_default=False)
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.", show_default=False)],
+    mnist: Annotated[
+        Path | None,
+        typer.Option("--mnist", help="In place of features: a folder with MNIST, to make Moving MNIST of without end."),
+    ] = None,
     recipe: Recipe = None,
     settings: Set = None,
     steps: Steps = None,
@@ -46,6 +46,7 @@ def train_command(
     splits: Splits = None,
     split_number: SplitNumber = 1,
     device: Device = "auto",
+    precision: Precision = "auto",
     threads: Threads = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -59,40 +60,36 @@ def train_command(
 
     from vidrep.features.listings import read_labelling
     from vidrep.features.store import open_features
+    from vidrep.machine import keep_freed_memory
     from vidrep.training.pretrain import pretrain
 
     console.show_log(quiet=quiet)
+    keep_freed_memory()
     listed = read_labelling(labels=labels, splits=splits, number=split_number)
-    with console.progress_bar("train", quiet=quiet) as listen:
+    with stopping_on_signals() as should_stop, console.progress_bar("train", quiet=quiet) as listen:
         result = pretrain(
-            open_features(features),
+            None if features is None else open_features(features),
             output,
             config,
+            mnist=mnist,
             device=device,
+            precision=precision,
             threads=threads,
             listed=listed,
             resume=resume,
             overwrite=overwrite,
+            should_stop=should_stop,
             on_progress=listen,
         )
     if quiet:
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
+    videos = f", {result.num_train_videos} videos" if features else ""
     typer.echo(
         f"{result.folder}: {outcome.steps} steps in {console.duration(outcome.seconds)}{early}; the best weights are "
-        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters, {result.num_train_videos} videos"
+        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}"
     )
-    typer.echo(f"on {result.num_validation_videos} held-apart videos, {result.validation.num_windows} windows:")
+    what = f"{result.num_validation_videos} held-apart videos" if features else "sequences of held-apart digits"
+    typer.echo(f"on {what}, {result.validation.num_windows} windows, free running:")
     typer.echo(prediction_table(result.validation))
-
-
-def prediction_table(figures: "PredictionFigures") -> str:
-    """Lay out costs per frame: a row a decoder and cost, a column a predictor."""
-    predictors = ["model", "mean frame", "last frame", "zeros", "entropy floor"]
-    rows = [
-        [f"{decoder}, {_COSTS[cost]}"] + [f"{by[name]:.2f}" if name in by else "-" for name in predictors]
-        for decoder, costs in figures.costs.items()
-        for cost, by in costs.items()
-    ]
-    return console.table(["mean over frames", *predictors], rows)

@@ -1,7 +1,8 @@
 """Small features for tests, and runs that take a fraction of a second."""
 
 import shutil
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -102,3 +103,13 @@ def training_settings(**settings: float) -> TrainingSettings:
     return TrainingSettings(
         **{"steps": 10, "batch_size": 4, "evaluate_every": 5, "validation_fraction": 0.2} | settings
     )
+
+
+def write_mnist(folder: Path, *, num_digits: int = 20, parts: Sequence[str] = ("train", "t10k")) -> Path:
+    """Write MNIST files of made-up digits, other ones for each part; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(parts):
+        digits = np.random.default_rng(number).integers(0, 256, (num_digits, 28, 28), dtype=np.uint8)
+        header = struct.pack(">4sIII", bytes([0, 0, 8, 3]), *digits.shape)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + digits.tobytes())
+    return folder

@@ -56,7 +56,7 @@ def test_unknown_keys_name_the_nearest(tree: dict[str, Any], said: str) -> None:
         ("optimiser", "learning_rate", float("nan"), "it takes a finite number"),
         ("optimiser", "clip_norm", float("inf"), "it takes a finite number"),
         ("optimiser", "learning_rate", 10**400, "it takes a finite number"),
-        ("optimiser", "name", "sgd", "'sgd'; allowed are 'adam', 'adamw'"),
+        ("optimiser", "name", "adm", "'adm'; allowed are 'sgd', 'adam', 'adamw'"),
         ("optimiser", "decay", ["none"], "allowed are 'none', 'cosine'"),
     ],
 )
@@ -74,14 +74,14 @@ def test_wrong_types_say_what_is_allowed(section: str, key: str, value: object, 
         (PretrainConfig, {"model": {"dropout": 1}}, "model.dropout 1.0"),
         (PretrainConfig, {"model": {"reconstruct": False, "future": False}}, "both false"),
         (PretrainConfig, {"windows": {"seen": 0}}, "windows.seen 0"),
-        (PretrainConfig, {"windows": {"predicted": 0}}, "windows.predicted 0"),
+        (PretrainConfig, {"windows": {"predicted": -1}}, "windows.predicted -1"),
         (PretrainConfig, {"windows": {"stride": 0}}, "windows.stride 0"),
         (PretrainConfig, {"optimiser": {"learning_rate": 0}}, "optimiser.learning_rate 0.0"),
         (PretrainConfig, {"optimiser": {"weight_decay": -1}}, "optimiser.weight_decay -1.0"),
         (PretrainConfig, {"optimiser": {"clip_norm": -1}}, "optimiser.clip_norm -1.0"),
         (PretrainConfig, {"optimiser": {"warmup_steps": -1}}, "optimiser.warmup_steps -1"),
         (PretrainConfig, {"training": {"steps": 0}}, "training.steps 0"),
-        (PretrainConfig, {"training": {"batch_size": 0}}, "training.batch_size 0"),
+        (PretrainConfig, {"training": {"batch_size": -1}}, "training.batch_size -1"),
         (PretrainConfig, {"training": {"evaluate_every": 0}}, "training.evaluate_every 0"),
         (PretrainConfig, {"training": {"seed": -1}}, "training.seed -1"),
         (PretrainConfig, {"training": {"seed": 2**63}}, "training.seed 9223372036854775808"),
@@ -101,6 +101,30 @@ def test_ranges_say_what_to_give(config_class: type[Any], tree: dict[str, Any], 
     message = refusal(config_class, tree)
     assert key in message
     assert "give " in message or "keep at least one" in message
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"windows": {"predicted": 0}}, "windows.predicted is 0 and model.future true"),
+        ({"windows": {"seen": 4, "reconstructed": 5}}, "windows.reconstructed 5: give up to windows.seen, 4"),
+        (
+            {"windows": {"reconstructed": 4}, "model": {"reconstruct": False}},
+            "windows.reconstructed is 4 and model.reconstruct false",
+        ),
+        (
+            {"model": {"future": False, "conditional_future": True}},
+            "model.conditional_future is true and model.future false",
+        ),
+        ({"windows": {"stateful": True}}, "windows.stride is 8 and windows.seen 16: set both to the same"),
+        ({"optimiser": {"clip_value": 1.0}}, "optimiser.clip_norm 1.0 and optimiser.clip_value 1.0: set one"),
+        ({"training": {"batch_size": 2, "accumulate": 3}}, "a batch of 2 windows has no more pieces than that"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tree: dict[str, Any], said: str) -> None:
+    message = refusal(PretrainConfig, tree)
+    assert said in message
+    assert "\n" not in message
 
 
 def test_a_whole_number_will_do_for_a_number() -> None:

@@ -6,7 +6,7 @@ Whatever it does not say keeps the default. `vidrep/recipes/` holds those that a
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -29,90 +29,191 @@ class CompositeSettings:
     hidden_size, num_layers: H and L of the encoder, and of each decoder.
     reconstruct, future: which decoders there are. Both: composite; the first alone: autoencoder; the second alone:
         future predictor.
+    conditional_reconstruction, conditional_future: whether that decoder reads the frame before: the true one in
+        training, the one that it emitted itself in evaluation.
+    peepholes: whether gates also see the cell state. activation: of the candidate and the output; with "relu" it is
+        h = o*c.
     dropout: probability of dropping a value that enters a layer of the encoder.
+    initialisation: of weight matrices: "orthogonal" (recurrent ones; Xavier for the others), "xavier" or "uniform",
+        between -uniform_scale and uniform_scale. forget_bias: where the forget gates' biases start; others start at 0.
+    start_at_mean: decoders start by emitting the training part's mean frame, by their readouts' biases, rather than
+        from biases of 0; for "real" values, which are standardised, that is the same.
     """
 
     hidden_size: int = 512
     num_layers: int = 1
     reconstruct: bool = True
     future: bool = True
+    conditional_reconstruction: bool = False
+    conditional_future: bool = False
+    peepholes: bool = False
+    activation: Literal["tanh", "relu"] = "tanh"
     dropout: float = 0.0
+    initialisation: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
+    uniform_scale: float = 0.01
+    forget_bias: float = 1.0
+    start_at_mean: bool = True
 
     def __post_init__(self) -> None:
-        _require(self.hidden_size >= 1, f"model.hidden_size {self.hidden_size}: give at least 1")
-        _require(self.num_layers >= 1, f"model.num_layers {self.num_layers}: give at least 1")
-        _require(0 <= self.dropout < 1, f"model.dropout {self.dropout}: give 0 or more and less than 1")
+        _require_sizes(self.hidden_size, self.num_layers, self.dropout)
+        _require(self.uniform_scale > 0, f"model.uniform_scale {self.uniform_scale}: give a number above 0")
         _require(
             self.reconstruct or self.future, "model.reconstruct and model.future are both false: keep at least one"
         )
+        for decoder, conditional in (("reconstruct", "conditional_reconstruction"), ("future", "conditional_future")):
+            _require(
+                getattr(self, decoder) or not getattr(self, conditional),
+                f"model.{conditional} is true and model.{decoder} false: a decoder that is not there has no input",
+            )
+
+
+def _require_sizes(hidden_size: int, num_layers: int, dropout: float) -> None:
+    _require(hidden_size >= 1, f"model.hidden_size {hidden_size}: give at least 1")
+    _require(num_layers >= 1, f"model.num_layers {num_layers}: give at least 1")
+    _require(0 <= dropout < 1, f"model.dropout {dropout}: give 0 or more and less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionWindows:
     """Windows for pretraining, in frames.
 
-    seen: frames that the encoder reads, and the reconstruction decoder gives back. predicted: frames that the future
-    decoder predicts. stride: frames between the starts of two windows of a video.
+    seen: frames that the encoder reads. reconstructed: frames that the reconstruction decoder gives back, the last
+    ones seen; 0 for all of them. predicted: frames that the future decoder predicts, those that follow; 0 without one.
+    stride: frames between the starts of two windows of a video.
+    stateful: windows of a video come one after the other, stride = seen, and the encoder goes on from the state in
+    which it left the one before: what it learns from reaches further back than a window, at no more memory.
     """
 
     seen: int = 16
+    reconstructed: int = 0
     predicted: int = 13
     stride: int = 8
+    stateful: bool = False
 
     def __post_init__(self) -> None:
         _require(self.seen >= 1, f"windows.seen {self.seen}: give at least 1 frame")
-        _require(self.predicted >= 1, f"windows.predicted {self.predicted}: give at least 1 frame")
+        _require(
+            0 <= self.reconstructed <= self.seen,
+            f"windows.reconstructed {self.reconstructed}: give up to windows.seen, {self.seen}, or 0 for all of them",
+        )
+        _require(self.predicted >= 0, f"windows.predicted {self.predicted}: give 0 frames or more")
         _require(self.stride >= 1, f"windows.stride {self.stride}: give at least 1 frame")
+        _require(
+            not self.stateful or self.stride == self.seen,
+            f"windows.stateful takes one window after the other, but windows.stride is {self.stride} and windows.seen "
+            f"{self.seen}: set both to the same",
+        )
+
+    @property
+    def length(self) -> int:
+        """Frames of a whole window, seen and predicted."""
+        return self.seen + self.predicted
+
+    @property
+    def num_reconstructed(self) -> int:
+        """Frames that the reconstruction decoder gives back."""
+        return self.reconstructed or self.seen
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserSettings:
     """How weights are updated.
 
-    name: "adam" or "adamw". learning_rate: its highest value. weight_decay: of weight matrices, not of biases.
-    clip_norm: the gradient is scaled down to this norm; 0 does not clip.
-    warmup_steps: the learning rate rises linearly over so many steps. decay: then it stays ("none") or falls to zero
-        along half a cosine ("cosine").
+    name: of torch.optim, or "srivastava", the released code's: gradient descent whose velocity, not whose gradient, is
+        clipped, each value to `clip_velocity` at most.
+    learning_rate: its highest value. momentum: of sgd, rmsprop and srivastava. weight_decay: of weight matrices, not of
+        biases and peepholes.
+    reduction: whether the objective is a mean over the windows, frames and values of a batch, or their sum.
+    clip_norm: the gradient is scaled down to this norm; clip_value: each of its values is cut to this size; 0 does not.
+    warmup_steps: the learning rate rises linearly over so many steps. decay: then it stays ("none"), falls to zero
+        along half a cosine ("cosine"), or is multiplied by `decay_factor`, every `decay_every` steps of the whole
+        training ("step") or after `plateau_looks` looks at held-apart windows without a better one ("plateau").
     """
 
-    name: Literal["adam", "adamw"] = "adamw"
+    name: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "srivastava"] = "adamw"
     learning_rate: float = 1e-3
+    momentum: float = 0.9
     weight_decay: float = 0.0
+    reduction: Literal["mean", "sum"] = "mean"
     clip_norm: float = 1.0
+    clip_value: float = 0.0
+    clip_velocity: float = 1e-4
     warmup_steps: int = 100
-    decay: Literal["none", "cosine"] = "cosine"
+    decay: Literal["none", "cosine", "step", "plateau"] = "cosine"
+    decay_every: int = 10_000
+    decay_factor: float = 0.9
+    plateau_looks: int = 3
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, f"optimiser.learning_rate {self.learning_rate}: give a number above 0")
-        for name in ("weight_decay", "clip_norm", "warmup_steps"):
+        for name in ("learning_rate", "clip_velocity"):
+            _require(getattr(self, name) > 0, f"optimiser.{name} {getattr(self, name)}: give a number above 0")
+        for name in ("weight_decay", "clip_norm", "clip_value", "warmup_steps"):
             _require(getattr(self, name) >= 0, f"optimiser.{name} {getattr(self, name)}: give 0 or more")
+        for name in ("decay_every", "plateau_looks"):
+            _require(getattr(self, name) >= 1, f"optimiser.{name} {getattr(self, name)}: give at least 1")
+        _require(0 <= self.momentum < 1, f"optimiser.momentum {self.momentum}: give 0 or more and less than 1")
+        _require(0 < self.decay_factor < 1, f"optimiser.decay_factor {self.decay_factor}: give a part between 0 and 1")
+        _require(
+            not (self.clip_norm and self.clip_value),
+            f"optimiser.clip_norm {self.clip_norm} and optimiser.clip_value {self.clip_value}: set one of them to 0",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """How long and with what a training runs.
 
-    steps: optimiser steps at most. batch_size: B, windows a step. seed: of initial weights, order and dropout.
-    validation_fraction: of the videos, held apart to choose the best weights. evaluate_every: steps between two looks
-    at them. patience: stop after so many looks without a better one; 0 never stops early.
+    steps: optimiser steps at most. batch_size: B, windows a step; 0 takes 64, or all windows if there are fewer.
+    accumulate: pieces that a batch is computed in, one after the other, to save memory; what is learned stays the same,
+    but for what dropout draws.
+    segment: time steps that are kept for the gradient at once: longer windows are computed a second time, segment by
+    segment, to save memory; 0 keeps all. seed: of initial weights, order and dropout.
+    validation_fraction: of the videos, or of the digits if sequences are generated, held apart to choose the best
+    weights. evaluate_every: steps between two looks at them. patience: stop after so many looks without a better one; 0
+    never stops early.
+    checkpoint_minutes, checkpoint_every: a checkpoint is written after so many minutes and so many steps, besides one
+    at every look; 0 does not. keep_checkpoints: how many of them stay.
     """
 
     steps: int = 2000
-    batch_size: int = 64
+    batch_size: int = 0
+    accumulate: int = 1
+    segment: int = 0
     seed: int = 0
     validation_fraction: float = 0.1
     evaluate_every: int = 100
     patience: int = 10
+    checkpoint_minutes: float = 10.0
+    checkpoint_every: int = 0
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "evaluate_every"):
+        for name in ("steps", "accumulate", "evaluate_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"training.{name} {getattr(self, name)}: give at least 1")
-        _require(self.patience >= 0, f"training.patience {self.patience}: give 0 or more")
+        for name in ("batch_size", "segment", "patience", "checkpoint_minutes", "checkpoint_every"):
+            _require(getattr(self, name) >= 0, f"training.{name} {getattr(self, name)}: give 0 or more")
         _require(0 <= self.seed < 2**63, f"training.seed {self.seed}: give 0 or more and less than 2**63")
         _require(
             0 < self.validation_fraction < 1,
             f"training.validation_fraction {self.validation_fraction}: give a part between 0 and 1",
         )
+        _require(
+            not self.batch_size or self.accumulate <= self.batch_size,
+            f"training.accumulate {self.accumulate}: a batch of {self.batch_size} windows has no more pieces than that",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingMnistSettings:
+    """Moving MNIST sequences that are generated as training goes; the defaults are the paper's.
+
+    num_digits: digits in a sequence. canvas: pixels along each side of a frame. speed: way of a digit per frame, in
+    units of the distance that it can go along a side.
+    """
+
+    num_digits: int = 2
+    canvas: int = 64
+    speed: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +222,7 @@ class PretrainConfig:
 
     values: what a frame's values are: "probability" in [0, 1], with a sigmoid and Bernoulli cross-entropy, or "real",
         standardised, with squared error. "auto" takes "probability" for uint8 features (divided by 255), else "real".
+    moving_mnist: what to generate if there are no features but MNIST digits.
     """
 
     kind: ClassVar[str] = "pretrain"
@@ -129,26 +231,42 @@ class PretrainConfig:
     windows: PredictionWindows = field(default_factory=PredictionWindows)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    moving_mnist: MovingMnistSettings = field(default_factory=MovingMnistSettings)
+
+    def __post_init__(self) -> None:
+        if not self.model.future:  # then there is nothing to predict, whatever the windows' default
+            object.__setattr__(self, "windows", replace(self.windows, predicted=0))
+        _require(
+            self.windows.predicted > 0 or not self.model.future,
+            "windows.predicted is 0 and model.future true: the future decoder has no frame to predict; set it above 0, "
+            "or model.future to false",
+        )
+        _require(
+            self.model.reconstruct or not self.windows.reconstructed,
+            f"windows.reconstructed is {self.windows.reconstructed} and model.reconstruct false: set one of them "
+            "otherwise",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSettings:
     """The LSTM classifier.
 
-    hidden_size, num_layers: H and L when it starts from scratch; a pretrained encoder brings its own.
+    hidden_size, num_layers, peepholes, activation: of the LSTM when it starts from scratch; a pretrained encoder brings
+        its own.
     dropout: probability of dropping a value that enters a layer or the readout.
     freeze: keep a pretrained encoder's weights as they are and train the readout alone.
     """
 
     hidden_size: int = 512
     num_layers: int = 1
+    peepholes: bool = False
+    activation: Literal["tanh", "relu"] = "tanh"
     dropout: float = 0.5
     freeze: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.hidden_size >= 1, f"model.hidden_size {self.hidden_size}: give at least 1")
-        _require(self.num_layers >= 1, f"model.num_layers {self.num_layers}: give at least 1")
-        _require(0 <= self.dropout < 1, f"model.dropout {self.dropout}: give 0 or more and less than 1")
+        _require_sizes(self.hidden_size, self.num_layers, self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)

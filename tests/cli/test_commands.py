@@ -1,9 +1,12 @@
 """The commands as a user meets them: help, results, one line and an exit code for what goes wrong."""
 
 import json
+import re
+import struct
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -109,6 +112,65 @@ def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> No
     assert code == 0
     for name in ("future", "reconstruction", "mean frame", "last frame", "zeros", "free running"):
         assert name in stdout
+    assert "teacher-forced" not in stdout
+    assert re.search(r"^model, at future time step( +\d+)+$", stdout, flags=re.MULTILINE)
+    content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--json")[1])
+    future = content["figures"]["costs"]["future"]["nats"]
+    assert future.keys() == {"model", "mean frame", "last frame", "zeros", "entropy floor"}
+    assert len(future["model"]["per_time_step"]) == content["figures"]["predicted"]
+    assert f"{future['model']['mean']:.2f}" in stdout
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with MNIST files of a few digits that nobody wrote."""
+    folder = tmp_path_factory.mktemp("digits")
+    pixels = bytes(number % 251 for number in range(3 * 28 * 28))
+    for stem in ("train", "t10k"):
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, 3, 28, 28) + pixels)
+    return folder
+
+
+def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
+    features, run, film = tmp_path / "f.h5", tmp_path / "run", tmp_path / "film.png"
+    make = ["extract", "moving-mnist", "-o", features, "--mnist", digits, "-n", 8, "--canvas", 32, "--frames", 6]
+    assert vidrep(*make, "--quiet")[0] == 0
+    settings = ["--set", "windows.seen=3", "--set", "windows.predicted=3", "--set", "model.conditional_future=true"]
+    code, _, stderr = vidrep("train", features, "-o", run, *TINY, *settings, "--quiet")
+    assert code == 0, stderr
+    roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--predicted", 100]
+    code, stdout, stderr = vidrep(*roll_out, "--num-digits", 3, "--seed", 5, "--filmstrip", film)
+    assert code == 0, stderr
+    head, table = stdout.splitlines()[:2]
+    assert head == (
+        "3 Moving MNIST sequences of test digits, 3 digits, seed 5, 3 windows of 3 frames seen and 100 predicted, "
+        "free running"
+    )
+    assert re.split("  +", table)[1:] == [
+        "model", "model, teacher-forced", "mean frame", "last frame", "zeros", "entropy floor",
+    ]  # fmt: skip
+    assert "SSIM, data range 1, higher is better" in stdout
+    assert "PSNR in dB, data range 1, higher is better" in stdout
+    steps = next(line for line in stdout.splitlines() if line.startswith("model, at future time step"))
+    assert steps.split()[5:] == ["1", "2", "5", "10", "20", "50", "100"]
+    assert film.read_bytes().startswith(b"\x89PNG")
+    content = json.loads(vidrep(*roll_out, "--json")[1])
+    assert content["which"] == "Moving MNIST sequences of test digits, 2 digits, seed 1"
+    assert len(content["figures"]["costs"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
+
+
+def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
+    run, features = made / "pretrained", made / "features.h5"
+    one_line(["evaluate", run], 2, "either FEATURES or --mnist DIR")
+    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist DIR")
+    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for")
+    one_line(["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"], 2, "--labels and --splits")
+    one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
+    one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")
+    one_line(["evaluate", run, "--mnist", made / "no"], 3, "no such folder")
+    one_line(["evaluate", run, features, "--predicted", 100], 3, "predict fewer frames")
+    one_line(["evaluate", run, features, "--filmstrip", "film.gif"], 5, ".png")
+    one_line(["evaluate", made / "actions", features, "--predicted", 3], 2, "classifier")
 
 
 def test_predict_in_all_forms(made: Path) -> None:
@@ -204,6 +266,42 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
     one_line(["evaluate", tmp_path / "no", features], 3, "no such run folder")
     one_line(["predict", made / "pretrained", CLIPS], 3, "finetune")
     assert not new.exists()
+
+
+def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Path, digits: Path) -> None:
+    run = tmp_path / "run"
+    small = ["--set", "moving_mnist.canvas=32", "--set", "windows.seen=3", "--set", "windows.predicted=3"]
+    code, stdout, stderr = vidrep(
+        "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
+    )
+    assert code == 0, stderr
+    assert "on sequences of held-apart digits, 1024 windows, free running:" in stdout
+    assert "entropy floor" in stdout
+    assert (run / "samples" / "filmstrip.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in run.iterdir()} >= {"metrics.jsonl", "model.safetensors", "checkpoints", "tensorboard"}
+
+
+def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: Path, tmp_path: Path) -> None:
+    features, run = made / "features.h5", tmp_path / "run"
+    train: list[object] = ["train", features, "-o", run, "--recipe", "demo-pretrain"]
+
+    def change(setting: str) -> list[object]:
+        return [*train, "--set", setting]
+
+    one_line(["train", "-o", run], 2, "one of the two")
+    one_line([*train, "--mnist", digits], 2, "one of the two")
+    one_line(["train", "--mnist", digits, "-o", run, "--labels", CLIPS / "labels.csv"], 2, "leave them out")
+    one_line(change("windows.seen=1000"), 3, "no training video has a window of 1008 frames, the longest")
+    one_line([*train, "--batch-size", 100_000], 2, "training.batch_size 100000", "windows; give at most that many")
+    one_line(change("windows.predicted=0"), 2, "the future decoder has no frame to predict")
+    one_line(change("optimiser.clip_value=1"), 2, "set one of them to 0")
+    one_line([*change("model.future=false"), "--set", "model.conditional_future=true"], 2, "is not there has no input")
+    one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, bf16")
+    if not torch.cuda.is_available():
+        one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")
+    assert not run.exists()
+    changed = ["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain", "--resume"]
+    one_line(changed, 5, "resumed with", "the run has", "give a new folder")
 
 
 def test_features_of_another_width_are_refused(made: Path, tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def much_work(tmp_path: Path) -> Path:
     return folder
 
 
+def as_in_the_foreground() -> None:
+    """Heed Ctrl-C even if these tests run in the background, where a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and links")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_well(tmp_path: Path, much_work: Path, number: signal.Signals) -> None:
@@ -45,6 +50,7 @@ def test_a_signal_ends_it_well(tmp_path: Path, much_work: Path, number: signal.S
         command(much_work, "-o", tmp_path / "f.h5", "--workers", "2", *SMALL),
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=as_in_the_foreground,
     )
     parts, deadline = tmp_path / "f.h5.parts", time.monotonic() + 60
     while not any(parts.glob("part-*.h5")):

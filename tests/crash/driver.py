@@ -8,16 +8,13 @@ if it is a write, or gets an OSError. Nothing of this is known to the code that 
 """
 
 import argparse
-import errno
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faults import FAULTS, Faults
 
 from vidrep.errors import OutputError
 from vidrep.extraction import parts
@@ -25,9 +22,6 @@ from vidrep.extraction.extract import extract
 from vidrep.extraction.preparation import Preparation
 from vidrep.video.sources import find_videos
 
-# What changes a file or a folder; of os.open only what makes a file does.
-OPERATIONS = ("open", "pwrite", "posix_fallocate", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir")
-FAULTS = ("SIGKILL", "ENOSPC", "EIO")
 VIDEOS_PER_PART = 3
 
 
@@ -54,47 +48,6 @@ class Corners:
         time.sleep(self._pause)
         flat = views[:, ::4, ::4].reshape(len(views), -1)
         return np.resize(flat.T, (self.frame_shape[0], len(views))).T.astype(self.dtype) / 255
-
-
-class Faults:
-    """Stands between the program and `os`: counts, writes down, and strikes once."""
-
-    def __init__(self, folder: Path, *, fault: str | None, at: int, log: Path | None) -> None:
-        self._folder, self._fault, self._at = os.path.realpath(folder), fault, at
-        self._log = log.open("w", encoding="utf-8", buffering=1) if log else None
-        self._count = 0
-        for name in OPERATIONS:
-            setattr(os, name, self._watched(name, getattr(os, name)))
-
-    def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def operation(target: Any, *arguments: Any, **options: Any) -> Any:
-            if self._changes(name, target, arguments):
-                self._count += 1
-                if self._log:
-                    self._log.write(f"{name} {self._path(target)}\n")
-                if self._count == self._at:
-                    self._strike(name, real, target, arguments)
-            return real(target, *arguments, **options)
-
-        return operation
-
-    @staticmethod
-    def _path(target: Any) -> str:
-        """Say where a path or the file of a descriptor lies."""
-        return str(Path(f"/proc/self/fd/{target}").readlink() if isinstance(target, int) else Path(target).absolute())
-
-    def _changes(self, name: str, target: Any, arguments: tuple[Any, ...]) -> bool:
-        makes = name != "open" or bool(arguments and arguments[0] & os.O_CREAT)
-        return makes and self._path(target).startswith(self._folder)
-
-    def _strike(self, name: str, real: Callable[..., Any], target: Any, arguments: tuple[Any, ...]) -> None:
-        if self._fault == "SIGKILL":
-            if name == "pwrite":
-                content, offset = arguments
-                real(target, content[: len(content) // 2], offset)
-            os.kill(os.getpid(), signal.SIGKILL)
-        number = getattr(errno, str(self._fault))
-        raise OSError(number, os.strerror(number))
 
 
 def say(text: str) -> None:

@@ -15,7 +15,8 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 
 from vidrep.config import ClassifierSettings, OptimiserSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, PredictionEvaluation, evaluate
+from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, evaluate
+from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.features.labels import Labelling
 from vidrep.features.store import Features
 from vidrep.models.saved import load_model
@@ -212,10 +213,14 @@ def test_a_pretrained_model_is_measured_on_videos_that_it_was_not_trained_on(tmp
     test = [index for index, row in enumerate(features.videos) if row.split == "test"]
     windows = cut_windows(features, test, length=5, stride=2)
     device = torch.device("cpu")
-    assert result.figures == prediction_figures(load_model(run)[0], windows, seen=3, predicted=2, device=device)
+    model = load_model(run)[0]
+    expected = prediction_figures(model, windows, seen=3, predicted=2, frame_shape=(4,), device=device)
+    assert result.figures == expected
     assert (result.num_videos, result.num_left_out, result.figures.num_windows) == (3, 0, 9)
     with pytest.raises(ConfigError, match="shuffled frames are for classifiers"):
         evaluate(run, features, shuffle_frames=True, device="cpu")
+    with pytest.raises(ConfigError, match=r"frames of \(4,\) float32, which a filmstrip cannot show"):
+        evaluate(run, features, filmstrip=tmp_path / "film.png", device="cpu")
     short = features_of(tmp_path / "short", {key: one[:4] for key, one in circles(seed=2).items()})
     with pytest.raises(InputError, match=r"no such video has a window of 5 frames"):
         evaluate(run, short, device="cpu")

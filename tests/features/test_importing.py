@@ -268,6 +268,53 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
 
 
+# ---- Moving MNIST's own file
+
+
+def test_the_canonical_moving_mnist_file(tmp_path):
+    sequences = np.random.default_rng(0).integers(0, 256, (20, 12, 64, 64), dtype=np.uint8)
+    np.save(tmp_path / "mnist_test_seq.npy", sequences)
+    features = import_features(tmp_path / "mnist_test_seq.npy", tmp_path / "f.h5").features
+    check_rows(tmp_path / "f.h5", {f"{number:08d}": sequences[:, number] for number in range(12)})
+    assert (features.frame_shape, features.dtype, features.num_frames) == ((64, 64), "uint8", 240)
+    assert {(row.label, row.split, row.length) for row in features.videos} == {("", "test", 20)}
+    assert features.settings == {"kind": "import", "source": "mnist_test_seq.npy"}
+
+
+def test_splits_are_laid_over_the_canonical_file(tmp_path):
+    np.save(tmp_path / "some.npy", np.zeros((2, 3, 4, 4), np.uint8))
+    listed = {"00000001": Labelling("one", "train")}
+    features = import_features(tmp_path / "some.npy", tmp_path / "f.h5", listed=listed).features
+    assert [(row.label, row.split) for row in features.videos] == [("", "test"), ("one", "train"), ("", "test")]
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((20, 12, 64, 64), np.float32), r"shape \(20, 12, 64, 64\) and type float32; .*of uint8"),
+        (np.zeros((20, 4096), np.uint8), r"shape \(20, 4096\) and type uint8; .*the folder, with one file a video"),
+        (np.zeros((20, 0, 64, 64), np.uint8), r"shape \(20, 0, 64, 64\)"),
+    ],
+)
+def test_other_arrays_by_themselves_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "one.npy", array)
+    with pytest.raises(InputError, match=message) as caught:
+        import_features(tmp_path / "one.npy", tmp_path / "f.h5")
+    assert str(caught.value).startswith(f"{tmp_path / 'one.npy'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_of_sequences_is_refused(tmp_path):
+    np.save(tmp_path / "cut.npy", np.zeros((20, 12, 8, 8), np.uint8))
+    content = (tmp_path / "cut.npy").read_bytes()
+    (tmp_path / "cut.npy").write_bytes(content[:-100])
+    (tmp_path / "text.npy").write_text("no array")
+    for name, message in {"cut.npy": "not an array that can be read", "text.npy": "neither an .npy nor"}.items():
+        with pytest.raises(InputError, match=f"{name}: {message}"):
+            import_features(tmp_path / name, tmp_path / "f.h5")
+    assert not (tmp_path / "f.h5").exists()
+
+
 def test_what_is_no_source(arrays, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.h5").write_text("text")

@@ -37,7 +37,9 @@ def extracted(clips: Path, output: Path, extractor: Extractor, *, every: int = 2
 
 
 def classifier(features: Features, output: Path) -> Path:
-    config = finetune_config(model=ClassifierSettings(hidden_size=4), length=4, steps=5, test_fraction=0.0)
+    config = finetune_config(
+        model=ClassifierSettings(hidden_size=4), length=4, steps=5, batch_size=0, test_fraction=0.0
+    )
     return finetune(features, output, config, device="cpu").folder
 
 

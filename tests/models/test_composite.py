@@ -1,8 +1,14 @@
 """The composite model: what its decoders start from, which way round they emit, and which of them there are."""
 
+from typing import Any
+
+import hypothesis
 import numpy as np
+import numpy_composite as reference
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -120,3 +126,152 @@ def test_probabilities_are_the_sigmoid_of_what_is_emitted_and_real_values_are_it
     expected = 1 / (1 + np.exp(-emitted.numpy()))
     np.testing.assert_allclose(composite(values="probability").frames(emitted).numpy(), expected, rtol=1e-12)
     assert composite(values="real").frames(emitted) is emitted
+
+
+def check_against_numpy(model: CompositeModel, whole: Tensor, num_seen: int, *, settings: dict[str, Any]) -> None:
+    """Compare the representation, both ways of decoding and the costs with the equations in NumPy, in float64."""
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    seen, coming = whole[:num_seen], whole[num_seen:]
+    values, activation = settings["values"], settings["activation"]
+    state = reference.encode(
+        weights,
+        seen.numpy(),
+        num_layers=model.encoder.num_layers,
+        hidden_size=model.encoder.hidden_size,
+        activation=activation,
+    )
+    representation = model.encode(seen)
+    np.testing.assert_allclose(representation.h.detach().numpy(), np.stack([h for h, _ in state]), atol=1e-12)
+    np.testing.assert_allclose(representation.c.detach().numpy(), np.stack([c for _, c in state]), atol=1e-12)
+
+    def emitted(decoder: str, truth: NDArray[np.float64], *, forced: bool) -> NDArray[np.float64]:
+        return reference.decode(
+            weights,
+            f"{decoder}_decoder",
+            state,
+            len(truth),
+            conditional=settings[f"conditional_{decoder}"],
+            values=values,
+            activation=activation,
+            truth=truth if forced else None,
+        )
+
+    backwards = seen.numpy()[::-1]
+    with torch.no_grad():
+        free = model(seen, len(coming))
+        forced = model.decode(
+            representation, num_reconstructed=num_seen, num_predicted=len(coming), seen=seen, coming=coming
+        )
+        costs = model.costs(representation, seen=seen, coming=coming)
+    for is_forced, prediction in ((False, free), (True, forced)):
+        expected = emitted("reconstruction", backwards, forced=is_forced)[::-1]
+        np.testing.assert_allclose(prediction.reconstruction.numpy(), expected, rtol=0, atol=1e-12)
+        expected = emitted("future", coming.numpy(), forced=is_forced)
+        np.testing.assert_allclose(prediction.future.numpy(), expected, rtol=0, atol=1e-12)
+    for decoder, truth in (("reconstruction", backwards), ("future", coming.numpy())):
+        expected_cost = reference.cost(emitted(decoder, truth, forced=True), truth, values)
+        assert float(costs[decoder]) == pytest.approx(expected_cost, rel=1e-12)
+
+
+@given(
+    sizes=st.fixed_dictionaries({"frame_size": st.integers(1, 7), "hidden_size": st.integers(1, 6)}),
+    lengths=st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)),
+    settings=st.fixed_dictionaries(
+        {
+            "num_layers": st.integers(1, 3),
+            "conditional_reconstruction": st.booleans(),
+            "conditional_future": st.booleans(),
+            "peepholes": st.booleans(),
+            "activation": st.sampled_from(["tanh", "relu"]),
+            "values": st.sampled_from(["real", "probability"]),
+        }
+    ),
+)
+@hypothesis.settings(deadline=None, derandomize=True, max_examples=40, database=None)
+def test_any_composite_model_is_the_papers_in_numpy(
+    sizes: dict[str, int], lengths: tuple[int, int, int], settings: dict[str, Any]
+) -> None:
+    num_seen, num_predicted, batch_size = lengths
+    torch.manual_seed(0)
+    model = CompositeModel(**sizes, **settings).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.5)
+    whole = torch.rand(num_seen + num_predicted, batch_size, sizes["frame_size"], dtype=torch.float64)
+    check_against_numpy(model, whole, num_seen, settings=settings)
+
+
+@pytest.mark.parametrize("values", ["real", "probability"])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_gradients_of_the_costs_are_those_of_finite_differences(conditional: bool, values: str) -> None:
+    model = composite(
+        values=values, peepholes=True, conditional_reconstruction=conditional, conditional_future=conditional
+    )
+    whole = frames(T + F).sigmoid()
+    names, weights = zip(*model.named_parameters(), strict=True)
+
+    def cost(*changed: Tensor) -> Tensor:
+        replaced = dict(zip(names, changed, strict=True))
+        return torch.func.functional_call(model, replaced, (whole,))
+
+    model.forward = (
+        lambda whole: sum(  # type: ignore[method-assign, assignment]
+            model.costs(model.encode(whole[:T]), seen=whole[:T], coming=whole[T:]).values()
+        )
+    )
+    assert torch.autograd.gradcheck(cost, tuple(weight.detach().requires_grad_() for weight in weights), fast_mode=True)
+
+
+def test_fewer_frames_are_reconstructed_than_were_seen_the_last_ones() -> None:
+    model = composite(conditional_reconstruction=True)
+    seen = frames(5)
+    every = model(seen, F).reconstruction
+    last = model(seen, F, num_reconstructed=2).reconstruction
+    assert last.shape == (2, B, D)
+    torch.testing.assert_close(last, every[3:], rtol=0, atol=0)
+    forced = model.decode(model.encode(seen), num_reconstructed=2, num_predicted=F, seen=seen, coming=frames(F))
+    every_forced = model.decode(model.encode(seen), num_reconstructed=5, num_predicted=F, seen=seen, coming=frames(F))
+    torch.testing.assert_close(forced.reconstruction, every_forced.reconstruction[3:], rtol=0, atol=0)
+
+
+def test_a_long_roll_out_goes_on_from_a_short_one() -> None:
+    model = composite(conditional_future=True, num_layers=2)
+    with torch.no_grad():
+        long, short = model(frames(), 100).future, model(frames(), 7).future
+    assert long.shape == (100, B, D)
+    torch.testing.assert_close(long[:7], short, rtol=0, atol=1e-12)
+    assert long.isfinite().all()
+
+
+def test_the_encoder_goes_on_from_a_state() -> None:
+    model = composite(num_layers=2)
+    seen = frames(6)
+    whole = model.encode(seen)
+    in_two = model.encode(seen[4:], model.encode(seen[:4]))
+    for one, other in zip(whole, in_two, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("segment", [1, 2, 3, 100])
+def test_segments_change_nothing_but_memory(segment: int) -> None:
+    gradients = []
+    whole = frames(T + F)
+    for size in (0, segment):
+        model = composite(num_layers=2, conditional_future=True)
+        model.set_computation(segment=size)
+        costs = model.costs(model.encode(whole[:T]), seen=whole[:T], coming=whole[T:])
+        torch.stack(list(costs.values())).sum().backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-12, atol=1e-12)
+
+
+def test_decoders_start_at_the_mean_frame_where_they_are_told_to() -> None:
+    model = CompositeModel(frame_size=D, hidden_size=H, values="probability", initialisation="uniform")
+    mean = torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0])
+    model.start_at(mean)
+    with torch.no_grad():
+        prediction = model(torch.rand(T, B, D), F)
+    for emitted in prediction:
+        expected = mean.clamp(1e-3, 1 - 1e-3).expand_as(emitted)
+        torch.testing.assert_close(model.frames(emitted), expected, rtol=0, atol=2e-3)

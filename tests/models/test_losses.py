@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrep.models.losses import SMALLEST_PROBABILITY, bernoulli_nats, entropy_floor, squared_error
+from vidrep.models.losses import SMALLEST_PROBABILITY, absolute_error, bernoulli_nats, entropy_floor, squared_error
 
 T, B, D = 3, 2, 50
 
@@ -24,6 +24,14 @@ def test_squared_error_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> Non
     cost = squared_error(*frames)
     assert cost.shape == (T, B)
     assert cost.dtype == torch.float64
+    np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-6)
+
+
+def test_absolute_error_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> None:
+    prediction, target = (one.double().numpy() for one in frames)
+    expected = [[sum(abs(prediction[t, b] - target[t, b])) for b in range(B)] for t in range(T)]
+    cost = absolute_error(*frames)
+    assert (cost.shape, cost.dtype) == ((T, B), torch.float64)
     np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-6)
 
 
@@ -80,7 +88,9 @@ def test_half_precision_is_compared_in_float32() -> None:
     assert bernoulli_nats(torch.ones_like(target), target).isfinite().all()
 
 
-@pytest.mark.parametrize("metric", [squared_error, bernoulli_nats, lambda _, target: entropy_floor(target)])
+@pytest.mark.parametrize(
+    "metric", [squared_error, absolute_error, bernoulli_nats, lambda _, target: entropy_floor(target)]
+)
 def test_frames_that_do_not_fit_are_refused(metric: Callable[[Tensor, Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match=r"expected \(T, B, D\)"):
         metric(torch.zeros(2, 3), torch.zeros(2, 3))
@@ -88,7 +98,7 @@ def test_frames_that_do_not_fit_are_refused(metric: Callable[[Tensor, Tensor], T
         metric(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("metric", [squared_error, bernoulli_nats])
+@pytest.mark.parametrize("metric", [squared_error, absolute_error, bernoulli_nats])
 def test_frames_are_never_broadcast(metric: Callable[[Tensor, Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match=r"\(2, 1, 4\) and \(2, 3, 4\)"):
         metric(torch.zeros(2, 1, 4), torch.zeros(2, 3, 4))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidrep.sequences.samplers import EndlessSampler
+from vidrep.sequences.samplers import ConsecutiveSampler, EndlessSampler
 
 
 def test_a_step_depends_on_seed_and_step_alone() -> None:
@@ -35,3 +35,43 @@ def test_nothing_cannot_be_dealt_out() -> None:
     for num_items, batch_size in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="both must be at least 1"):
             EndlessSampler(num_items, batch_size, seed=0)
+
+
+VIDEOS = np.array([4] * 7 + [9] + [2] * 5 + [0] * 3)  # of each window, and so how many a video has
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 16])
+def test_places_go_through_videos_window_after_window(batch_size: int) -> None:
+    sampler = ConsecutiveSampler(VIDEOS, batch_size, seed=3)
+    steps_an_epoch = len(VIDEOS) // batch_size
+    for epoch in range(4):
+        batches = [sampler.batch(epoch * steps_an_epoch + step) for step in range(steps_an_epoch)]
+        windows = np.array([indices for indices, _ in batches])
+        begins = np.array([fresh for _, fresh in batches])
+        assert windows.shape == begins.shape == (steps_an_epoch, batch_size)
+        assert len(set(windows.ravel().tolist())) == windows.size  # none twice
+        assert begins[0].all()
+        for place in range(batch_size):
+            for step in range(1, steps_an_epoch):
+                before, now = windows[step - 1, place], windows[step, place]
+                goes_on = VIDEOS[before] == VIDEOS[now]
+                assert begins[step, place] == (not goes_on)
+                if goes_on:
+                    assert now == before + 1
+                else:
+                    assert now == 0 or VIDEOS[now - 1] != VIDEOS[now]  # a video's first window
+
+
+def test_consecutive_windows_are_a_pure_function_of_seed_and_step_and_differ_between_epochs() -> None:
+    sampler = ConsecutiveSampler(VIDEOS, 2, seed=0)
+    for step in (5, 20, 0, 20, 13):
+        for one, other in zip(sampler.batch(step), ConsecutiveSampler(VIDEOS, 2, seed=0).batch(step), strict=True):
+            np.testing.assert_array_equal(one, other)
+    epochs = [[sampler.batch(8 * epoch + step)[0].tolist() for step in range(8)] for epoch in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_more_places_than_windows_cannot_be() -> None:
+    for batch_size in (0, 17):
+        with pytest.raises(ValueError, match="give 1 to as many as there are"):
+            ConsecutiveSampler(VIDEOS, batch_size, seed=0)

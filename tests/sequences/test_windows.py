@@ -13,7 +13,7 @@ from small_features import features_of
 
 from vidrep.features.store import Features, open_features
 from vidrep.sequences.resident import CopiedWindows, ResidentWindows, windows_on
-from vidrep.sequences.windows import Windows, cut_windows, window_starts
+from vidrep.sequences.windows import Windows, batches_of, cut_windows, window_starts
 
 
 @pytest.mark.parametrize("num_frames", range(12))
@@ -160,7 +160,7 @@ def test_windows_go_to_another_process(features: Features) -> None:
 
 def test_batches_go_through_all_windows_once_in_order(features: Features) -> None:
     windows = cut_windows(features, range(4), length=2, stride=1)
-    batches = list(windows.batches(4))
+    batches = list(batches_of(windows, 4))
     assert {len(batch) for batch in batches[:-1]} == {4}
     assert np.concatenate(batches).tolist() == list(range(len(windows)))
     assert len(windows) == 6 + 2 + 4

@@ -5,6 +5,7 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,8 +129,11 @@ def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> N
         ).folder
         for name, videos in (("one", circles()), ("other", changed))
     ]
-    for name in ("model.safetensors", "model.json", "baselines.safetensors", "metrics.jsonl"):
+    for name in ("model.safetensors", "model.json", "baselines.safetensors"):
         assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes(), name
+    looks = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    one, other = ([look | {"speed": None} for look in of_run] for of_run in looks)
+    assert one == other != []
     assert {key for key, part in parts_of(runs[0]).items() if part == "test"} == {"left/04.npy", "right/04.npy"}
 
 
@@ -294,3 +298,46 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, pretrained: Path, w
                 device="cpu",
             )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_pieces_of_padded_windows_add_up(tmp_path: Path, accumulate: int, reduction: Any) -> None:
+    """The mean is over frames: a piece of short windows counts less. The sum over 8 windows' frames is so much more."""
+    videos = {key: frames[: 1 + number % 4] for number, (key, frames) in enumerate(sorted(circles(6).items()))}
+    features = features_of(tmp_path, videos)
+    lines = {}
+    for pieces, reduced in ((1, "mean"), (accumulate, reduction)):
+        optimiser = OptimiserSettings(name="sgd", learning_rate=1e-9, warmup_steps=0, clip_norm=0, reduction=reduced)
+        config = finetune_config(
+            model=ClassifierSettings(hidden_size=5, dropout=0),
+            optimiser=optimiser,
+            steps=1,
+            batch_size=7,
+            accumulate=pieces,
+        )
+        run = finetune(features, tmp_path / f"{pieces}", config, device="cpu").folder
+        lines[pieces] = json.loads((run / "metrics.jsonl").read_text())
+    whole, summed = lines[1], lines[accumulate]
+    assert summed["train"]["loss"] == pytest.approx(whole["train"]["loss"], rel=1e-5)
+    ratio = summed["gradient_norm"] / whole["gradient_norm"]
+    if reduction == "mean":
+        assert ratio == pytest.approx(1, rel=1e-5)
+    else:
+        assert ratio == pytest.approx(round(ratio), rel=1e-5)
+        assert 7 < ratio < 28  # frames of 7 windows of 1 to 4
+
+
+@pytest.mark.parametrize("settings", [{"peepholes": True}, {"activation": "relu"}], ids=str)
+def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Features, settings: dict[str, Any]) -> None:
+    config = pretrain_config(model=CompositeSettings(hidden_size=6, conditional_future=True, **settings))
+    source = pretrain(features, tmp_path / "source", config, device="cpu").folder
+    still = finetune_config(optimiser=NEARLY_STILL, steps=1, evaluate_every=1)
+    run = finetune(features, tmp_path / "run", still, pretrained=source, device="cpu").folder
+    arguments = load_model(run)[1].arguments
+    assert {name: arguments[name] for name in settings} == settings
+    before, after = encoder_and_scaler(source), encoder_and_scaler(run)
+    assert before.keys() == after.keys()
+    assert any(name.endswith("peepholes") for name in after) == settings.get("peepholes", False)
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=1e-7)

@@ -1,38 +1,30 @@
 """The training loop: what it promises of going on, stopping and keeping, for both trainings."""
 
-import json
+import errno
 import math
-from collections.abc import Callable
+import os
+from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_features import circles, features_of, finetune_config, pretrain_config
+from toy_training import KilledError, assert_same, killed_after, tree_of
 
+from vidrep import files
 from vidrep.config import ClassifierSettings, OptimiserSettings
-from vidrep.errors import InputError, OutputError, TrainingError
+from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.features.store import Features
 from vidrep.progress import Progress
 from vidrep.training import loop
+from vidrep.training.checkpoints import VERSION, Checkpoints
 from vidrep.training.finetune import finetune
 from vidrep.training.loop import TrainingOutcome
 from vidrep.training.pretrain import pretrain
 
 Kind = Literal["pretrain", "finetune"]
-
-
-class KilledError(Exception):
-    pass
-
-
-def killed_after(step: int) -> Callable[[Progress], None]:
-    def listen(progress: Progress) -> None:
-        if progress.done == step:
-            raise KilledError
-
-    return listen
 
 
 @pytest.fixture
@@ -44,7 +36,8 @@ def run_training(
     kind: Kind, features: Features, output: Path, optimiser: OptimiserSettings | None = None, **options: Any
 ) -> TrainingOutcome:
     """Train for 10 steps, with dropout on, looking after every 5; options of the config or of the function."""
-    passed = {name: options.pop(name) for name in ("resume", "overwrite", "on_progress") if name in options}
+    names = ("resume", "overwrite", "should_stop", "on_progress")
+    passed = {name: options.pop(name) for name in names if name in options}
     if kind == "pretrain":
         config = pretrain_config(optimiser=optimiser, **options)
         return pretrain(features, output, config, device="cpu", **passed).outcome
@@ -53,53 +46,54 @@ def run_training(
     return finetune(features, output, config, device="cpu", **passed).outcome
 
 
+def checkpoints(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
 def checkpoint(run: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    """Load the newest."""
+    content: dict[str, Any] = torch.load(run / "checkpoints" / checkpoints(run)[-1], weights_only=True)
     return content
 
 
-def assert_same(one: Any, other: Any, where: str = "") -> None:
-    """Compare trees of tensors bit for bit."""
-    assert type(one) is type(other), where
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_same(one[key], other[key], f"{where}.{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), where
-        for index, (left, right) in enumerate(zip(one, other, strict=True)):
-            assert_same(left, right, f"{where}.{index}")
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    else:
-        assert one == other, where
-
-
 def assert_same_run(one: Path, other: Path) -> None:
-    assert_same(checkpoint(one), checkpoint(other))
+    assert_same(tree_of(one), tree_of(other))
     names = {path.name for path in one.iterdir()}
     assert names == {path.name for path in other.iterdir()}
     assert {"metrics.jsonl", "model.safetensors", "model.json", "config.toml", "videos.csv"} <= names
-    for name in names - {"checkpoints"}:
+    assert not any(name.startswith(".") for name in [*names, *checkpoints(one)])
+    for name in names - {"checkpoints", "metrics.jsonl", "tensorboard"}:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
+DECAYS = get_args(get_type_hints(OptimiserSettings)["decay"])
+
+
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-@pytest.mark.parametrize("decay", ["none", "cosine"])
+@pytest.mark.parametrize(
+    ("name", "decay"),
+    [
+        pytest.param(name, decay, marks=() if number % 4 == place else pytest.mark.slow)
+        for number, name in enumerate(OPTIMISERS)
+        for place, decay in enumerate(DECAYS)
+    ],
+)
 def test_ten_steps_are_five_and_five_bit_for_bit(
     tmp_path: Path, features: Features, kind: Kind, name: Any, decay: Any
 ) -> None:
-    optimiser = OptimiserSettings(name=name, decay=decay, warmup_steps=2, weight_decay=0.01)
-    run_training(kind, features, tmp_path / "whole", optimiser)
+    """With dropout, momentum and two pieces a batch, between two looks."""
+    optimiser = OptimiserSettings(name=name, decay=decay, warmup_steps=2, weight_decay=0.01, decay_every=3)
+    settings = {"accumulate": 2, "evaluate_every": 4, "checkpoint_every": 5}
+    run_training(kind, features, tmp_path / "whole", optimiser, **settings)
     with pytest.raises(KilledError):
-        run_training(kind, features, tmp_path / "pieces", optimiser, on_progress=killed_after(5))
+        run_training(kind, features, tmp_path / "pieces", optimiser, on_progress=killed_after(5), **settings)
     assert checkpoint(tmp_path / "pieces")["position"]["step"] == 5
-    outcome = run_training(kind, features, tmp_path / "pieces", optimiser, resume=True)
+    assert checkpoint(tmp_path / "pieces")["position"]["num_summed"] == 1
+    outcome = run_training(kind, features, tmp_path / "pieces", optimiser, resume=True, **settings)
     assert outcome.steps == 10
     assert_same_run(tmp_path / "whole", tmp_path / "pieces")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [5, 10]
+    assert [line["step"] for line in tree_of(tmp_path / "whole")["metrics"]] == [4, 8, 10]
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
@@ -118,14 +112,14 @@ def test_killed_in_the_middle_of_a_look_it_ends_the_same(
 ) -> None:
     run_training("pretrain", features, tmp_path / "whole")
 
-    def kill(*_: Any) -> None:
+    def kill(*_: Any, **__: Any) -> None:
         raise KilledError
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         if published == "save_model":  # the model is there, nothing else is
-            patched.setattr(loop.RunFolder, "append_metrics", kill)
+            patched.setattr(loop.Metrics, "append", kill)
         else:  # model and metrics are there, the checkpoint is not
-            patched.setattr(loop.RunFolder, "save_checkpoint", kill)
+            patched.setattr(Checkpoints, "save", kill)
         run_training("pretrain", features, tmp_path / "pieces")
     assert (tmp_path / "pieces" / "model.safetensors").is_file()
     run_training("pretrain", features, tmp_path / "pieces", resume=True)
@@ -187,7 +181,15 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
     best = dict(checkpoint(tmp_path / "until the best")["model"])
     assert_same(load_file(tmp_path / "run" / "model.safetensors"), best)
     last = checkpoint(tmp_path / "run")
-    assert last["position"] == {"step": 10, "best_loss": 3.0, "best_step": 6, "num_looks_since_best": 2}
+    assert last["position"] == {
+        "step": 10,
+        "best_loss": 3.0,
+        "best_step": 6,
+        "num_looks_since_best": 2,
+        "num_plateaus": 0,
+        "sums": {},
+        "num_summed": 0,
+    }
     assert any(not torch.equal(last["model"][name], value) for name, value in best.items())
 
 
@@ -216,15 +218,17 @@ def test_without_patience_a_run_never_stops_early(
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidrep.training.pretrain import _PretrainTask
-
-    loss = _PretrainTask.loss
+    accumulate, steps = loop._accumulate_gradient, count(1)
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
-    monkeypatch.setattr(_PretrainTask, "loss", lambda task, step: loss(task, step) * (math.nan if step == 6 else 1))
+    monkeypatch.setattr(
+        loop,
+        "_accumulate_gradient",
+        lambda *passed: accumulate(*passed) | ({"loss": math.nan} if next(steps) == 7 else {}),
+    )
     with pytest.raises(
         TrainingError,
-        match=r"the loss is nan at step 7; lower optimiser.learning_rate.* the weights of step 5 .* are kept",
+        match=r"the loss is nan at step 7; start anew with a lower .* the weights of step 5 and the last .* kept",
     ) as caught:
         run_training("pretrain", features, tmp_path / "bad")
     assert "\n" not in str(caught.value)
@@ -238,7 +242,7 @@ def test_an_overwritten_run_comes_back_if_the_new_one_comes_to_nothing(
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
     assert "model.safetensors" in before
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_clip", lambda task, norm: torch.tensor(math.inf))
+        patched.setattr(loop, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
         with pytest.raises(TrainingError, match="there was no checkpoint yet"):
             run_training("pretrain", features, tmp_path / "run", overwrite=True)
     after = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
@@ -247,10 +251,47 @@ def test_an_overwritten_run_comes_back_if_the_new_one_comes_to_nothing(
     assert sorted(file.name for file in tmp_path.iterdir() if "run" in file.name) == ["run"]
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_an_overwritten_run_comes_back_if_the_new_one_is_stopped_before_it_has_a_model(
+    tmp_path: Path, features: Features, kind: Kind
+) -> None:
+    run_training(kind, features, tmp_path / "run")
+    before, asked = files_of(tmp_path / "run"), count(1)
+    with pytest.raises(Stopped, match="stopped before it had a model; the run that it was to replace is back"):
+        run_training(kind, features, tmp_path / "run", overwrite=True, should_stop=lambda: next(asked) == 3)
+    assert files_of(tmp_path / "run") == before
+    asked = count(1)
+    with pytest.raises(Stopped, match="stopped at step 7 of 10; --resume goes on from there"):
+        run_training(kind, features, tmp_path / "run", overwrite=True, should_stop=lambda: next(asked) == 7)
+    assert files_of(tmp_path / "run") != before
+    run_training(kind, features, tmp_path / "run", resume=True)
+    assert sorted(file.name for file in tmp_path.iterdir() if "run" in file.name) == ["run"]
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_an_overwritten_run_comes_back_if_nothing_can_be_written(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    run_training(kind, features, tmp_path / "run")
+    before = files_of(tmp_path / "run")
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched, pytest.raises(OutputError, match="No space left on device"):
+        patched.setattr(files, "write_at", refuse)
+        run_training(kind, features, tmp_path / "run", overwrite=True)
+    assert files_of(tmp_path / "run") == before
+
+
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_clip", lambda task, norm: torch.tensor(math.inf))
+    monkeypatch.setattr(loop, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
     with pytest.raises(TrainingError, match="the norm of the gradient is inf at step 1"):
         run_training("pretrain", features, tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
@@ -314,13 +355,14 @@ def test_a_damaged_checkpoint_is_refused_and_the_model_kept(
     tmp_path: Path, features: Features, content: bytes | str
 ) -> None:
     run_training("pretrain", features, tmp_path / "run")
-    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    path = tmp_path / "run" / "checkpoints" / "00000010.pt"
     model = (tmp_path / "run" / "model.safetensors").read_bytes()
     if content == "foreign":
-        torch.save({"version": 1, "model": {}}, path)
+        torch.save({"version": VERSION, "model": {}}, path)
     else:
         path.write_bytes(path.read_bytes()[:500] if content == "half" else content)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"last.pt: not a checkpoint") as caught:
+    said = r"00000010.pt: not a checkpoint .*; remove it to go on from 00000005.pt"
+    with pytest.raises(InputError, match=said) as caught:
         run_training("pretrain", features, tmp_path / "run", resume=True)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
@@ -328,8 +370,13 @@ def test_a_damaged_checkpoint_is_refused_and_the_model_kept(
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, features: Features) -> None:
     run_training("pretrain", features, tmp_path / "run")
-    torch.save(checkpoint(tmp_path / "run") | {"version": 2}, tmp_path / "run" / "checkpoints" / "last.pt")
-    with pytest.raises(InputError, match="a checkpoint of version 2; this vidrep reads 1"):
+    folder = tmp_path / "run" / "checkpoints"
+    torch.save(checkpoint(tmp_path / "run") | {"version": 3}, folder / "00000010.pt")
+    (folder / "00000005.pt").unlink()
+    with pytest.raises(InputError, match="a checkpoint of version 3; this vidrep reads version 2; --overwrite starts"):
+        run_training("pretrain", features, tmp_path / "run", resume=True)
+    (folder / "00000010.pt").rename(folder / "last.pt")
+    with pytest.raises(InputError, match=r"last.pt: a checkpoint of version 1; this vidrep goes on from 2 only"):
         run_training("pretrain", features, tmp_path / "run", resume=True)
 
 
@@ -341,14 +388,16 @@ def test_progress_names_steps_and_losses(tmp_path: Path, features: Features) -> 
     assert {"loss", "best validation loss", "steps/s"} <= seen[-1].figures.keys()
 
 
-def test_a_run_with_a_checkpoint_is_never_replaced_by_an_older_one(tmp_path: Path, features: Features) -> None:
-    """As after a crash between the first checkpoint and the removal of the run that was set aside."""
+def test_a_run_with_a_model_is_never_replaced_by_an_older_one(tmp_path: Path, features: Features) -> None:
+    """As after a crash between the first look and the removal of the run that was set aside."""
     run_training("pretrain", features, tmp_path / "run")
     older = tmp_path / ".run.before"
     older.mkdir()
     (older / "config.toml").write_text("older")
-    loop.RunFolder(tmp_path / "run").restore_earlier()
+    with pytest.raises(Stopped, match="the run that it was to replace is back"):
+        run_training("pretrain", features, tmp_path / "run", overwrite=True, should_stop=lambda: True)
     assert (tmp_path / "run" / "config.toml").read_text() != "older"
+    assert (tmp_path / "run" / "model.safetensors").exists()
     run_training("pretrain", features, tmp_path / "run", overwrite=True)
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert not older.exists()

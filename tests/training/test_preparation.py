@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_features import features_of, with_value
 
-from vidrep.errors import FeatureFileError, InputError
+from vidrep.errors import ConfigError, FeatureFileError, InputError
 from vidrep.features.labels import Labelling
 from vidrep.sequences.windows import cut_windows
 from vidrep.training.preparation import (
@@ -95,13 +95,11 @@ def test_no_window_is_refused_with_the_longest_video(tmp_path: Path) -> None:
     require_windows(cut_windows(features, [0, 1], length=5, stride=1), name="training", advice="use others")
 
 
-def test_a_batch_is_not_larger_than_there_are_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    windows = cut_windows(features_of(tmp_path, random_videos("uint8", 5)), [0], length=3, stride=1)
-    with caplog.at_level(logging.WARNING, logger="vidrep"):
-        assert choose_batch_size(windows, 3) == 3
-        assert not caplog.messages
-        assert choose_batch_size(windows, 4) == 3
-    assert len(caplog.messages) == 1
+def test_a_batch_is_not_larger_than_there_are_windows() -> None:
+    assert choose_batch_size(100, 100) == 100
+    assert (choose_batch_size(100, 0), choose_batch_size(3, 0)) == (64, 3)
+    with pytest.raises(ConfigError, match=r"training.batch_size 4: the training videos have only 3 windows; give at"):
+        choose_batch_size(3, 4)
 
 
 def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> None:

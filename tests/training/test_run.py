@@ -1,17 +1,22 @@
 """The run folder: new, or a run's; never somebody else's."""
 
 import csv
+import errno
 import json
+import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 from small_features import circles, features_of, pretrain_config
 
+from vidrep import files
 from vidrep.config import PretrainConfig, load_recipe
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
 from vidrep.sequences.partition import Partition
+from vidrep.training.metrics import Metrics
 from vidrep.training.run import RunFolder, RunVideos, read_content_used
 
 CPU = torch.device("cpu")
@@ -31,8 +36,8 @@ def videos(features: Features) -> RunVideos:
 
 def prepare(path: Path, videos: RunVideos, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
     run = RunFolder(path)
-    run.prepare(pretrain_config(), videos, resume=resume, overwrite=overwrite, device=CPU)
-    return run
+    with run.prepared(pretrain_config(), videos, resume=resume, overwrite=overwrite, device=CPU):
+        return run
 
 
 def test_a_new_run_has_its_settings_videos_and_environment(
@@ -108,8 +113,8 @@ def test_a_file_is_refused(tmp_path: Path, videos: RunVideos) -> None:
 def test_a_run_is_overwritten_whole_even_one_that_was_killed(tmp_path: Path, videos: RunVideos) -> None:
     path = tmp_path / "run"
     run = prepare(path, videos)
-    run.append_metrics({"step": 1})
-    run.save_checkpoint({})
+    Metrics(path, step=0).append({"step": 1})
+    run.checkpoints.save({}, step=1, keep=1)
     (path / ".model.safetensors.4711.tmp").write_bytes(b"half")
     prepare(path, videos, overwrite=True)
     assert sorted(one.name for one in path.iterdir()) == ["config.toml", "environment.json", "videos.csv"]
@@ -121,13 +126,49 @@ def test_to_go_on_and_to_start_anew_are_two_things(tmp_path: Path, videos: RunVi
         prepare(tmp_path / "run", videos, resume=True, overwrite=True)
 
 
-def test_metrics_after_a_step_and_half_lines_are_cut(tmp_path: Path, videos: RunVideos) -> None:
+def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos) -> None:
+    prepare(tmp_path / "run", videos)
+    changes: dict[str, float] = {"seed": 3, "steps": 11, "patience": 5, "evaluate_every": 4, "batch_size": 7}
+    run = RunFolder(tmp_path / "run")
+    changed = run.prepared(pretrain_config(**changes), videos, resume=True, overwrite=False, device=CPU)
+    with pytest.raises(OutputError) as caught, changed:
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: resumed with training.batch_size 7, the run has 4; training.evaluate_every 4, the run "
+        "has 5; training.patience 5, the run has 10; and 2 more; resume with the same recipe and settings, or give "
+        "a new folder"
+    )
+
+
+def test_what_a_killed_process_was_about_to_publish_is_in_nobodys_way(tmp_path: Path, videos: RunVideos) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / ".config.toml.4711.tmp").write_bytes(b"half")
+    run = prepare(path, videos)
+    assert sorted(one.name for one in path.iterdir()) == ["config.toml", "environment.json", "videos.csv"]
+    run.checkpoints.save({}, step=1, keep=1)
+    (path / "checkpoints" / ".00000002.pt.4711.tmp").write_bytes(b"half")
+    prepare(path, videos, resume=True)
+    assert [one.name for one in (path / "checkpoints").iterdir()] == ["00000001.pt"]
+
+
+def test_a_checkpoint_says_what_it_needs_if_the_disk_is_full(
+    tmp_path: Path, videos: RunVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = prepare(tmp_path / "run", videos)
-    run.cut_metrics(0)
-    for step in (5, 10, 15):
-        run.append_metrics({"step": step})
-    path = tmp_path / "run" / "metrics.jsonl"
-    with path.open("a", encoding="utf-8") as file:
-        file.write('{"step": 7')
-    run.cut_metrics(10)
-    assert path.read_text(encoding="utf-8") == '{"step": 5}\n{"step": 10}\n'
+    large = torch.ones(1_000_000)
+    run.checkpoints.save({"weights": large}, step=1, keep=1)
+    calls = count(1)
+
+    def fill(descriptor: int, content: bytes, offset: int) -> None:
+        if next(calls) >= 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.pwrite(descriptor, content, offset)
+
+    monkeypatch.setattr(files, "write_at", fill)
+    said = r"00000002.pt: cannot be written \(No space left on device; needs 8.0 MB and the disk has .* left\); free"
+    with pytest.raises(OutputError, match=said) as caught:
+        run.checkpoints.save({"weights": large, "more": [{"of": 2 * large}]}, step=2, keep=1)
+    assert "\n" not in str(caught.value)
+    assert [one.name for one in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000001.pt"]
+    assert torch.equal(run.checkpoints.load()["weights"], large)

@@ -1,4 +1,4 @@
-"""Figures of a trained run on features that it did not train on, with baselines beside them."""
+"""Figures of a trained run on videos that it did not train on, with baselines beside them."""
 
 import logging
 import math
@@ -7,21 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..devices import choose_device, set_threads
 from ..errors import ConfigError, InputError, some_names
 from ..features.labels import SPLITS, Labelling
+from ..features.mnist import load_digits
 from ..features.store import Features
-from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
-from ..sequences.windows import cut_windows
+from ..models.saved import ModelDescription, load_model, require_fitting_features
+from ..progress import Progress, ProgressListener, ignore_progress
 from ..training.baselines import load_baselines
 from ..training.classification import average_over_windows, classification_windows, classify_windows
 from ..training.finetune import standardised_frames
-from ..training.prediction import PredictionFigures, prediction_figures
-from ..training.preparation import LabelledVideos, lay_over, require_sound, require_windows
+from ..training.preparation import LabelledVideos, lay_over, require_sound
 from ..training.run import read_content_used
+from ..video.filmstrip import can_be_shown, require_picture_name
+from .prediction import PredictionEvaluation, evaluate_prediction, extracted_windows, generated_sequences
+from .trained import Chosen, TrainedRun
 
 _log = logging.getLogger(__name__)
 
@@ -71,82 +73,126 @@ class ClassificationEvaluation:
     confusion: list[list[int]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionEvaluation:
-    """Figures of a pretrained model: which videos, how many of them, and the costs per frame."""
-
-    which: str
-    num_videos: int
-    num_left_out: int
-    figures: PredictionFigures
-
-
 def evaluate(
     run: Path | str,
-    features: Features,
+    features: Features | None = None,
     *,
+    mnist: Path | str | None = None,
+    num_digits: int | None = None,
+    num_sequences: int = 10_000,
+    seed: int = 1,
+    predicted: int | None = None,
     split: str | None = None,
     listed: Mapping[str, Labelling] | None = None,
     shuffle_frames: bool = False,
+    filmstrip: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    on_progress: ProgressListener = ignore_progress,
 ) -> ClassificationEvaluation | PredictionEvaluation:
-    """Measure a run on the videos of `features` that it did not train on.
+    """Measure a run on the videos of `features` that it did not train on, or on Moving MNIST of the test digits.
 
+    mnist: a folder with the IDX files of MNIST, in place of features: a pretrained model is measured on
+        `num_sequences` sequences, those that `generate_moving_mnist` writes for the same digits and seed, with the
+        run's own canvas and speed and `num_digits` digits; None takes the run's own number, or 2.
+    predicted: frames that a pretrained model predicts, if not as many as in training.
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that the run was trained on, or whose figures chose its weights, are left out.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to see what their order tells.
+    filmstrip: a PNG of a few windows, the true frames above those that a pretrained model makes.
 
     A video is known as one that the run was trained on by its content: its rows of features or its source file.
 
-    Raises InputError if no video is left, FeatureFileError if the features do not fit the run, are damaged or are not
-    finite, ConfigError for an unknown split.
+    Raises InputError if no video is left or the run is not one for such sequences, FeatureFileError if the features do
+    not fit the run, are damaged or are not finite, ConfigError for what is unknown or contradicts itself.
     """
+    if (features is None) == (mnist is None):
+        raise ConfigError("give a run either features or a folder of MNIST digits to be measured on, one of the two")
+    if mnist is not None and (split is not None or listed or shuffle_frames):
+        raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
     if split is not None and split not in SPLITS:
         raise ConfigError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
     set_threads(threads)
-    torch_device = choose_device(device)
-    model, description = load_model(Path(run))
-    if shuffle_frames and description.kind != "classifier":
-        raise ConfigError(f"{run}: a pretraining; shuffled frames are for classifiers")
+    trained = TrainedRun(Path(run), *load_model(Path(run)), choose_device(device))
+    film = None if filmstrip is None else Path(filmstrip)
+    _require_possible(trained, mnist=mnist, predicted=predicted, shuffle_frames=shuffle_frames, filmstrip=film)
+    if features is not None:
+        return _evaluate_on_features(
+            trained,
+            features,
+            predicted=predicted,
+            split=split,
+            listed=listed,
+            shuffle_frames=shuffle_frames,
+            filmstrip=film,
+            on_progress=on_progress,
+        )
+    assert mnist is not None  # one of the two is there
+    digits = load_digits(Path(mnist), "test")
+    measured = generated_sequences(
+        trained, digits, num_digits=num_digits, num_sequences=num_sequences, seed=seed, predicted=predicted
+    )
+    return evaluate_prediction(trained, measured, filmstrip=film, on_progress=on_progress)
+
+
+def _evaluate_on_features(
+    run: TrainedRun,
+    features: Features,
+    *,
+    predicted: int | None,
+    split: str | None,
+    listed: Mapping[str, Labelling] | None,
+    shuffle_frames: bool,
+    filmstrip: Path | None,
+    on_progress: ProgressListener,
+) -> ClassificationEvaluation | PredictionEvaluation:
     require_fitting_features(
-        description,
+        run.description,
         where=str(features.path),
         frame_shape=features.frame_shape,
         dtype=features.dtype,
         settings=features.settings,
     )
-    trained = _TrainedRun(Path(run), model, description, torch_device)
     videos = lay_over(features, listed)
-    chosen = _choose_videos(trained.folder, features, videos, split)
-    if description.kind == "classifier":
-        chosen = _with_known_label(features, chosen, videos, description)
+    chosen = _choose_videos(run.folder, features, videos, split)
+    if run.description.kind == "classifier":
+        chosen = _with_known_label(features, chosen, videos, run.description)
+        require_sound(features, chosen.indices)
+        result = _evaluate_classifier(run, features, chosen, videos.labels, shuffle_frames=shuffle_frames)
+        on_progress(Progress(done=result.num_windows, total=result.num_windows, unit="windows"))
+        return result
     require_sound(features, chosen.indices)
+    measured = extracted_windows(run, features, chosen, predicted=predicted)
+    return evaluate_prediction(run, measured, filmstrip=filmstrip, on_progress=on_progress)
+
+
+def _require_possible(
+    run: TrainedRun, *, mnist: Path | str | None, predicted: int | None, shuffle_frames: bool, filmstrip: Path | None
+) -> None:
+    """Raise ConfigError, OutputError or InputError for what does not go with such a run."""
+    description = run.description
     if description.kind == "classifier":
-        return _evaluate_classifier(trained, features, chosen, videos.labels, shuffle_frames=shuffle_frames)
-    return _evaluate_prediction(trained, features, chosen)
+        asked = {"MNIST digits": mnist, "another number of predicted frames": predicted, "a filmstrip": filmstrip}
+        for what, value in asked.items():
+            if value is not None:
+                raise ConfigError(f"{run.folder}: a classifier; {what}: for a pretraining, which predicts frames")
+    elif shuffle_frames:
+        raise ConfigError(f"{run.folder}: a pretraining; shuffled frames are for classifiers")
+    if predicted is not None and predicted < 1:
+        raise ConfigError(f"predicted {predicted}: give at least 1 frame")
+    if predicted is not None and not description.arguments.get("future", True):
+        raise ConfigError(f"{run.folder}: it has no future decoder; predicted {predicted}: leave that out")
+    if filmstrip is not None:
+        require_picture_name(filmstrip)
+        shape, dtype = tuple(description.frame_shape), description.dtype
+        if not can_be_shown(shape, dtype):
+            raise ConfigError(
+                f"{run.folder}: trained on frames of {shape} {dtype}, which a filmstrip cannot show; it shows uint8 of "
+                "(height, width) or (height, width, 3)"
+            )
 
 
-@dataclass(frozen=True)
-class _TrainedRun:
-    """A run folder, what it holds, and where to compute."""
-
-    folder: Path
-    model: ScaledModel
-    description: ModelDescription
-    device: torch.device
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Indices of the videos to measure on, a name for them, and how many are left out because they were trained on."""
-
-    indices: list[int]
-    which: str
-    num_left_out: int
-
-
-def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split: str | None) -> _Chosen:
+def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split: str | None) -> Chosen:
     content = read_content_used(run)
     used = {
         index
@@ -159,7 +205,7 @@ def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split:
             raise InputError(f"{features.path}: no video has the split {split!r}; give --labels or --splits")
         if used.intersection(chosen):
             _log.warning("the run was trained on %d of these %d videos", len(used.intersection(chosen)), len(chosen))
-        return _Chosen(chosen, f"videos of split {split!r}", 0)
+        return Chosen(chosen, f"videos of split {split!r}", 0)
     has_test = "test" in videos.splits
     candidates = [index for index in range(len(features)) if not has_test or videos.splits[index] == "test"]
     chosen = [index for index in candidates if index not in used]
@@ -168,12 +214,12 @@ def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split:
             f"{features.path}: the run was trained on, or chosen by, all of its videos; give features of others"
         )
     which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
-    return _Chosen(chosen, which, len(candidates) - len(chosen))
+    return Chosen(chosen, which, len(candidates) - len(chosen))
 
 
 def _with_known_label(
-    features: Features, chosen: _Chosen, videos: LabelledVideos, description: ModelDescription
-) -> _Chosen:
+    features: Features, chosen: Chosen, videos: LabelledVideos, description: ModelDescription
+) -> Chosen:
     """Leave out the videos without a label, and those whose label the run does not know."""
     unknown = sorted({videos.labels[index] for index in chosen.indices} - {*description.classes, ""})
     known = [index for index in chosen.indices if videos.labels[index] in description.classes]
@@ -188,20 +234,8 @@ def _with_known_label(
     return replace(chosen, indices=known)
 
 
-def _evaluate_prediction(run: _TrainedRun, features: Features, chosen: _Chosen) -> PredictionEvaluation:
-    seen, predicted, stride = (run.description.windows[name] for name in ("seen", "predicted", "stride"))
-    windows = cut_windows(features, chosen.indices, length=seen + predicted, stride=stride)
-    require_windows(windows, name="such", advice="give longer videos, or train with shorter windows")
-    return PredictionEvaluation(
-        which=chosen.which,
-        num_videos=len(np.unique(windows.videos)),
-        num_left_out=chosen.num_left_out,
-        figures=prediction_figures(run.model, windows, seen=seen, predicted=predicted, device=run.device),
-    )
-
-
 def _evaluate_classifier(
-    run: _TrainedRun, features: Features, chosen: _Chosen, labels: Sequence[str], *, shuffle_frames: bool
+    run: TrainedRun, features: Features, chosen: Chosen, labels: Sequence[str], *, shuffle_frames: bool
 ) -> ClassificationEvaluation:
     windows = classification_windows(features, chosen.indices, run.description)
     probabilities = classify_windows(run.model, windows, device=run.device, shuffle_seed=0 if shuffle_frames else None)
@@ -227,7 +261,7 @@ def _evaluate_classifier(
 
 
 def _baseline_answers(
-    run: _TrainedRun, features: Features, videos: Sequence[int]
+    run: TrainedRun, features: Features, videos: Sequence[int]
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield each baseline's name and the class that it chooses for each of some videos, (V,)."""
     yield "majority class", np.full(len(videos), int(np.argmax(run.description.class_counts)))

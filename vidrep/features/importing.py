@@ -1,4 +1,4 @@
-"""Features that others made, as a feature file: a folder of arrays, or one HDF5 array with labels."""
+"""Features that others made, as a feature file: a folder of arrays, one HDF5 array with labels, Moving MNIST's .npy."""
 
 import math
 import zipfile
@@ -83,7 +83,9 @@ def import_features(
     """Write features that others made as a feature file, one row a frame; float64 is stored as float32.
 
     source: a folder with one .npy or .npz array (T, ...) a video, class folders as labels; or an .h5 file with an array
-        (V, T, ...) and, if it has them, labels, splits and names (docs/feature-file.md says how they are called).
+        (V, T, ...) and, if it has them, labels, splits and names (docs/feature-file.md says how they are called); or
+        the .npy file in which Moving MNIST's test sequences are handed on, uint8 (T, V, H, W), time first: they get
+        the split "test".
     fps: frames a second of the features, for the timestamps; unknown if 0, which counts frames as seconds.
     listed: labels and splits laid over those of the source.
 
@@ -178,6 +180,8 @@ def _items(source: Path) -> list[_Item]:
         return sorted(found, key=lambda item: item.key)
     if not source.exists():
         raise InputError(f"{source}: no such folder or file; give a folder of .npy files or an .h5 file")
+    if source.suffix in ARRAY_SUFFIXES:
+        return list(_sequences(source))
     if source.suffix not in SUFFIXES:
         raise InputError(f"{source}: neither a folder of .npy or .npz files nor an .h5 file")
     return list(_array_rows(source))
@@ -218,6 +222,42 @@ class _ArrayFile:
     def fingerprint(self) -> tuple[int, str]:
         """Return the file's size and SHA-256."""
         return self._path.stat().st_size, sha256_of_file(self._path)
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """A sequence of an array whose first dimension is time, (T, V, H, W)."""
+
+    key: str
+    source: str
+    array: NDArray[np.generic]
+    number: int
+    label = ""
+    split = "test"
+
+    def read(self) -> NDArray[np.generic]:
+        """Return the frames, (T, H, W), from the memory map."""
+        return self.array[:, self.number]
+
+    def fingerprint(self) -> tuple[int, str]:
+        """Return that the sequence has no file of its own."""
+        return 0, ""
+
+
+def _sequences(source: Path) -> Iterator[_Sequence]:
+    """Yield the sequences of a file such as mnist_test_seq.npy, under the keys that generated ones have."""
+    try:
+        array = _ArrayFile(source.parent, source).read()
+    except VideoError as error:
+        raise InputError(f"{source}: {error}") from error
+    if array.ndim != 4 or array.dtype != np.uint8 or not array.size:
+        raise InputError(
+            f"{source}: an array of shape {array.shape} and type {array.dtype}; a file by itself must hold sequences "
+            "like Moving MNIST's, (frames, sequences, height, width) of uint8; for other features give the folder, "
+            "with one file a video"
+        )
+    for number in range(array.shape[1]):
+        yield _Sequence(f"{number:08d}", str(source), array, number)
 
 
 @dataclass(frozen=True)

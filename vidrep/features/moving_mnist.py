@@ -52,21 +52,30 @@ class MovingMnist:
         if digits.dtype != np.uint8 or digits.shape[1:] != (DIGIT_SIDE, DIGIT_SIDE) or len(digits) == 0:
             raise ValueError(f"digits are {digits.dtype} {digits.shape}, expected uint8 (N, 28, 28), N at least 1")
         self._digits = digits
-        self._config = config
+        self.config = config
 
     def generate(self, num_sequences: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Make the next B = num_sequences sequences: (T, B, S, S) uint8, time first, 0 black to 255 ink.
+        """Make the next B = num_sequences sequences: (T, B, S, S) uint8, time first, 0 black to 255 ink."""
+        return self.render(self.draw(num_sequences, rng))
 
-        Digits are drawn uniformly with replacement; where they overlap, the brighter pixel stands. One
-        `rng.random((B, num_digits, 4))` is all that is drawn: a digit's choice, row, column and direction. So
-        sequence k depends on the state of `rng` and on k, not on B, and two calls make what one call for both would.
+    def draw(self, num_sequences: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw what makes B = num_sequences sequences: (B, num_digits, 4), a digit's choice, row, column, direction.
+
+        One `rng.random` is all that is drawn. So sequence k depends on the state of `rng` and on k, not on B, and two
+        calls draw what one call for both would.
         """
         if num_sequences < 1:
             raise ValueError(f"num_sequences is {num_sequences}, expected at least 1")
-        draws = rng.random((num_sequences, self._config.num_digits, 1 + _DRAWS_PER_TRACK))
+        return rng.random((num_sequences, self.config.num_digits, 1 + _DRAWS_PER_TRACK))
+
+    def render(self, draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Make the sequences that were drawn, (B, num_digits, 4): (T, B, S, S) uint8.
+
+        Digits are drawn uniformly with replacement; where they overlap, the brighter pixel stands.
+        """
         choices = (len(self._digits) * draws[..., 0]).astype(np.int64)
-        positions = _bounce(draws[..., 1:].reshape(-1, _DRAWS_PER_TRACK), self._config)
-        return _paste(self._digits[choices], positions.reshape(-1, *choices.shape, 2), self._config.canvas)
+        positions = _bounce(draws[..., 1:].reshape(-1, _DRAWS_PER_TRACK), self.config)
+        return _paste(self._digits[choices], positions.reshape(-1, *choices.shape, 2), self.config.canvas)
 
 
 def trajectories(rng: np.random.Generator, num_tracks: int, config: MovingMnistConfig) -> NDArray[np.int64]:

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .lstm import LSTM
+from .recurrence import Activation
 
 
 class Classifier(nn.Module):
     """An LSTM, whose weights may start from a pretrained encoder's, and a linear readout at every time step.
 
     (Srivastava et al. 2015, section 3.3.) dropout: probability of dropping a value that enters a layer or the readout.
-    freeze: the LSTM's weights do not learn.
+    peepholes, activation: see `LSTM`. freeze: the LSTM's weights do not learn.
     """
 
     def __init__(
@@ -24,11 +25,15 @@ class Classifier(nn.Module):
         num_classes: int,
         hidden_size: int,
         num_layers: int = 1,
+        peepholes: bool = False,
+        activation: Activation = "tanh",
         dropout: float = 0.0,
         freeze: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = LSTM(frame_size, hidden_size, num_layers, dropout=dropout)
+        self.encoder = LSTM(
+            frame_size, hidden_size, num_layers, peepholes=peepholes, activation=activation, dropout=dropout
+        )
         self.encoder.requires_grad_(not freeze)
         self.dropout = dropout
         self.readout = nn.Linear(hidden_size, num_classes)

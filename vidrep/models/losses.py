@@ -17,8 +17,17 @@ SMALLEST_PROBABILITY = 1e-6
 
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the squared error of each frame, summed over its D values, without 1/2: (T, B, D) twice -> (T, B)."""
-    _check_frames(prediction, target)
-    return _sum_values((_at_least_float32(prediction) - _at_least_float32(target)).square())
+    check_frames(prediction, target)
+    return sum_values((_at_least_float32(prediction) - _at_least_float32(target)).square())
+
+
+def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the absolute error of each frame, summed over its D values: (T, B, D) twice -> (T, B).
+
+    This sum is what the literature of Moving MNIST calls MAE.
+    """
+    check_frames(prediction, target)
+    return sum_values((_at_least_float32(prediction) - _at_least_float32(target)).abs())
 
 
 def bernoulli_nats(probability: Tensor, target: Tensor) -> Tensor:
@@ -27,11 +36,11 @@ def bernoulli_nats(probability: Tensor, target: Tensor) -> Tensor:
     probability p and target v lie in [0, 1]; that is not checked. p and 1-p count as `SMALLEST_PROBABILITY` where
     they are smaller, so every figure is finite, and certain and right costs nothing.
     """
-    _check_frames(probability, target)
+    check_frames(probability, target)
     p, v = _at_least_float32(probability), _at_least_float32(target)
     log_ink = p.clamp(min=SMALLEST_PROBABILITY).log()
     log_black = (1 - p).clamp(min=SMALLEST_PROBABILITY).log()
-    return _sum_values(-v * log_ink - (1 - v) * log_black)
+    return sum_values(-v * log_ink - (1 - v) * log_black)
 
 
 def entropy_floor(target: Tensor) -> Tensor:
@@ -39,12 +48,13 @@ def entropy_floor(target: Tensor) -> Tensor:
 
     No prediction of 8-bit pixels has lower `bernoulli_nats`. Values lie in [0, 1]; one outside makes the figure -inf.
     """
-    _check_frames(target, target)
+    check_frames(target, target)
     v = _at_least_float32(target)
-    return _sum_values(torch.special.entr(v) + torch.special.entr(1 - v))
+    return sum_values(torch.special.entr(v) + torch.special.entr(1 - v))
 
 
-def _check_frames(prediction: Tensor, target: Tensor) -> None:
+def check_frames(prediction: Tensor, target: Tensor) -> None:
+    """Raise ValueError or TypeError unless both are (T, B, D) of floating point."""
     if prediction.shape != target.shape or target.ndim != 3:
         raise ValueError(f"frames are {tuple(prediction.shape)} and {tuple(target.shape)}, expected (T, B, D) twice")
     if not (prediction.is_floating_point() and target.is_floating_point()):
@@ -55,7 +65,8 @@ def _at_least_float32(frames: Tensor) -> Tensor:
     return frames if frames.dtype == torch.float64 else frames.float()
 
 
-def _sum_values(values: Tensor) -> Tensor:
+def sum_values(values: Tensor) -> Tensor:
+    """Sum over the last dimension in float64: (..., D) -> (...)."""
     if values.device.type == "mps":  # which has no float64
         values = values.cpu()
     return values.sum(dim=-1, dtype=torch.float64)

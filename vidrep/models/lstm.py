@@ -1,4 +1,4 @@
-"""The LSTM: the one room where the recurrence is computed. Its inside is torch's kernels for now.
+"""The LSTM: a stack of layers, each of which reads what the one below says.
 
 Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes first: a time step is one piece of memory.
 """
@@ -8,6 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from .fast_recurrence import fast_sequence
+from .initialisation import PEEPHOLE_SCALE, Initialisation
+from .recurrence import Activation, LayerWeights, plain_sequence
 
 
 class LSTMState(NamedTuple):
@@ -24,48 +29,77 @@ class LSTMState(NamedTuple):
 class LSTMLayer(nn.Module):
     """Parameters of one layer. Rows stand in the gate order i, f, a, o: input, forget, candidate, output.
 
-    input_weight (4H, D), absent if the layer has no input; recurrent_weight (4H, H); bias (4H,).
+    input_weight (4H, D), absent if the layer has no input; recurrent_weight (4H, H); bias (4H,); peepholes (3, H), of
+    i, f and o, absent if the layer has none.
     """
 
-    def __init__(self, input_size: int | None, hidden_size: int) -> None:
+    def __init__(self, input_size: int | None, hidden_size: int, *, peepholes: bool) -> None:
         super().__init__()
         self.input_weight = None if input_size is None else nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.empty(4 * hidden_size))
+        self.peepholes = nn.Parameter(torch.empty(3, hidden_size)) if peepholes else None
+
+    @property
+    def weights(self) -> LayerWeights:
+        """All of them, as the recurrence takes them."""
+        return LayerWeights(self.input_weight, self.recurrent_weight, self.bias, self.peepholes)
+
+    @torch.no_grad()
+    def draw(self, initialisation: Initialisation) -> None:
+        """Draw the weights anew, each gate's by themselves."""
+        hidden_size = self.recurrent_weight.shape[1]
+        for gate in range(4):
+            rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
+            initialisation.draw(self.recurrent_weight[rows], recurrent=True)
+            if self.input_weight is not None:
+                initialisation.draw(self.input_weight[rows])
+        self.bias.zero_()
+        self.bias[hidden_size : 2 * hidden_size] = initialisation.forget_bias
+        if self.peepholes is not None:
+            nn.init.uniform_(self.peepholes, -PEEPHOLE_SCALE, PEEPHOLE_SCALE)
 
 
 class LSTM(nn.Module):
     """A stack of LSTM layers.
 
-        i = sigmoid(Wi x + Ui h' + bi)        f = sigmoid(Wf x + Uf h' + bf)
-        a = tanh   (Wa x + Ua h' + ba)        o = sigmoid(Wo x + Uo h' + bo)
-        c = f*c' + i*a                        h = o*tanh(c)
+        i = sigmoid(Wi x + Ui h' + wi*c' + bi)        f = sigmoid(Wf x + Uf h' + wf*c' + bf)
+        a = tanh   (Wa x + Ua h' + ba)                c = f*c' + i*a
+        o = sigmoid(Wo x + Uo h' + wo*c + bo)         h = o*tanh(c)
 
-    (Graves 2013, without peepholes; Srivastava et al. 2015, section 2.1.) Layer m reads h of layer m-1 at the same time
-    step. `input_size` None makes a stack whose first layer has no input, as an unconditional decoder's.
+    (Graves 2013; Srivastava et al. 2015, section 2.1.) wi, wf and wo are peepholes, one value a unit; without them it
+    is the LSTM of `torch.nn.LSTM`. With activation "relu" relu takes the place of both tanh. Layer m reads h of layer
+    m-1 at the same time step. `input_size` None makes a stack whose first layer has no input, as an unconditional
+    decoder's.
 
     dropout: probability with which, in training, a value that enters a layer is dropped.
-    Weights start orthogonal (recurrent) and Xavier uniform (input), biases at 0 and the forget gate's at 1.
+    products: type that matrix products are computed in, the state's own if None. segment: time steps kept for the
+    gradient at once, 0 for all; longer sequences are computed a second time, segment by segment, which says the same to
+    rounding. plain: go through time by `plain_sequence` rather than `fast_sequence`, to compare; nothing but this
+    attribute chooses between them.
     """
 
-    def __init__(self, input_size: int | None, hidden_size: int, num_layers: int = 1, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        input_size: int | None,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        peepholes: bool = False,
+        activation: Activation = "tanh",
+        dropout: float = 0.0,
+        initialisation: Initialisation | None = None,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers, self.dropout = input_size, hidden_size, num_layers, dropout
+        self.activation: Activation = activation
+        self.products: torch.dtype | None = None
+        self.segment = 0
+        self.plain = False
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(LSTMLayer(size, hidden_size) for size in sizes)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw the weights anew."""
+        self.layers = nn.ModuleList(LSTMLayer(size, hidden_size, peepholes=peepholes) for size in sizes)
         for layer in self._layers():
-            for gate in range(4):
-                rows = slice(gate * self.hidden_size, (gate + 1) * self.hidden_size)
-                nn.init.orthogonal_(layer.recurrent_weight[rows])
-                if layer.input_weight is not None:
-                    nn.init.xavier_uniform_(layer.input_weight[rows])
-            layer.bias.zero_()
-            layer.bias[self.hidden_size : 2 * self.hidden_size] = 1.0
+            layer.draw(initialisation or Initialisation())
 
     def forward(
         self, inputs: Tensor | None, state: LSTMState | None = None, *, num_steps: int | None = None
@@ -77,34 +111,47 @@ class LSTM(nn.Module):
         if inputs is None:
             if state is None or num_steps is None or self.input_size is not None:
                 raise ValueError("without inputs, give a state and num_steps to a stack that has no input")
-            outputs = state.h.new_zeros(num_steps, state.h.shape[1], 0)
         else:
-            outputs = inputs
-        last_h, last_c = [], []
-        for index, layer in enumerate(self._layers()):
-            outputs = F.dropout(outputs, self.dropout, self.training and outputs.shape[-1] > 0)
-            initial = None if state is None else (state.h[index : index + 1], state.c[index : index + 1])
-            outputs, h, c = _run_layer(layer, outputs, initial)
-            last_h.append(h)
-            last_c.append(c)
-        return outputs, LSTMState(torch.cat(last_h), torch.cat(last_c))
+            num_steps = len(inputs)
+            if state is None:
+                zeros = inputs.new_zeros(self.num_layers, inputs.shape[1], self.hidden_size)
+                state = LSTMState(zeros, zeros)
+        if 0 < self.segment < num_steps:
+            return self._run_in_segments(inputs, state, num_steps)
+        return self._run(inputs, state, num_steps)
+
+    def _run_in_segments(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
+        """Keep only the states between segments, and compute each a second time when its gradient is wanted."""
+        outputs = []
+        for start in range(0, num_steps, self.segment):
+            stop = min(start + self.segment, num_steps)
+            seen = None if inputs is None else inputs[start:stop]
+            if torch.is_grad_enabled():
+                emitted, state = checkpoint(self._run, seen, state, stop - start, use_reentrant=False)
+            else:
+                emitted, state = self._run(seen, state, stop - start)
+            outputs.append(emitted)
+        return torch.cat(outputs), state
+
+    def _run(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
+        sequence = plain_sequence if self.plain else fast_sequence
+        outputs, last_h, last_c = inputs, [], []
+        for layer, h, c in zip(self._layers(), *state, strict=True):
+            if outputs is not None:
+                outputs = F.dropout(outputs, self.dropout, self.training)
+            outputs, c_last = sequence(
+                outputs,
+                h,
+                c,
+                layer.weights,
+                num_steps=num_steps,
+                activation=self.activation,
+                products=self.products,
+            )
+            last_h.append(outputs[-1])
+            last_c.append(c_last)
+        assert outputs is not None
+        return outputs, LSTMState(torch.stack(last_h), torch.stack(last_c))
 
     def _layers(self) -> list[LSTMLayer]:
         return [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
-
-
-def _run_layer(layer: LSTMLayer, inputs: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Run one layer over (T, B, D) -> outputs (T, B, H), and the last h and c, each (1, B, H)."""
-    hidden_size = layer.recurrent_weight.shape[1]
-    input_weight: Tensor | None = layer.input_weight
-    if input_weight is None:
-        # torch's kernels want an input: one column of zeros, with zero weights, is the narrowest.
-        inputs = inputs.new_zeros(*inputs.shape[:2], 1)
-        input_weight = layer.bias.new_zeros(4 * hidden_size, 1)
-    if state is None:
-        zeros = inputs.new_zeros(1, inputs.shape[1], hidden_size)
-        state = (zeros, zeros)
-    # torch's kernels add two biases; ours is the first of them.
-    weights = [input_weight, layer.recurrent_weight, layer.bias, torch.zeros_like(layer.bias)]
-    outputs, h, c = torch.lstm(inputs, state, weights, True, 1, 0.0, layer.training, False, False)
-    return outputs, h, c

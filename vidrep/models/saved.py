@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ..errors import FeatureFileError, InputError
-from ..files import replacing, write_text
+from ..files import write_text, writing_file
 from .classifier import Classifier
 from .composite import CompositeModel, Values
 from .scaling import FrameScaler
@@ -30,7 +30,7 @@ class ModelDescription:
 
     kind: "composite" (a pretraining) or "classifier". arguments: of the model's class.
     frame_shape, dtype, extractor: of the features it was trained on. values: what their values are to the model.
-    windows: frames it reads (seen, predicted, or length) and their stride.
+    windows: settings of the windows that it reads, see `PredictionWindows` and `ClassificationWindows`.
     classes: names in the order of its outputs, () for a composite; class_counts: training videos of each.
     """
 
@@ -64,9 +64,13 @@ def build_model(description: ModelDescription) -> ScaledModel:
 
 
 def save_model(folder: Path, description: ModelDescription, state: dict[str, Tensor]) -> None:
-    """Publish a model in `folder`; its weights first, so that a description never stands without them."""
-    with replacing(folder / WEIGHTS_NAME) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)
+    """Publish a model in `folder`; its weights first, so that a description never stands without them.
+
+    Raises OutputError if the disk refuses; each file is then the old one or the new one.
+    """
+    weights = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    with writing_file(folder / WEIGHTS_NAME, num_bytes=len(weights)) as file:
+        file.write_at(weights, 0)
     content = {"format": FORMAT, "version": VERSION, **asdict(description)}
     write_text(folder / DESCRIPTION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -96,12 +100,13 @@ def read_description(folder: Path) -> ModelDescription:
     return description
 
 
+# What a description must say of its windows; it may say more.
 _WINDOW_KEYS = {"composite": {"seen", "predicted", "stride"}, "classifier": {"length", "stride"}}
 
 
 def _check(description: ModelDescription) -> None:
     """Raise ValueError or KeyError for a description that contradicts itself."""
-    if description.windows.keys() != _WINDOW_KEYS[description.kind]:
+    if not description.windows.keys() >= _WINDOW_KEYS[description.kind]:
         raise ValueError(f"windows of a {description.kind} have {', '.join(sorted(_WINDOW_KEYS[description.kind]))}")
     if description.values not in ("probability", "real"):
         raise ValueError(f"values are {description.values!r}")

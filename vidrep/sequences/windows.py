@@ -6,6 +6,7 @@ Shapes: T time, B batch, D values of a frame, W windows.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from ..features.store import Features
 _LARGE_ROW_BYTES = 4096
 
 
-def window_starts(num_frames: int, *, length: int, stride: int) -> list[int]:
-    """Return where the windows of a video start: every `stride` frames, and one that ends with the last frame.
+def window_starts(num_frames: int, *, length: int, stride: int, to_the_end: bool = True) -> list[int]:
+    """Return where the windows of a video start: every `stride` frames and, `to_the_end`, one that ends with the last.
 
     A video shorter than a window gives none.
     """
@@ -25,12 +26,32 @@ def window_starts(num_frames: int, *, length: int, stride: int) -> list[int]:
         return []
     last = num_frames - length
     starts = list(range(0, last + 1, stride))
-    return starts if starts[-1] == last else [*starts, last]
+    return starts if starts[-1] == last or not to_the_end else [*starts, last]
+
+
+class WindowSet(Protocol):
+    """W windows of T frames that can be gathered in any order."""
+
+    @property
+    def length(self) -> int:
+        """T, frames of a window."""
+
+    def __len__(self) -> int:
+        """Return W."""
+
+    def gather(self, indices: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return some windows, (T, B, D)."""
+
+
+def batches_of(windows: WindowSet, size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of all windows in order, at most `size` at a time."""
+    for start in range(0, len(windows), size):
+        yield np.arange(start, min(start + size, len(windows)))
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of T frames of some videos.
+    """Windows of T frames of some videos; a WindowSet.
 
     videos: (W,) indices into `features.videos`; starts: (W,) first frames; lengths: (W,) frames that are there, T or,
     for a video shorter than a window, fewer: the rest is padding.
@@ -78,24 +99,27 @@ class Windows:
             out[length:, column] = 0
         return out.reshape(*out.shape[:2], self.features.frame_size)
 
-    def batches(self, size: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the indices of all windows in order, at most `size` at a time."""
-        for start in range(0, len(self), size):
-            yield np.arange(start, min(start + size, len(self)))
-
 
 def cut_windows(
-    features: Features, videos: Sequence[int], *, length: int, stride: int, keep_short: bool = False
+    features: Features,
+    videos: Sequence[int],
+    *,
+    length: int,
+    stride: int,
+    keep_short: bool = False,
+    to_the_end: bool = True,
 ) -> Windows:
-    """Cut windows of `length` frames out of some videos, given by their indices.
+    """Cut windows of `length` frames out of some videos, given by their indices, one video after the other.
 
-    keep_short: a video shorter than a window gives one padded window; otherwise it gives none.
+    keep_short: a video shorter than a window gives one padded window; otherwise it gives none. to_the_end: see
+    `window_starts`.
     """
     cut: list[tuple[int, int, int]] = []
     for video in videos:
         num_frames = features.videos[video].length
         if keep_short and 0 < num_frames < length:
             cut.append((video, 0, num_frames))
-        cut += [(video, start, length) for start in window_starts(num_frames, length=length, stride=stride)]
+        starts = window_starts(num_frames, length=length, stride=stride, to_the_end=to_the_end)
+        cut += [(video, start, length) for start in starts]
     columns = np.array(cut, dtype=np.int64).reshape(-1, 3).T
     return Windows(features, length, *columns)

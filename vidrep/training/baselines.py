@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import replacing
+from ..files import writing_file
 
 NAME = "baselines.safetensors"
 # Frames that the single-frame classifier is fitted on at most, evenly spread over the videos' frames.
@@ -108,15 +108,15 @@ def _fit(inputs: NDArray[np.float32], classes: NDArray[np.int64], num_classes: i
 
 def save_baselines(folder: Path, baselines: Baselines) -> None:
     """Publish the baselines in a run folder."""
-    with replacing(folder / NAME) as temporary:
-        save_file(
-            {
-                f"{name}.{part}": getattr(getattr(baselines, name), part)
-                for name in ("single_frame", "mean_feature")
-                for part in ("weight", "bias")
-            },
-            temporary,
-        )
+    content = save(
+        {
+            f"{name}.{part}": getattr(getattr(baselines, name), part)
+            for name in ("single_frame", "mean_feature")
+            for part in ("weight", "bias")
+        }
+    )
+    with writing_file(folder / NAME, num_bytes=len(content)) as file:
+        file.write_at(content, 0)
 
 
 def load_baselines(folder: Path) -> Baselines:

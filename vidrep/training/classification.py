@@ -13,7 +13,7 @@ from torch import Tensor
 from ..features.store import Features
 from ..models.classifier import Classifier, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel
-from ..sequences.windows import Windows, cut_windows
+from ..sequences.windows import Windows, batches_of, cut_windows
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
 
@@ -42,7 +42,7 @@ def classify_windows(
     model.to(device).eval()
     rng = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
     batches: list[Tensor] = []
-    for indices in windows.batches(BATCH_SIZE):
+    for indices in batches_of(windows, BATCH_SIZE):
         stored, lengths = windows.gather(indices), windows.lengths[indices]
         if rng is not None:
             for column, length in enumerate(lengths):

@@ -1,10 +1,10 @@
 """Fine-tuning: an LSTM classifier, from a pretrained encoder or from scratch."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,34 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import FinetuneConfig
-from ..devices import choose_device, set_threads
-from ..errors import ConfigError, LabelError, OutputError, some_names
+from ..devices import choose_device, choose_precision, set_threads
+from ..errors import ConfigError, OutputError
 from ..features.labels import Labelling
 from ..features.store import Features
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.partition import Partition, partition_videos
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
-from ..sequences.windows import Windows, cut_windows
-from .baselines import fit_baselines, save_baselines
-from .loop import TrainingOutcome, train
-from .preparation import (
-    building_model,
-    choose_batch_size,
-    choose_values,
-    fit_scaler,
-    lay_over,
-    require_sound,
-    require_windows,
-    seeded,
-    thin_out,
-)
-from .run import RunFolder, RunVideos
+from ..sequences.windows import Windows, batches_of
+from .baselines import Baselines, fit_baselines, save_baselines
+from .finetuning_data import FinetuneData, data_of_labelled
+from .loop import Piece, TrainingOutcome, never, piece_slices, train
+from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
+from .run import RunFolder
 
 _log = logging.getLogger(__name__)
+
+# Settings of an encoder that a classifier takes over; runs of earlier versions lack the last ones.
+_ENCODER_SETTINGS = ("hidden_size", "num_layers", "peepholes", "activation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +54,12 @@ def finetune(
     *,
     pretrained: Path | str | None = None,
     device: str = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     listed: Mapping[str, Labelling] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
 ) -> FinetuneResult:
     """Train an LSTM classifier on the labelled videos of features into the run folder `output`.
@@ -84,73 +79,39 @@ def finetune(
     run.require_usable(resume=resume, overwrite=overwrite)
     set_threads(threads)
     torch_device = choose_device(device)
-    videos = lay_over(features, listed)
-    labelled = [index for index, label in enumerate(videos.labels) if label]
-    if not labelled:
-        raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
-    parts = _labelled_partition(features, videos.labels, videos.splits, labelled, config)
-    classes = sorted({videos.labels[index] for index in parts.train})
-    _check_classes(features, videos.labels, parts, classes)
-    class_of = {name: number for number, name in enumerate(classes)}
-    video_classes = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
-    windows, validation_windows = (
-        cut_windows(features, part, length=config.windows.length, stride=config.windows.stride, keep_short=True)
-        for part in (parts.train, parts.validation)
-    )
-    require_windows(windows, name="training", advice="use other videos")
-    if len(validation_windows) == 0:
-        _log.warning("no video can be held apart: the weights are chosen by the loss on the training videos")
-        validation_windows = windows
-    require_sound(features, parts.train + parts.validation)
-    with seeded(config.training.seed, torch_device):
-        with building_model():
-            model, arguments = _build(features, parts.train, config, len(classes))
-            model.to(torch_device)
-        run.prepare(
-            config,
-            RunVideos(features.videos, videos.labels, parts),
-            resume=resume,
-            overwrite=overwrite,
-            device=torch_device,
-        )
-        batch_size = choose_batch_size(windows, config.training.batch_size)
-        task = _FinetuneTask(
-            model=model,
-            description=ModelDescription(
-                kind="classifier",
-                arguments=arguments,
-                frame_shape=list(features.frame_shape),
-                dtype=features.dtype,
-                values=model.scaler.values,
-                extractor=features.settings,
-                windows=asdict(config.windows),
-                classes=classes,
-                class_counts=np.bincount(video_classes[parts.train], minlength=len(classes)).tolist(),
-            ),
-            windows=windows,
-            rows=windows_on(windows, torch_device),
-            validation_windows=thin_out(validation_windows),
-            classes=video_classes,
-            batch_size=batch_size,
-            sampler=EndlessSampler(len(windows), batch_size, config.training.seed),
-            device=torch_device,
-        )
-        outcome = train(task, run, config.training, config.optimiser, resume=resume, on_progress=on_progress)
-    fitted_on, scaler = parts.train + parts.validation, model.scaler.cpu()
-    baselines = fit_baselines(
-        (standardised_frames(features, video, scaler) for video in fitted_on),
-        lengths=[features.videos[video].length for video in fitted_on],
-        classes=video_classes[fitted_on],
-        num_classes=len(classes),
-    )
-    save_baselines(run.path, baselines)
+    precision, products = choose_precision(precision, torch_device)
+    with run.locked(), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+        data = data_of_labelled(features, config, listed=listed)
+        task = _build_task(data, config, torch_device, products=products if precision == "bf16" else None)
+        with run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device):
+            outcome = train(
+                task,
+                run,
+                config.training,
+                config.optimiser,
+                precision=precision,
+                resume=resume,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
+        save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu()))
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
-        classes=classes,
-        num_train_videos=len(parts.train),
-        num_validation_videos=len(parts.validation),
-        num_test_videos=len(parts.test),
+        classes=data.classes,
+        num_train_videos=len(data.parts.train),
+        num_validation_videos=len(data.parts.validation),
+        num_test_videos=len(data.parts.test),
+    )
+
+
+def _fit_baselines(data: FinetuneData, scaler: FrameScaler) -> Baselines:
+    fitted_on = data.parts.train + data.parts.validation
+    return fit_baselines(
+        (standardised_frames(data.features, video, scaler) for video in fitted_on),
+        lengths=[data.features.videos[video].length for video in fitted_on],
+        classes=data.video_classes[fitted_on],
+        num_classes=len(data.classes),
     )
 
 
@@ -160,65 +121,52 @@ def standardised_frames(features: Features, video: int, scaler: FrameScaler) -> 
     return (scaler.original(torch.from_numpy(stored)) - scaler.mean) / scaler.std
 
 
-def _labelled_partition(
-    features: Features, labels: Sequence[str], splits: Sequence[str], labelled: Sequence[int], config: FinetuneConfig
-) -> Partition:
-    """Divide the videos that have a label; the others take no part."""
-    chosen = partition_videos(
-        [features.videos[index].path for index in labelled],
-        [labels[index] for index in labelled],
-        [splits[index] for index in labelled],
-        groups=[features.videos[index].source_sha256 or features.videos[index].path for index in labelled],
-        validation_fraction=config.training.validation_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.training.seed,
-    )
-    return Partition(
-        **{part: [labelled[position] for position in getattr(chosen, part)] for part in ("train", "validation", "test")}
-    )
-
-
-def _check_classes(features: Features, labels: Sequence[str], parts: Partition, classes: Sequence[str]) -> None:
-    if len(classes) < 2:
-        raise LabelError(
-            f"{features.path}: the training videos have one label only, {classes[0]!r}; a classifier needs two or more"
-        )
-    counts = {name: sum(labels[index] == name for index in parts.train + parts.validation) for name in classes}
-    single = [name for name, count in counts.items() if count == 1]
-    if single:
-        _log.warning("classes with one training video only: %s", some_names(single))
-    unknown = sorted({labels[index] for index in parts.validation} - set(classes))
-    if unknown:
-        raise LabelError(
-            f"{features.path}: validation videos have labels that no training video has: {some_names(unknown)}"
-        )
-
-
 def _with_pretrained(config: FinetuneConfig, pretrained: Path | str | None) -> FinetuneConfig:
-    """Write down the run to start from, and the width and depth that its encoder brings."""
-    run = str(pretrained) if pretrained is not None else config.pretrained
-    if not run:
+    """Write down the run to start from, and the kind of LSTM that its encoder is."""
+    given = pretrained if pretrained is not None else config.pretrained
+    if not given:
         if config.model.freeze:
             raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
         return config
-    encoder = read_description(Path(run)).arguments
-    sizes = {name: encoder[name] for name in ("hidden_size", "num_layers")}
-    return replace(config, pretrained=run, model=replace(config.model, **sizes))
+    run = Path(given).resolve()  # however it is spelled when the training goes on
+    encoder = read_description(run).arguments
+    brought = {name: encoder[name] for name in _ENCODER_SETTINGS if name in encoder}
+    return replace(config, pretrained=str(run), model=replace(config.model, **brought))
 
 
-def _build(
-    features: Features, train_videos: Sequence[int], config: FinetuneConfig, num_classes: int
-) -> tuple[ScaledModel, dict[str, Any]]:
-    """Build the classifier, from a pretrained run's encoder and scaler if there is one; return its arguments too."""
+def _build_task(
+    data: FinetuneData, config: FinetuneConfig, device: torch.device, *, products: torch.dtype | None
+) -> "_FinetuneTask":
+    """Build the classifier, from a pretrained run's encoder and scaler if there is one, and what trains it."""
+    features = data.features
     arguments: dict[str, Any] = {
         "frame_size": features.frame_size,
-        "num_classes": num_classes,
+        "num_classes": len(data.classes),
         **asdict(config.model),
     }
-    if not config.pretrained:
-        scaler = fit_scaler(features, train_videos, choose_values(features, "auto"))
-        return ScaledModel(scaler, Classifier(**arguments)), arguments
-    source, description = load_model(config.pretrained)
+    classifier = Classifier(**arguments)
+    if config.pretrained:
+        scaler = _take_over(config.pretrained, classifier, features)
+    else:
+        scaler = fit_scaler(features, data.parts.train, choose_values(features, "auto"))
+    classifier.encoder.products, classifier.encoder.segment = products, config.training.segment
+    description = ModelDescription(
+        kind="classifier",
+        arguments=arguments,
+        frame_shape=list(features.frame_shape),
+        dtype=features.dtype,
+        values=scaler.values,
+        extractor=features.settings,
+        windows=asdict(config.windows),
+        classes=data.classes,
+        class_counts=np.bincount(data.video_classes[data.parts.train], minlength=len(data.classes)).tolist(),
+    )
+    return _FinetuneTask(ScaledModel(scaler, classifier).to(device), description, config, data, device)
+
+
+def _take_over(run: str, classifier: Classifier, features: Features) -> FrameScaler:
+    """Give a classifier the weights of a pretrained run's encoder; return the run's scaler."""
+    source, description = load_model(run)
     require_fitting_features(
         description,
         where=str(features.path),
@@ -226,45 +174,80 @@ def _build(
         dtype=features.dtype,
         settings=features.settings,
     )
-    classifier = Classifier(**arguments)
     classifier.encoder.load_state_dict(source.model.encoder.state_dict())
-    return ScaledModel(source.scaler, classifier), arguments
+    return source.scaler
 
 
-@dataclass
+class _Batch(NamedTuple):
+    """Stored frames (T, B, D) and the classes (B,) of windows, on the device; frames of each, (B,), on the host."""
+
+    stored: Tensor
+    classes: Tensor
+    lengths: NDArray[np.int64]
+
+
 class _FinetuneTask:
-    """The classifier's loss: cross-entropy at every time step, in nats."""
+    """The classifier's loss: cross-entropy at every time step that is a frame, in nats, their mean or their sum."""
 
-    model: ScaledModel
-    description: ModelDescription
-    windows: Windows
-    rows: DeviceWindows
-    validation_windows: Windows
-    classes: NDArray[np.int64]
-    batch_size: int
-    sampler: EndlessSampler
-    device: torch.device
+    def __init__(
+        self,
+        model: ScaledModel,
+        description: ModelDescription,
+        config: FinetuneConfig,
+        data: FinetuneData,
+        device: torch.device,
+    ) -> None:
+        self.model, self.description = model, description
+        self._windows, self._validation, self._device = data.windows, data.validation, device
+        self._rows = windows_on(data.windows, device)
+        self._video_classes = data.video_classes
+        self._sampler = EndlessSampler(len(data.windows), data.batch_size, config.training.seed)
+        self._reduction, self._num_pieces = config.optimiser.reduction, config.training.accumulate
+        self._look_size = piece_slices(data.batch_size, self._num_pieces)[0].stop  # no more memory than a step takes
+        self.frames_per_step = data.batch_size * config.windows.length  # padding included
 
-    def loss(self, step: int) -> Tensor:
-        """Return the loss of the step's batch."""
-        logits, classes, lengths = self._classify(self.windows, self.rows, self.sampler.batch(step))
-        return every_step_loss(logits, classes, lengths)
+    def batch(self, step: int) -> _Batch:
+        """Return the windows of a step."""
+        return self._gather(self._windows, self._rows, self._sampler.batch(step))
+
+    def pieces(self, batch: _Batch) -> Iterator[Piece]:
+        """Classify a batch piece by piece."""
+        num_frames = int(batch.lengths.sum())
+        for part in piece_slices(len(batch.lengths), self._num_pieces):
+            piece = _Batch(batch.stored[:, part], batch.classes[part], batch.lengths[part])
+            mean = self._mean_cost(self._classify(piece), piece)
+            share = mean * (int(piece.lengths.sum()) / num_frames)
+            objective = share if self._reduction == "mean" else share * num_frames
+            yield Piece(objective, {"loss": share.detach()})
+
+    def state(self) -> dict[str, Tensor]:
+        """Carry nothing from step to step."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from nothing."""
 
     def validate(self) -> dict[str, float]:
         """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
         loss = num_frames = correct = 0.0
-        rows = CopiedWindows(self.validation_windows, self.device)
-        for indices in self.validation_windows.batches(self.batch_size):
-            logits, classes, lengths = self._classify(self.validation_windows, rows, indices)
-            loss += float(every_step_loss(logits, classes, lengths)) * int(lengths.sum())
-            num_frames += int(lengths.sum())
-            correct += float((window_probabilities(logits, lengths).argmax(dim=-1) == classes).sum())
-        return {"loss": loss / num_frames, "window_accuracy": correct / len(self.validation_windows)}
+        rows = CopiedWindows(self._validation, self._device)
+        for indices in batches_of(self._validation, self._look_size):
+            batch = self._gather(self._validation, rows, indices)
+            logits = self._classify(batch)
+            loss += float(self._mean_cost(logits, batch)) * int(batch.lengths.sum())
+            num_frames += int(batch.lengths.sum())
+            probabilities = window_probabilities(logits, torch.from_numpy(batch.lengths).to(self._device))
+            correct += float((probabilities.argmax(dim=-1) == batch.classes).sum())
+        return {"loss": loss / num_frames, "window_accuracy": correct / len(self._validation)}
 
-    def _classify(
-        self, windows: Windows, rows: DeviceWindows, indices: NDArray[np.int64]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (T, B, K), true classes (B,) and lengths (B,) of some windows."""
-        logits: Tensor = self.model.model(self.model.scaler(rows.gather(indices)))
-        classes = torch.from_numpy(self.classes[windows.videos[indices]]).to(self.device)
-        return logits, classes, torch.from_numpy(windows.lengths[indices]).to(self.device)
+    def _gather(self, windows: Windows, rows: DeviceWindows, indices: NDArray[np.int64]) -> _Batch:
+        classes = torch.from_numpy(self._video_classes[windows.videos[indices]]).to(self._device)
+        return _Batch(rows.gather(indices), classes, windows.lengths[indices])
+
+    def _classify(self, batch: _Batch) -> Tensor:
+        """Return the logits of a batch, (T, B, K)."""
+        logits: Tensor = self.model.model(self.model.scaler(batch.stored))
+        return logits
+
+    def _mean_cost(self, logits: Tensor, batch: _Batch) -> Tensor:
+        return every_step_loss(logits, batch.classes, torch.from_numpy(batch.lengths).to(self._device))

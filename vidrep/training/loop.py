@@ -1,42 +1,94 @@
 """The one training loop, for pretraining and fine-tuning alike."""
 
+import logging
 import math
 import time
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
-from ..errors import InputError, TrainingError
+from ..errors import Stopped, TrainingError
 from ..models.saved import ModelDescription, ScaledModel, save_model
 from ..progress import Progress, ProgressListener
-from .optimisers import build_optimiser, learning_rate
+from .metrics import Metrics, Speed
+from .optimisers import build_optimiser, clip_gradient, learning_rate
 from .run import RunFolder
 
+_log = logging.getLogger(__name__)
 
-class Task(Protocol):
-    """What is trained: a model, a loss for every step, and a look at held-apart videos."""
+Batch = TypeVar("Batch")
+
+
+class Piece(NamedTuple):
+    """A part of a batch.
+
+    objective: a scalar to differentiate; those of a batch's pieces add up to the batch's.
+    figures: shares of the batch's figures, detached scalars, which add up too; "loss" is among them.
+    """
+
+    objective: Tensor
+    figures: dict[str, Tensor]
+
+
+class Task(Protocol[Batch]):
+    """What is trained: a model, an objective for every step, and a look at held-apart videos."""
 
     model: ScaledModel
     description: ModelDescription
 
-    def loss(self, step: int) -> Tensor:
-        """Return the objective of a step's batch, a scalar to differentiate; a pure function of weights and step."""
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that a step reads."""
+
+    def batch(self, step: int) -> Batch:
+        """Return the data of a step, a pure function of the step; the time it takes is spent waiting for data."""
+
+    def pieces(self, batch: Batch) -> Iterator[Piece]:
+        """Compute a batch piece by piece, each when it is asked for: its graph is freed before the next one."""
 
     def validate(self) -> dict[str, float]:
         """Return figures on the held-apart videos; "loss" among them chooses the best weights."""
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what is carried from step to step besides weights, if anything."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+
 
 @dataclass
 class _Position:
-    """How far a training has come: optimiser steps done, the best look so far, and looks since then."""
+    """How far a training has come; all of it goes into a checkpoint.
+
+    step: optimiser steps done. best_loss, best_step: of the best look so far. num_looks_since_best: looks since then.
+    num_plateaus: how often the learning rate was lowered for want of a better look.
+    sums, num_summed: of the figures of the steps since the last look.
+    """
 
     step: int = 0
     best_loss: float = math.inf
     best_step: int = 0
     num_looks_since_best: int = 0
+    num_plateaus: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    num_summed: int = 0
+
+    def add(self, figures: dict[str, float]) -> None:
+        """Count the figures of a step."""
+        for name, figure in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + figure
+        self.num_summed += 1
+
+    def take_means(self) -> dict[str, float]:
+        """Return the mean figures of the steps since the last look, and begin anew."""
+        means = {name: total / self.num_summed for name, total in self.sums.items()}
+        self.sums, self.num_summed = {}, 0
+        return means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,109 +106,127 @@ class TrainingOutcome:
     stopped_early: bool
 
 
+def never() -> bool:
+    """Ask nobody to stop: the default."""
+    return False
+
+
 def train(
-    task: Task,
+    task: Task[Any],
     run: RunFolder,
     settings: TrainingSettings,
     optimiser_settings: OptimiserSettings,
     *,
     resume: bool,
     on_progress: ProgressListener,
+    should_stop: Callable[[], bool] = never,
+    precision: str = "fp32",
+    clock: Callable[[], float] = time.monotonic,
 ) -> TrainingOutcome:
-    """Train until the steps or the patience are used up, keeping the best weights and a checkpoint to go on from.
+    """Train until the steps or the patience are used up, keeping the best weights and checkpoints to go on from.
 
-    A run that this one overwrites is put back if this one ends before its first checkpoint.
-    Raises TrainingError, with the last good checkpoint kept, when the loss or its gradient is not finite.
+    should_stop: asked after every step. precision: what the task computes in, to be kept in checkpoints.
+    clock: gives seconds, for checkpoints by time and for speeds.
+
+    Raises TrainingError, with the last good checkpoint kept, when the loss, its gradient or the weights are not finite;
+    Stopped, with a checkpoint of the last step, if it was asked to stop; OutputError if the disk refuses.
     """
-    try:
-        return _train(task, run, settings, optimiser_settings, resume=resume, on_progress=on_progress)
-    except BaseException:
-        run.restore_earlier()
-        raise
-
-
-def _train(
-    task: Task,
-    run: RunFolder,
-    settings: TrainingSettings,
-    optimiser_settings: OptimiserSettings,
-    *,
-    resume: bool,
-    on_progress: ProgressListener,
-) -> TrainingOutcome:
-    began = time.monotonic()
+    began = saved_at = clock()
+    computation = _computation(task, precision)
     optimiser = build_optimiser(task.model, optimiser_settings)
     # A run that was stopped before its first checkpoint goes on from its beginning.
-    position = _resume(task, run, optimiser) if resume and run.checkpoint_path.is_file() else _begin(run)
-    first_step, recent_losses = position.step, list[float]()
+    position = _resume(task, run, optimiser, computation) if resume and run.checkpoints.paths() else _Position()
+    metrics, speed, first_step = Metrics(run.path, step=position.step), Speed(), position.step
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
-        rate = learning_rate(position.step, settings.steps, optimiser_settings)
+        step_began = clock()
+        rate = learning_rate(position.step, settings.steps, optimiser_settings, num_plateaus=position.num_plateaus)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        task.model.train()
-        loss = task.loss(position.step)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradient_norm = float(_clip(task, optimiser_settings.clip_norm))
+        batch = task.batch(position.step)
+        waited = clock() - step_began
+        figures = _accumulate_gradient(task, optimiser, batch)
+        gradient_norm = float(clip_gradient(task.model, optimiser_settings))
         position.step += 1
-        _require_finite({"loss": loss.item(), "norm of the gradient": gradient_norm}, position, run)
-        recent_losses.append(loss.item())
+        _require_finite({"loss": figures["loss"], "norm of the gradient": gradient_norm}, position, run)
         optimiser.step()
+        position.add(figures)
+        speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
 
-        if position.step % settings.evaluate_every == 0 or position.step == settings.steps:
-            figures = _look(task, run, position)
-            mean_loss = sum(recent_losses) / len(recent_losses)
-            run.append_metrics(
-                {
-                    "step": position.step,
-                    "learning_rate": rate,
-                    "gradient_norm": gradient_norm,
-                    "train": {"loss": mean_loss},
-                    "validation": figures,
-                }
-            )
-            run.save_checkpoint(_checkpoint(task, optimiser, position))
-            run.forget_earlier()
-            recent_losses = []
-        seconds = time.monotonic() - began
-        on_progress(
-            Progress(
-                done=position.step,
-                total=settings.steps,
-                unit="steps",
-                figures={
-                    "loss": loss.item(),
-                    "best validation loss": position.best_loss,
-                    "steps/s": (position.step - first_step) / max(seconds, 1e-9),
-                },
-            )
-        )
+        is_last, stops = position.step == settings.steps, should_stop()
+        looks = is_last or position.step % settings.evaluate_every == 0
+        if looks or stops or _is_checkpoint_due(position, settings, clock() - saved_at):
+            _require_finite_weights(task, position, run)
+            if looks:
+                validation = _look(task, run, position, optimiser_settings)
+                line = {"step": position.step, "learning_rate": rate, "gradient_norm": gradient_norm}
+                means = {"train": position.take_means(), "validation": validation}
+                metrics.append(line | means | {"speed": speed.take()})
+            content = _checkpoint(task, optimiser, position, computation)
+            run.checkpoints.save(content, step=position.step, keep=settings.keep_checkpoints)
+            if looks:
+                run.forget_earlier()
+            saved_at = clock()
+        shown = {"loss": figures["loss"], "steps/s": (position.step - first_step) / max(clock() - began, 1e-9)}
+        if position.best_step:
+            shown["best validation loss"] = position.best_loss
+        on_progress(Progress(done=position.step, total=settings.steps, unit="steps", figures=shown))
+        if stops and not is_last and not _is_patience_over(position, settings):
+            raise Stopped(f"stopped at step {position.step} of {settings.steps}; --resume goes on from there")
     return TrainingOutcome(
         steps=position.step,
         best_step=position.best_step,
         best_loss=position.best_loss,
-        seconds=time.monotonic() - began,
+        seconds=clock() - began,
         stopped_early=_is_patience_over(position, settings) and position.step < settings.steps,
     )
 
 
-def _clip(task: Task, clip_norm: float) -> Tensor:
-    learning = [parameter for parameter in task.model.parameters() if parameter.requires_grad]
-    return torch.nn.utils.clip_grad_norm_(learning, clip_norm or math.inf)
+def piece_slices(batch_size: int, accumulate: int) -> list[slice]:
+    """Divide a batch into `accumulate` pieces as equal as can be, none of them empty."""
+    num_pieces = min(accumulate, batch_size)
+    edges = [batch_size * number // num_pieces for number in range(num_pieces + 1)]
+    return [slice(start, end) for start, end in pairwise(edges)]
+
+
+def _accumulate_gradient(task: Task[Batch], optimiser: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
+    """Compute a batch and its gradient, piece by piece; return its figures."""
+    task.model.train()
+    optimiser.zero_grad()
+    totals: dict[str, Tensor] = {}
+    for piece in task.pieces(batch):
+        piece.objective.backward()  # type: ignore[no-untyped-call]
+        for name, figure in piece.figures.items():
+            totals[name] = totals[name] + figure if name in totals else figure
+    return {name: float(total) for name, total in totals.items()}
 
 
 def _require_finite(figures: dict[str, float], position: _Position, run: RunFolder) -> None:
     for name, figure in figures.items():
         if not math.isfinite(figure):
-            kept = f"the weights of step {position.best_step} and the last checkpoint are kept in {run.path}"
-            raise TrainingError(
-                f"the {name} is {figure} at step {position.step}; lower optimiser.learning_rate, or set "
-                f"optimiser.clip_norm; {kept if position.best_step else 'there was no checkpoint yet'}"
-            )
+            raise _diverged(f"the {name} is {figure}", position, run)
 
 
-def _look(task: Task, run: RunFolder, position: _Position) -> dict[str, float]:
+def _require_finite_weights(task: Task[Any], position: _Position, run: RunFolder) -> None:
+    """Refuse to keep weights that are spoilt: a step of a finite loss can still lead to such."""
+    weights = list(task.model.parameters())
+    if not torch.stack([weight.isfinite().all() for weight in weights]).all():
+        raise _diverged("a weight is not finite", position, run)
+
+
+def _diverged(what: str, position: _Position, run: RunFolder) -> TrainingError:
+    kept = ["the last checkpoint"] if run.checkpoints.paths() else []
+    kept = [*([f"the weights of step {position.best_step}"] if position.best_step else []), *kept]
+    state = f"{' and '.join(kept)} are kept in {run.path}" if kept else "there was no checkpoint yet"
+    return TrainingError(
+        f"{what} at step {position.step}; start anew with a lower optimiser.learning_rate or with "
+        f"optimiser.clip_norm; {state}"
+    )
+
+
+def _look(
+    task: Task[Any], run: RunFolder, position: _Position, optimiser_settings: OptimiserSettings
+) -> dict[str, float]:
     """Validate, and keep the weights if they are the best so far."""
     task.model.eval()
     with torch.inference_mode():
@@ -167,6 +237,7 @@ def _look(task: Task, run: RunFolder, position: _Position) -> dict[str, float]:
         save_model(run.path, task.description, task.model.state_dict())
     else:
         position.num_looks_since_best += 1
+        position.num_plateaus += position.num_looks_since_best % optimiser_settings.plateau_looks == 0
     return figures
 
 
@@ -174,36 +245,63 @@ def _is_patience_over(position: _Position, settings: TrainingSettings) -> bool:
     return bool(settings.patience) and position.num_looks_since_best >= settings.patience
 
 
-def _checkpoint(task: Task, optimiser: torch.optim.Optimizer, position: _Position) -> dict[str, Any]:
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
+def _is_checkpoint_due(position: _Position, settings: TrainingSettings, seconds: float) -> bool:
+    """Say whether one is due besides those of looks, so long after the last one."""
+    by_steps = settings.checkpoint_every and position.step % settings.checkpoint_every == 0
+    by_time = settings.checkpoint_minutes and seconds >= 60 * settings.checkpoint_minutes
+    return bool(by_steps or by_time)
+
+
+def _device_of(task: Task[Any]) -> torch.device:
+    return next(task.model.parameters()).device
+
+
+def _computation(task: Task[Any], precision: str) -> dict[str, str]:
+    """Say what the last bits of a result depend on."""
+    device = _device_of(task)
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return {
+        "device": device.type + name,
+        "threads": str(torch.get_num_threads()),
+        "precision": precision,
+        "torch": str(torch.__version__),
+    }
+
+
+def _checkpoint(
+    task: Task[Any], optimiser: torch.optim.Optimizer, position: _Position, computation: dict[str, str]
+) -> dict[str, Any]:
+    states, device = {"cpu": torch.get_rng_state()}, _device_of(task)
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
     return {
         "description": asdict(task.description),
         "model": task.model.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "position": vars(position),
+        "task": task.state(),
+        "position": asdict(position),
         "random_states": states,
+        "computation": computation,
     }
 
 
-def _begin(run: RunFolder) -> _Position:
-    run.cut_metrics(0)
-    return _Position()
-
-
-def _resume(task: Task, run: RunFolder, optimiser: torch.optim.Optimizer) -> _Position:
-    checkpoint = run.load_checkpoint()
+def _resume(
+    task: Task[Any], run: RunFolder, optimiser: torch.optim.Optimizer, computation: dict[str, str]
+) -> _Position:
+    checkpoint, device = run.checkpoints.load(), _device_of(task)
     try:
         run.require_same_description(checkpoint["description"], asdict(task.description))
         task.model.load_state_dict(checkpoint["model"])
         optimiser.load_state_dict(checkpoint["optimiser"])
+        task.load_state(checkpoint["task"])
         torch.set_rng_state(checkpoint["random_states"]["cpu"])
-        if torch.cuda.is_available() and "cuda" in checkpoint["random_states"]:
-            torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"])
+        if device.type == "cuda" and "cuda" in checkpoint["random_states"]:
+            torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"], device)
         position = _Position(**checkpoint["position"])
+        before = dict(checkpoint["computation"])
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{run.checkpoint_path}: not a checkpoint of this run ({reason})") from error
-    run.cut_metrics(position.step)
+        raise run.checkpoints.unusable("not a checkpoint of this run", error) from error
+    changed = [f"{name} {now}, not {before.get(name)}" for name, now in computation.items() if before.get(name) != now]
+    if changed:
+        _log.warning("%s goes on with %s: the result may differ in the last bits", run.path, "; ".join(changed))
     return position

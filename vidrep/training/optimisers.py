@@ -1,32 +1,109 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers, clipping and learning-rate schedules."""
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..config import OptimiserSettings
 
-_CLASSES = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+# Devices on which torch has one kernel for all parameters of SGD, Adam, AdamW and Adagrad; RMSprop has none anywhere.
+_FUSED_DEVICES = ("cpu", "cuda")
+
+
+class ClippedVelocity(torch.optim.Optimizer):
+    """Gradient descent with momentum whose velocity, not whose gradient, is clipped, as in the released code.
+
+        velocity = momentum*velocity - lr*(gradient + weight_decay*w)
+        velocity = clip(velocity, -clip_velocity, +clip_velocity), value by value
+        w        = w + velocity
+
+    (Srivastava et al. 2015, released code: momentum 0.9, lr and clip_velocity 1e-4, with gradients that are summed.)
+    """
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float, momentum: float, weight_decay: float = 0.0, clip_velocity: float
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "clip_velocity": clip_velocity}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update all parameters that have a gradient, once; a closure is not called."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            velocities = [self._velocity(weight) for weight in weights]
+            slopes = torch._foreach_add([w.grad for w in weights], weights, alpha=group["weight_decay"])
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, slopes, alpha=-group["lr"])
+            torch._foreach_clamp_max_(velocities, group["clip_velocity"])
+            torch._foreach_clamp_min_(velocities, -group["clip_velocity"])
+            torch._foreach_add_(weights, velocities)
+
+    def _velocity(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(weight)
+        velocity: Tensor = state["velocity"]
+        return velocity
 
 
 def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Build torch's fused optimiser over the parameters that learn; weight decay is for matrices alone."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Build the optimiser of the parameters that learn, fused where torch can; weight decay is for matrices alone."""
+    learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    matrices = [one for name, one in learning.items() if name.endswith("weight")]
+    others = [one for name, one in learning.items() if not name.endswith("weight")]
     groups = [
-        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
-    optimiser: torch.optim.Optimizer = _CLASSES[settings.name](groups, lr=settings.learning_rate, fused=True)
-    return optimiser
+    rate, momentum = settings.learning_rate, settings.momentum
+    fused = all(parameter.device.type in _FUSED_DEVICES for parameter in learning.values())
+    match settings.name:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused)
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, fused=fused)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=rate, fused=fused)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, lr=rate, fused=fused)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True)
+        case "srivastava":
+            return ClippedVelocity(groups, lr=rate, momentum=momentum, clip_velocity=settings.clip_velocity)
 
 
-def learning_rate(step: int, total_steps: int, settings: OptimiserSettings) -> float:
-    """Return the learning rate of a step, 0 being the first: linear warm-up, then constant or half a cosine to zero."""
+def clip_gradient(model: nn.Module, settings: OptimiserSettings) -> Tensor:
+    """Clip the gradient, by its norm or value by value, if the settings say so; return the norm that it had before."""
+    clipped = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in clipped if parameter.grad is not None])
+    if settings.clip_norm:
+        nn.utils.clip_grads_with_norm_(clipped, settings.clip_norm, norm)
+    if settings.clip_value:
+        nn.utils.clip_grad_value_(clipped, settings.clip_value)
+    return norm
+
+
+def learning_rate(step: int, total_steps: int, settings: OptimiserSettings, *, num_plateaus: int = 0) -> float:
+    """Return the learning rate of a step, 0 being the first: a linear rise, times what the schedule has left of it.
+
+    num_plateaus: how often looks at held-apart windows have shown no progress, for the schedule "plateau"; all others
+    are pure functions of the step.
+    """
     warmup = min(settings.warmup_steps, total_steps)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    if settings.decay == "none":
-        return settings.learning_rate
-    progress = (step - warmup) / max(1, total_steps - warmup)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    match settings.decay:
+        case "none":
+            left = 1.0
+        case "cosine":
+            left = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total_steps - warmup)))
+        case "step":
+            left = settings.decay_factor ** (step // settings.decay_every)
+        case "plateau":
+            left = settings.decay_factor**num_plateaus
+    return settings.learning_rate * rise * left

@@ -21,6 +21,10 @@ _log = logging.getLogger(__name__)
 
 # A look at held-apart videos takes at most this many windows, evenly spread, so that it stays short.
 MAX_VALIDATION_WINDOWS = 2048
+# What `training.batch_size` 0 comes to where there are windows enough.
+DEFAULT_BATCH_SIZE = 64
+# Values measured at once: their copies in float64 are to be small beside a step's memory.
+_VALUES_AT_ONCE = 1 << 17
 # A value that deviates by less than this part of its mean, or of 1, counts as one that never changes.
 _CONSTANT = 1e-6
 
@@ -58,19 +62,25 @@ def choose_values(features: Features, values: str) -> Values:
 
 def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> FrameScaler:
     """Measure the mean and standard deviation of each of a frame's D values over all frames of some videos."""
-    scaler = FrameScaler(features.frame_size, values)
+    blocks = (block for video in videos for block, _ in features.blocks(video))
+    return fit_scaler_to_frames(blocks, features.frame_size, values)
+
+
+def fit_scaler_to_frames(blocks: Iterable[NDArray[np.generic]], frame_size: int, values: Values) -> FrameScaler:
+    """Measure the mean and standard deviation of each of a frame's D values over stored frames, blocks of (N, ...)."""
+    scaler = FrameScaler(frame_size, values)
     # Sums of differences from the first frame: those of large, hardly changing values would drown in rounding.
     origin: NDArray[np.float64] | None = None
-    count, total, total_of_squares = 0, np.zeros(features.frame_size), np.zeros(features.frame_size)
-    for video in videos:
-        for block, _ in features.blocks(video):
-            stored = torch.from_numpy(np.array(block).reshape(len(block), -1))
-            frames = scaler.original(stored).double().numpy()
-            origin = frames[0] if origin is None else origin
-            differences = frames - origin
-            count += len(frames)
-            total += differences.sum(axis=0)
-            total_of_squares += np.square(differences).sum(axis=0)
+    count, total, total_of_squares = 0, np.zeros(frame_size), np.zeros(frame_size)
+    rows = max(1, _VALUES_AT_ONCE // frame_size)
+    for piece in (block[start : start + rows] for block in blocks for start in range(0, len(block), rows)):
+        stored = torch.from_numpy(np.array(piece).reshape(len(piece), -1))
+        frames = scaler.original(stored).double().numpy()
+        origin = frames[0] if origin is None else origin
+        differences = frames - origin
+        count += len(frames)
+        total += differences.sum(axis=0)
+        total_of_squares += np.square(differences).sum(axis=0)
     if origin is None:
         raise ValueError("no frame to fit the scaler on")
     mean = origin + total / count
@@ -110,14 +120,17 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def building_model() -> Iterator[None]:
-    """Turn a lack of memory for a model into a ConfigError."""
+def naming_lack_of_memory() -> Iterator[None]:
+    """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less."""
     try:
         yield
-    except RuntimeError as error:
-        if "allocate" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate" not in str(error):
             raise
-        raise ConfigError("the model does not fit into memory; lower model.hidden_size or model.num_layers") from error
+        raise ConfigError(
+            "the training does not fit into memory; lower model.hidden_size, model.num_layers or training.batch_size, "
+            "or set training.accumulate or training.segment"
+        ) from error
 
 
 def require_windows(windows: Windows, *, name: str, advice: str) -> None:
@@ -130,11 +143,17 @@ def require_windows(windows: Windows, *, name: str, advice: str) -> None:
         )
 
 
-def choose_batch_size(windows: Windows, wanted: int) -> int:
-    """Return the batch size to use: not more than there are windows."""
-    if len(windows) < wanted:
-        _log.warning("batch size %d is more than there are windows: all %d are used", wanted, len(windows))
-    return min(wanted, len(windows))
+def choose_batch_size(num_windows: int, wanted: int) -> int:
+    """Return the batch size to use: the wanted one, or for 0 the default's 64, or all windows if there are fewer.
+
+    Raises ConfigError if there are fewer windows than are wanted.
+    """
+    if wanted > num_windows:
+        raise ConfigError(
+            f"training.batch_size {wanted}: the training videos have only {num_windows} windows; give at most that "
+            "many, or 0 for what fits"
+        )
+    return wanted or min(DEFAULT_BATCH_SIZE, num_windows)
 
 
 def thin_out(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:

@@ -1,42 +1,34 @@
-"""Pretraining: the composite model learns, without labels, to reconstruct the past and predict the future."""
+"""Pretraining: the composite model learns, without labels, to reconstruct the past and predict the future.
+
+Shapes: T frames of a window, B batch, D values of a frame, H hidden width, L layers.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..config import PretrainConfig
-from ..devices import choose_device, set_threads
-from ..errors import InputError
+from ..devices import choose_device, choose_precision, set_threads
+from ..errors import ConfigError
 from ..features.labels import Labelling
 from ..features.store import Features
-from ..models.composite import CompositeModel
+from ..models.composite import CompositeModel, cost_of_frames
+from ..models.lstm import LSTMState
 from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.partition import partition_videos
-from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
-from ..sequences.samplers import EndlessSampler
-from ..sequences.windows import Windows, cut_windows
-from .loop import TrainingOutcome, train
-from .prediction import PredictionFigures, prediction_figures
-from .preparation import (
-    building_model,
-    choose_batch_size,
-    choose_values,
-    fit_scaler,
-    lay_over,
-    require_sound,
-    require_windows,
-    seeded,
-    thin_out,
-)
-from .run import RunFolder, RunVideos
+from ..sequences.batches import Ahead, WindowBatch
+from ..sequences.windows import batches_of
+from ..video.filmstrip import can_be_shown, write_filmstrip
+from .loop import Piece, TrainingOutcome, never, piece_slices, train
+from .prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
+from .preparation import naming_lack_of_memory, seeded
+from .pretraining_data import PretrainData, data_of_features, data_of_mnist
+from .run import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,133 +44,213 @@ class PretrainResult:
 
 
 def pretrain(
-    features: Features,
+    features: Features | None,
     output: Path | str,
     config: PretrainConfig | None = None,
     *,
+    mnist: Path | str | None = None,
     device: str = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     listed: Mapping[str, Labelling] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: ProgressListener = ignore_progress,
+    should_stop: Callable[[], bool] = never,
 ) -> PretrainResult:
-    """Train a composite model on features, without their labels, into the run folder `output`.
+    """Train a composite model without labels into the run folder `output`, on features or on Moving MNIST.
 
-    Videos whose split is "test" are not touched; a part of the others is held apart, by video, to choose the weights.
-    device: "auto", "cpu", "cuda" or "mps". listed: labels and splits laid over the file's. resume: go on from the
-    run's checkpoint. overwrite: start anew where a run is.
+    features: videos whose split is "test" are not touched; a part of the others is held apart, by video, to choose the
+    weights. mnist: in place of features, a folder with the files of MNIST, from which sequences are generated without
+    end; a part of its training digits is held apart.
+    device: "auto", "cpu", "cuda" or "mps". precision: "auto", "fp32" or "bf16", of matrix products; "auto" is bf16
+    where that is native. listed: labels and splits laid over the file's. resume: go on from the run's checkpoint.
+    overwrite: start anew where a run is. should_stop: asked after every step; then a checkpoint is written.
 
     Raises InputError if there is no window to train on, FeatureFileError for damaged rows and values that are not
-    finite, OutputError for a folder that is in use or a resumed run that was another, TrainingError for a loss that is
-    not finite.
+    finite, ConfigError for settings that do not go together, OutputError for a folder that is in use or a resumed run
+    that was another, TrainingError for a loss that is not finite, Stopped if it was asked to stop.
     """
     config = config or PretrainConfig()
     run = RunFolder(Path(output))
     run.require_usable(resume=resume, overwrite=overwrite)
     set_threads(threads)
     torch_device = choose_device(device)
-    videos = lay_over(features, listed)
-    parts = partition_videos(
-        [row.path for row in features.videos],
-        ["" for _ in features.videos],  # which videos are held apart must not depend on labels
-        [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
-        groups=[row.source_sha256 or row.path for row in features.videos],
-        validation_fraction=config.training.validation_fraction,
-        test_fraction=0.0,
-        seed=config.training.seed,
-    )
-    if not parts.validation:
-        raise InputError(
-            f"{features.path}: there is only one video to train on, and one more is needed to choose the weights by; "
-            "use more videos"
-        )
-    length = config.windows.seen + config.windows.predicted
-    windows, validation_windows = (
-        cut_windows(features, part, length=length, stride=config.windows.stride)
-        for part in (parts.train, parts.validation)
-    )
-    for part, name in ((windows, "training"), (validation_windows, "validation")):
-        require_windows(part, name=name, advice="lower windows.seen or windows.predicted, or use more videos")
-    values = choose_values(features, config.values)
-    require_sound(features, parts.train + parts.validation)
-    scaler = fit_scaler(features, parts.train, values)
-    arguments = {"frame_size": features.frame_size, **asdict(config.model)}
-    with seeded(config.training.seed, torch_device):
-        with building_model():
-            model = ScaledModel(scaler, CompositeModel(values=values, **arguments)).to(torch_device)
-        run.prepare(
-            config,
-            RunVideos(features.videos, videos.labels, parts),
-            resume=resume,
-            overwrite=overwrite,
-            device=torch_device,
-        )
-        batch_size = choose_batch_size(windows, config.training.batch_size)
-        task = _PretrainTask(
-            model=model,
-            description=ModelDescription(
-                kind="composite",
-                arguments=arguments,
-                frame_shape=list(features.frame_shape),
-                dtype=features.dtype,
-                values=values,
-                extractor=features.settings,
-                windows=asdict(config.windows),
-            ),
-            windows=windows_on(windows, torch_device),
-            validation_windows=thin_out(validation_windows),
-            batch_size=batch_size,
-            sampler=EndlessSampler(len(windows), batch_size, config.training.seed),
-            seen=config.windows.seen,
-            device=torch_device,
-        )
-        outcome = train(task, run, config.training, config.optimiser, resume=resume, on_progress=on_progress)
-    best, _ = load_model(run.path)
-    figures = prediction_figures(
-        best, task.validation_windows, seen=config.windows.seen, predicted=config.windows.predicted, device=torch_device
-    )
+    precision, products = choose_precision(precision, torch_device)
+    with run.locked(), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+        data = _read(features, mnist, config, listed=listed, device=torch_device)
+        task = _build_task(data, config, torch_device, products=products if precision == "bf16" else None)
+        with run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device):
+            outcome = train(
+                task,
+                run,
+                config.training,
+                config.optimiser,
+                precision=precision,
+                resume=resume,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
+        figures = _measure(run, data, config, torch_device)
+    parts = data.videos.parts
     return PretrainResult(
         folder=run.path,
         outcome=outcome,
         validation=figures,
         num_train_videos=len(parts.train),
         num_validation_videos=len(parts.validation),
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_parameters=sum(parameter.numel() for parameter in task.model.parameters()),
     )
 
 
-@dataclass
+def _build_task(
+    data: PretrainData, config: PretrainConfig, device: torch.device, *, products: torch.dtype | None
+) -> "_PretrainTask":
+    """Build the model, with fresh weights, and what trains it."""
+    arguments = {"frame_size": data.scaler.mean.numel(), **asdict(config.model)}
+    start_at_mean = arguments.pop("start_at_mean")  # no matter to who loads the model
+    composite = CompositeModel(values=data.scaler.values, **arguments)
+    if start_at_mean and data.scaler.values == "probability":
+        composite.start_at(data.scaler.mean)
+    composite.set_computation(products=products, segment=config.training.segment)
+    model = ScaledModel(data.scaler, composite).to(device)
+    description = ModelDescription(
+        kind="composite",
+        arguments=arguments,
+        frame_shape=list(data.frame_shape),
+        dtype=data.dtype,
+        values=data.scaler.values,
+        extractor=data.settings,
+        windows=asdict(config.windows),
+    )
+    return _PretrainTask(model, description, config, data, device)
+
+
+def _measure(run: RunFolder, data: PretrainData, config: PretrainConfig, device: torch.device) -> PredictionFigures:
+    """Measure the best weights on the held-apart windows; draw some of these, if their frames are pictures."""
+    best, _ = load_model(run.path)
+    spans: dict[str, Any] = {
+        "seen": config.windows.seen,
+        "predicted": config.windows.predicted,
+        "reconstructed": config.windows.num_reconstructed,
+        "frame_shape": data.frame_shape,
+        "device": device,
+    }
+    if can_be_shown(data.frame_shape, data.dtype):
+        strips = filmstrip_rows(best, data.validation, **spans)
+        write_filmstrip(run.filmstrip_path, strips, num_seen=config.windows.seen)
+    return prediction_figures(best, data.validation, **spans)
+
+
+def _read(
+    features: Features | None,
+    mnist: Path | str | None,
+    config: PretrainConfig,
+    *,
+    listed: Mapping[str, Labelling] | None,
+    device: torch.device,
+) -> PretrainData:
+    if features is not None and mnist is None:
+        return data_of_features(features, config, listed=listed, device=device)
+    if features is not None or mnist is None:
+        raise ConfigError("give features, or the folder of MNIST's files with --mnist: one of the two")
+    if listed:
+        raise ConfigError("labels and splits are of features; generated sequences have none, leave them out")
+    return data_of_mnist(Path(mnist), config, device=device)
+
+
 class _PretrainTask:
-    """The composite model's loss: the costs of both decoders, added 1:1, per value of a frame."""
+    """The composite model's objective: what the frames of both decoders cost, added 1:1.
 
-    model: ScaledModel
-    description: ModelDescription
-    windows: DeviceWindows
-    validation_windows: Windows
-    batch_size: int
-    sampler: EndlessSampler
-    seen: int
-    device: torch.device
+    Figures are per frame, summed over its values: nats for probabilities, else squared error in standardised units.
+    """
 
-    def loss(self, step: int) -> Tensor:
-        """Return the loss of the step's batch."""
-        return torch.stack(list(self._costs(self.windows, self.sampler.batch(step)).values())).sum()
+    def __init__(
+        self,
+        model: ScaledModel,
+        description: ModelDescription,
+        config: PretrainConfig,
+        data: PretrainData,
+        device: torch.device,
+    ) -> None:
+        self.model, self.description = model, description
+        self._windows, self._reduction = config.windows, config.optimiser.reduction
+        self._num_pieces = config.training.accumulate
+        self._batch_size, self._validation, self._device = data.batch_size, data.validation, device
+        # A look may take no more memory than a step.
+        piece = piece_slices(data.batch_size, config.training.accumulate)[0]
+        self._look_size = min(piece.stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
+        self.batch = Ahead(data.batches.batch)
+        self.frames_per_step = data.batch_size * config.windows.length
+        self._carried = _zero_state(self._composite, data.batch_size, device) if config.windows.stateful else None
+
+    @property
+    def _composite(self) -> CompositeModel:
+        assert isinstance(self.model.model, CompositeModel)
+        return self.model.model
+
+    def pieces(self, batch: WindowBatch) -> Iterator[Piece]:
+        """Compute the objective of a batch, some of its windows at a time."""
+        start = None if self._carried is None else _cleared(self._carried, batch.begins)
+        states: list[LSTMState] = []
+        for chosen in piece_slices(self._batch_size, self._num_pieces):
+            frames = self.model.scaler(batch.windows[:, chosen])
+            state = None if start is None else LSTMState(start.h[:, chosen], start.c[:, chosen])
+            representation = self._composite.encode(frames[: self._windows.seen], state)
+            states.append(representation.detach())
+            yield self._piece(representation, frames)
+        if self._carried is not None:
+            self._carried = LSTMState(*(torch.cat(parts, dim=1) for parts in zip(*states, strict=True)))
+
+    def _piece(self, representation: LSTMState, frames: Tensor) -> Piece:
+        seen, coming = frames[: self._windows.seen], frames[self._windows.seen :]
+        seen = seen[self._windows.seen - self._windows.num_reconstructed :]
+        costs = self._composite.costs(representation, seen=seen, coming=coming)
+        lengths = {"reconstruction": len(seen), "future": len(coming)}
+        per_frame = {name: cost / (lengths[name] * self._batch_size) for name, cost in costs.items()}
+        shares = costs if self._reduction == "sum" else {name: c / frames.shape[-1] for name, c in per_frame.items()}
+        figures = {name: cost.detach() for name, cost in per_frame.items()}
+        return Piece(
+            objective=torch.stack(list(shares.values())).sum(),
+            figures={"loss": torch.stack(list(figures.values())).sum(), **figures},
+        )
 
     def validate(self) -> dict[str, float]:
-        """Return the loss on the held-apart windows, in all and of each decoder."""
+        """Return the costs of the held-apart windows, free running, in all and of each decoder."""
         totals: defaultdict[str, float] = defaultdict(float)
-        windows = CopiedWindows(self.validation_windows, self.device)
-        for indices in self.validation_windows.batches(self.batch_size):
-            for decoder, cost in self._costs(windows, indices).items():
-                totals[decoder] += float(cost) * len(indices) / len(self.validation_windows)
+        for indices in batches_of(self._validation, self._look_size):
+            stored = torch.from_numpy(self._validation.gather(indices)).to(self._device)
+            frames = self.model.scaler(stored)
+            seen, coming = frames[: self._windows.seen], frames[self._windows.seen :]
+            prediction = self._composite(seen, len(coming), num_reconstructed=self._windows.num_reconstructed)
+            seen = seen[self._windows.seen - self._windows.num_reconstructed :]
+            for name, emitted, truth in (
+                ("reconstruction", prediction.reconstruction, seen),
+                ("future", prediction.future, coming),
+            ):
+                if emitted is not None:
+                    share = len(truth) * len(self._validation)
+                    totals[name] += float(cost_of_frames(emitted, truth, self._composite.values)) / share
         return {"loss": sum(totals.values()), **totals}
 
-    def _costs(self, windows: DeviceWindows, indices: NDArray[np.int64]) -> dict[str, Tensor]:
-        """Compute each decoder's mean cost per value of a frame: nats for probabilities, else squared error."""
-        frames = self.model.scaler(windows.gather(indices))
-        seen, coming = frames[: self.seen], frames[self.seen :]
-        prediction = self.model.model(seen, len(coming))
-        cost = F.binary_cross_entropy_with_logits if self.model.scaler.values == "probability" else F.mse_loss
-        costs = {"reconstruction": (prediction.reconstruction, seen), "future": (prediction.future, coming)}
-        return {name: cost(emitted, truth) for name, (emitted, truth) in costs.items() if emitted is not None}
+    def state(self) -> dict[str, Tensor]:
+        """Return the encoder's state that is carried from step to step, if windows are stateful."""
+        return {} if self._carried is None else {"h": self._carried.h, "c": self._carried.c}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state` returned."""
+        if self._carried is not None:
+            self._carried = LSTMState(state["h"].to(self._device), state["c"].to(self._device))
+
+
+def _zero_state(composite: CompositeModel, batch_size: int, device: torch.device) -> LSTMState:
+    encoder = composite.encoder
+    zeros = torch.zeros(encoder.num_layers, batch_size, encoder.hidden_size, device=device)
+    return LSTMState(zeros, zeros)
+
+
+def _cleared(state: LSTMState, begins: Tensor | None) -> LSTMState:
+    """Return the state, zero where a video begins: begins (B,) bool."""
+    if begins is None:
+        return state
+    return LSTMState(*(part.masked_fill(begins[:, None], 0.0) for part in state))

@@ -6,17 +6,20 @@ environment.json    versions, device, threads
 metrics.jsonl       one line a look: step, training and validation figures
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
-checkpoints/last.pt                everything needed to go on
+checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
+samples/filmstrip.png              some held-apart windows above what a pretraining makes of them, if they are pictures
+tensorboard/        the figures of metrics.jsonl as TensorBoard's events, where it is installed
 """
 
 import csv
 import io
 import json
-import pickle
+import logging
 import platform
 import shutil
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,25 +29,33 @@ import torch
 
 from .. import __version__
 from ..config import FinetuneConfig, PretrainConfig, to_mapping
-from ..errors import ConfigError, InputError, OutputError
+from ..errors import ConfigError, InputError, OutputError, Stopped
 from ..features.table import VideoRow
-from ..files import replacing, write_text
+from ..files import naming_output, remove, write_text
+from ..locking import locking_output
+from ..models.saved import DESCRIPTION_NAME
 from ..sequences.partition import Partition
+from .checkpoints import Checkpoints
+from .metrics import EVENTS_FOLDER, METRICS_NAME
 
-CHECKPOINT_VERSION = 1
+_log = logging.getLogger(__name__)
+
 VIDEOS_NAME = "videos.csv"
 _PARTS = ("train", "validation", "test")
 _CONTENTS = {
     "config.toml",
     VIDEOS_NAME,
     "environment.json",
-    "metrics.jsonl",
+    METRICS_NAME,
     "model.safetensors",
     "model.json",
     "baselines.safetensors",
     "checkpoints",
     "samples",
+    EVENTS_FOLDER,
 }
+# How many changed settings a message shows.
+_MOST_SHOWN = 3
 
 
 class RunFolder:
@@ -52,12 +63,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint_path = path / "checkpoints" / "last.pt"
-        self._metrics_path = path / "metrics.jsonl"
+        self.filmstrip_path = path / "samples" / "filmstrip.png"
+        self.checkpoints = Checkpoints(path / "checkpoints")
         self._config_path = path / "config.toml"
         self._set_aside_path = path.with_name(f".{path.name}.before")
 
-    def prepare(
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that writes this folder; OutputError at once, naming the other one, if there is one."""
+        with locking_output(self.path):
+            yield
+
+    @contextmanager
+    def prepared(
         self,
         config: PretrainConfig | FinetuneConfig,
         videos: "RunVideos",
@@ -65,25 +83,38 @@ class RunFolder:
         resume: bool,
         overwrite: bool,
         device: torch.device,
-    ) -> None:
+    ) -> Iterator[None]:
         """Make the folder new, or check that it can be gone on with; write down config, videos and environment.
 
+        A run that this one replaces is set aside until this one has a model. If the block raises before, the earlier
+        run is put back.
         Raises OutputError if it exists and neither is wanted, if it is resumed with other settings or videos, or if it
         cannot be written; InputError if there is no run to resume.
         """
         self.require_usable(resume=resume, overwrite=overwrite)
-        settings, table = to_mapping(config), videos.table()
+        try:
+            self._prepare(to_mapping(config), videos.table(), resume=resume)
+            self._write_environment(device)
+            yield
+        except BaseException as error:
+            if not resume and self._restore_earlier():
+                if isinstance(error, Stopped):
+                    raise Stopped("stopped before it had a model; the run that it was to replace is back") from error
+                _log.warning("%s is again the run that was to be replaced", self.path)
+            raise
+
+    def _prepare(self, settings: dict[str, Any], table: str, *, resume: bool) -> None:
         if resume:
             self._require_same_config(settings)
             self._require_same_videos(table)
-        try:
+        with naming_output(self.path):
+            self._remove_leftovers()
+            if resume and self._has_model():
+                self.forget_earlier()
             if not resume:
                 self._clear()
                 write_text(self._config_path, tomli_w.dumps(settings))
                 write_text(self.path / VIDEOS_NAME, table)
-            self._write_environment(device)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); give another folder") from error
 
     def require_usable(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse, before any work, a folder that is in use or that cannot be gone on with; raises as `prepare`."""
@@ -91,6 +122,8 @@ class RunFolder:
             raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
         if resume and not self._config_path.is_file():
             raise InputError(f"{self.path}: no run to resume; leave --resume out to start one")
+        if resume:
+            self.checkpoints.require_this_version()
         if not resume and self.path.exists():
             self._require_replaceable(overwrite)
 
@@ -98,22 +131,22 @@ class RunFolder:
         """Refuse a folder that may not, or should not, be replaced."""
         if not self.path.is_dir():
             raise OutputError(f"{self.path} is a file; give a new folder")
-        names = sorted(file.name for file in self.path.iterdir())
+        names = sorted(file.name for file in self.path.iterdir() if not _is_left_over(file.name))
         if not names:
             return
         if not overwrite:
             raise OutputError(f"{self.path} exists; give a new folder, --resume to go on or --overwrite to start anew")
-        strange = [name for name in names if name not in _CONTENTS and not _is_left_over(name)]
+        strange = [name for name in names if name not in _CONTENTS]
         if strange or self._config_path.name not in names:
             what = f"{strange[0]}, which is no part of a run" if strange else "no config.toml, as a run does"
             raise OutputError(f"{self.path} is not overwritten: it holds {what}; give a new folder")
 
     def _clear(self) -> None:
-        """Make the folder new; an earlier run is set aside until this one has come as far as a first checkpoint.
+        """Make the folder new; an earlier run is set aside until this one has a model.
 
-        Of two earlier ones, which a crash can leave, the newer is kept if it has a checkpoint, else the older.
+        Of two earlier ones, which a crash can leave, the newer is kept if it has a model, else the older.
         """
-        if self.checkpoint_path.is_file():
+        if self._has_model():
             self.forget_earlier()
         if self.path.exists() and any(self.path.iterdir()):
             if self._set_aside_path.exists():
@@ -122,16 +155,33 @@ class RunFolder:
                 self.path.rename(self._set_aside_path)
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def forget_earlier(self) -> None:
-        """Remove the run that this one replaces."""
-        if self._set_aside_path.exists():
-            shutil.rmtree(self._set_aside_path)
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process was about to publish."""
+        for folder in (self.path, self.checkpoints.folder):
+            for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if _is_left_over(file.name):
+                    remove(file)
 
-    def restore_earlier(self) -> None:
-        """Put the run back that this one was to replace, if it was set aside and this one has come to nothing."""
-        if self._set_aside_path.exists() and not self.checkpoint_path.is_file():
+    def _has_model(self) -> bool:
+        return (self.path / DESCRIPTION_NAME).is_file()
+
+    def forget_earlier(self) -> None:
+        """Remove the run that this one replaces, now that this one has a model."""
+        if self._set_aside_path.exists():
+            with naming_output(self._set_aside_path):
+                shutil.rmtree(self._set_aside_path)
+
+    def _restore_earlier(self) -> bool:
+        """Put the run back that this one was to replace, if it was set aside and this one has no model; say whether."""
+        if not self._set_aside_path.exists() or self._has_model():
+            return False
+        try:
             shutil.rmtree(self.path)
             self._set_aside_path.rename(self.path)
+        except OSError as error:  # what ended the run counts more
+            _log.warning("the run that was to be replaced is in %s (%s)", self._set_aside_path, error.strerror)
+            return False
+        return True
 
     def _require_same_videos(self, table: str) -> None:
         """Refuse to go on with other videos than those that the run began with, or others in its parts."""
@@ -154,26 +204,19 @@ class RunFolder:
             before = _flat(tomllib.loads(self._config_path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{self._config_path}: cannot be read ({error})") from error
-        now = _flat(settings)
-        changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-        if changed:
-            name = changed[0]
+        if said := _differences(before, _flat(settings)):
             raise OutputError(
-                f"{self.path}: resumed with {name} {now.get(name)!r}, the run has {before.get(name)!r}; "
-                "resume with the same recipe and settings, or give a new folder"
+                f"{self.path}: resumed with {said}; resume with the same recipe and settings, or give a new folder"
             )
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
-        before, now = _flat(before), _flat(now)
         # Where a weights file lies does not count: its hash does.
-        names = sorted((before.keys() | now.keys()) - {"extractor.weights_file"})
-        for name in names:
-            if before.get(name) != now.get(name):
-                raise OutputError(
-                    f"{self.path}: resumed with a model of {name} {now.get(name)!r}, the run's has "
-                    f"{before.get(name)!r}; resume with the same features and, if there was one, the same --from"
-                )
+        if said := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
+            raise OutputError(
+                f"{self.path}: resumed with a model of {said}; resume with the same features and, if there was one, "
+                "the same --from"
+            )
 
     def _write_environment(self, device: torch.device) -> None:
         environment = {
@@ -186,40 +229,6 @@ class RunFolder:
             "threads": torch.get_num_threads(),
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
-
-    def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        with self._metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def cut_metrics(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl that come after `step`: they are written again."""
-        if self._metrics_path.exists():
-            lines = self._metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            complete = [line for line in lines if line.endswith("\n")]
-            write_text(self._metrics_path, "".join(line for line in complete if json.loads(line)["step"] <= step))
-
-    def save_checkpoint(self, content: Mapping[str, Any]) -> None:
-        """Publish the checkpoint."""
-        with replacing(self.checkpoint_path) as temporary:
-            torch.save({"version": CHECKPOINT_VERSION, **content}, temporary)
-
-    def load_checkpoint(self) -> dict[str, Any]:
-        """Read the checkpoint, without running code that is in it.
-
-        Raises InputError if it is damaged or of another version.
-        """
-        path = self.checkpoint_path
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            version = content["version"]
-        except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{path}: not a checkpoint that can be read ({reason})") from error
-        if version != CHECKPOINT_VERSION:
-            raise InputError(f"{path}: a checkpoint of version {version}; this vidrep reads {CHECKPOINT_VERSION}")
-        checkpoint: dict[str, Any] = content
-        return checkpoint
 
 
 @dataclass(frozen=True)
@@ -264,6 +273,14 @@ def read_content_used(folder: Path) -> frozenset[str]:
 def _is_left_over(name: str) -> bool:
     """Say whether a name is that of a file which a killed process was about to publish."""
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], *, free: Set[str] = frozenset()) -> str:
+    """Name what differs, "this 3, the run has 2; and 4 more", or '' if nothing does; `free` may."""
+    changed = [name for name in sorted((before.keys() | now.keys()) - free) if before.get(name) != now.get(name)]
+    shown = [f"{name} {now.get(name)!r}, the run has {before.get(name)!r}" for name in changed[:_MOST_SHOWN]]
+    more = len(changed) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""`vidrep train` and `vidrep finetune` as processes that are asked to stop."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_features import circles, features_of
+
+SMALL = ["--threads", "1", "--device", "cpu", "--set", "model.hidden_size=4", "--set", "training.checkpoint_every=1"]
+WINDOWS = {
+    "train": ["--set", "windows.seen=3", "--set", "windows.predicted=2"],
+    "finetune": ["--set", "windows.length=4"],
+}
+
+
+def start(command: str, features: Path, run: Path) -> "subprocess.Popen[bytes]":
+    words = [command, str(features), "-o", str(run), "--steps", "1000000", *SMALL, *WINDOWS[command]]
+    return subprocess.Popen(
+        [sys.executable, "-m", "vidrep_cli", *words],
+        stderr=subprocess.PIPE,
+        # Even if these tests run in the background, where a shell has Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(
+    ("command", "number"), [("train", signal.SIGTERM), pytest.param("finetune", signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_signal_ends_it_with_a_checkpoint(tmp_path: Path, command: str, number: signal.Signals) -> None:
+    features, run = features_of(tmp_path, circles()).path, tmp_path / "run"
+    process = start(command, features, run)
+    deadline = time.monotonic() + 60
+    while not any((run / "checkpoints").glob("*.pt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, stderr
+    newest = sorted((run / "checkpoints").glob("*.pt"))[-1]
+    assert stderr.decode().splitlines()[-2:] == [
+        "stopping; what is finished is kept (once more: at once)",
+        f"vidrep: stopped at step {int(newest.stem)} of 1000000; --resume goes on from there",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir() if "run" in path.name) == ["run"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_it_trains_on_and_ends_well_when_nobody_reads_its_progress(tmp_path: Path) -> None:
+    features, run = features_of(tmp_path, circles()).path, tmp_path / "run"
+    process = start("train", features, run)
+    assert process.stderr is not None
+    process.stderr.close()
+    deadline = time.monotonic() + 60
+    while not any((run / "checkpoints").glob("*.pt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert any((run / "checkpoints").glob("*.pt"))

@@ -1,0 +1,230 @@
+"""Pretrained runs are measured on the sequences that they should be, as far ahead as is asked."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_features import circles, features_of, finetune_config, pretrain_config
+
+from vidrep.config import CompositeSettings, PredictionWindows, PretrainConfig
+from vidrep.errors import ConfigError, InputError, OutputError
+from vidrep.evaluation.evaluate import evaluate
+from vidrep.evaluation.prediction import PredictionEvaluation
+from vidrep.features.generate import generate_moving_mnist
+from vidrep.features.importing import import_features
+from vidrep.features.moving_mnist import MovingMnistConfig
+from vidrep.models.composite import CompositeModel
+from vidrep.models.saved import ModelDescription, ScaledModel, save_model
+from vidrep.models.scaling import FrameScaler
+from vidrep.training.finetune import finetune
+from vidrep.training.pretrain import pretrain
+
+SPEED = 0.2
+
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of IDX files with a few digits that nobody wrote."""
+    folder = tmp_path_factory.mktemp("mnist")
+    digits = np.random.default_rng(3).integers(0, 256, (9, 28, 28), dtype=np.uint8)
+    for stem, some in {"train": digits[:4], "t10k": digits[4:]}.items():
+        header = struct.pack(">4I", 0x803, len(some), 28, 28)
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(header + some.tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
+    """A run on sequences of 3 frames seen and 2 predicted, 32 x 32 pixels, one digit, a speed of its own."""
+    folder = tmp_path_factory.mktemp("run")
+    config = MovingMnistConfig(num_digits=1, canvas=32, num_frames=5, speed=SPEED)
+    features = generate_moving_mnist(folder / "f.h5", num_videos=12, mnist=mnist, config=config)
+    settings = PretrainConfig(
+        model=CompositeSettings(hidden_size=4, conditional_future=True),
+        windows=PredictionWindows(seen=3, predicted=2, stride=5),
+        training=pretrain_config(steps=2).training,
+    )
+    return pretrain(features, folder / "run", settings, device="cpu").folder
+
+
+def measured(run: Path, *arguments: Any, **options: Any) -> PredictionEvaluation:
+    result = evaluate(run, *arguments, device="cpu", **options)
+    assert isinstance(result, PredictionEvaluation)
+    return result
+
+
+def generated_file(folder: Path, mnist: Path, *, num_videos: int, **settings: Any) -> Any:
+    config = MovingMnistConfig(canvas=32, speed=SPEED, **settings)
+    return generate_moving_mnist(
+        folder / "test.h5", num_videos=num_videos, mnist=mnist, part="test", config=config, seed=1
+    )
+
+
+@pytest.mark.parametrize(("asked", "num_digits"), [({}, 1), ({"num_digits": 1}, 1), ({"num_digits": 3}, 3)])
+def test_sequences_are_those_that_extract_writes(
+    tmp_path: Path, mnist: Path, run: Path, asked: dict[str, int], num_digits: int
+) -> None:
+    features = generated_file(tmp_path, mnist, num_videos=130, num_digits=num_digits, num_frames=5)
+    on_demand, from_file = measured(run, mnist=mnist, num_sequences=130, **asked), measured(run, features)
+    assert on_demand.figures == from_file.figures
+    assert on_demand.figures.num_windows == 130
+    assert (on_demand.num_videos, on_demand.num_left_out) == (130, 0)
+    digits = {1: "1 digit", 3: "3 digits"}[num_digits]
+    assert on_demand.which == f"Moving MNIST sequences of test digits, {digits}, seed 1"
+    assert measured(run, mnist=mnist, num_sequences=130, seed=2, **asked).figures != on_demand.figures
+
+
+def test_roll_outs_of_any_length(tmp_path: Path, mnist: Path, run: Path) -> None:
+    features = generated_file(tmp_path, mnist, num_videos=6, num_digits=1, num_frames=43)
+    on_demand = measured(run, mnist=mnist, num_sequences=6, predicted=40)
+    assert on_demand.figures == measured(run, features, predicted=40).figures
+    assert (on_demand.figures.seen, on_demand.figures.predicted) == (3, 40)
+    future = on_demand.figures.costs["future"]
+    assert {len(curve.per_time_step) for by in future.values() for curve in by.values()} == {40}
+    assert len(on_demand.figures.costs["reconstruction"]["nats"]["model"].per_time_step) == 3
+    short = measured(run, mnist=mnist, num_sequences=6).figures.costs["future"]["nats"]
+    for name, curve in short.items():
+        assert future["nats"][name].per_time_step[:2] == pytest.approx(curve.per_time_step, rel=1e-6)
+    with pytest.raises(InputError, match=r"window of 44 frames, the longest .* has 43; .* or predict fewer frames"):
+        evaluate(run, features, predicted=41, device="cpu")
+
+
+def test_the_canonical_file_is_measured(tmp_path: Path) -> None:
+    sequences = np.random.default_rng(0).integers(0, 256, (20, 12, 64, 64), dtype=np.uint8)
+    np.save(tmp_path / "mnist_test_seq.npy", sequences)
+    features = import_features(tmp_path / "mnist_test_seq.npy", tmp_path / "f.h5").features
+    result = measured(untrained(tmp_path / "run", (64, 64)), features)
+    assert (result.num_videos, result.which, result.figures.num_windows) == (12, "videos of split 'test'", 12)
+    zeros = result.figures.costs["future"]["squared_error"]["zeros"]
+    expected = ((sequences[10:] / 255) ** 2).sum(axis=(2, 3)).mean(axis=1)
+    assert zeros.per_time_step == pytest.approx(expected.tolist())
+    assert zeros.mean == pytest.approx(expected.mean())
+
+
+def untrained(
+    folder: Path,
+    frame_shape: tuple[int, ...],
+    *,
+    dtype: str = "uint8",
+    extractor: dict[str, Any] | None = None,
+    reconstruct: bool = True,
+) -> Path:
+    """A run of 10 frames seen and 10 predicted whose description is as old as its windows, without `reconstructed`."""
+    size = int(np.prod(frame_shape))
+    arguments = {"frame_size": size, "hidden_size": 3, "reconstruct": reconstruct}
+    model = ScaledModel(FrameScaler(size, "probability"), CompositeModel(values="probability", **arguments))
+    description = ModelDescription(
+        kind="composite",
+        arguments=arguments,
+        frame_shape=list(frame_shape),
+        dtype=dtype,
+        values="probability",
+        extractor=extractor or {"kind": "import"},
+        windows={"seen": 10, "predicted": 10, "stride": 20},
+    )
+    folder.mkdir()
+    save_model(folder, description, model.state_dict())
+    (folder / "videos.csv").write_text("video,label,part,checksum,source_sha256\n")
+    return folder
+
+
+def test_a_run_on_other_frames_of_the_right_shape_takes_the_usual_sequences(tmp_path: Path, mnist: Path) -> None:
+    result = measured(untrained(tmp_path / "run", (40, 40)), mnist=mnist, num_sequences=3)
+    assert result.which.endswith("2 digits, seed 1")
+    config = MovingMnistConfig(canvas=40)
+    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, part="test", config=config, seed=1)
+    assert result.figures == measured(tmp_path / "run", features).figures
+
+
+@pytest.mark.parametrize(
+    ("frame_shape", "dtype"), [((27, 27), "uint8"), ((64, 65), "uint8"), ((64, 64, 3), "uint8"), ((4096,), "uint8"),
+                               ((64, 64), "float32")],
+)  # fmt: skip
+def test_a_run_on_frames_that_no_sequence_has_is_refused(
+    tmp_path: Path, mnist: Path, frame_shape: tuple[int, ...], dtype: str
+) -> None:
+    run = untrained(tmp_path / "run", frame_shape, dtype=dtype)
+    with pytest.raises(InputError, match=r"which Moving MNIST cannot have; .* give features instead") as caught:
+        evaluate(run, mnist=mnist, device="cpu")
+    assert f"frames of {frame_shape} {dtype}" in str(caught.value)
+
+
+def test_settings_that_are_no_numbers_are_refused(tmp_path: Path, mnist: Path) -> None:
+    run = untrained(tmp_path / "run", (32, 32), extractor={"kind": "moving-mnist", "speed": "fast"})
+    with pytest.raises(InputError, match="Moving MNIST settings that are no numbers"):
+        evaluate(run, mnist=mnist, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({}, ConfigError, "either features or a folder of MNIST digits .*, one of the two"),
+        ({"split": "test"}, ConfigError, "without splits and labels; those are for features"),
+        ({"listed": {"a": None}}, ConfigError, "without splits and labels"),
+        ({"shuffle_frames": True}, ConfigError, "those are for features"),
+        ({"num_sequences": 0}, ConfigError, "sequences 0: give at least 1"),
+        ({"num_digits": 0}, ConfigError, "num_digits is 0, it must be at least 1"),
+        ({"seed": -1}, ConfigError, "seed -1: give 0 or more"),
+        ({"predicted": 0}, ConfigError, "predicted 0: give at least 1 frame"),
+        ({"filmstrip": "film.gif"}, OutputError, r"film\.gif: .* ends in \.png"),
+        ({"mnist": "absent"}, InputError, "absent: no such folder"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    mnist: Path, run: Path, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        evaluate(run, **({"mnist": mnist, "num_sequences": 2} | options if options else {}), device="cpu")
+
+
+def test_features_and_digits_at_once_are_refused(tmp_path: Path, mnist: Path, run: Path) -> None:
+    with pytest.raises(ConfigError, match="one of the two"):
+        evaluate(run, features_of(tmp_path, circles()), mnist=mnist)
+
+
+def test_a_run_without_a_future_decoder_predicts_nothing_at_any_length(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(num_frames=9))
+    config = pretrain_config(model=CompositeSettings(hidden_size=3, future=False), steps=2)
+    run = pretrain(features, tmp_path / "run", config, device="cpu").folder
+    other = features_of(tmp_path / "other", circles(num_frames=9, seed=1))
+    assert measured(run, other).figures.costs.keys() == {"reconstruction"}
+    with pytest.raises(ConfigError, match="it has no future decoder; predicted 4: leave that out"):
+        evaluate(run, other, predicted=4, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mnist": "digits"}, "a classifier; MNIST digits: for a pretraining"),
+        ({"predicted": 3}, "another number of predicted frames: for a pretraining"),
+        ({"filmstrip": "film.png"}, "a filmstrip: for a pretraining"),
+    ],
+)
+def test_a_classifier_predicts_no_frames(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    features = features_of(tmp_path, circles())
+    run = finetune(features, tmp_path / "run", finetune_config(steps=2), device="cpu").folder
+    with pytest.raises(ConfigError, match=message):
+        evaluate(run, *([] if "mnist" in options else [features]), **options, device="cpu")
+
+
+def test_a_filmstrip_shows_roll_outs(tmp_path: Path, mnist: Path, run: Path) -> None:
+    path = tmp_path / "film.png"
+    measured(run, mnist=mnist, num_sequences=3, predicted=6, filmstrip=path)
+    with Image.open(path) as picture:
+        # Nine frames of 2 * 32 pixels with lines between them, the red one 4 wider; three strips of two rows.
+        assert picture.size == (9 * 64 + 8 + 4, 3 * 129 + 2 * 8)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_baselines_on_thousands_of_sequences_are_those_of_the_literature(tmp_path: Path, real_data: Path) -> None:
+    run = untrained(tmp_path / "run", (64, 64), reconstruct=False)
+    result = measured(run, mnist=real_data / "mnist", num_sequences=4000)
+    assert result.figures.num_windows == 4000
+    costs = result.figures.costs["future"]
+    assert costs["nats"]["entropy floor"].mean == pytest.approx(86.3, abs=0.5)
+    assert costs["squared_error"]["zeros"].mean == pytest.approx(173.9, abs=1.5)
+    assert costs["squared_error"]["last frame"].mean == pytest.approx(285.9, abs=3)

@@ -1,0 +1,80 @@
+"""Losses of the first 20 steps of four recipes, made small; run by itself it prints them as JSON.
+
+Two commits are compared with it (benchmarks/compare_commits.py), and a commit with the losses that are written down
+(tests/training/test_golden.py). Everything that it reads is made from fixed seeds, nothing of it by vidrep.
+"""
+
+import gzip
+import json
+import struct
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import vidrep
+from vidrep.config import PretrainConfig
+
+# The recipes, and what makes each of them small enough for a second.
+RECIPES = {
+    "srivastava-mnist-1layer": {"moving_mnist.canvas": 32, "windows.seen": 4, "windows.predicted": 4},
+    "modern-mnist-2layer-conditional": {"moving_mnist.canvas": 32, "windows.seen": 4, "windows.predicted": 4},
+    "srivastava-patches": {"windows.seen": 4, "windows.predicted": 3, "windows.stride": 2},
+    "modern-percepts": {"windows.seen": 4, "windows.predicted": 3, "windows.stride": 2},
+}
+SMALL = {
+    "model.hidden_size": 16,
+    "training.steps": 20,
+    "training.batch_size": 4,
+    "training.evaluate_every": 20,
+    "training.patience": 0,
+}
+
+
+def write_digits(folder: Path) -> None:
+    """Write MNIST files of 20 made-up digits."""
+    digits = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    content = struct.pack(">4sIII", bytes([0, 0, 8, 3]), *digits.shape) + digits.tobytes()
+    with gzip.open(folder / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(content)
+
+
+def write_features(folder: Path, *, frame_size: int) -> Path:
+    """Write features of six videos, 12 frames each, in which everything turns round slowly."""
+    rng = np.random.default_rng(1)
+    source = folder / f"arrays{frame_size}"
+    source.mkdir()
+    for number in range(6):
+        angle = rng.uniform(0, 2 * np.pi, frame_size) + rng.uniform(0.1, 0.5) * np.arange(12)[:, None]
+        np.save(source / f"{number}.npy", np.sin(angle).astype(np.float32))
+    output = folder / f"features{frame_size}.h5"
+    vidrep.import_features(source, output)
+    return output
+
+
+def golden_losses(folder: Path) -> dict[str, list[float]]:
+    """Train each recipe for 20 steps: {recipe: the training loss of every step}."""
+    write_digits(folder)
+    features = vidrep.open_features(write_features(folder, frame_size=24))
+    losses = {}
+    for recipe, changes in RECIPES.items():
+        config = vidrep.load_recipe(PretrainConfig, recipe, changes=SMALL | changes)
+        generated, of_steps = "mnist" in recipe, list[float]()
+        vidrep.pretrain(
+            None if generated else features,
+            folder / recipe,
+            config,
+            mnist=folder if generated else None,
+            device="cpu",
+            precision="fp32",
+            threads=1,
+            on_progress=lambda progress, seen=of_steps: seen.append(progress.figures["loss"]),
+        )
+        losses[recipe] = of_steps
+    return losses
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="vidrep-golden-") as name:
+        json.dump(golden_losses(Path(name)), sys.stdout, indent=1)

@@ -1,0 +1,37 @@
+"""Where weights start."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+PEEPHOLE_SCALE = 0.1  # peepholes start uniform in plus or minus this, as in the released code of the 2015 paper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialisation:
+    """How weights are drawn.
+
+    method: "orthogonal" for recurrent matrices, gate by gate, with Xavier uniform for the others; "xavier" uniform for
+    all; "uniform" in plus or minus `uniform_scale` for all. Biases start at 0, those of forget gates at `forget_bias`.
+    """
+
+    method: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
+    uniform_scale: float = 0.01
+    forget_bias: float = 1.0
+
+    def draw(self, matrix: Tensor, *, recurrent: bool = False) -> None:
+        """Draw a matrix anew, in place; `recurrent` if it leads from a layer's h to its own gate."""
+        if self.method == "uniform":
+            nn.init.uniform_(matrix, -self.uniform_scale, self.uniform_scale)
+        elif self.method == "orthogonal" and recurrent:
+            nn.init.orthogonal_(matrix)
+        else:
+            nn.init.xavier_uniform_(matrix)
+
+    def draw_readout(self, readout: nn.Linear) -> None:
+        """Draw a linear readout anew."""
+        with torch.no_grad():
+            self.draw(readout.weight)
+            readout.bias.zero_()

@@ -1,0 +1,56 @@
+"""The recurrence of one LSTM layer over a sequence.
+
+Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is one piece of memory.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Activation = Literal["tanh", "relu"]
+
+
+class LayerWeights(NamedTuple):
+    """Weights of one layer. Rows stand in the gate order i, f, a, o: input, forget, candidate, output.
+
+    input (4H, D), None for a layer without input; recurrent (4H, H); bias (4H,); peepholes (3, H), of i, f and o, None
+    for a layer without.
+    """
+
+    input: Tensor | None
+    recurrent: Tensor
+    bias: Tensor
+    peepholes: Tensor | None
+
+
+def plain_sequence(
+    inputs: Tensor | None,
+    h: Tensor,
+    c: Tensor,
+    weights: LayerWeights,
+    *,
+    num_steps: int,
+    activation: Activation = "tanh",
+    products: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run one layer from the state h, c, (B, H) each: its h at every time step, (T, B, H), and its last c, (B, H)."""
+    squash = torch.tanh if activation == "tanh" else torch.relu
+
+    def product(values: Tensor, matrix: Tensor) -> Tensor:
+        return values @ matrix.T if products is None else (values.to(products) @ matrix.to(products).T).to(values.dtype)
+
+    outputs = []
+    for step in range(num_steps):
+        gates = product(h, weights.recurrent) + weights.bias
+        if inputs is not None and weights.input is not None:
+            gates = gates + product(inputs[step], weights.input)
+        i, f, a, o = gates.chunk(4, dim=-1)
+        if weights.peepholes is not None:
+            i, f = i + weights.peepholes[0] * c, f + weights.peepholes[1] * c
+        c = f.sigmoid() * c + i.sigmoid() * squash(a)
+        if weights.peepholes is not None:
+            o = o + weights.peepholes[2] * c
+        h = o.sigmoid() * squash(c)
+        outputs.append(h)
+    return torch.stack(outputs), c
