@@ -19,7 +19,7 @@ from vidrep.config import OptimiserSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
 from vidrep.progress import Progress
-from vidrep.training import loop
+from vidrep.training import optimiser_step
 from vidrep.training.run import RunFolder
 
 OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
@@ -185,8 +185,8 @@ def test_pieces_add_up_to_the_batch(tmp_path: Path, accumulate: int, reduction: 
 
 
 def test_pieces_are_as_equal_as_can_be() -> None:
-    assert loop.piece_slices(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
-    assert loop.piece_slices(2, 5) == [slice(0, 1), slice(1, 2)]
+    assert optimiser_step.piece_slices(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert optimiser_step.piece_slices(2, 5) == [slice(0, 1), slice(1, 2)]
 
 
 def test_a_line_of_metrics(tmp_path: Path) -> None:
@@ -230,10 +230,16 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
             with torch.no_grad():
                 task.model.model.get_parameter("readout.bias")[0] = math.inf
 
-    accumulate = loop._accumulate_gradient
+    accumulate = optimiser_step.OptimiserStep._add_up_gradient
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "_accumulate_gradient", lambda *passed: accumulate(*passed) | {"loss": 1.0})
-        patched.setattr(loop, "clip_gradient", lambda model, settings: torch.tensor(1.0))
+        patched.setattr(
+            optimiser_step.OptimiserStep,
+            "_add_up_gradient",
+            lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
+            "_add_up_gradient",
+            lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
+        )
+        patched.setattr(optimiser_step, "clip_gradient", lambda model, settings: torch.tensor(1.0))
         said = r"a weight is not finite at step 6; .*; the weights of step 4 and the last checkpoint are kept in .*run$"
         with pytest.raises(TrainingError, match=said):
             train_toy(tmp_path / "run", task=task, resume=True, on_progress=spoil)

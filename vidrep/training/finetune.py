@@ -25,7 +25,8 @@ from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, batches_of
 from .baselines import Baselines, fit_baselines, save_baselines
 from .finetuning_data import FinetuneData, data_of_labelled
-from .loop import Piece, TrainingOutcome, never, piece_slices, train
+from .loop import TrainingOutcome, never, train
+from .optimiser_step import Piece, piece_slices
 from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
 from .run import RunFolder
 

@@ -3,20 +3,20 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
 from ..errors import Stopped, TrainingError
-from ..models.saved import ModelDescription, ScaledModel, save_model
+from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
 from .metrics import Metrics, Speed
-from .optimisers import build_optimiser, clip_gradient, learning_rate
+from .optimiser_step import Objective, OptimiserStep
+from .optimisers import build_optimiser, learning_rate
 from .run import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -24,21 +24,9 @@ _log = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 
-class Piece(NamedTuple):
-    """A part of a batch.
-
-    objective: a scalar to differentiate; those of a batch's pieces add up to the batch's.
-    figures: shares of the batch's figures, detached scalars, which add up too; "loss" is among them.
-    """
-
-    objective: Tensor
-    figures: dict[str, Tensor]
-
-
-class Task(Protocol[Batch]):
+class Task(Objective[Batch], Protocol[Batch]):
     """What is trained: a model, an objective for every step, and a look at held-apart videos."""
 
-    model: ScaledModel
     description: ModelDescription
 
     @property
@@ -47,9 +35,6 @@ class Task(Protocol[Batch]):
 
     def batch(self, step: int) -> Batch:
         """Return the data of a step, a pure function of the step; the time it takes is spent waiting for data."""
-
-    def pieces(self, batch: Batch) -> Iterator[Piece]:
-        """Compute a batch piece by piece, each when it is asked for: its graph is freed before the next one."""
 
     def validate(self) -> dict[str, float]:
         """Return figures on the held-apart videos; "loss" among them chooses the best weights."""
@@ -137,19 +122,17 @@ def train(
     # A run that was stopped before its first checkpoint goes on from its beginning.
     position = _resume(task, run, optimiser, computation) if resume and run.checkpoints.paths() else _Position()
     metrics, speed, first_step = Metrics(run.path, step=position.step), Speed(), position.step
+    do_step = OptimiserStep(task, optimiser, optimiser_settings)
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
         step_began = clock()
         rate = learning_rate(position.step, settings.steps, optimiser_settings, num_plateaus=position.num_plateaus)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         batch = task.batch(position.step)
         waited = clock() - step_began
-        figures = _accumulate_gradient(task, optimiser, batch)
-        gradient_norm = float(clip_gradient(task.model, optimiser_settings))
+        figures = {name: float(figure) for name, figure in do_step(batch, rate).items()}
+        gradient_norm = figures.pop("gradient_norm")
         position.step += 1
         _require_finite({"loss": figures["loss"], "norm of the gradient": gradient_norm}, position, run)
-        optimiser.step()
         position.add(figures)
         speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
 
@@ -180,25 +163,6 @@ def train(
         seconds=clock() - began,
         stopped_early=_is_patience_over(position, settings) and position.step < settings.steps,
     )
-
-
-def piece_slices(batch_size: int, accumulate: int) -> list[slice]:
-    """Divide a batch into `accumulate` pieces as equal as can be, none of them empty."""
-    num_pieces = min(accumulate, batch_size)
-    edges = [batch_size * number // num_pieces for number in range(num_pieces + 1)]
-    return [slice(start, end) for start, end in pairwise(edges)]
-
-
-def _accumulate_gradient(task: Task[Batch], optimiser: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
-    """Compute a batch and its gradient, piece by piece; return its figures."""
-    task.model.train()
-    optimiser.zero_grad()
-    totals: dict[str, Tensor] = {}
-    for piece in task.pieces(batch):
-        piece.objective.backward()  # type: ignore[no-untyped-call]
-        for name, figure in piece.figures.items():
-            totals[name] = totals[name] + figure if name in totals else figure
-    return {name: float(total) for name, total in totals.items()}
 
 
 def _require_finite(figures: dict[str, float], position: _Position, run: RunFolder) -> None:

@@ -24,7 +24,8 @@ from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import Ahead, WindowBatch
 from ..sequences.windows import batches_of
 from ..video.filmstrip import can_be_shown, write_filmstrip
-from .loop import Piece, TrainingOutcome, never, piece_slices, train
+from .loop import TrainingOutcome, never, train
+from .optimiser_step import Piece, piece_slices
 from .prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
 from .preparation import naming_lack_of_memory, seeded
 from .pretraining_data import PretrainData, data_of_features, data_of_mnist
