@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real data, small features, one torch thread, random state put back."""
+"""Fixtures for all tests: real data, small features, one torch thread, fp32, random state put back."""
 
 import os
 from collections.abc import Iterator
@@ -35,3 +35,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_native_bf16() -> Iterator[None]:
+    """Precision "auto" is fp32 in tests, so that they compare the same on a machine with native bf16 and on another."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        yield
