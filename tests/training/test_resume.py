@@ -236,8 +236,6 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
             optimiser_step.OptimiserStep,
             "_add_up_gradient",
             lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
-            "_add_up_gradient",
-            lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
         )
         patched.setattr(optimiser_step, "clip_gradient", lambda model, settings: torch.tensor(1.0))
         said = r"a weight is not finite at step 6; .*; the weights of step 4 and the last checkpoint are kept in .*run$"
