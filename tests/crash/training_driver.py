@@ -43,7 +43,7 @@ def train(kind: str, features: Path, run: Path) -> None:
     Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED.
     """
     config = run / "config.toml"
-    how: dict[str, Any] = {"device": "cpu", "threads": 1, "resume": config.exists()}
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": config.exists()}
     if kind == "overwrite" and (not config.exists() or f"seed = {EARLIER_SEED}\n" in config.read_text("utf-8")):
         how |= {"resume": False, "overwrite": True}
     if kind == "finetune":

@@ -8,14 +8,12 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from .initialisation import Initialisation
 from .lstm import LSTM, LSTMState
+from .readout import Values, cost_of_outputs, read_out
 from .recurrence import Activation
-
-Values = Literal["probability", "real"]
 
 # Values that were never anything but 0 or 1 start as if they could be something else.
 _LEAST_START = 1e-3
@@ -83,7 +81,8 @@ class Decoder(nn.Module):
         return self._cost(outputs, truth)
 
     def _cost(self, outputs: Tensor, truth: Tensor) -> Tensor:
-        return cost_of_frames(self._read_out(outputs), truth, self.values)
+        readout = self.readout
+        return cost_of_outputs(outputs, readout.weight, readout.bias, truth, self.values, products=self.lstm.products)
 
     def _outputs(self, representation: LSTMState, truth: Tensor) -> Tensor:
         """Run the LSTM with teacher forcing: its h at every time step, (N, B, H)."""
@@ -103,10 +102,7 @@ class Decoder(nn.Module):
         return torch.cat(emitted)
 
     def _read_out(self, outputs: Tensor) -> Tensor:
-        products = self.lstm.products
-        if products is None:
-            return outputs @ self.readout.weight.T + self.readout.bias
-        return (outputs.to(products) @ self.readout.weight.to(products).T).to(outputs.dtype) + self.readout.bias
+        return read_out(outputs, self.readout.weight, self.readout.bias, products=self.lstm.products)
 
 
 class CompositeModel(nn.Module):
@@ -227,12 +223,6 @@ class CompositeModel(nn.Module):
         for module in self.modules():
             if isinstance(module, LSTM):
                 module.products, module.segment = products, segment
-
-
-def cost_of_frames(emitted: Tensor, truth: Tensor, values: Values) -> Tensor:
-    """Return what emitted frames cost in all, before the output non-linearity: nats, or squared error for real ones."""
-    cost = F.binary_cross_entropy_with_logits if values == "probability" else F.mse_loss
-    return cost(emitted, truth, reduction="sum")
 
 
 def to_frames(emitted: Tensor, values: Values) -> Tensor:

@@ -24,7 +24,8 @@ each over all of them:
 
     dU = sum dz^T h'    dW = sum dz^T x    db = sum dz    dx = dz W    dwi, dwf = sum dzi*c', dzf*c'    dwo = sum dzo*c
 
-Kept for the gradient: 7 B H numbers a time step, the four gates, c, s(c) and h.
+Kept for the gradient: 7 B H numbers a time step, the four gates, c, s(c) and h; of h, if products are of another type,
+what it was rounded to for them.
 """
 
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .products import add_product, linear
 from .recurrence import Activation, LayerWeights
 
 _aten = torch.ops.aten
@@ -61,20 +63,22 @@ def fast_sequence(
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
         outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, products)
         return outputs, c_last
+    rounded = _rounded(weights, products or h.dtype)
+    gates = _input_gates(inputs, rounded, num_steps, len(h))
     # h, and where there is input its products, are of all time steps at once; all else has room for one.
-    shape = (num_steps, *h.shape)
     run = _Run(
-        h=h.new_empty(shape),
-        c=h.new_empty(h.shape).expand(shape),
-        gates=h.new_empty(1 if inputs is None else num_steps, len(h), 4 * h.shape[1]).expand(num_steps, -1, -1),
-        squashed=h.new_empty(h.shape).expand(shape),
+        h=h.new_empty(num_steps, *h.shape),
+        c=torch.empty_like(c).expand(num_steps, *c.shape),
+        gates=h.new_empty(len(h), 4 * h.shape[1]).expand(num_steps, -1, -1) if gates is None else gates,
+        squashed=torch.empty_like(h).expand(num_steps, *h.shape),
+        operand=None if products is None else h.new_empty(1, *h.shape, dtype=products).expand(num_steps, *h.shape),
     )
-    _run(inputs, h, c, weights, activation, products, run)
+    _run(h, c, rounded, activation, run, is_input_in_gates=gates is not None)
     return run.h, run.c[-1]
 
 
 class _Run(NamedTuple):
-    """A layer's values over a sequence. Kept for the gradient, h and c begin with those before the first time step."""
+    """A layer's values over a sequence."""
 
     h: Tensor
     """(T, B, H)"""
@@ -84,37 +88,47 @@ class _Run(NamedTuple):
     """(T, B, 4H): i, f, a, o, after their activations"""
     squashed: Tensor
     """(T, B, H): s(c)"""
+    operand: Tensor | None
+    """(T, B, H): h before each time step, rounded for its product; None if that is of the same type"""
+
+
+def _rounded(weights: LayerWeights, products: torch.dtype) -> LayerWeights:
+    """Return the weights with the matrices in the type of products."""
+    matrix = None if weights.input is None else weights.input.to(products)
+    return weights._replace(input=matrix, recurrent=weights.recurrent.to(products))
+
+
+def _input_gates(inputs: Tensor | None, weights: LayerWeights, num_steps: int, batch_size: int) -> Tensor | None:
+    """Return W x + b of all time steps, (T, B, 4H), if there is input."""
+    if inputs is None or weights.input is None:
+        return None
+    return linear(inputs.flatten(0, 1), weights.input, weights.bias).view(num_steps, batch_size, -1)
 
 
 def _run(
-    inputs: Tensor | None,
-    h: Tensor,
-    c: Tensor,
-    weights: LayerWeights,
-    activation: Activation,
-    products: torch.dtype | None,
-    run: _Run,
+    h: Tensor, c: Tensor, weights: LayerWeights, activation: Activation, run: _Run, *, is_input_in_gates: bool
 ) -> None:
-    """Go through the sequence from the state h, c, (B, H) each."""
-    if inputs is not None and weights.input is not None:
-        matrix = weights.input.to(products or h.dtype).t()
-        _product(weights.bias, inputs.flatten(0, 1), matrix, out=run.gates.flatten(0, 1))
-    matrix, i_and_f_size = weights.recurrent.to(products or h.dtype).t(), 2 * h.shape[1]
+    """Go through the sequence from the state h, c, (B, H) each; `run.gates` may hold W x + b."""
+    size = h.shape[1]
+    room = torch.empty_like(run.gates[0])
     peepholes = None if weights.peepholes is None else weights.peepholes.unbind()
-    for next_h, next_c, gates, squashed in zip(*(values.unbind() for values in run), strict=True):
-        _product(weights.bias if inputs is None else gates, h, matrix, out=gates)
-        i, f, a, o = gates.chunk(4, dim=1)
+    for step in range(len(run.h)):
+        gates = run.gates[step]
+        operand = h if run.operand is None else run.operand[step].copy_(h)
+        summed = add_product(gates if is_input_in_gates else weights.bias, operand, weights.recurrent, room=room)
+        i, f, a, o = summed.chunk(4, dim=1)
         if peepholes is not None:
             i.addcmul_(peepholes[0], c)
             f.addcmul_(peepholes[1], c)
-        gates[:, :i_and_f_size].sigmoid_()
-        _activate(a, activation, out=a)
-        c = torch.mul(f, c, out=next_c).addcmul_(i, a)
+        torch.sigmoid(summed[:, : 2 * size], out=gates[:, : 2 * size])
+        to_i, to_f, to_a, to_o = gates.chunk(4, dim=1)
+        _activate(a, activation, out=to_a)
+        c = torch.mul(to_f, c, out=run.c[step]).addcmul_(to_i, to_a)
         if peepholes is not None:
             o.addcmul_(peepholes[2], c)
-        o.sigmoid_()
-        _activate(c, activation, out=squashed)
-        h = torch.mul(o, squashed, out=next_h)
+        torch.sigmoid(o, out=to_o)
+        _activate(c, activation, out=run.squashed[step])
+        h = torch.mul(to_o, run.squashed[step], out=run.h[step])
 
 
 class _Sequence(torch.autograd.Function):
@@ -135,43 +149,48 @@ class _Sequence(torch.autograd.Function):
         products: torch.dtype | None,
     ) -> tuple[Tensor, Tensor]:
         """Run the layer and keep what the gradients need."""
-        weights = LayerWeights(input_weight, recurrent, bias, peepholes)
+        weights = _rounded(LayerWeights(input_weight, recurrent, bias, peepholes), products or h.dtype)
         batch_size, size = h.shape
+        gates = _input_gates(inputs, weights, num_steps, batch_size)
+        # h and c begin with those before the first time step.
+        all_h, all_c = (h.new_empty(num_steps + 1, batch_size, size) for _ in range(2))
+        all_h[0].copy_(h)
+        all_c[0].copy_(c)
         run = _Run(
-            h=h.new_empty(num_steps + 1, batch_size, size),
-            c=h.new_empty(num_steps + 1, batch_size, size),
-            gates=h.new_empty(num_steps, batch_size, 4 * size),
+            h=all_h[1:],
+            c=all_c[1:],
+            gates=h.new_empty(num_steps, batch_size, 4 * size) if gates is None else gates,
             squashed=h.new_empty(num_steps, batch_size, size),
+            operand=None if products is None else h.new_empty(num_steps, batch_size, size, dtype=products),
         )
-        run.h[0].copy_(h)
-        run.c[0].copy_(c)
-        _run(inputs, h, c, weights, activation, products, run._replace(h=run.h[1:], c=run.c[1:]))
-        ctx.save_for_backward(inputs, input_weight, recurrent, peepholes, *run)
-        ctx.activation, ctx.products = activation, products
+        _run(h, c, weights, activation, run, is_input_in_gates=gates is not None)
+        operand = all_h[:-1] if run.operand is None else run.operand
+        ctx.save_for_backward(
+            inputs, weights.input, weights.recurrent, peepholes, operand, all_c, run.gates, run.squashed
+        )
+        ctx.activation = activation
         ctx.set_materialize_grads(False)
         # A copy: a view of it would keep all time steps for who only wants the state.
-        return run.h[1:], run.c[-1].clone()
+        return run.h, all_c[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, d_c_last: Tensor | None) -> tuple[Tensor | None, ...]:
         """Go back through time, then collect over it what the inputs and weights get."""
-        inputs, input_weight, recurrent, peepholes, *kept = ctx.saved_tensors
-        run, products = _Run(*kept), ctx.products or recurrent.dtype
+        inputs, input_weight, recurrent, peepholes, operand, c, gates, squashed = ctx.saved_tensors
         needed = dict(zip(("inputs", "h", "c", *LayerWeights._fields), ctx.needs_input_grad, strict=False))
-        d_gates, d_h, d_c = _back_through_time(
-            run, recurrent.to(products), peepholes, ctx.activation, d_outputs, d_c_last, to_start=needed["h"]
+        d_gates, d_operand, d_h, d_c = _back_through_time(
+            _Kept(c, gates, squashed, peepholes, ctx.activation), recurrent, d_outputs, d_c_last, to_start=needed["h"]
         )
-        rows = d_gates.flatten(0, 1)
-        rounded = rows.to(products)
+        rows = d_operand.flatten(0, 1)
 
         def over_time(values: Tensor) -> Tensor:
-            return (rounded.t() @ values.flatten(0, 1).to(products)).to(rows.dtype)
+            return (rows.t() @ values.flatten(0, 1).to(rows.dtype)).to(d_gates.dtype)
 
         d_inputs = d_input_weight = None
         if inputs is not None and input_weight is not None:
             if needed["inputs"]:
-                d_inputs = (rounded @ input_weight.to(products)).to(rows.dtype).view(inputs.shape)
+                d_inputs = (rows @ input_weight).to(d_gates.dtype).view(inputs.shape)
             if needed["input"]:
                 d_input_weight = over_time(inputs)
         return (
@@ -179,70 +198,76 @@ class _Sequence(torch.autograd.Function):
             d_h,
             d_c if needed["c"] else None,
             d_input_weight,
-            over_time(run.h[:-1]) if needed["recurrent"] else None,
-            rows.sum(0) if needed["bias"] else None,
-            _peepholes_gradient(d_gates, run.c) if needed["peepholes"] else None,
+            over_time(operand) if needed["recurrent"] else None,
+            d_gates.sum((0, 1)) if needed["bias"] else None,
+            _peepholes_gradient(d_gates, c) if needed["peepholes"] else None,
             None,
             None,
             None,
         )
 
 
+class _Kept(NamedTuple):
+    """What going back through time needs of the way there: c (T+1, B, H), gates (T, B, 4H), squashed (T, B, H)."""
+
+    c: Tensor
+    gates: Tensor
+    squashed: Tensor
+    peepholes: Tensor | None
+    activation: Activation
+
+
 def _back_through_time(
-    run: _Run,
-    recurrent: Tensor,
-    peepholes: Tensor | None,
-    activation: Activation,
-    d_outputs: Tensor | None,
-    d_c_last: Tensor | None,
-    *,
-    to_start: bool,
-) -> tuple[Tensor, Tensor | None, Tensor]:
+    kept: _Kept, recurrent: Tensor, d_outputs: Tensor | None, d_c_last: Tensor | None, *, to_start: bool
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """Return what the loss says of the gates before their activations, (T, B, 4H), and of the first h and c.
 
-    That of the first h costs a product, done only if `to_start`.
+    The former twice, as it is and in the type of products, that of `recurrent`; the same tensor if types are the same.
+    What is said of the first h costs a product, done only if `to_start`.
     """
-    d_gates, of_h, of_c = _factors(run, peepholes, activation)
+    d_gates, of_h, of_c = _factors(kept)
+    d_operand = d_gates if recurrent.dtype == d_gates.dtype else torch.empty_like(d_gates, dtype=recurrent.dtype)
     if d_outputs is None:
-        d_outputs = run.c.new_zeros(()).expand_as(run.squashed)
-    d_c = torch.zeros_like(run.c[0]) if d_c_last is None else d_c_last.clone()
-    room = torch.empty_like(d_c)
+        d_outputs = kept.c.new_zeros(()).expand_as(kept.squashed)
+    d_c = torch.zeros_like(kept.c[0]) if d_c_last is None else d_c_last.clone()
+    room, to_before = torch.empty_like(d_c), recurrent.t()
     by_gate = d_gates.view(*d_gates.shape[:2], 4, -1)
-    steps = [values.unbind() for values in (d_outputs, d_gates, by_gate[:, :, :3], by_gate[:, :, 3], of_h, of_c)]
-    after = None
-    for d_output, gates, by_c, by_h, to_c, to_c_before in reversed(list(zip(*steps, strict=True))):
-        d_h = d_output if after is None else _product(d_output, after, recurrent, out=room)
-        d_c.addcmul_(d_h, to_c)
-        by_c.mul_(d_c[:, None])
-        by_h.mul_(d_h)
-        d_c.mul_(to_c_before)
-        after = gates
-    d_h_start = (d_gates[0].to(recurrent.dtype) @ recurrent).to(d_c.dtype) if to_start else None
-    return d_gates, d_h_start, d_c
+    for step in reversed(range(len(d_gates))):
+        d_h = d_outputs[step]
+        if step + 1 < len(d_gates):
+            d_h = add_product(d_h, d_operand[step + 1], to_before, room=room)
+        d_c.addcmul_(d_h, of_h[step])
+        by_gate[step, :, :3].mul_(d_c[:, None])
+        by_gate[step, :, 3].mul_(d_h)
+        d_c.mul_(of_c[step])
+        if d_operand is not d_gates:
+            d_operand[step].copy_(d_gates[step])
+    d_h_start = (d_operand[0] @ recurrent).to(d_c.dtype) if to_start else None
+    return d_gates, d_operand, d_h_start, d_c
 
 
-def _factors(run: _Run, peepholes: Tensor | None, activation: Activation) -> tuple[Tensor, Tensor, Tensor]:
+def _factors(kept: _Kept) -> tuple[Tensor, Tensor, Tensor]:
     """Return what dh and dc are multiplied by, for all time steps.
 
     (T, B, 4H): on their way to zi, zf and za (dc), and zo (dh). (T, B, H): dh on its way to c of the same time step,
     and dc to c of the one before.
     """
-    i, f, a, o = run.gates.chunk(4, dim=2)
-    factors = torch.empty_like(run.gates)
+    i, f, a, o = kept.gates.chunk(4, dim=2)
+    factors = torch.empty_like(kept.gates)
     to_i, to_f, to_a, to_o = factors.chunk(4, dim=2)
     _aten.sigmoid_backward(a, i, grad_input=to_i)
-    _aten.sigmoid_backward(run.c[:-1], f, grad_input=to_f)
-    _aten.sigmoid_backward(run.squashed, o, grad_input=to_o)
-    if activation == "tanh":
+    _aten.sigmoid_backward(kept.c[:-1], f, grad_input=to_f)
+    _aten.sigmoid_backward(kept.squashed, o, grad_input=to_o)
+    if kept.activation == "tanh":
         _aten.tanh_backward(i, a, grad_input=to_a)
-        to_c = _aten.tanh_backward(o, run.squashed)
+        to_c = _aten.tanh_backward(o, kept.squashed)
     else:
         _aten.threshold_backward(i, a, 0, grad_input=to_a)
-        to_c = _aten.threshold_backward(o, run.squashed, 0)
-    if peepholes is None:
+        to_c = _aten.threshold_backward(o, kept.squashed, 0)
+    if kept.peepholes is None:
         return factors, to_c, f
-    to_c.addcmul_(to_o, peepholes[2])
-    return factors, to_c, torch.addcmul(f, to_i, peepholes[0]).addcmul_(to_f, peepholes[1])
+    to_c.addcmul_(to_o, kept.peepholes[2])
+    return factors, to_c, torch.addcmul(f, to_i, kept.peepholes[0]).addcmul_(to_f, kept.peepholes[1])
 
 
 def _peepholes_gradient(d_gates: Tensor, c: Tensor) -> Tensor:
@@ -256,10 +281,3 @@ def _activate(values: Tensor, activation: Activation, *, out: Tensor) -> None:
         torch.tanh(values, out=out)
     else:
         torch.clamp(values, min=0, out=out)
-
-
-def _product(start: Tensor, values: Tensor, matrix: Tensor, *, out: Tensor) -> Tensor:
-    """Write start + values @ matrix to `out`, the product in the type of `matrix`."""
-    if matrix.dtype == out.dtype:
-        return torch.addmm(start, values, matrix, out=out)
-    return torch.add(start, values.to(matrix.dtype) @ matrix, out=out)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..errors import FeatureFileError, InputError
 from ..files import write_text, writing_file
 from .classifier import Classifier
-from .composite import CompositeModel, Values
+from .composite import CompositeModel
+from .readout import Values
 from .scaling import FrameScaler
 
 FORMAT = "vidrep-model"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .composite import Values
+from .readout import Values
 
 
 class FrameScaler(nn.Module):

@@ -13,7 +13,7 @@ from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.checksum import RowsChecksum
 from ..features.labels import Labelling, overlay
 from ..features.store import Features
-from ..models.composite import Values
+from ..models.readout import Values
 from ..models.scaling import FrameScaler
 from ..sequences.windows import Windows
 

@@ -17,8 +17,9 @@ from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError
 from ..features.labels import Labelling
 from ..features.store import Features
-from ..models.composite import CompositeModel, cost_of_frames
+from ..models.composite import CompositeModel
 from ..models.lstm import LSTMState
+from ..models.readout import cost_of_frames
 from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import Ahead, WindowBatch

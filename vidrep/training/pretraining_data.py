@@ -18,7 +18,7 @@ from ..features.labels import Labelling
 from ..features.mnist import load_digits
 from ..features.moving_mnist import MovingMnist, MovingMnistConfig
 from ..features.store import Features
-from ..models.composite import Values
+from ..models.readout import Values
 from ..models.scaling import FrameScaler
 from ..sequences.batches import Batches, ConsecutiveBatches, GeneratedBatches, ShuffledBatches
 from ..sequences.generated import GeneratedWindows
