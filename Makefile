@@ -43,6 +43,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/training_step.py
 
 wheel: $(READY)
 	PYTHON=$(PYTHON) bash .ci/try_wheel.sh

@@ -1,0 +1,490 @@
+"""One optimiser step of the composite model: peers, our fp32 and our bf16, and what the machine allows.
+
+    python benchmarks/training_step.py [--sizes S,M,L] [--rounds N] [--threads N] [--write]
+
+--write writes docs/results/training-step.md. A step is forward, loss, backward, clipping by norm and Adam: 10 frames
+seen, reconstructed by one decoder and the next 10 predicted by another, one layer, no input to the decoders, Bernoulli
+cross-entropy. Variants take turns round by round, and so do the products and the copy that give the machine's ceilings.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from recording import ROOT, facts
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrep.config import OptimiserSettings
+from vidrep.devices import choose_precision
+from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.models.composite import CompositeModel
+from vidrep.models.lstm import LSTM
+from vidrep.models.saved import ScaledModel
+from vidrep.models.scaling import FrameScaler
+from vidrep.training.optimiser_step import OptimiserStep, Piece
+from vidrep.training.optimisers import build_optimiser, clip_gradient
+
+FRAMES = 10  # seen, reconstructed and predicted, each
+OPTIMISER = OptimiserSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
+SECONDS_A_TURN = 0.15
+COPIED_FLOATS = 1 << 26
+# (rows, columns, terms) of large products, the last that of the input of L.
+PRODUCTS = ((2048, 2048, 2048), (800, 8192, 4096))
+
+
+@dataclass(frozen=True)
+class Size:
+    """Values of a frame, units, batch; rounds at least, and seconds that more rounds may take."""
+
+    frame: int
+    hidden: int
+    batch: int
+    least_rounds: int
+    seconds: float
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of all matrix products that a step needs.
+
+        The encoder starts at zero, so its first time step has no recurrent product and its first state no gradient;
+        decoders have no input; frames get no gradient.
+        """
+        recurrent, readout = 4 * self.hidden**2, self.hidden * self.frame
+        encoder_input = FRAMES * 4 * self.hidden * self.frame  # forward, weights' gradient
+        encoder = (FRAMES - 1) * recurrent  # and the gradient of h too
+        decoders = 2 * FRAMES * (recurrent + readout)
+        return self.batch * (2 * encoder_input + 3 * encoder + 3 * decoders)
+
+
+SIZES = {
+    "S": Size(frame=256, hidden=128, batch=64, least_rounds=5, seconds=20),
+    "M": Size(frame=1024, hidden=512, batch=80, least_rounds=5, seconds=50),
+    "L": Size(frame=4096, hidden=2048, batch=80, least_rounds=3, seconds=100),
+}
+
+CELLS, PEEPHOLES, TORCH_LSTM = "nn.LSTMCell loop", "peephole loop, plain autograd", "nn.LSTM"
+FP32, BF16 = "vidrep fp32, peepholes", "vidrep bf16, peepholes"
+VARIANTS = (CELLS, PEEPHOLES, TORCH_LSTM, FP32, BF16)
+
+
+class Cells(nn.Module):
+    """What tutorials do: cells in a loop, a readout and a loss at every time step.
+
+    A cell must have some input: the decoders' is one zero a sequence.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.encoder = nn.LSTMCell(size.frame, size.hidden)
+        self.decoders = nn.ModuleList(nn.LSTMCell(1, size.hidden) for _ in range(2))
+        self.readouts = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
+
+    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
+        """Return the cost of frames, (T, B, D) twice, summed over everything."""
+        state = None
+        for frame in seen:
+            state = self.encoder(frame, state)
+        cost, nothing = seen.new_zeros(()), seen.new_zeros(seen.shape[1], 1)
+        for decoder, readout, frames in zip(self.decoders, self.readouts, (seen.flip(0), coming), strict=True):
+            decoder_state = state
+            for frame in frames:
+                decoder_state = decoder(nothing, decoder_state)
+                cost = cost + cross_entropy(readout(decoder_state[0]), frame)
+        return cost
+
+
+class Stacks(nn.Module):
+    """The same by `nn.LSTM`, whose decoders read one zero a frame too; readout and loss of all frames at once."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(size.frame, size.hidden)
+        self.decoders = nn.ModuleList(nn.LSTM(1, size.hidden) for _ in range(2))
+        self.readouts = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
+
+    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
+        """Return the cost of frames, (T, B, D) twice, summed over everything."""
+        _, state = self.encoder(seen)
+        nothing = seen.new_zeros(*seen.shape[:2], 1)
+        cost = seen.new_zeros(())
+        for decoder, readout, frames in zip(self.decoders, self.readouts, (seen.flip(0), coming), strict=True):
+            cost = cost + cross_entropy(readout(decoder(nothing, state)[0]), frames)
+        return cost
+
+
+def cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
+    """Sum the Bernoulli cross-entropy of all values, in nats."""
+    return F.binary_cross_entropy_with_logits(logits, frames, reduction="sum")
+
+
+class Ours:
+    """The composite model as `vidrep train` trains it; an Objective."""
+
+    def __init__(self, size: Size, *, plain: bool = False, products: torch.dtype | None = None) -> None:
+        composite = CompositeModel(frame_size=size.frame, hidden_size=size.hidden, peepholes=True, values="probability")
+        composite.set_computation(products=products)
+        for module in composite.modules():
+            if isinstance(module, LSTM):
+                module.plain = plain
+        self.composite = composite
+        self.model = ScaledModel(FrameScaler(size.frame, "probability"), composite)
+
+    def cost(self, seen: Tensor, coming: Tensor) -> Tensor:
+        """Return the cost of frames, (T, B, D) twice, summed over everything."""
+        costs = self.composite.costs(self.composite.encode(seen), seen=seen, coming=coming)
+        return torch.stack(list(costs.values())).sum()
+
+    def pieces(self, batch: Tensor) -> Iterator[Piece]:
+        """Compute a batch, (2 T, B, D), in one piece."""
+        loss = self.cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
+        yield Piece(objective=loss, figures={"loss": loss.detach()})
+
+
+def per_frame(batch: Tensor) -> int:
+    """Return what a batch's cost, (2 T, B, D), is divided by for nats per frame."""
+    return FRAMES * batch.shape[1]
+
+
+def step_of_peer(model: nn.Module, cost: Callable[[Tensor, Tensor], Tensor], batch: Tensor) -> Callable[[], float]:
+    """Return a function that does a step as a tutorial does, with the same clipping and torch's fused Adam."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=OPTIMISER.learning_rate, fused=True)
+
+    def step() -> float:
+        optimiser.zero_grad()
+        loss = cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), OPTIMISER.clip_norm)
+        optimiser.step()
+        return float(loss.detach())
+
+    return step
+
+
+def step_of_ours(ours: Ours, batch: Tensor) -> Callable[[], float]:
+    """Return a function that does a step as `vidrep train` does."""
+    optimiser = build_optimiser(ours.model, OPTIMISER)
+    do_step = OptimiserStep(ours, optimiser, OPTIMISER)
+    return lambda: float(do_step(batch, OPTIMISER.learning_rate)["loss"])
+
+
+def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
+    """Return a function that does a step and says what its parts took, in seconds."""
+    optimiser = build_optimiser(ours.model, OPTIMISER)
+
+    def step() -> dict[str, float]:
+        seconds, now = {}, time.perf_counter()
+
+        def note(name: str) -> None:
+            nonlocal now
+            before, now = now, time.perf_counter()
+            seconds[name] = now - before
+
+        optimiser.zero_grad()
+        (piece,) = ours.pieces(batch)
+        note("forward")
+        piece.objective.backward()  # type: ignore[no-untyped-call]
+        note("backward")
+        clip_gradient(ours.model, OPTIMISER)
+        note("clipping")
+        optimiser.step()
+        note("optimiser")
+        return seconds
+
+    return step
+
+
+def disagreement(ours: Ours, plain: Ours, batch: Tensor) -> tuple[float, float]:
+    """Compare with the plain path: relative difference of the loss, and the largest of a weight's gradient's norm."""
+    plain.model.load_state_dict(ours.model.state_dict())
+    losses = []
+    for one in (ours, plain):
+        (piece,) = one.pieces(batch)
+        piece.objective.backward()  # type: ignore[no-untyped-call]
+        losses.append(float(piece.objective.detach()))
+    gradients = []
+    for found, expected in zip(ours.model.parameters(), plain.model.parameters(), strict=True):
+        assert found.grad is not None and expected.grad is not None
+        gradients.append(float((found.grad - expected.grad).norm() / expected.grad.norm()))
+        found.grad = expected.grad = None
+    return abs(losses[0] - losses[1]) / abs(losses[1]), max(gradients)
+
+
+def ceilings() -> dict[str, Callable[[], float]]:
+    """Return functions that measure: "fp32 ..." and "bf16 ..." products in GFLOP/s, "copy" in GB/s."""
+    ways: dict[str, Callable[[], float]] = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        for rows, columns, terms in PRODUCTS:
+            left, right = torch.randn(rows, terms).to(dtype), torch.randn(columns, terms).to(dtype)
+            products: dict[str, Callable[[], Tensor]] = {"torch.mm": partial(torch.mm, left, right.T)}
+            if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+                packed = torch.ops.mkldnn._reorder_linear_weight(right, rows)
+                products["oneDNN"] = partial(one_dnn_product, left, right)
+                products["oneDNN, packed weights"] = partial(one_dnn_product, left, packed)
+            for library, product in products.items():
+                label = f"{name} {library} {rows} x {terms} by {terms} x {columns}"
+                ways[label] = partial(rate, product, 2 * rows * columns * terms)
+    source, target = torch.ones(COPIED_FLOATS), torch.empty(COPIED_FLOATS)
+    ways["copy"] = partial(rate, partial(target.copy_, source), 2 * 4 * COPIED_FLOATS)
+    return ways
+
+
+def one_dnn_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return left @ right.T by oneDNN's own door in torch, which `F.linear` in fp32 does not take."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+    return product
+
+
+@torch.no_grad()
+def rate(do: Callable[[], object], amount: int) -> float:
+    """Return 1e9 of an amount a second."""
+    began = time.perf_counter()
+    do()
+    return amount / 1e9 / (time.perf_counter() - began)
+
+
+@dataclass
+class Measured:
+    """What the rounds of a size found, lists with a figure a round.
+
+    steps: variant -> seconds of a step. parts: variant -> part -> seconds. ceilings: see `ceilings`.
+    agreement: variant -> relative differences of loss and gradient from the plain path. parameters: weights of a model.
+    """
+
+    steps: dict[str, list[float]]
+    parts: dict[str, dict[str, list[float]]]
+    ceilings: dict[str, list[float]]
+    agreement: dict[str, tuple[float, float]]
+    parameters: int
+
+    def ceiling(self, kind: str) -> tuple[str, float]:
+        """Return the best way of a kind, "fp32", "bf16" or "copy", and its median."""
+        medians = {way: statistics.median(found) for way, found in self.ceilings.items() if way.startswith(kind)}
+        best = max(medians, key=lambda way: medians[way])
+        return best, medians[best]
+
+    def times_faster(self, than: str, ours: str) -> float:
+        """Return the median over the rounds of how many times faster ours is than another variant."""
+        return statistics.median(a / b for a, b in zip(self.steps[than], self.steps[ours], strict=True))
+
+    def share_of_ceiling(self, size: Size, variant: str) -> float:
+        """Return the part of the machine's best product of its type that a step of ours comes to."""
+        gigaflops = 2 * size.multiply_adds / 1e9 / statistics.median(self.steps[variant])
+        return gigaflops / self.ceiling("bf16" if variant == BF16 else "fp32")[1]
+
+    def share_of_step(self, variant: str, part: str) -> float:
+        """Return the part of a step that one of its parts takes."""
+        medians = {name: statistics.median(found) for name, found in self.parts[variant].items()}
+        return medians[part] / sum(medians.values())
+
+
+def measure(size: Size, rounds: int | None) -> Measured:
+    """Let all variants take turns, as often as `rounds` says or the size's time allows."""
+    began = time.perf_counter()
+    torch.manual_seed(0)
+    batch = (torch.rand(2 * FRAMES, size.batch, size.frame) < 0.05).float()
+    cells, stacks, plain = Cells(size), Stacks(size), Ours(size, plain=True)
+    ours = {FP32: Ours(size), BF16: Ours(size, products=torch.bfloat16)}
+    agreement = {name: disagreement(one, plain, batch) for name, one in ours.items()}
+    steps = {
+        CELLS: step_of_peer(cells, cells, batch),
+        PEEPHOLES: step_of_peer(plain.model, plain.cost, batch),
+        TORCH_LSTM: step_of_peer(stacks, stacks, batch),
+        **{name: step_of_ours(one, batch) for name, one in ours.items()},
+    }
+    parts = {name: parts_of_ours(one, batch) for name, one in ours.items()}
+    ways = ceilings()
+    for one_rate in ways.values():
+        one_rate()
+    repeats = {name: repeats_of(step) for name, step in steps.items()}
+    for part_step in parts.values():
+        part_step()
+    measured = Measured(
+        steps=defaultdict(list),
+        parts={name: defaultdict(list) for name in ours},
+        ceilings=defaultdict(list),
+        agreement=agreement,
+        parameters=sum(parameter.numel() for parameter in plain.model.parameters()),
+    )
+    done = 0
+    while done < (rounds or size.least_rounds) or (not rounds and time.perf_counter() - began < size.seconds):
+        for name, step in steps.items():
+            turn_began = time.perf_counter()
+            for _ in range(repeats[name]):
+                step()
+            measured.steps[name].append((time.perf_counter() - turn_began) / repeats[name])
+        for name, part_step in parts.items():
+            turns = [part_step() for _ in range(repeats[name])]
+            for part in turns[0]:
+                measured.parts[name][part].append(statistics.fmean(turn[part] for turn in turns))
+        for way, one_rate in ways.items():
+            measured.ceilings[way].append(one_rate())
+        done += 1
+    return measured
+
+
+def repeats_of(step: Callable[[], float]) -> int:
+    """Warm a step up and return how many of it a turn holds."""
+    seconds = math.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        if not math.isfinite(step()):
+            raise RuntimeError("the loss is not finite")
+        seconds = min(seconds, time.perf_counter() - began)
+        if seconds > SECONDS_A_TURN:
+            break
+    return max(1, round(SECONDS_A_TURN / seconds))
+
+
+def milliseconds(seconds: list[float]) -> str:
+    """Write a median and a spread."""
+    low, middle, high = (f"{1000 * value:,.1f}" for value in (min(seconds), statistics.median(seconds), max(seconds)))
+    return f"{middle} ({low} to {high})"
+
+
+def tables(name: str, size: Size, found: Measured) -> Iterator[str]:
+    """Yield the lines about one size."""
+    rounds = len(found.steps[FP32])
+    floor = 2 * size.multiply_adds / 1e9
+    yield f"## {name}: frames of {size.frame}, {size.hidden} units, batch {size.batch}"
+    yield ""
+    yield (
+        f"{rounds} rounds; {found.parameters:,} weights; {size.multiply_adds / 1e9:,.3f} G multiply-adds, "
+        f"{floor:,.2f} GFLOP a step."
+    )
+    yield ""
+    yield "| variant | ms a step: median (all rounds) | GFLOP/s | of the best product | vidrep fp32 | vidrep bf16 |"
+    yield "|---|---|---|---|---|---|"
+    for variant in VARIANTS:
+        seconds = statistics.median(found.steps[variant])
+        share = found.share_of_ceiling(size, variant)
+        kind = "bf16" if variant == BF16 else "fp32"
+        yield (
+            f"| {variant} | {milliseconds(found.steps[variant])} | {floor / seconds:,.0f} | {share:.0%} of {kind} "
+            f"| {found.times_faster(variant, FP32):.2f}x | {found.times_faster(variant, BF16):.2f}x |"
+        )
+    yield ""
+    yield "| ceiling | median (all rounds) | by |"
+    yield "|---|---|---|"
+    for kind, unit in (("fp32", "GFLOP/s"), ("bf16", "GFLOP/s"), ("copy", "GB/s read and written")):
+        way, best = found.ceiling(kind)
+        spread = found.ceilings[way]
+        by = way.removeprefix(kind).strip() or f"a copy of {4 * COPIED_FLOATS / 1e6:.0f} MB"
+        yield f"| {kind} | {best:,.0f} {unit} ({min(spread):,.0f} to {max(spread):,.0f}) | {by} |"
+    yield ""
+    yield "| part of a step | fp32, ms | share | bf16, ms | share |"
+    yield "|---|---|---|---|---|"
+    for part in found.parts[FP32]:
+        cells = (
+            f"{milliseconds(found.parts[variant][part])} | {found.share_of_step(variant, part):.1%}"
+            for variant in (FP32, BF16)
+        )
+        yield f"| {part} | {' | '.join(cells)} |"
+    yield ""
+    # Adam reads weight, gradient and two moments, and writes all of them but the gradient.
+    least = 7 * 4 * found.parameters / 1e9 / found.ceiling("copy")[1]
+    yield (
+        f"- Adam's {7 * 4 * found.parameters / 1e6:,.0f} MB would take {1000 * least:,.2f} ms at the copy's rate (less "
+        "where they fit a cache)."
+    )
+    for variant, (loss, gradient) in found.agreement.items():
+        yield (
+            f"- {variant}, against the plain path with the same weights: the loss differs by {loss:.1e} of itself, the "
+            f"gradient of a weight by at most {gradient:.1e} of its norm."
+        )
+    yield ""
+
+
+def aims(found: dict[str, Measured]) -> Iterator[str]:
+    """Yield the table of what should be reached, for the sizes that were measured."""
+    native = choose_precision("auto", torch.device("cpu"))[0] == "bf16"
+    ratios = [
+        ("L", FP32, PEEPHOLES, 3.2),
+        ("L", FP32, CELLS, 4.5),
+        ("M", FP32, CELLS, 3.5),
+        ("M", FP32, TORCH_LSTM, 1.3),
+    ]
+    shares = [("L", FP32, 0.80), ("M", FP32, 0.75)]
+    if native:
+        ratios += [("L", BF16, CELLS, 7.5), ("M", BF16, CELLS, 6.0)]
+        shares += [("L", BF16, 0.70), ("M", BF16, 0.70)]
+    yield "## Aims"
+    yield ""
+    yield "| aim | found | |"
+    yield "|---|---|---|"
+    for name, variant, than, least in ratios:
+        if name in found:
+            ratio = found[name].times_faster(than, variant)
+            yield f"| {name}: {variant} >= {least}x {than} | {ratio:.2f}x | {verdict(ratio >= least)} |"
+    for name, variant, least in shares:
+        if name in found:
+            share = found[name].share_of_ceiling(SIZES[name], variant)
+            yield f"| {name}: {variant} >= {least:.0%} of the best product | {share:.0%} | {verdict(share >= least)} |"
+    for variant in (FP32, BF16) if native else (FP32,):
+        if "L" in found:
+            share = found["L"].share_of_step(variant, "optimiser")
+            yield f"| L: {variant}: optimiser <= 3 % of the step | {share:.1%} | {verdict(share <= 0.03)} |"
+    yield ""
+    if not native:
+        yield "This CPU has no native bf16, so there are no aims for it."
+        yield ""
+
+
+def verdict(reached: bool) -> str:
+    """Say whether an aim was reached."""
+    return "reached" if reached else "not reached"
+
+
+def page(names: list[str], rounds: int | None) -> Iterator[str]:
+    """Measure everything; yield the lines of the page."""
+    yield "# A training step on a CPU"
+    yield ""
+    yield facts()
+    yield (
+        f"Made by `make bench` (`python benchmarks/training_step.py --sizes {','.join(names)} --write`), "
+        f"{torch.get_num_threads()} threads. A step: forward, loss, backward, clipping by norm, torch's fused Adam; "
+        f"{FRAMES} frames seen, reconstructed and predicted each; one layer, decoders without input, Bernoulli "
+        "cross-entropy, binary frames. Freed memory is kept by the process, for all variants, as `vidrep train` does. "
+        "Variants and ceilings took turns, round by round; times faster are medians of the rounds' ratios. Decoders "
+        "of nn.LSTMCell and nn.LSTM, which must have input, read one zero a frame. GFLOP/s count the multiply-adds "
+        "that a step needs, twice, the same for every variant: the input's product of the encoder alone, no recurrent "
+        "product of its zero state, no gradient of the frames."
+    )
+    yield ""
+    found = {}
+    for name in names:
+        found[name] = measure(SIZES[name], rounds)
+        yield from tables(name, SIZES[name], found[name])
+    yield from aims(found)
+
+
+def main() -> None:
+    """Print the page, and write it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="S,M,L", help="which, with commas between them")
+    parser.add_argument("--rounds", type=int, help="of each size; default: as many as its time allows")
+    parser.add_argument("--threads", type=int, default=available_cores(), help="default: all available cores")
+    parser.add_argument("--write", action="store_true", help="write docs/results/training-step.md")
+    given = parser.parse_args()
+    names = given.sizes.split(",")
+    if not set(names) <= set(SIZES):
+        parser.error(f"--sizes {given.sizes}: allowed are {', '.join(SIZES)}")
+    keep_freed_memory()
+    torch.set_num_threads(given.threads)
+    lines = []
+    for line in page(names, given.rounds):
+        print(line, flush=True)
+        lines.append(line)
+    if given.write:
+        path = ROOT / "docs" / "results" / "training-step.md"
+        path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
