@@ -295,6 +295,8 @@ class Alive(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if not isinstance(tensor, Tensor):
+                continue
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self.given:
                 self.seen[id(storage)] = weakref.ref(storage)

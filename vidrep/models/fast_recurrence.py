@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .products import add_product, linear
+from .products import add_product, linear, product
 from .recurrence import Activation, LayerWeights
 
 _aten = torch.ops.aten
@@ -109,26 +109,33 @@ def _run(
     h: Tensor, c: Tensor, weights: LayerWeights, activation: Activation, run: _Run, *, is_input_in_gates: bool
 ) -> None:
     """Go through the sequence from the state h, c, (B, H) each; `run.gates` may hold W x + b."""
-    size = h.shape[1]
-    room = torch.empty_like(run.gates[0])
-    peepholes = None if weights.peepholes is None else weights.peepholes.unbind()
-    for step in range(len(run.h)):
-        gates = run.gates[step]
-        operand = h if run.operand is None else run.operand[step].copy_(h)
-        summed = add_product(gates if is_input_in_gates else weights.bias, operand, weights.recurrent, room=room)
-        i, f, a, o = summed.chunk(4, dim=1)
-        if peepholes is not None:
-            i.addcmul_(peepholes[0], c)
-            f.addcmul_(peepholes[1], c)
-        torch.sigmoid(summed[:, : 2 * size], out=gates[:, : 2 * size])
+    num_steps, (batch_size, size) = len(run.h), h.shape
+    room = h.new_empty(batch_size, 4 * size)
+    i_and_f, only_o = None, None
+    if weights.peepholes is not None:
+        i_and_f, only_o = weights.peepholes[:2], weights.peepholes[2]
+    operands = [None] * num_steps if run.operand is None else run.operand.unbind()
+    starts = run.gates.unbind() if is_input_in_gates else [weights.bias] * num_steps
+    steps = zip(
+        run.h.unbind(), run.c.unbind(), run.squashed.unbind(), run.gates.unbind(), starts, operands, strict=True
+    )
+    is_moved = bool(h.any())  # a state of zeros, as an encoder's, needs no product
+    for next_h, next_c, squashed, gates, start, operand in steps:
+        moved = h if operand is None else operand.copy_(h)
+        summed = add_product(start, moved, weights.recurrent, room=room) if is_moved else room.copy_(start)
+        is_moved = True
+        both, a, o = summed[:, : 2 * size], *summed[:, 2 * size :].chunk(2, dim=1)
+        if i_and_f is not None:
+            both.view(batch_size, 2, size).addcmul_(i_and_f, c[:, None])
+        torch.sigmoid(both, out=gates[:, : 2 * size])
         to_i, to_f, to_a, to_o = gates.chunk(4, dim=1)
         _activate(a, activation, out=to_a)
-        c = torch.mul(to_f, c, out=run.c[step]).addcmul_(to_i, to_a)
-        if peepholes is not None:
-            o.addcmul_(peepholes[2], c)
+        c = torch.mul(to_f, c, out=next_c).addcmul_(to_i, to_a)
+        if only_o is not None:
+            o.addcmul_(only_o, c)
         torch.sigmoid(o, out=to_o)
-        _activate(c, activation, out=run.squashed[step])
-        h = torch.mul(to_o, run.squashed[step], out=run.h[step])
+        _activate(c, activation, out=squashed)
+        h = torch.mul(to_o, squashed, out=next_h)
 
 
 class _Sequence(torch.autograd.Function):
@@ -183,14 +190,16 @@ class _Sequence(torch.autograd.Function):
             _Kept(c, gates, squashed, peepholes, ctx.activation), recurrent, d_outputs, d_c_last, to_start=needed["h"]
         )
         rows = d_operand.flatten(0, 1)
+        num_zeros = 0 if operand[0].any() else len(operand[0])
 
-        def over_time(values: Tensor) -> Tensor:
-            return (rows.t() @ values.flatten(0, 1).to(rows.dtype)).to(d_gates.dtype)
+        def over_time(values: Tensor, *, skipped: int = 0) -> Tensor:
+            values = values.flatten(0, 1)[skipped:].to(rows.dtype)
+            return product(rows[skipped:].t(), values).to(d_gates.dtype)
 
         d_inputs = d_input_weight = None
         if inputs is not None and input_weight is not None:
             if needed["inputs"]:
-                d_inputs = (rows @ input_weight).to(d_gates.dtype).view(inputs.shape)
+                d_inputs = product(rows, input_weight).to(d_gates.dtype).view(inputs.shape)
             if needed["input"]:
                 d_input_weight = over_time(inputs)
         return (
@@ -198,7 +207,7 @@ class _Sequence(torch.autograd.Function):
             d_h,
             d_c if needed["c"] else None,
             d_input_weight,
-            over_time(operand) if needed["recurrent"] else None,
+            over_time(operand, skipped=num_zeros) if needed["recurrent"] else None,
             d_gates.sum((0, 1)) if needed["bias"] else None,
             _peepholes_gradient(d_gates, c) if needed["peepholes"] else None,
             None,
@@ -231,18 +240,17 @@ def _back_through_time(
         d_outputs = kept.c.new_zeros(()).expand_as(kept.squashed)
     d_c = torch.zeros_like(kept.c[0]) if d_c_last is None else d_c_last.clone()
     room, to_before = torch.empty_like(d_c), recurrent.t()
-    by_gate = d_gates.view(*d_gates.shape[:2], 4, -1)
-    for step in reversed(range(len(d_gates))):
-        d_h = d_outputs[step]
-        if step + 1 < len(d_gates):
-            d_h = add_product(d_h, d_operand[step + 1], to_before, room=room)
-        d_c.addcmul_(d_h, of_h[step])
-        by_gate[step, :, :3].mul_(d_c[:, None])
-        by_gate[step, :, 3].mul_(d_h)
-        d_c.mul_(of_c[step])
-        if d_operand is not d_gates:
-            d_operand[step].copy_(d_gates[step])
-    d_h_start = (d_operand[0] @ recurrent).to(d_c.dtype) if to_start else None
+    by_gate, after = d_gates.view(*d_gates.shape[:2], 4, -1), None
+    steps = [part.unbind() for part in (d_outputs, d_operand, d_gates, by_gate[:, :, :3], by_gate[:, :, 3], of_h, of_c)]
+    for d_h, operand, gates, by_c, by_h, to_c, to_c_before in reversed(list(zip(*steps, strict=True))):
+        if after is not None:
+            d_h = add_product(d_h, after, to_before, room=room)
+        d_c.addcmul_(d_h, to_c)
+        by_c.mul_(d_c[:, None])
+        by_h.mul_(d_h)
+        d_c.mul_(to_c_before)
+        after = operand if d_operand is d_gates else operand.copy_(gates)
+    d_h_start = product(d_operand[0], recurrent).to(d_c.dtype) if to_start else None
     return d_gates, d_operand, d_h_start, d_c
 
 
@@ -277,7 +285,11 @@ def _peepholes_gradient(d_gates: Tensor, c: Tensor) -> Tensor:
 
 
 def _activate(values: Tensor, activation: Activation, *, out: Tensor) -> None:
-    if activation == "tanh":
-        torch.tanh(values, out=out)
-    else:
+    """Write the activation to `out`, which may be `values`."""
+    if activation == "relu":
         torch.clamp(values, min=0, out=out)
+    elif values.dtype == torch.float32:
+        # tanh(x) = 2 sigmoid(2x) - 1 takes a third of the time of torch's tanh, and is off by 1e-7 at most.
+        torch.add(values, values, out=out).sigmoid_().mul_(2).sub_(1)
+    else:
+        torch.tanh(values, out=out)

@@ -13,6 +13,9 @@ import platform
 import torch
 from torch import Tensor
 
+# Multiply-adds from which on oneDNN called directly is faster at products with transposed matrices too.
+_LARGE = 1 << 30
+_PROCESSORS = ("x86_64", "amd64")
 # A product that is known, of whole numbers: 3*5 + 4*6 + 7 = 46.
 _PROBE, _PROBE_RESULT = ((3.0, 4.0), (5.0, 6.0), 7.0), 46.0
 
@@ -23,11 +26,11 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     The result is in the type of `bias`, without one in that of `weight`.
     """
     values = values.to(weight.dtype)
-    if bias is None or bias.dtype == weight.dtype:
-        if is_onednn_used(weight):
-            return _onednn_linear(values, weight, bias)
-        return values @ weight.t() if bias is None else torch.addmm(bias, values, weight.t())
-    return torch.add(bias, values @ weight.t())
+    if bias is not None and bias.dtype != weight.dtype:
+        return torch.add(bias, values @ weight.t())
+    if _is_onednn_quicker(weight):
+        return _onednn_linear(values, weight, bias)
+    return values @ weight.t() if bias is None else torch.addmm(bias, values, weight.t())
 
 
 def add_product(start: Tensor, values: Tensor, weight: Tensor, *, room: Tensor) -> Tensor:
@@ -36,41 +39,54 @@ def add_product(start: Tensor, values: Tensor, weight: Tensor, *, room: Tensor) 
     The product is computed in the type of `weight` and added in that of `start`; values are of the former.
     """
     if start.dtype != weight.dtype:
-        return torch.add(start, values @ weight.t(), out=room)
-    if is_onednn_used(weight):
-        if start.dim() == 1:
-            return _onednn_linear(values, weight, start)
-        return _onednn_linear_plus(start, values, weight)
-    return torch.addmm(start, values, weight.t(), out=room)
+        return torch.add(start, _rounded_product(values, weight), out=room)
+    if not _is_onednn_quicker(weight):
+        return torch.addmm(start, values, weight.t(), out=room)
+    return _onednn_linear(values, weight, start) if start.dim() == 1 else _onednn_linear_plus(start, values, weight)
 
 
-def is_onednn_used(weight: Tensor) -> bool:
-    """Say whether products with this matrix are oneDNN's."""
-    return weight.dtype == torch.float32 and weight.device.type == "cpu" and is_onednn_there()
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return left @ right, (M, K) by (K, N); either may be a transposed view."""
+    if len(left) * right.numel() >= _LARGE and _is_onednn_quicker(right):
+        return _onednn_linear(left, right.t(), None)
+    return left @ right
+
+
+def library(precision: torch.dtype, device: torch.device) -> str:
+    """Say whose products are used, for the record: "oneDNN" where this door leads there, else "torch"."""
+    return "oneDNN" if device.type == "cpu" and _is_onednn_there(precision) else "torch"
+
+
+def _rounded_product(values: Tensor, weight: Tensor) -> Tensor:
+    is_hard = not weight.is_contiguous() and len(values) * weight.numel() >= _LARGE
+    if is_hard and weight.device.type == "cpu" and _is_onednn_there(weight.dtype):
+        return _onednn_linear(values, weight, None)
+    return values @ weight.t()
+
+
+def _is_onednn_quicker(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.device.type == "cpu" and _is_onednn_there(torch.float32)
 
 
 @functools.cache
-def is_onednn_there() -> bool:
-    """Say whether torch's operator is there and does what is expected of it, on a processor where that is faster."""
-    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+def _is_onednn_there(precision: torch.dtype) -> bool:
+    """Say whether torch's operator is there and does what is expected of it, on a processor where that is quicker."""
+    if platform.machine().lower() not in _PROCESSORS or precision not in (torch.float32, torch.bfloat16):
         return False
-    (values, weights, start) = (torch.tensor([part]) for part in _PROBE)
+    values, weight, start = (torch.tensor([part], dtype=precision) for part in _PROBE)
     try:
         with torch.no_grad():
-            found = (
-                _onednn_linear(values, weights, start),
-                _onednn_linear_plus(start[:, None], values, weights),
-            )
+            found = (_onednn_linear(values, weight, start), _onednn_linear_plus(start[:, None], values, weight))
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return all(one.shape == (1, 1) and float(one) == _PROBE_RESULT for one in found)
+    return all(one.dtype == precision and one.tolist() == [[_PROBE_RESULT]] for one in found)
 
 
 def _onednn_linear(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
-    return product
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
+    return result
 
 
 def _onednn_linear_plus(start: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-    summed: Tensor = torch.ops.mkldnn._linear_pointwise.binary(values, start, weight, None, "add")
-    return summed
+    result: Tensor = torch.ops.mkldnn._linear_pointwise.binary(values, start, weight, None, "add")
+    return result

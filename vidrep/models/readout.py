@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from .products import linear
+from .products import linear, product
 
 Values = Literal["probability", "real"]
 
@@ -88,8 +88,8 @@ class _Cost(torch.autograd.Function):
         d_emitted = slope * d_cost
         rounded = d_emitted.to(matrix.dtype)
         return (
-            (rounded @ matrix).to(slope.dtype).view(ctx.shape),
-            (rounded.t() @ rows).to(slope.dtype),
+            product(rounded, matrix).to(slope.dtype).view(ctx.shape),
+            product(rounded.t(), rows).to(slope.dtype),
             d_emitted.sum(0),
             None,
             None,
