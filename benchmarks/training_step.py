@@ -414,6 +414,8 @@ def aims(found: dict[str, Measured]) -> Iterator[str]:
     if native:
         ratios += [("L", BF16, CELLS, 7.5), ("M", BF16, CELLS, 6.0)]
         shares += [("L", BF16, 0.70), ("M", BF16, 0.70)]
+    if found.keys() == {"S"}:
+        return
     yield "## Aims"
     yield ""
     yield "| aim | found | |"

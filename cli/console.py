@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vidrep.features.failures import Failure
     from vidrep.progress import Progress, ProgressListener
 
+# A greater share of a training's time spent waiting for data is worth a hint.
+_LARGE_DATA_SHARE = 0.2
 # Without a terminal, progress is a line every so many tenths of the work.
 _PLAIN_TENTHS = 2
 # More failures than this are left to the file that lists them all.
@@ -129,6 +131,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def waiting(data_share: float) -> str:
+    """Say what part of a training's time went by waiting for data: "0.3 % of the time waiting for data"."""
+    return f"{100 * data_share:.1f} % of the time waiting for data"
+
+
+def advise_on_data(data_share: float) -> None:
+    """Print what to do, if a training waited for data much of its time."""
+    if data_share > _LARGE_DATA_SHARE:
+        note(
+            "hint: much of the time went by waiting for data; keep the features on a local disk and as much memory "
+            "free as they take, and leave a core to reading them (--threads)"
+        )
 
 
 def size(num_bytes: int) -> str:

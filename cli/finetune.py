@@ -88,8 +88,10 @@ def finetune_command(
     start = f"from {source}" if source else "from scratch"
     typer.echo(
         f"{result.folder}: {start}, {len(result.classes)} classes, {outcome.steps} steps in "
-        f"{console.duration(outcome.seconds)}{early}; the best weights are those of step {outcome.best_step}"
+        f"{console.duration(outcome.seconds)}{early}; the best weights are those of step "
+        f"{outcome.best_step}; {console.waiting(outcome.data_share)}"
     )
+    console.advise_on_data(outcome.data_share)
     typer.echo(
         f"{result.num_train_videos} videos trained it, {result.num_validation_videos} chose the weights, "
         f"{result.num_test_videos} are held apart for `vidrep evaluate {result.folder} {features}`"

@@ -88,8 +88,10 @@ def train_command(
     videos = f", {result.num_train_videos} videos" if features else ""
     typer.echo(
         f"{result.folder}: {outcome.steps} steps in {console.duration(outcome.seconds)}{early}; the best weights are "
-        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}"
+        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}; "
+        f"{console.waiting(outcome.data_share)}"
     )
+    console.advise_on_data(outcome.data_share)
     what = f"{result.num_validation_videos} held-apart videos" if features else "sequences of held-apart digits"
     typer.echo(f"on {what}, {result.validation.num_windows} windows, free running:")
     typer.echo(prediction_table(result.validation))

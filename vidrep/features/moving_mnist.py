@@ -51,7 +51,7 @@ class MovingMnist:
     def __init__(self, digits: NDArray[np.uint8], config: MovingMnistConfig) -> None:
         if digits.dtype != np.uint8 or digits.shape[1:] != (DIGIT_SIDE, DIGIT_SIDE) or len(digits) == 0:
             raise ValueError(f"digits are {digits.dtype} {digits.shape}, expected uint8 (N, 28, 28), N at least 1")
-        self._digits = digits
+        self.digits = digits
         self.config = config
 
     def generate(self, num_sequences: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -73,9 +73,14 @@ class MovingMnist:
 
         Digits are drawn uniformly with replacement; where they overlap, the brighter pixel stands.
         """
-        choices = (len(self._digits) * draws[..., 0]).astype(np.int64)
+        choices, positions = self.place(draws)
+        return _paste(self.digits[choices], positions, self.config.canvas)
+
+    def place(self, draws: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Say which digits were drawn, (B, num_digits), and where they lie: top-left pixels (T, B, num_digits, 2)."""
+        choices = (len(self.digits) * draws[..., 0]).astype(np.int64)
         positions = _bounce(draws[..., 1:].reshape(-1, _DRAWS_PER_TRACK), self.config)
-        return _paste(self._digits[choices], positions.reshape(-1, *choices.shape, 2), self.config.canvas)
+        return choices, positions.reshape(-1, *choices.shape, 2)
 
 
 def trajectories(rng: np.random.Generator, num_tracks: int, config: MovingMnistConfig) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from ..models.classifier import Classifier, every_step_loss, window_probabilitie
 from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
+from ..sequences.batches import Ahead
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, batches_of
@@ -206,8 +207,9 @@ class _FinetuneTask:
         self._reduction, self._num_pieces = config.optimiser.reduction, config.training.accumulate
         self._look_size = piece_slices(data.batch_size, self._num_pieces)[0].stop  # no more memory than a step takes
         self.frames_per_step = data.batch_size * config.windows.length  # padding included
+        self.batch = Ahead(self._batch, device)
 
-    def batch(self, step: int) -> _Batch:
+    def _batch(self, step: int) -> _Batch:
         """Return the windows of a step."""
         return self._gather(self._windows, self._rows, self._sampler.batch(step))
 

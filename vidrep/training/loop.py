@@ -81,7 +81,8 @@ class TrainingOutcome:
     """What a training came to.
 
     steps: optimiser steps done in all. best_step, best_loss: of the weights that were kept. seconds: this call took.
-    stopped_early: whether patience ran out before the steps did.
+    stopped_early: whether patience ran out before the steps did. data_share: part of the steps' time that was spent
+    waiting for data.
     """
 
     steps: int
@@ -89,6 +90,7 @@ class TrainingOutcome:
     best_loss: float
     seconds: float
     stopped_early: bool
+    data_share: float
 
 
 def never() -> bool:
@@ -162,6 +164,7 @@ def train(
         best_loss=position.best_loss,
         seconds=clock() - began,
         stopped_early=_is_patience_over(position, settings) and position.step < settings.steps,
+        data_share=speed.data_share,
     )
 
 

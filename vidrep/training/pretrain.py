@@ -182,7 +182,7 @@ class _PretrainTask:
         # A look may take no more memory than a step.
         piece = piece_slices(data.batch_size, config.training.accumulate)[0]
         self._look_size = min(piece.stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
-        self.batch = Ahead(data.batches.batch)
+        self.batch = Ahead(data.batches.batch, device)
         self.frames_per_step = data.batch_size * config.windows.length
         self._carried = _zero_state(self._composite, data.batch_size, device) if config.windows.stateful else None
 
