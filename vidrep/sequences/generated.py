@@ -27,9 +27,12 @@ class GeneratedWindows:
         return _flat(self._generator.render(self._draws[indices]))
 
 
-def generated_batch(generator: MovingMnist, batch_size: int, *, seed: int, step: int) -> NDArray[np.uint8]:
-    """Return the batch of an optimiser step, (T, B, D) uint8: a pure function of (seed, step)."""
-    return _flat(generator.generate(batch_size, np.random.default_rng([seed, step, _TRAINING])))
+def generated_batch(
+    generator: MovingMnist, batch_size: int, *, seed: int, step: int, part: slice = slice(None)
+) -> NDArray[np.uint8]:
+    """Return the batch of an optimiser step, (T, B, D) uint8, or a part of it: a pure function of (seed, step)."""
+    draws = generator.draw(batch_size, np.random.default_rng([seed, step, _TRAINING]))
+    return _flat(generator.render(draws[part]))
 
 
 def _flat(sequences: NDArray[np.uint8]) -> NDArray[np.uint8]:
