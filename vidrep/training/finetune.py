@@ -217,7 +217,8 @@ class _FinetuneTask:
         self._ranks, self._part = ranks, ranks.part(data.batch_size)
         self._reduction = config.optimiser.reduction
         self._pieces = piece_slices(self._part.stop - self._part.start, config.training.accumulate)
-        self._look_size = self._pieces[0].stop  # no more memory than a step takes
+        # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.
+        self._look_size = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0].stop
         self.frames_per_step = data.batch_size * config.windows.length  # padding included
 
     def batch(self, step: int) -> _Batch:

@@ -187,8 +187,9 @@ class _PretrainTask:
         self._ranks, self._part = ranks, ranks.part(data.batch_size)
         self._num_windows = self._part.stop - self._part.start
         self._pieces = piece_slices(self._num_windows, config.training.accumulate)
-        # A look may take no more memory than a step.
-        self._look_size = min(self._pieces[0].stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
+        # A look may take no more memory than a step; ranks, whose parts may differ by a window, share the same batches.
+        piece = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0]
+        self._look_size = min(piece.stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
         self.batch = Ahead(data.batches.batch)
         self.frames_per_step = data.batch_size * config.windows.length
         self._carried = _zero_state(self._composite, self._num_windows, device) if config.windows.stateful else None

@@ -33,6 +33,8 @@ _MOST_WORK_ALONE = timedelta(days=1)
 # Others that are not waiting yet, as they read their features, hear of a failure when they come to it, or not at all.
 _SECONDS_TO_BE_HEARD = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.02
+# Tensors of fewer values are summed as one: an exchange takes longer to begin than these take to send.
+_FEW_VALUES = 1 << 16
 _REASON, _NUM_LEFT = "reason", "left"
 
 
@@ -149,6 +151,7 @@ class _JoinedRanks(Ranks):
         store, self.rank, self.size = next(rendezvous("env://", timeout=_MOST_SILENCE))
         self._store = prefixed("vidrep", store)
         self._sums: list[dist.Work] = []
+        self._small: list[Tensor] = []
         has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
         with self._naming_the_lost():
             dist.init_process_group(
@@ -183,6 +186,9 @@ class _JoinedRanks(Ranks):
             self._torch.cuda.manual_seed(number)
 
     def start_sum(self, tensor: "Tensor") -> None:
+        if tensor.numel() < _FEW_VALUES:
+            self._small.append(tensor)
+            return
         with self._naming_the_lost():
             work = self._dist.all_reduce(tensor, async_op=True)
         assert work is not None
@@ -190,8 +196,15 @@ class _JoinedRanks(Ranks):
 
     def finish_sums(self) -> None:
         with self._naming_the_lost():
+            if self._small:
+                together = self._torch.cat([tensor.flatten() for tensor in self._small])
+                self._dist.all_reduce(together)
+                parts = together.split([tensor.numel() for tensor in self._small])  # type: ignore[no-untyped-call]
+                for tensor, part in zip(self._small, parts, strict=True):
+                    tensor.copy_(part.view_as(tensor))
             for work in self._sums:
                 work.wait()
+        self._small.clear()
         self._sums.clear()
 
     def add_up(self, figures: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
