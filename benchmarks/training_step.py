@@ -144,7 +144,7 @@ class Ours:
     def pieces(self, batch: Tensor) -> Iterator[Piece]:
         """Compute a batch, (2 T, B, D), in one piece."""
         loss = self.cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
-        yield Piece(objective=loss, figures={"loss": loss.detach()})
+        yield Piece(objective=loss, figures={"loss": loss.detach()}, is_last=True)
 
 
 def per_frame(batch: Tensor) -> int:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vidrep.training.ranks import speaks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,8 +31,10 @@ EXIT_SOME_FAILED = 4
 def note(text: str) -> None:
     """Print a line on standard error; if nobody reads that any more, this and all that follows goes nowhere.
 
-    The work must not end because who read its progress has gone.
+    The work must not end because who read its progress has gone. Of several processes only one speaks.
     """
+    if not speaks():
+        return
     try:
         typer.echo(text, err=True)
     except BrokenPipeError:
@@ -54,7 +58,7 @@ def show_log(*, quiet: bool = False) -> None:
 @contextmanager
 def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
     """Give a listener that draws a bar on a terminal, prints a few lines elsewhere, and nothing if quiet."""
-    if quiet:
+    if quiet or not speaks():
         yield lambda progress: None
     elif not sys.stderr.isatty():
         yield _plain_lines(title)

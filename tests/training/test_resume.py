@@ -256,6 +256,7 @@ def test_another_way_of_computing_is_told_once(tmp_path: Path, caplog: pytest.Lo
         "threads": "1",
         "precision": "fp32",
         "torch": str(torch.__version__),
+        "ranks": "1",
     }
     torch.save(content | {"computation": content["computation"] | {"threads": "7", "torch": "2.10.0"}}, path)
     with caplog.at_level(logging.WARNING, logger="vidrep"):

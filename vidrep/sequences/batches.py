@@ -1,5 +1,7 @@
 """The batch of every optimiser step, on the device that trains: a pure function of the step.
 
+Where several processes train together, each makes only its `part` of the batch.
+
 Shapes: T time, B batch, D values of a frame.
 """
 
@@ -16,6 +18,8 @@ from .resident import DeviceWindows
 from .samplers import ConsecutiveSampler, EndlessSampler
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
+
+WHOLE = slice(None)
 
 
 class WindowBatch(NamedTuple):
@@ -35,37 +39,42 @@ class Batches(Protocol):
 class ShuffledBatches:
     """Windows of features, in an order shuffled anew every epoch."""
 
-    def __init__(self, windows: DeviceWindows, sampler: EndlessSampler) -> None:
-        self._windows, self._sampler = windows, sampler
+    def __init__(self, windows: DeviceWindows, sampler: EndlessSampler, part: slice = WHOLE) -> None:
+        self._windows, self._sampler, self._part = windows, sampler, part
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
-        return WindowBatch(self._windows.gather(self._sampler.batch(step)))
+        return WindowBatch(self._windows.gather(self._sampler.batch(step)[self._part]))
 
 
 class ConsecutiveBatches:
     """Windows of features, those of one video one after the other at the same place of the batch."""
 
-    def __init__(self, windows: DeviceWindows, sampler: ConsecutiveSampler, device: torch.device) -> None:
-        self._windows, self._sampler, self._device = windows, sampler, device
+    def __init__(
+        self, windows: DeviceWindows, sampler: ConsecutiveSampler, device: torch.device, part: slice = WHOLE
+    ) -> None:
+        self._windows, self._sampler, self._device, self._part = windows, sampler, device, part
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
         indices, begins = self._sampler.batch(step)
-        return WindowBatch(self._windows.gather(indices), torch.from_numpy(begins).to(self._device))
+        begins_here = torch.from_numpy(begins[self._part]).to(self._device)
+        return WindowBatch(self._windows.gather(indices[self._part]), begins_here)
 
 
 class GeneratedBatches:
     """Moving MNIST sequences, none of them ever twice."""
 
-    def __init__(self, generator: MovingMnist, batch_size: int, seed: int, device: torch.device) -> None:
-        self._generator, self._batch_size, self._seed = generator, batch_size, seed
+    def __init__(
+        self, generator: MovingMnist, batch_size: int, seed: int, device: torch.device, part: slice = WHOLE
+    ) -> None:
+        self._generator, self._batch_size, self._seed, self._part = generator, batch_size, seed, part
         self._renderer = renderer_on(generator, device)
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
         draws = draws_of_step(self._generator, self._batch_size, seed=self._seed, step=step)
-        return WindowBatch(self._renderer.render(draws))
+        return WindowBatch(self._renderer.render(draws[self._part]))
 
 
 class Ahead(Generic[Item]):
