@@ -125,7 +125,7 @@ def cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
 
 
 class Ours:
-    """The composite model as `vidrep train` trains it; an Objective."""
+    """The composite model as `vidrep train` trains it, or else `plain`, in autograd's own operations; an Objective."""
 
     def __init__(self, size: Size, *, plain: bool = False, products: torch.dtype | None = None) -> None:
         composite = CompositeModel(frame_size=size.frame, hidden_size=size.hidden, peepholes=True, values="probability")
@@ -133,12 +133,17 @@ class Ours:
         for module in composite.modules():
             if isinstance(module, LSTM):
                 module.plain = plain
-        self.composite = composite
+        self.composite, self._is_plain = composite, plain
         self.model = ScaledModel(FrameScaler(size.frame, "probability"), composite)
 
     def cost(self, seen: Tensor, coming: Tensor) -> Tensor:
         """Return the cost of frames, (T, B, D) twice, summed over everything."""
-        costs = self.composite.costs(self.composite.encode(seen), seen=seen, coming=coming)
+        representation = self.composite.encode(seen)
+        if self._is_plain:
+            emitted = self.composite.decode(representation, num_reconstructed=FRAMES, num_predicted=FRAMES)
+            assert emitted.reconstruction is not None and emitted.future is not None
+            return cross_entropy(emitted.reconstruction, seen) + cross_entropy(emitted.future, coming)
+        costs = self.composite.costs(representation, seen=seen, coming=coming)
         return torch.stack(list(costs.values())).sum()
 
     def pieces(self, batch: Tensor) -> Iterator[Piece]:
