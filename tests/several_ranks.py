@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -45,6 +44,10 @@ CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "generated": (PretrainConfig, {"windows.seen": 3, "windows.predicted": 2, "moving_mnist.canvas": 29}),
     "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2}),
 }
+
+
+# What torchrun gives the others when one fails, made shorter.
+SECONDS_OF_GRACE = 4.0
 
 
 class SeveralRanks:
@@ -165,16 +168,30 @@ def answer(features: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
     if "kill_after" in request:
         rank, seconds = request["kill_after"]
         time.sleep(seconds)
-        with suppress(ProcessLookupError):
-            os.kill(children[rank][0], signal.SIGKILL)  # a child that has ended is there until it is waited for
+        os.kill(children[rank][0], signal.SIGKILL)  # a child that has ended is there until it is waited for
+    ended = wait_as_torchrun([pid for pid, _ in children], began)
     answers = []
-    for pid, reading in children:
+    for (_, reading), how in zip(children, ended, strict=True):
         with open(reading, "rb") as pipe:  # noqa: PTH123
-            told = json.loads(pipe.read() or "{}")
-        _, status = os.waitpid(pid, 0)
-        code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - began
-        answers.append({**told, "code": code, "seconds": seconds})
+            answers.append({**json.loads(pipe.read() or "{}"), **how})
     return answers
+
+
+def wait_as_torchrun(pids: list[int], began: float) -> list[dict[str, Any]]:
+    """Wait for all processes; if one fails, end the others a while later."""
+    ended: dict[int, dict[str, Any]] = {}
+    failed_at = float("inf")
+    while len(ended) < len(pids):
+        now = time.monotonic()
+        for pid in set(pids) - ended.keys():
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                ended[pid] = {"code": os.waitstatus_to_exitcode(status), "seconds": now - began}
+                failed_at = min(failed_at, now if status else failed_at)
+            elif now > failed_at + SECONDS_OF_GRACE:
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(0.01)
+    return [ended[pid] for pid in pids]
 
 
 def main() -> None:
