@@ -44,6 +44,7 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/moving_mnist_generator.py
 
 wheel: $(READY)
 	PYTHON=$(PYTHON) bash .ci/try_wheel.sh

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vidrep.training.ranks import speaks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vidrep.features.failures import Failure
     from vidrep.progress import Progress, ProgressListener
 
+# A greater share of a training's time spent waiting for data is worth a hint.
+_LARGE_DATA_SHARE = 0.2
 # Without a terminal, progress is a line every so many tenths of the work.
 _PLAIN_TENTHS = 2
 # More failures than this are left to the file that lists them all.
@@ -27,8 +31,10 @@ EXIT_SOME_FAILED = 4
 def note(text: str) -> None:
     """Print a line on standard error; if nobody reads that any more, this and all that follows goes nowhere.
 
-    The work must not end because who read its progress has gone.
+    The work must not end because who read its progress has gone. Of several processes only one speaks.
     """
+    if not speaks():
+        return
     try:
         typer.echo(text, err=True)
     except BrokenPipeError:
@@ -52,7 +58,7 @@ def show_log(*, quiet: bool = False) -> None:
 @contextmanager
 def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
     """Give a listener that draws a bar on a terminal, prints a few lines elsewhere, and nothing if quiet."""
-    if quiet:
+    if quiet or not speaks():
         yield lambda progress: None
     elif not sys.stderr.isatty():
         yield _plain_lines(title)
@@ -129,6 +135,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def waiting(data_share: float) -> str:
+    """Say what part of a training's time went by waiting for data: "0.3 % of the time waiting for data"."""
+    return f"{100 * data_share:.1f} % of the time waiting for data"
+
+
+def advise_on_data(data_share: float) -> None:
+    """Print what to do, if a training waited for data much of its time."""
+    if data_share > _LARGE_DATA_SHARE:
+        note(
+            "hint: much of the time went by waiting for data; keep the features on a local disk and as much memory "
+            "free as they take, and leave a core to reading them (--threads)"
+        )
 
 
 def size(num_bytes: int) -> str:

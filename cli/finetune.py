@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vidrep.training.ranks import joined_ranks, speaks
+
 from . import console
 from .options import (
     BatchSize,
@@ -50,37 +52,39 @@ def finetune_command(
     quiet: Quiet = False,
 ) -> None:
     """Learn to classify from labelled videos. Videos of split "test" are not touched."""
-    from vidrep.config import FinetuneConfig, load_recipe
+    # Of several processes each hears from now on why another one fails.
+    with stopping_on_signals() as should_stop, joined_ranks():
+        from vidrep.config import FinetuneConfig, load_recipe
 
-    changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
-    if freeze:
-        changes["model.freeze"] = True
-    config = load_recipe(FinetuneConfig, recipe, changes=changes)
+        changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
+        if freeze:
+            changes["model.freeze"] = True
+        config = load_recipe(FinetuneConfig, recipe, changes=changes)
 
-    from vidrep.features.listings import read_labelling
-    from vidrep.features.store import open_features
-    from vidrep.machine import keep_freed_memory
-    from vidrep.training.finetune import finetune
+        from vidrep.features.listings import read_labelling
+        from vidrep.features.store import open_features
+        from vidrep.machine import keep_freed_memory
+        from vidrep.training.finetune import finetune
 
-    console.show_log(quiet=quiet)
-    keep_freed_memory()
-    listed = read_labelling(labels=labels, splits=splits, number=split_number)
-    with stopping_on_signals() as should_stop, console.progress_bar("finetune", quiet=quiet) as listen:
-        result = finetune(
-            open_features(features),
-            output,
-            config,
-            pretrained=pretrained,
-            device=device,
-            precision=precision,
-            threads=threads,
-            listed=listed,
-            resume=resume,
-            overwrite=overwrite,
-            should_stop=should_stop,
-            on_progress=listen,
-        )
-    if quiet:
+        console.show_log(quiet=quiet)
+        keep_freed_memory()
+        listed = read_labelling(labels=labels, splits=splits, number=split_number)
+        with console.progress_bar("finetune", quiet=quiet) as listen:
+            result = finetune(
+                open_features(features),
+                output,
+                config,
+                pretrained=pretrained,
+                device=device,
+                precision=precision,
+                threads=threads,
+                listed=listed,
+                resume=resume,
+                overwrite=overwrite,
+                should_stop=should_stop,
+                on_progress=listen,
+            )
+    if quiet or not speaks():
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
@@ -88,8 +92,10 @@ def finetune_command(
     start = f"from {source}" if source else "from scratch"
     typer.echo(
         f"{result.folder}: {start}, {len(result.classes)} classes, {outcome.steps} steps in "
-        f"{console.duration(outcome.seconds)}{early}; the best weights are those of step {outcome.best_step}"
+        f"{console.duration(outcome.seconds)}{early}; the best weights are those of step "
+        f"{outcome.best_step}; {console.waiting(outcome.data_share)}"
     )
+    console.advise_on_data(outcome.data_share)
     typer.echo(
         f"{result.num_train_videos} videos trained it, {result.num_validation_videos} chose the weights, "
         f"{result.num_test_videos} are held apart for `vidrep evaluate {result.folder} {features}`"

@@ -8,6 +8,8 @@ from types import FrameType
 
 import typer
 
+from vidrep.training.ranks import speaks
+
 from .console import note
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -34,8 +36,9 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         received.append(number)
         restore()
         # Not through a stream: the signal may have come while something is being written to it.
-        with suppress(OSError):  # nobody may be there to read it
-            os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
+        if speaks():
+            with suppress(OSError):  # nobody may be there to read it
+                os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
 
     for number in usual:
         signal.signal(number, receive)
@@ -43,6 +46,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     except Stopped as stopped:
         note(f"vidrep: {stopped}")
-        raise typer.Exit(128 + received[0]) from stopped
+        # Of several processes another one may have been asked.
+        raise typer.Exit(128 + received[0] if received else stopped.exit_code) from stopped
     finally:
         restore()

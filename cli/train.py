@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vidrep.training.ranks import joined_ranks, speaks
+
 from . import console
 from .figures import prediction_table
 from .options import (
@@ -53,43 +55,47 @@ def train_command(
     quiet: Quiet = False,
 ) -> None:
     """Learn without labels: reconstruct the past, predict the future. Videos of split "test" are not touched."""
-    from vidrep.config import PretrainConfig, load_recipe
+    # Of several processes each hears from now on why another one fails.
+    with stopping_on_signals() as should_stop, joined_ranks():
+        from vidrep.config import PretrainConfig, load_recipe
 
-    changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
-    config = load_recipe(PretrainConfig, recipe, changes=changes)
+        changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
+        config = load_recipe(PretrainConfig, recipe, changes=changes)
 
-    from vidrep.features.listings import read_labelling
-    from vidrep.features.store import open_features
-    from vidrep.machine import keep_freed_memory
-    from vidrep.training.pretrain import pretrain
+        from vidrep.features.listings import read_labelling
+        from vidrep.features.store import open_features
+        from vidrep.machine import keep_freed_memory
+        from vidrep.training.pretrain import pretrain
 
-    console.show_log(quiet=quiet)
-    keep_freed_memory()
-    listed = read_labelling(labels=labels, splits=splits, number=split_number)
-    with stopping_on_signals() as should_stop, console.progress_bar("train", quiet=quiet) as listen:
-        result = pretrain(
-            None if features is None else open_features(features),
-            output,
-            config,
-            mnist=mnist,
-            device=device,
-            precision=precision,
-            threads=threads,
-            listed=listed,
-            resume=resume,
-            overwrite=overwrite,
-            should_stop=should_stop,
-            on_progress=listen,
-        )
-    if quiet:
+        console.show_log(quiet=quiet)
+        keep_freed_memory()
+        listed = read_labelling(labels=labels, splits=splits, number=split_number)
+        with console.progress_bar("train", quiet=quiet) as listen:
+            result = pretrain(
+                None if features is None else open_features(features),
+                output,
+                config,
+                mnist=mnist,
+                device=device,
+                precision=precision,
+                threads=threads,
+                listed=listed,
+                resume=resume,
+                overwrite=overwrite,
+                should_stop=should_stop,
+                on_progress=listen,
+            )
+    if quiet or not speaks():
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
     videos = f", {result.num_train_videos} videos" if features else ""
     typer.echo(
         f"{result.folder}: {outcome.steps} steps in {console.duration(outcome.seconds)}{early}; the best weights are "
-        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}"
+        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}; "
+        f"{console.waiting(outcome.data_share)}"
     )
+    console.advise_on_data(outcome.data_share)
     what = f"{result.num_validation_videos} held-apart videos" if features else "sequences of held-apart digits"
     typer.echo(f"on {what}, {result.validation.num_windows} windows, free running:")
     typer.echo(prediction_table(result.validation))

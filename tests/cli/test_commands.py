@@ -10,6 +10,7 @@ import torch
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from vidrep_cli import console
 from vidrep_cli.main import app
 
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
@@ -57,6 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, stdout, stderr = vidrep("train", features, "-o", folder / "pretrained", "--recipe", "demo-pretrain", *TINY)
     assert code == 0, stderr
     assert "mean frame" in stdout
+    assert re.search(r"parameters, \d+ videos; \d+\.\d % of the time waiting for data\n", stdout)
     code, _, stderr = vidrep(
         "finetune",
         features,
@@ -94,6 +96,19 @@ def test_version() -> None:
     import vidrep as library
 
     assert vidrep("--version")[:2] == (0, f"vidrep {library.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("share", "phrase", "advised"), [(0.0031, "0.3 %", False), (0.2, "20.0 %", False), (0.214, "21.4 %", True)]
+)
+def test_waiting_for_data_is_told_and_advised_on(
+    share: float, phrase: str, advised: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert console.waiting(share) == f"{phrase} of the time waiting for data"
+    console.advise_on_data(share)
+    hint = capsys.readouterr().err
+    assert hint.startswith("hint: ") if advised else not hint
+    assert hint.count("\n") == advised
 
 
 def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:

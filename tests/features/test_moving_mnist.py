@@ -68,6 +68,12 @@ def test_sequences_equal_a_plain_loop(config: MovingMnistConfig) -> None:
     np.testing.assert_array_equal(frames, plain_sequences(9, np.random.default_rng(2), config))
 
 
+def test_more_sequences_than_are_pasted_together_equal_a_plain_loop() -> None:
+    config = MovingMnistConfig(canvas=30, num_frames=2)
+    frames = MovingMnist(DIGITS, config).generate(300, np.random.default_rng(2))
+    np.testing.assert_array_equal(frames, plain_sequences(300, np.random.default_rng(2), config))
+
+
 def test_tracks_stay_inside_reach_every_edge_and_keep_their_speed() -> None:
     config = MovingMnistConfig(canvas=100_028, num_frames=50)  # 100,000 places a side: rounding hardly shows
     tracks = trajectories(np.random.default_rng(0), 300, config)

@@ -180,3 +180,11 @@ def test_rows_go_to_a_device_that_has_room_for_them(features: Features, monkeypa
         assert resident or isinstance(found, CopiedWindows)
     indices = np.arange(len(windows))
     np.testing.assert_array_equal(windows_on(windows, cpu).gather(indices).numpy(), windows.gather(indices))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_windows_are_the_same(features: Features) -> None:
+    windows = cut_windows(features, range(4), length=2, stride=1)
+    indices, device = np.arange(len(windows)), torch.device("cuda")
+    for rows in (CopiedWindows(windows, device), ResidentWindows(windows, device)):
+        np.testing.assert_array_equal(rows.gather(indices).cpu().numpy(), windows.gather(indices))

@@ -192,11 +192,12 @@ def test_pieces_are_as_equal_as_can_be() -> None:
 def test_a_line_of_metrics(tmp_path: Path) -> None:
     losses: list[float] = []
     ticks = count()
-    train_toy(
+    outcome = train_toy(
         tmp_path / "run",
         clock=lambda: float(next(ticks)),
         on_progress=lambda progress: losses.append(progress.figures["loss"]),
     )
+    assert outcome.data_share == 1 / 2
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10]
     for number, line in enumerate(lines):
@@ -255,6 +256,7 @@ def test_another_way_of_computing_is_told_once(tmp_path: Path, caplog: pytest.Lo
         "threads": "1",
         "precision": "fp32",
         "torch": str(torch.__version__),
+        "ranks": "1",
     }
     torch.save(content | {"computation": content["computation"] | {"threads": "7", "torch": "2.10.0"}}, path)
     with caplog.at_level(logging.WARNING, logger="vidrep"):

@@ -15,6 +15,8 @@ from ..errors import ConfigError
 from .mnist import DIGIT_SIDE
 
 _DRAWS_PER_TRACK = 3  # row, column, direction
+# Sequences whose frames of one time step are pasted before the next: few enough for them to stay in a core's cache.
+_PASTED_TOGETHER = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class MovingMnist:
     def __init__(self, digits: NDArray[np.uint8], config: MovingMnistConfig) -> None:
         if digits.dtype != np.uint8 or digits.shape[1:] != (DIGIT_SIDE, DIGIT_SIDE) or len(digits) == 0:
             raise ValueError(f"digits are {digits.dtype} {digits.shape}, expected uint8 (N, 28, 28), N at least 1")
-        self._digits = digits
+        self.digits = digits
         self.config = config
 
     def generate(self, num_sequences: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -73,9 +75,14 @@ class MovingMnist:
 
         Digits are drawn uniformly with replacement; where they overlap, the brighter pixel stands.
         """
-        choices = (len(self._digits) * draws[..., 0]).astype(np.int64)
+        choices, positions = self.place(draws)
+        return _paste(self.digits[choices], positions, self.config.canvas)
+
+    def place(self, draws: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Say which digits were drawn, (B, num_digits), and where they lie: top-left pixels (T, B, num_digits, 2)."""
+        choices = (len(self.digits) * draws[..., 0]).astype(np.int64)
         positions = _bounce(draws[..., 1:].reshape(-1, _DRAWS_PER_TRACK), self.config)
-        return _paste(self._digits[choices], positions.reshape(-1, *choices.shape, 2), self.config.canvas)
+        return choices, positions.reshape(-1, *choices.shape, 2)
 
 
 def trajectories(rng: np.random.Generator, num_tracks: int, config: MovingMnistConfig) -> NDArray[np.int64]:
@@ -110,15 +117,23 @@ def _paste(digits: NDArray[np.uint8], positions: NDArray[np.int64], canvas: int)
     and black padding changes nothing under a maximum: one long copy in place of 28 short ones.
     """
     num_frames, num_sequences, num_digits, _ = positions.shape
-    pixels = np.zeros(num_frames * num_sequences * canvas**2, np.uint8)
+    frames = np.empty((num_frames, num_sequences, canvas**2), np.uint8)
     stretch = (DIGIT_SIDE - 1) * canvas + DIGIT_SIDE
-    stretches = sliding_window_view(pixels, stretch, writeable=True)
-    frame_starts = np.arange(0, pixels.size, canvas**2).reshape(num_frames, num_sequences, 1)
+    stretches = sliding_window_view(frames.reshape(-1), stretch, writeable=True)
+    frame_starts = np.arange(0, frames.size, canvas**2).reshape(num_frames, num_sequences, 1)
     starts = frame_starts + canvas * positions[..., 0] + positions[..., 1]
     padded = np.zeros((num_digits, num_sequences, DIGIT_SIDE, canvas), np.uint8)
     padded[..., :DIGIT_SIDE] = digits.swapaxes(0, 1)
     inks = padded.reshape(num_digits, num_sequences, -1)[..., :stretch]
-    for digit, ink in enumerate(inks):
-        for start in starts[..., digit]:  # (B,): one frame of every sequence, few enough bytes for a cache
-            stretches[start] = ink if digit == 0 else np.maximum(stretches[start], ink)
-    return pixels.reshape(num_frames, num_sequences, canvas, canvas)
+    for first in range(0, num_sequences, _PASTED_TOGETHER):
+        block = slice(first, first + _PASTED_TOGETHER)
+        # Side by side, since each of them is read once a frame.
+        block_inks = np.ascontiguousarray(inks[:, block])
+        for block_frames, block_starts in zip(frames[:, block], starts[:, block].swapaxes(1, 2), strict=True):
+            block_frames[:] = 0
+            for digit, (ink, start) in enumerate(zip(block_inks, block_starts, strict=True)):
+                if digit > 0:
+                    below = stretches[start]
+                    ink = np.maximum(below, ink, out=below)
+                stretches[start] = ink
+    return frames.reshape(num_frames, num_sequences, canvas, canvas)

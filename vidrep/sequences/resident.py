@@ -38,6 +38,12 @@ def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
     return CopiedWindows(windows, device)
 
 
+def send(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Copy an array to a device; to a GPU from pinned memory, so that neither the host nor other work waits for it."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 class CopiedWindows:
     """The windows of a `Windows`, copied to a device batch by batch."""
 
@@ -46,7 +52,7 @@ class CopiedWindows:
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return some windows, (T, B, D)."""
-        return torch.from_numpy(self._windows.gather(indices)).to(self._device)
+        return send(self._windows.gather(indices), self._device)
 
 
 class ResidentWindows:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from ..models.classifier import Classifier, every_step_loss, window_probabilitie
 from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
+from ..sequences.batches import Ahead
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, batches_of
@@ -28,6 +30,7 @@ from .finetuning_data import FinetuneData, data_of_labelled
 from .loop import TrainingOutcome, never, train
 from .optimiser_step import Piece, piece_slices
 from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
+from .ranks import Ranks, joined_ranks
 from .run import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -77,25 +80,29 @@ def finetune(
     if config.pretrained and Path(config.pretrained).resolve() == Path(output).resolve():
         raise OutputError(f"{output} is the run to start from; give a new folder")
     run = RunFolder(Path(output))
-    run.require_usable(resume=resume, overwrite=overwrite)
-    set_threads(threads)
-    torch_device = choose_device(device)
-    precision, products = choose_precision(precision, torch_device)
-    with run.locked(), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
-        data = data_of_labelled(features, config, listed=listed)
-        task = _build_task(data, config, torch_device, products=products if precision == "bf16" else None)
-        with run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device):
-            outcome = train(
-                task,
-                run,
-                config.training,
-                config.optimiser,
-                precision=precision,
-                resume=resume,
-                on_progress=on_progress,
-                should_stop=should_stop,
-            )
-        save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu()))
+    with joined_ranks() as ranks:
+        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
+        set_threads(threads)
+        torch_device = ranks.device(choose_device(device))
+        precision, products = choose_precision(precision, torch_device)
+        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+            data = data_of_labelled(features, config, listed=listed)
+            task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
+            ranks.require_same(settings=config, data=(features.settings, data.videos.table()))
+            prepared = run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device)
+            with ranks.on_first(prepared):
+                outcome = train(
+                    task,
+                    run,
+                    config.training,
+                    config.optimiser,
+                    precision=precision,
+                    resume=resume,
+                    on_progress=on_progress,
+                    should_stop=should_stop,
+                    ranks=ranks,
+                )
+            ranks.from_first(lambda: save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu())))
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
@@ -136,7 +143,7 @@ def _with_pretrained(config: FinetuneConfig, pretrained: Path | str | None) -> F
 
 
 def _build_task(
-    data: FinetuneData, config: FinetuneConfig, device: torch.device, *, products: torch.dtype | None
+    data: FinetuneData, config: FinetuneConfig, device: torch.device, ranks: Ranks, *, products: torch.dtype | None
 ) -> "_FinetuneTask":
     """Build the classifier, from a pretrained run's encoder and scaler if there is one, and what trains it."""
     features = data.features
@@ -162,7 +169,7 @@ def _build_task(
         classes=data.classes,
         class_counts=np.bincount(data.video_classes[data.parts.train], minlength=len(data.classes)).tolist(),
     )
-    return _FinetuneTask(ScaledModel(scaler, classifier).to(device), description, config, data, device)
+    return _FinetuneTask(ScaledModel(scaler, classifier).to(device), description, config, data, device, ranks)
 
 
 def _take_over(run: str, classifier: Classifier, features: Features) -> FrameScaler:
@@ -180,11 +187,15 @@ def _take_over(run: str, classifier: Classifier, features: Features) -> FrameSca
 
 
 class _Batch(NamedTuple):
-    """Stored frames (T, B, D) and the classes (B,) of windows, on the device; frames of each, (B,), on the host."""
+    """Stored frames (T, B, D) and the classes (B,) of windows, on the device; frames of each, (B,), on the host.
+
+    num_frames: of all windows of the step, other ranks' included.
+    """
 
     stored: Tensor
     classes: Tensor
     lengths: NDArray[np.int64]
+    num_frames: int
 
 
 class _FinetuneTask:
@@ -197,29 +208,35 @@ class _FinetuneTask:
         config: FinetuneConfig,
         data: FinetuneData,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
         self.model, self.description = model, description
         self._windows, self._validation, self._device = data.windows, data.validation, device
         self._rows = windows_on(data.windows, device)
         self._video_classes = data.video_classes
         self._sampler = EndlessSampler(len(data.windows), data.batch_size, config.training.seed)
-        self._reduction, self._num_pieces = config.optimiser.reduction, config.training.accumulate
-        self._look_size = piece_slices(data.batch_size, self._num_pieces)[0].stop  # no more memory than a step takes
+        self._ranks, self._part = ranks, ranks.part(data.batch_size)
+        self._reduction = config.optimiser.reduction
+        self._pieces = piece_slices(self._part.stop - self._part.start, config.training.accumulate)
+        # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.
+        self._look_size = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0].stop
         self.frames_per_step = data.batch_size * config.windows.length  # padding included
+        self.batch = Ahead(self._batch, device)
 
-    def batch(self, step: int) -> _Batch:
-        """Return the windows of a step."""
-        return self._gather(self._windows, self._rows, self._sampler.batch(step))
+    def _batch(self, step: int) -> _Batch:
+        """Return the windows of a step that are this rank's."""
+        indices = self._sampler.batch(step)
+        num_frames = int(self._windows.lengths[indices].sum())
+        return self._gather(self._windows, self._rows, indices[self._part])._replace(num_frames=num_frames)
 
     def pieces(self, batch: _Batch) -> Iterator[Piece]:
         """Classify a batch piece by piece."""
-        num_frames = int(batch.lengths.sum())
-        for part in piece_slices(len(batch.lengths), self._num_pieces):
-            piece = _Batch(batch.stored[:, part], batch.classes[part], batch.lengths[part])
+        for part in self._pieces:
+            piece = _Batch(batch.stored[:, part], batch.classes[part], batch.lengths[part], batch.num_frames)
             mean = self._mean_cost(self._classify(piece), piece)
-            share = mean * (int(piece.lengths.sum()) / num_frames)
-            objective = share if self._reduction == "mean" else share * num_frames
-            yield Piece(objective, {"loss": share.detach()})
+            share = mean * (int(piece.lengths.sum()) / batch.num_frames)
+            objective = share if self._reduction == "mean" else share * batch.num_frames
+            yield Piece(objective, {"loss": share.detach()}, is_last=part.stop == len(batch.lengths))
 
     def state(self) -> dict[str, Tensor]:
         """Carry nothing from step to step."""
@@ -230,20 +247,23 @@ class _FinetuneTask:
 
     def validate(self) -> dict[str, float]:
         """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
-        loss = num_frames = correct = 0.0
+        loss, correct = torch.zeros(2, dtype=torch.float64)
         rows = CopiedWindows(self._validation, self._device)
-        for indices in batches_of(self._validation, self._look_size):
+        batches = batches_of(self._validation, self._look_size)
+        for indices in islice(batches, self._ranks.rank, None, self._ranks.size):
             batch = self._gather(self._validation, rows, indices)
             logits = self._classify(batch)
-            loss += float(self._mean_cost(logits, batch)) * int(batch.lengths.sum())
-            num_frames += int(batch.lengths.sum())
+            loss += float(self._mean_cost(logits, batch)) * batch.num_frames
             probabilities = window_probabilities(logits, torch.from_numpy(batch.lengths).to(self._device))
             correct += float((probabilities.argmax(dim=-1) == batch.classes).sum())
-        return {"loss": loss / num_frames, "window_accuracy": correct / len(self._validation)}
+        totals = self._ranks.add_up({"loss": loss, "correct": correct})
+        num_frames, num_windows = int(self._validation.lengths.sum()), len(self._validation)
+        return {"loss": float(totals["loss"]) / num_frames, "window_accuracy": float(totals["correct"]) / num_windows}
 
     def _gather(self, windows: Windows, rows: DeviceWindows, indices: NDArray[np.int64]) -> _Batch:
         classes = torch.from_numpy(self._video_classes[windows.videos[indices]]).to(self._device)
-        return _Batch(rows.gather(indices), classes, windows.lengths[indices])
+        lengths = windows.lengths[indices]
+        return _Batch(rows.gather(indices), classes, lengths, num_frames=int(lengths.sum()))
 
     def _classify(self, batch: _Batch) -> Tensor:
         """Return the logits of a batch, (T, B, K)."""

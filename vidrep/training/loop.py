@@ -17,6 +17,7 @@ from ..progress import Progress, ProgressListener
 from .metrics import Metrics, Speed
 from .optimiser_step import Objective, OptimiserStep
 from .optimisers import build_optimiser, learning_rate
+from .ranks import ALONE, Ranks
 from .run import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -37,10 +38,10 @@ class Task(Objective[Batch], Protocol[Batch]):
         """Return the data of a step, a pure function of the step; the time it takes is spent waiting for data."""
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the held-apart videos; "loss" among them chooses the best weights."""
+        """Return figures on the held-apart videos, the same on all ranks; "loss" chooses the best weights."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return what is carried from step to step besides weights, if anything."""
+        """Return what is carried from step to step besides weights, if anything; all ranks ask, for all that is."""
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""
@@ -81,7 +82,8 @@ class TrainingOutcome:
     """What a training came to.
 
     steps: optimiser steps done in all. best_step, best_loss: of the weights that were kept. seconds: this call took.
-    stopped_early: whether patience ran out before the steps did.
+    stopped_early: whether patience ran out before the steps did. data_share: part of the steps' time that was spent
+    waiting for data.
     """
 
     steps: int
@@ -89,6 +91,7 @@ class TrainingOutcome:
     best_loss: float
     seconds: float
     stopped_early: bool
+    data_share: float
 
 
 def never() -> bool:
@@ -107,28 +110,35 @@ def train(
     should_stop: Callable[[], bool] = never,
     precision: str = "fp32",
     clock: Callable[[], float] = time.monotonic,
+    ranks: Ranks = ALONE,
 ) -> TrainingOutcome:
     """Train until the steps or the patience are used up, keeping the best weights and checkpoints to go on from.
 
-    should_stop: asked after every step. precision: what the task computes in, to be kept in checkpoints.
-    clock: gives seconds, for checkpoints by time and for speeds.
+    should_stop: asked after every step; one rank that is asked to stop stops all. precision: what the task computes in,
+    to be kept in checkpoints. clock: gives seconds, for checkpoints by time and for speeds. ranks: that train together;
+    they come to the same outcome, and the first writes it.
 
     Raises TrainingError, with the last good checkpoint kept, when the loss, its gradient or the weights are not finite;
     Stopped, with a checkpoint of the last step, if it was asked to stop; OutputError if the disk refuses.
     """
     began = saved_at = clock()
-    computation = _computation(task, precision)
+    computation = _computation(task, precision, ranks)
     optimiser = build_optimiser(task.model, optimiser_settings)
     # A run that was stopped before its first checkpoint goes on from its beginning.
-    position = _resume(task, run, optimiser, computation) if resume and run.checkpoints.paths() else _Position()
-    metrics, speed, first_step = Metrics(run.path, step=position.step), Speed(), position.step
-    do_step = OptimiserStep(task, optimiser, optimiser_settings)
+    kept = run.checkpoints
+    checkpoint = ranks.from_first(lambda: kept.load() if kept.paths() else None) if resume else None
+    position = _Position() if checkpoint is None else _go_on(task, run, optimiser, checkpoint, computation)
+    ranks.copy_from_first(task.model.state_dict().values())
+    metrics = Metrics(run.path, step=position.step) if ranks.is_first else None
+    speed, first_step = Speed(), position.step
+    do_step = OptimiserStep(task, optimiser, optimiser_settings, ranks)
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
         step_began = clock()
         rate = learning_rate(position.step, settings.steps, optimiser_settings, num_plateaus=position.num_plateaus)
         batch = task.batch(position.step)
         waited = clock() - step_began
+        ranks.seed(settings.seed, position.step)
         figures = {name: float(figure) for name, figure in do_step(batch, rate).items()}
         gradient_norm = figures.pop("gradient_norm")
         position.step += 1
@@ -136,19 +146,19 @@ def train(
         position.add(figures)
         speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
 
-        is_last, stops = position.step == settings.steps, should_stop()
+        is_last = position.step == settings.steps
         looks = is_last or position.step % settings.evaluate_every == 0
-        if looks or stops or _is_checkpoint_due(position, settings, clock() - saved_at):
+        stops, is_due = ranks.any(should_stop(), _is_checkpoint_due(position, settings, clock() - saved_at))
+        if looks or stops or is_due:
             _require_finite_weights(task, position, run)
+            line: dict[str, Any] = {}
             if looks:
                 validation = _look(task, run, position, optimiser_settings)
                 line = {"step": position.step, "learning_rate": rate, "gradient_norm": gradient_norm}
-                means = {"train": position.take_means(), "validation": validation}
-                metrics.append(line | means | {"speed": speed.take()})
+                line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
             content = _checkpoint(task, optimiser, position, computation)
-            run.checkpoints.save(content, step=position.step, keep=settings.keep_checkpoints)
-            if looks:
-                run.forget_earlier()
+            if metrics is not None:
+                _publish(task, run, metrics, position, line, content, num_kept=settings.keep_checkpoints)
             saved_at = clock()
         shown = {"loss": figures["loss"], "steps/s": (position.step - first_step) / max(clock() - began, 1e-9)}
         if position.best_step:
@@ -162,6 +172,7 @@ def train(
         best_loss=position.best_loss,
         seconds=clock() - began,
         stopped_early=_is_patience_over(position, settings) and position.step < settings.steps,
+        data_share=speed.data_share,
     )
 
 
@@ -191,18 +202,37 @@ def _diverged(what: str, position: _Position, run: RunFolder) -> TrainingError:
 def _look(
     task: Task[Any], run: RunFolder, position: _Position, optimiser_settings: OptimiserSettings
 ) -> dict[str, float]:
-    """Validate, and keep the weights if they are the best so far."""
+    """Validate, and note whether the weights are the best so far."""
     task.model.eval()
     with torch.inference_mode():
         figures = task.validate()
     _require_finite({"validation loss": figures["loss"]}, position, run)
     if figures["loss"] < position.best_loss:
         position.best_loss, position.best_step, position.num_looks_since_best = figures["loss"], position.step, 0
-        save_model(run.path, task.description, task.model.state_dict())
     else:
         position.num_looks_since_best += 1
         position.num_plateaus += position.num_looks_since_best % optimiser_settings.plateau_looks == 0
     return figures
+
+
+def _publish(
+    task: Task[Any],
+    run: RunFolder,
+    metrics: Metrics,
+    position: _Position,
+    line: dict[str, Any],
+    checkpoint: dict[str, Any],
+    *,
+    num_kept: int,
+) -> None:
+    """Write a checkpoint; before it, if there was a look, the weights if they are the best, and its line."""
+    if line:
+        if position.best_step == position.step:
+            save_model(run.path, task.description, task.model.state_dict())
+        metrics.append(line)
+    run.checkpoints.save(checkpoint, step=position.step, keep=num_kept)
+    if line:
+        run.forget_earlier()
 
 
 def _is_patience_over(position: _Position, settings: TrainingSettings) -> bool:
@@ -220,7 +250,7 @@ def _device_of(task: Task[Any]) -> torch.device:
     return next(task.model.parameters()).device
 
 
-def _computation(task: Task[Any], precision: str) -> dict[str, str]:
+def _computation(task: Task[Any], precision: str, ranks: Ranks) -> dict[str, str]:
     """Say what the last bits of a result depend on."""
     device = _device_of(task)
     name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
@@ -229,6 +259,7 @@ def _computation(task: Task[Any], precision: str) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "precision": precision,
         "torch": str(torch.__version__),
+        "ranks": str(ranks.size),
     }
 
 
@@ -249,10 +280,14 @@ def _checkpoint(
     }
 
 
-def _resume(
-    task: Task[Any], run: RunFolder, optimiser: torch.optim.Optimizer, computation: dict[str, str]
+def _go_on(
+    task: Task[Any],
+    run: RunFolder,
+    optimiser: torch.optim.Optimizer,
+    checkpoint: dict[str, Any],
+    computation: dict[str, str],
 ) -> _Position:
-    checkpoint, device = run.checkpoints.load(), _device_of(task)
+    device = _device_of(task)
     try:
         run.require_same_description(checkpoint["description"], asdict(task.description))
         task.model.load_state_dict(checkpoint["model"])
@@ -262,7 +297,7 @@ def _resume(
         if device.type == "cuda" and "cuda" in checkpoint["random_states"]:
             torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"], device)
         position = _Position(**checkpoint["position"])
-        before = dict(checkpoint["computation"])
+        before = {"ranks": "1"} | dict(checkpoint["computation"])  # which checkpoints of a lone process may lack
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise run.checkpoints.unusable("not a checkpoint of this run", error) from error
     changed = [f"{name} {now}, not {before.get(name)}" for name, now in computation.items() if before.get(name) != now]

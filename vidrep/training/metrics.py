@@ -121,12 +121,20 @@ class Speed:
 
     def __init__(self) -> None:
         self._num_frames, self._seconds, self._waited = 0, 0.0, 0.0
+        self._all_seconds, self._all_waited = 0.0, 0.0
+
+    @property
+    def data_share(self) -> float:
+        """The part of all steps' time that was spent waiting for data."""
+        return self._all_waited / max(self._all_seconds, 1e-9)
 
     def add(self, *, num_frames: int, seconds: float, waited: float) -> None:
         """Count a step: frames that it read, seconds that it took, and those of them that it waited for data."""
         self._num_frames += num_frames
         self._seconds += seconds
         self._waited += waited
+        self._all_seconds += seconds
+        self._all_waited += waited
 
     def take(self) -> dict[str, float]:
         """Return the figures of the steps counted so far, and begin anew."""

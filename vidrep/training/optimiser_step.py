@@ -10,6 +10,7 @@ from torch import Tensor
 from ..config import OptimiserSettings
 from ..models.saved import ScaledModel
 from .optimisers import clip_gradient
+from .ranks import ALONE, Ranks
 
 Batch = TypeVar("Batch", contravariant=True)
 
@@ -19,10 +20,12 @@ class Piece(NamedTuple):
 
     objective: a scalar to differentiate; those of a batch's pieces add up to the batch's.
     figures: shares of the batch's figures, detached scalars, which add up too; "loss" is among them.
+    is_last: whether no more pieces come, so that every gradient is complete as soon as this piece's is.
     """
 
     objective: Tensor
     figures: dict[str, Tensor]
+    is_last: bool
 
 
 class Objective(Protocol[Batch]):
@@ -42,12 +45,27 @@ def piece_slices(batch_size: int, accumulate: int) -> list[slice]:
 
 
 class OptimiserStep:
-    """Does optimiser steps of one training."""
+    """Does optimiser steps of one training, of which other ranks compute other parts of each batch.
+
+    A weight's gradient is summed over ranks while those of the layers below are still being computed.
+    """
 
     def __init__(
-        self, objective: Objective[Any], optimiser: torch.optim.Optimizer, settings: OptimiserSettings
+        self,
+        objective: Objective[Any],
+        optimiser: torch.optim.Optimizer,
+        settings: OptimiserSettings,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._objective, self._optimiser, self._settings = objective, optimiser, settings
+        self._objective, self._optimiser, self._settings, self._ranks = objective, optimiser, settings, ranks
+        self._is_last_piece = False
+        for weight in objective.model.parameters() if ranks.size > 1 else ():
+            if weight.requires_grad:
+                weight.register_post_accumulate_grad_hook(self._share)  # type: ignore[no-untyped-call]
+
+    def _share(self, weight: Tensor) -> None:
+        if self._is_last_piece and weight.grad is not None:
+            self._ranks.start_sum(weight.grad)
 
     def __call__(self, batch: Any, learning_rate: float) -> dict[str, Tensor]:
         """Do a step; return the batch's figures and "gradient_norm", scalars that nobody has waited for yet.
@@ -66,7 +84,9 @@ class OptimiserStep:
         self._optimiser.zero_grad()
         totals: dict[str, Tensor] = {}
         for piece in self._objective.pieces(batch):
+            self._is_last_piece = piece.is_last
             piece.objective.backward()  # type: ignore[no-untyped-call]
             for name, figure in piece.figures.items():
                 totals[name] = totals[name] + figure if name in totals else figure
-        return totals
+        self._ranks.finish_sums()
+        return self._ranks.add_up(totals)

@@ -3,9 +3,9 @@
 Shapes: T frames of a window, B batch, D values of a frame, H hidden width, L layers.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from .optimiser_step import Piece, piece_slices
 from .prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
 from .preparation import naming_lack_of_memory, seeded
 from .pretraining_data import PretrainData, data_of_features, data_of_mnist
+from .ranks import Ranks, joined_ranks
 from .run import RunFolder
 
 
@@ -75,25 +76,29 @@ def pretrain(
     """
     config = config or PretrainConfig()
     run = RunFolder(Path(output))
-    run.require_usable(resume=resume, overwrite=overwrite)
-    set_threads(threads)
-    torch_device = choose_device(device)
-    precision, products = choose_precision(precision, torch_device)
-    with run.locked(), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
-        data = _read(features, mnist, config, listed=listed, device=torch_device)
-        task = _build_task(data, config, torch_device, products=products if precision == "bf16" else None)
-        with run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device):
-            outcome = train(
-                task,
-                run,
-                config.training,
-                config.optimiser,
-                precision=precision,
-                resume=resume,
-                on_progress=on_progress,
-                should_stop=should_stop,
-            )
-        figures = _measure(run, data, config, torch_device)
+    with joined_ranks() as ranks:
+        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
+        set_threads(threads)
+        torch_device = ranks.device(choose_device(device))
+        precision, products = choose_precision(precision, torch_device)
+        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+            data = _read(features, mnist, config, listed=listed, device=torch_device, ranks=ranks)
+            task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
+            ranks.require_same(settings=config, data=(data.settings, data.videos.table()))
+            prepared = run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device)
+            with ranks.on_first(prepared):
+                outcome = train(
+                    task,
+                    run,
+                    config.training,
+                    config.optimiser,
+                    precision=precision,
+                    resume=resume,
+                    on_progress=on_progress,
+                    should_stop=should_stop,
+                    ranks=ranks,
+                )
+            figures = ranks.from_first(lambda: _measure(run, data, config, torch_device))
     parts = data.videos.parts
     return PretrainResult(
         folder=run.path,
@@ -106,7 +111,7 @@ def pretrain(
 
 
 def _build_task(
-    data: PretrainData, config: PretrainConfig, device: torch.device, *, products: torch.dtype | None
+    data: PretrainData, config: PretrainConfig, device: torch.device, ranks: Ranks, *, products: torch.dtype | None
 ) -> "_PretrainTask":
     """Build the model, with fresh weights, and what trains it."""
     arguments = {"frame_size": data.scaler.mean.numel(), **asdict(config.model)}
@@ -125,7 +130,7 @@ def _build_task(
         extractor=data.settings,
         windows=asdict(config.windows),
     )
-    return _PretrainTask(model, description, config, data, device)
+    return _PretrainTask(model, description, config, data, device, ranks)
 
 
 def _measure(run: RunFolder, data: PretrainData, config: PretrainConfig, device: torch.device) -> PredictionFigures:
@@ -151,14 +156,15 @@ def _read(
     *,
     listed: Mapping[str, Labelling] | None,
     device: torch.device,
+    ranks: Ranks,
 ) -> PretrainData:
     if features is not None and mnist is None:
-        return data_of_features(features, config, listed=listed, device=device)
+        return data_of_features(features, config, listed=listed, device=device, ranks=ranks)
     if features is not None or mnist is None:
         raise ConfigError("give features, or the folder of MNIST's files with --mnist: one of the two")
     if listed:
         raise ConfigError("labels and splits are of features; generated sequences have none, leave them out")
-    return data_of_mnist(Path(mnist), config, device=device)
+    return data_of_mnist(Path(mnist), config, device=device, ranks=ranks)
 
 
 class _PretrainTask:
@@ -174,17 +180,20 @@ class _PretrainTask:
         config: PretrainConfig,
         data: PretrainData,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
         self.model, self.description = model, description
         self._windows, self._reduction = config.windows, config.optimiser.reduction
-        self._num_pieces = config.training.accumulate
         self._batch_size, self._validation, self._device = data.batch_size, data.validation, device
-        # A look may take no more memory than a step.
-        piece = piece_slices(data.batch_size, config.training.accumulate)[0]
+        self._ranks, self._part = ranks, ranks.part(data.batch_size)
+        self._num_windows = self._part.stop - self._part.start
+        self._pieces = piece_slices(self._num_windows, config.training.accumulate)
+        # A look may take no more memory than a step; ranks, whose parts may differ by a window, share the same batches.
+        piece = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0]
         self._look_size = min(piece.stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
-        self.batch = Ahead(data.batches.batch)
+        self.batch = Ahead(data.batches.batch, device)
         self.frames_per_step = data.batch_size * config.windows.length
-        self._carried = _zero_state(self._composite, data.batch_size, device) if config.windows.stateful else None
+        self._carried = _zero_state(self._composite, self._num_windows, device) if config.windows.stateful else None
 
     @property
     def _composite(self) -> CompositeModel:
@@ -192,19 +201,19 @@ class _PretrainTask:
         return self.model.model
 
     def pieces(self, batch: WindowBatch) -> Iterator[Piece]:
-        """Compute the objective of a batch, some of its windows at a time."""
+        """Compute the objective of this rank's part of a batch, some of its windows at a time."""
         start = None if self._carried is None else _cleared(self._carried, batch.begins)
         states: list[LSTMState] = []
-        for chosen in piece_slices(self._batch_size, self._num_pieces):
+        for chosen in self._pieces:
             frames = self.model.scaler(batch.windows[:, chosen])
             state = None if start is None else LSTMState(start.h[:, chosen], start.c[:, chosen])
             representation = self._composite.encode(frames[: self._windows.seen], state)
             states.append(representation.detach())
-            yield self._piece(representation, frames)
+            yield self._piece(representation, frames, is_last=chosen.stop == self._num_windows)
         if self._carried is not None:
             self._carried = LSTMState(*(torch.cat(parts, dim=1) for parts in zip(*states, strict=True)))
 
-    def _piece(self, representation: LSTMState, frames: Tensor) -> Piece:
+    def _piece(self, representation: LSTMState, frames: Tensor, *, is_last: bool) -> Piece:
         seen, coming = frames[: self._windows.seen], frames[self._windows.seen :]
         seen = seen[self._windows.seen - self._windows.num_reconstructed :]
         costs = self._composite.costs(representation, seen=seen, coming=coming)
@@ -215,16 +224,20 @@ class _PretrainTask:
         return Piece(
             objective=torch.stack(list(shares.values())).sum(),
             figures={"loss": torch.stack(list(figures.values())).sum(), **figures},
+            is_last=is_last,
         )
 
     def validate(self) -> dict[str, float]:
         """Return the costs of the held-apart windows, free running, in all and of each decoder."""
-        totals: defaultdict[str, float] = defaultdict(float)
-        for indices in batches_of(self._validation, self._look_size):
+        composite = self._composite
+        decoders = {"reconstruction": composite.reconstruction_decoder, "future": composite.future_decoder}
+        totals = {name: torch.zeros((), dtype=torch.float64) for name, one in decoders.items() if one is not None}
+        batches = batches_of(self._validation, self._look_size)
+        for indices in islice(batches, self._ranks.rank, None, self._ranks.size):
             stored = torch.from_numpy(self._validation.gather(indices)).to(self._device)
             frames = self.model.scaler(stored)
             seen, coming = frames[: self._windows.seen], frames[self._windows.seen :]
-            prediction = self._composite(seen, len(coming), num_reconstructed=self._windows.num_reconstructed)
+            prediction = composite(seen, len(coming), num_reconstructed=self._windows.num_reconstructed)
             seen = seen[self._windows.seen - self._windows.num_reconstructed :]
             for name, emitted, truth in (
                 ("reconstruction", prediction.reconstruction, seen),
@@ -233,22 +246,30 @@ class _PretrainTask:
                 if emitted is not None:
                     share = len(truth) * len(self._validation)
                     totals[name] += float(cost_of_frames(emitted, truth, self._composite.values)) / share
-        return {"loss": sum(totals.values()), **totals}
+        costs = {name: float(total) for name, total in self._ranks.add_up(totals).items()}
+        return {"loss": sum(costs.values()), **costs}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the encoder's state that is carried from step to step, if windows are stateful."""
-        return {} if self._carried is None else {"h": self._carried.h, "c": self._carried.c}
+        """Return the encoder's state that is carried from step to step, of the whole batch, if windows are stateful."""
+        if self._carried is None:
+            return {}
+        whole = _zero_state(self._composite, self._batch_size, self._device)
+        for all_ranks, here in zip(whole, self._carried, strict=True):
+            all_ranks[:, self._part] = here
+            self._ranks.start_sum(all_ranks)
+        self._ranks.finish_sums()
+        return whole._asdict()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go on from a state that `state` returned."""
         if self._carried is not None:
-            self._carried = LSTMState(state["h"].to(self._device), state["c"].to(self._device))
+            self._carried = LSTMState(*(state[name][:, self._part].to(self._device) for name in ("h", "c")))
 
 
 def _zero_state(composite: CompositeModel, batch_size: int, device: torch.device) -> LSTMState:
     encoder = composite.encoder
-    zeros = torch.zeros(encoder.num_layers, batch_size, encoder.hidden_size, device=device)
-    return LSTMState(zeros, zeros)
+    shape = (encoder.num_layers, batch_size, encoder.hidden_size)
+    return LSTMState(torch.zeros(shape, device=device), torch.zeros(shape, device=device))
 
 
 def _cleared(state: LSTMState, begins: Tensor | None) -> LSTMState:

@@ -37,6 +37,7 @@ from .preparation import (
     require_windows,
     thin_out,
 )
+from .ranks import ALONE, Ranks
 from .run import RunVideos
 
 # Generated sequences that are looked at to choose the weights, and that the mean frame is taken from.
@@ -63,9 +64,17 @@ class PretrainData:
 
 
 def data_of_features(
-    features: Features, config: PretrainConfig, *, listed: Mapping[str, Labelling] | None, device: torch.device
+    features: Features,
+    config: PretrainConfig,
+    *,
+    listed: Mapping[str, Labelling] | None,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> PretrainData:
-    """Divide the videos of features into parts and cut them into windows; raises as `pretrain`."""
+    """Divide the videos of features into parts and cut them into windows; raises as `pretrain`.
+
+    ranks: of a step's batch only this rank's part is read.
+    """
     videos = lay_over(features, listed)
     parts = partition_videos(
         [row.path for row in features.videos],
@@ -97,7 +106,7 @@ def data_of_features(
     values = choose_values(features, config.values)
     require_sound(features, parts.train + parts.validation)
     return PretrainData(
-        batches=_batches_of_features(windows, batch_size, config, device),
+        batches=_batches_of_features(windows, batch_size, config, device, ranks.part(batch_size)),
         batch_size=batch_size,
         validation=thin_out(validation),
         scaler=fit_scaler(features, parts.train, values),
@@ -108,17 +117,22 @@ def data_of_features(
     )
 
 
-def _batches_of_features(windows: Windows, batch_size: int, config: PretrainConfig, device: torch.device) -> Batches:
+def _batches_of_features(
+    windows: Windows, batch_size: int, config: PretrainConfig, device: torch.device, part: slice
+) -> Batches:
     rows, seed = windows_on(windows, device), config.training.seed
     if config.windows.stateful:
-        return ConsecutiveBatches(rows, ConsecutiveSampler(windows.videos, batch_size, seed), device)
-    return ShuffledBatches(rows, EndlessSampler(len(windows), batch_size, seed))
+        return ConsecutiveBatches(rows, ConsecutiveSampler(windows.videos, batch_size, seed), device, part)
+    return ShuffledBatches(rows, EndlessSampler(len(windows), batch_size, seed), part)
 
 
-def data_of_mnist(mnist: Path | None, config: PretrainConfig, *, device: torch.device) -> PretrainData:
+def data_of_mnist(
+    mnist: Path | None, config: PretrainConfig, *, device: torch.device, ranks: Ranks = ALONE
+) -> PretrainData:
     """Generate Moving MNIST from the training digits, some of which are held apart to choose the weights by.
 
-    mnist: a folder with the files of MNIST; None lets torchvision fetch them.
+    mnist: a folder with the files of MNIST; None lets torchvision fetch them. ranks: of a step's batch only this rank's
+    part is rendered.
     Raises InputError if the digits cannot be had, ConfigError for settings that cannot be.
     """
     if config.windows.stateful:
@@ -132,7 +146,7 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, *, device: torch.d
     measured = GeneratedWindows(learnt_from, _NUM_MEASURED, seed)
     batch_size = config.training.batch_size or DEFAULT_BATCH_SIZE
     return PretrainData(
-        batches=GeneratedBatches(learnt_from, batch_size, seed, device),
+        batches=GeneratedBatches(learnt_from, batch_size, seed, device, ranks.part(batch_size)),
         batch_size=batch_size,
         validation=GeneratedWindows(held_apart, _NUM_LOOKED_AT, seed),
         scaler=fit_scaler_to_frames(

@@ -1,0 +1,171 @@
+"""How fast Moving MNIST is generated: against a loop over frames, and against the training step that it feeds.
+
+    python benchmarks/moving_mnist_generator.py [--rounds N] [--write]   writes docs/results/moving-mnist-generator.md
+
+Batches of 20 frames of 64 x 64 pixels with two digits; these are noise, as many as MNIST's for training, since what
+they show takes no time. Ways take turns, round by round, on one core; a training step has all cores.
+"""
+
+import argparse
+import math
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from recording import ROOT, facts
+from training_step import SIZES, Ours, step_of_ours
+
+from vidrep.devices import choose_precision
+from vidrep.features.mnist import DIGIT_SIDE
+from vidrep.features.moving_mnist import MovingMnist, MovingMnistConfig
+from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.sequences.generated import DeviceRenderer
+
+CONFIG = MovingMnistConfig()
+BATCHES = (80, 1024)
+LOOPED = 80  # sequences of a batch made by the loop
+SECONDS_A_TURN = 0.15
+AIM = 10
+
+
+def loop_over_frames(digits: NDArray[np.float32], num_sequences: int, draw: random.Random) -> NDArray[np.float32]:
+    """Make (B, T, 64, 64) float32 as the released code of Srivastava et al. (2015) does, written anew.
+
+    Each digit of a sequence gets a random place and direction, moves and bounces frame by frame, and is laid over every
+    frame by a maximum.
+    """
+    frames = np.zeros((num_sequences, CONFIG.num_frames, CONFIG.canvas, CONFIG.canvas), np.float32)
+    room = CONFIG.canvas - DIGIT_SIDE
+    for sequence in frames:
+        for _ in range(CONFIG.num_digits):
+            digit = digits[draw.randrange(len(digits))]
+            row, column, angle = draw.random(), draw.random(), 2 * math.pi * draw.random()
+            down, right = CONFIG.speed * math.sin(angle), CONFIG.speed * math.cos(angle)
+            for frame in sequence:
+                row, column = row + down, column + right
+                if not 0 < row < 1:
+                    row, down = min(max(row, 0.0), 1.0), -down
+                if not 0 < column < 1:
+                    column, right = min(max(column, 0.0), 1.0), -right
+                top, left = int(room * row), int(room * column)
+                place = frame[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE]
+                np.maximum(place, digit, out=place)
+    return frames
+
+
+def measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Let ways take turns; return seconds of a call, a figure a round."""
+    repeats = {}
+    for name, way in ways.items():
+        way()
+        began = time.perf_counter()
+        way()
+        repeats[name] = max(1, round(SECONDS_A_TURN / (time.perf_counter() - began)))
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            for _ in range(repeats[name]):
+                way()
+            seconds[name].append((time.perf_counter() - began) / repeats[name])
+    return seconds
+
+
+def as_floats(generator: MovingMnist, num_sequences: int, rng: np.random.Generator) -> torch.Tensor:
+    """Generate a batch and turn it into float32 from 0 to 1, as the model reads it."""
+    return torch.from_numpy(generator.generate(num_sequences, rng)).float().div_(255)
+
+
+def steps() -> dict[str, Callable[[], float]]:
+    """Return training steps, fp32 and bf16 where it is native, of the sizes of `make bench` but the largest."""
+    products = {"fp32": None, "bf16": torch.bfloat16}
+    if choose_precision("auto", torch.device("cpu"))[0] != "bf16":
+        del products["bf16"]
+    return {
+        f"{name}, {precision}": step_of_ours(
+            Ours(SIZES[name], products=dtype), torch.rand(20, SIZES[name].batch, SIZES[name].frame)
+        )
+        for name in ("S", "M")
+        for precision, dtype in products.items()
+    }
+
+
+def page(rounds: int) -> Iterator[str]:
+    """Measure everything; yield the lines of the page."""
+    rng = np.random.default_rng(0)
+    digits = rng.integers(0, 256, (60_000, DIGIT_SIDE, DIGIT_SIDE), dtype=np.uint8)
+    generator = MovingMnist(digits, CONFIG)
+    by_torch = DeviceRenderer(generator, torch.device("cpu"))
+    loop = "loop over frames, float32"
+    inks = np.divide(digits, 255, dtype=np.float32)
+    ways: dict[str, Callable[[], object]] = {
+        f"{loop}, {LOOPED}": partial(loop_over_frames, inks, LOOPED, random.Random(0)),
+        **{f"vidrep, uint8, {size}": partial(generator.generate, size, rng) for size in BATCHES},
+        **{f"vidrep, as float32 from 0 to 1, {size}": partial(as_floats, generator, size, rng) for size in BATCHES},
+        f"vidrep by torch (what a GPU runs), uint8, {LOOPED}": lambda: by_torch.render(generator.draw(LOOPED, rng)),
+    }
+    torch.set_num_threads(1)
+    found = measure(ways, rounds)
+    yield "# Moving MNIST, generated"
+    yield ""
+    yield facts()
+    yield (
+        f"Made by `make bench` (`python benchmarks/moving_mnist_generator.py --write`), {rounds} rounds, interleaved, "
+        "one core. Sequences of 20 frames, 64 x 64, two digits of noise. The loop is the per-frame loop of the "
+        "released code, written anew; vidrep's frames are bytes, 0 to 255, which the model divides by 255 itself."
+    )
+    yield ""
+    yield "| way | batch | ms a batch: median (all rounds) | sequences/s | times the loop |"
+    yield "|---|---|---|---|---|"
+    per_sequence = [seconds / LOOPED for seconds in found[f"{loop}, {LOOPED}"]]
+    ratios = {}
+    for name, seconds in found.items():
+        way, _, size = name.rpartition(", ")
+        low, middle, high = (1000 * value for value in (min(seconds), statistics.median(seconds), max(seconds)))
+        ratios[name] = statistics.median(a / (b / int(size)) for a, b in zip(per_sequence, seconds, strict=True))
+        yield (
+            f"| {way} | {size} | {middle:.2f} ({low:.2f} to {high:.2f}) | {1000 * int(size) / middle:,.0f} "
+            f"| {ratios[name]:.1f} |"
+        )
+    yield ""
+    ratio = ratios[f"vidrep, uint8, {LOOPED}"]
+    yield f"Aim, at least {AIM} times the loop: {'reached' if ratio >= AIM else 'not reached'}, {ratio:.1f}."
+    yield ""
+    torch.set_num_threads(available_cores())
+    of_a_sequence = statistics.median(found[f"vidrep, uint8, {LOOPED}"]) / LOOPED
+    yield (
+        f"What it is of a training step, {available_cores()} threads; batches are made ahead by a thread of their own, "
+        "so that a step waits for none of it while a core is free:"
+    )
+    yield ""
+    yield "| step | ms a step | ms to generate its batch | of the step |"
+    yield "|---|---|---|---|"
+    for name, seconds in measure(dict(steps()), rounds).items():
+        step, generated = statistics.median(seconds), of_a_sequence * SIZES[name[0]].batch
+        yield f"| {name} | {1000 * step:.1f} | {1000 * generated:.2f} | {generated / step:.1%} |"
+
+
+def main() -> None:
+    """Print the page, and write it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--write", action="store_true", help="write docs/results/moving-mnist-generator.md")
+    given = parser.parse_args()
+    keep_freed_memory()
+    lines = []
+    for line in page(given.rounds):
+        print(line, flush=True)
+        lines.append(line)
+    if given.write:
+        path = ROOT / "docs" / "results" / "moving-mnist-generator.md"
+        path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Several ranks train what one does; whoever of them fails, is killed or is asked to stop, none is left behind."""
+
+import json
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from several_ranks import SeveralRanks
+from toy_training import assert_same, tree_of
+
+from vidrep.errors import ConfigError
+from vidrep.training.ranks import ALONE, Ranks, is_one_of_several, joined_ranks, speaks
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork")
+
+KINDS = ["pretrain", "finetune"]
+# The same sums in another order, in fp32, over ten steps.
+RELATIVE_TOLERANCE = 2e-5
+STATEFUL = {"windows.stateful": True, "windows.stride": 3}
+DROPOUT = {"model.dropout": 0.4}
+LOST = "TrainingError: one of 2 processes was killed, or has not answered for 10 minutes; the same command with "
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeveralRanks]:
+    made = SeveralRanks(tmp_path_factory.mktemp("several"))
+    yield made
+    made.close()
+
+
+def curve(run: Path) -> dict[str, list[float]]:
+    """Return every figure of every look but speeds: {name: [...]}."""
+    looks = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    flat = [
+        {"gradient_norm": look["gradient_norm"]}
+        | {f"{part}.{name}": figure for part in ("train", "validation") for name, figure in look[part].items()}
+        for look in looks
+    ]
+    return {name: [look[name] for look in flat] for name in flat[0]}
+
+
+def codes(answers: list[dict[str, Any]]) -> list[int]:
+    return [answer["code"] for answer in answers]
+
+
+class RankOf(Ranks):
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+
+def test_parts_make_up_the_batch() -> None:
+    assert [RankOf(rank, 3).part(7) for rank in range(3)] == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert ALONE.part(7) == slice(0, 7)
+    with pytest.raises(ConfigError, match="batch_size 2: 3 processes share each batch; give at least 3, or start at m"):
+        RankOf(0, 3).part(2)
+
+
+def test_a_process_by_itself_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "3")  # as some cluster's own variable
+    assert speaks() and not is_one_of_several()
+    with joined_ranks() as ranks:
+        assert ranks is ALONE
+    for name, value in {"WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert is_one_of_several() and not speaks()
+    monkeypatch.setenv("RANK", "0")
+    assert speaks()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("pretrain", {}),
+        ("generated", {}),
+        ("pretrain", STATEFUL | {"training.accumulate": 2, "optimiser.reduction": "sum", "optimiser.clip_norm": 0.5}),
+        ("finetune", {"model.dropout": 0.0, "training.accumulate": 2}),
+        ("finetune", {"model.dropout": 0.0, "optimiser.reduction": "sum"}),
+    ],
+)
+def test_the_same_curve_by_one_two_and_three(
+    several: SeveralRanks, tmp_path: Path, kind: str, settings: dict[str, Any]
+) -> None:
+    curves = {}
+    for size in (1, 2, 3):
+        answers = several(tmp_path / str(size), ranks=size, kind=kind, settings=settings)
+        assert codes(answers) == [0] * size, answers
+        # The same bits on every rank: weights, and what rank 0 measured.
+        assert len({json.dumps({**answer, "seconds": 0}) for answer in answers}) == 1, answers
+        curves[size] = curve(tmp_path / str(size))
+    for size in (2, 3):
+        assert curves[size].keys() == curves[1].keys()
+        for name, figures in curves[1].items():
+            assert curves[size][name] == pytest.approx(figures, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+    losses = curves[1]["train.loss"]
+    assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("victim", [0, 1])
+def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
+    several: SeveralRanks, tmp_path: Path, kind: str, victim: int
+) -> None:
+    settings = DROPOUT | (STATEFUL if kind == "pretrain" else {})
+    options = {"ranks": 2, "kind": kind, "settings": settings}
+    whole = several(tmp_path / "whole", **options)
+    killed = several(tmp_path / "run", kill=[victim, 7], **options)
+    assert killed[victim]["code"] == -signal.SIGKILL
+    assert killed[1 - victim]["code"] == 7 and killed[1 - victim]["error"].startswith(LOST), killed
+    assert killed[1 - victim]["seconds"] < 10
+    resumed = several(tmp_path / "run", resume=True, **options)
+    assert codes(resumed) == [0, 0], resumed
+    assert [answer["weights"] for answer in resumed] == [whole[0]["weights"]] * 2
+    assert_same(tree_of(tmp_path / "run"), tree_of(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: str, seed: int) -> None:
+    moments, num_kills = random.Random(seed), 0
+    options = {"ranks": 2, "kind": kind, "settings": DROPOUT | (STATEFUL if kind == "pretrain" else {})}
+    span = several(tmp_path / "whole", **options)[0]["seconds"]
+    for number in range(8):
+        run = tmp_path / str(number)
+        victim = moments.randrange(2)
+        for _ in range(moments.randint(1, 3)):
+            going_on = (run / "config.toml").exists()
+            killed = several(run, kill_after=[victim, moments.uniform(0, span)], resume=going_on, **options)
+            assert killed[victim]["code"] in (0, -signal.SIGKILL), killed
+            # Who is still waiting for the other to join is ended by torchrun.
+            assert killed[1 - victim]["code"] in (0, 7, -signal.SIGTERM), killed
+            num_kills += killed[victim]["code"] != 0 and killed[1 - victim]["code"] == 7
+        finished = several(run, resume=(run / "config.toml").exists(), **options)
+        assert codes(finished) == [0, 0], finished
+        assert_same(tree_of(run), tree_of(tmp_path / "whole"))
+    assert num_kills >= 4
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_one_that_is_asked_to_stop_stops_all(several: SeveralRanks, tmp_path: Path, asked: int) -> None:
+    options = {"ranks": 2, "settings": DROPOUT}
+    several(tmp_path / "whole", **options)
+    stopped = several(tmp_path / "run", stop=[asked, 5], **options)
+    said = "Stopped: stopped at step 5 of 10; --resume goes on from there"
+    assert [(answer["code"], answer["error"]) for answer in stopped] == [(130, said)] * 2
+    assert codes(several(tmp_path / "run", resume=True, **options)) == [0, 0]
+    assert_same(tree_of(tmp_path / "run"), tree_of(tmp_path / "whole"))
+
+
+def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) -> None:
+    first, second = several(tmp_path / "run", ranks=2, missing=1)
+    kind, _, message = second["error"].partition(": ")
+    assert kind == "FeatureFileError" and "missing.h5: no such file" in message
+    assert first["error"].startswith(f"{kind}: rank 1 on ") and first["error"].endswith(f": {message}")
+    assert codes([first, second]) == [3, 3]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    first, second = several(tmp_path / "taken", ranks=2)
+    assert codes([first, second]) == [5, 5]
+    assert first["error"].startswith("OutputError: ") and "taken exists; give a new folder" in first["error"]
+    assert second["error"].startswith("OutputError: rank 0 on ") and second["error"].endswith(first["error"][13:])
+    assert max(answer["seconds"] for answer in (first, second)) < 8
+
+
+def test_a_checkpoint_belongs_to_any_number_of_ranks(several: SeveralRanks, tmp_path: Path) -> None:
+    several(tmp_path / "whole", ranks=1, settings=STATEFUL)
+    assert codes(several(tmp_path / "run", ranks=2, settings=STATEFUL, stop=[0, 5])) == [130, 130]
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "00000005.pt", weights_only=True)
+    assert checkpoint["computation"]["ranks"] == "2"
+    assert {name: state.shape for name, state in checkpoint["task"].items()} == {"h": (1, 5, 5), "c": (1, 5, 5)}
+    (alone,) = several(tmp_path / "run", ranks=1, settings=STATEFUL, resume=True)
+    (warning,) = alone["warnings"]
+    assert warning.endswith("goes on with ranks 1, not 2: the result may differ in the last bits")
+    for name, figures in curve(tmp_path / "whole").items():
+        assert curve(tmp_path / "run")[name] == pytest.approx(figures, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+
+
+def test_what_a_rank_draws_depends_on_seed_rank_and_step_alone(several: SeveralRanks, tmp_path: Path) -> None:
+    forth, back = (several(tmp_path, ranks=2, draw=steps) for steps in ([1, 2, 3], [3, 2, 1]))
+    assert [answer["drawn"] for answer in forth] == [answer["drawn"][::-1] for answer in back]
+    assert len({number for answer in forth for number in answer["drawn"]}) == 6
