@@ -1,0 +1,120 @@
+"""Several processes that train one model: how fast, and how much the same, at the same batch.
+
+    python benchmarks/ranks.py      writes docs/results/ranks.md
+
+Speeds are those that `metrics.jsonl` gives for the looks after the first; runs are interleaved.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recording import Recording
+
+import vidrep
+
+ROUNDS = 5
+# Inputs, units, windows a step, steps between two looks: the sizes of `make bench` that one core trains in seconds.
+SIZES = {"S": (256, 128, 64, 40), "M": (1024, 512, 80, 8)}
+NUM_LOOKS = 4
+WAYS = {
+    "1 process, 1 thread": (1, 1),
+    "1 process, 2 threads": (1, 2),
+    "2 processes, 1 thread each": (2, 1),
+}
+ONE, TWO = "1 process, 1 thread", "2 processes, 1 thread each"
+
+
+def write_features(folder: Path, *, frame_size: int) -> Path:
+    """Write 60 videos of noise, 40 frames each."""
+    source = folder / f"arrays{frame_size}"
+    source.mkdir()
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        np.save(source / f"{number}.npy", rng.standard_normal((40, frame_size), dtype=np.float32))
+    output = folder / f"{frame_size}.h5"
+    vidrep.import_features(source, output)
+    return output
+
+
+def train(features: Path, run: Path, size: str, *, processes: int, threads: int) -> list[dict[str, Any]]:
+    """Train by the command line; return the lines of metrics.jsonl."""
+    _, hidden_size, batch_size, every = SIZES[size]
+    settings = {
+        "model.hidden_size": hidden_size,
+        "windows.seen": 10,
+        "windows.predicted": 10,
+        "windows.stride": 5,
+        "training.evaluate_every": every,
+        "training.patience": 0,
+    }
+    launcher = f"-m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
+    options = f"--device cpu --precision fp32 --threads {threads} --batch-size {batch_size} --steps {NUM_LOOKS * every}"
+    changes = " ".join(f"--set {key}={value}" for key, value in settings.items())
+    command = f"{launcher} -m vidrep_cli train {features} -o {run} --quiet {options} {changes}"
+    subprocess.run([sys.executable, *shlex.split(command)], check=True)
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def largest_difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
+    """Return the largest relative difference between two curves, of training and held-apart loss."""
+    return max(
+        abs(float(left[part]["loss"]) / float(right[part]["loss"]) - 1)
+        for left, right in zip(one, other, strict=True)
+        for part in ("train", "validation")
+    )
+
+
+def milliseconds(looks: list[dict[str, Any]], batch_size: int) -> float:
+    """Return how long a step took, without the looks, after the first look."""
+    speeds = [float(look["speed"]["frames_per_second"]) for look in looks[1:]]
+    return 1000 * 20 * batch_size / statistics.median(speeds)
+
+
+def main() -> None:
+    """Measure and write the page."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    record = Recording("Several processes that train one model")
+    record.say(
+        "The composite model, 10 + 10 frames, one layer, fp32, at the same batch; gradients are summed over processes "
+        f"by gloo on one machine. Medians of {ROUNDS} interleaved runs, with the fastest and the slowest. The agreement "
+        "on whether to stop, one exchange of a few bytes a step, comes on top. Made by `python benchmarks/ranks.py`."
+    )
+    with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
+        folder = Path(name)
+        lines = ["| size | how | ms a step | fastest to slowest | speed-up |", "|---|---|---|---|---|"]
+        differences = []
+        for size, (frame_size, _, batch_size, _) in SIZES.items():
+            features = write_features(folder, frame_size=frame_size)
+            found: dict[str, list[float]] = {way: [] for way in WAYS}
+            for number in range(ROUNDS):
+                curves = {}
+                for way, (processes, threads) in WAYS.items():
+                    run = folder / f"{size}-{number}-{processes}-{threads}"
+                    curves[way] = train(features, run, size, processes=processes, threads=threads)
+                    found[way].append(milliseconds(curves[way], batch_size))
+                differences.append(largest_difference(curves[TWO], curves[ONE]))
+            base = statistics.median(found[ONE])
+            for way, times in found.items():
+                median = statistics.median(times)
+                spread = f"{min(times):.1f} to {max(times):.1f}"
+                lines.append(f"| {size} | {way} | {median:.1f} | {spread} | {base / median:.2f} |")
+                print(lines[-1], flush=True)
+    record.say("\n".join(lines))
+    sizes = "; ".join(f"{size}: {d} inputs, {h} units, {b} windows a step" for size, (d, h, b, _) in SIZES.items())
+    record.say(
+        f"{sizes}. Largest relative difference between the losses of {ONE} and {TWO}, in training and on held-apart "
+        f"videos: {max(differences):.1e}."
+    )
+    record.save("ranks")
+
+
+if __name__ == "__main__":
+    main()
