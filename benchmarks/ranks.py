@@ -84,8 +84,9 @@ def main() -> None:
     record = Recording("Several processes that train one model")
     record.say(
         "The composite model, 10 + 10 frames, one layer, fp32, at the same batch; gradients are summed over processes "
-        f"by gloo on one machine. Medians of {ROUNDS} interleaved runs, with the fastest and the slowest. The agreement "
-        "on whether to stop, one exchange of a few bytes a step, comes on top. Made by `python benchmarks/ranks.py`."
+        f"by gloo on one machine. Medians of {ROUNDS} interleaved runs, with the fastest and the slowest. The "
+        "agreement on whether to stop, one exchange of a few bytes a step, comes on top. Made by "
+        "`python benchmarks/ranks.py`."
     )
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
         folder = Path(name)

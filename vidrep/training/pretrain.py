@@ -69,6 +69,7 @@ def pretrain(
     device: "auto", "cpu", "cuda" or "mps". precision: "auto", "fp32" or "bf16", of matrix products; "auto" is bf16
     where that is native. listed: labels and splits laid over the file's. resume: go on from the run's checkpoint.
     overwrite: start anew where a run is. should_stop: asked after every step; then a checkpoint is written.
+    Processes that torchrun starts train together; each calls this, gets the same result and hears of its own progress.
 
     Raises InputError if there is no window to train on, FeatureFileError for damaged rows and values that are not
     finite, ConfigError for settings that do not go together, OutputError for a folder that is in use or a resumed run
