@@ -20,10 +20,10 @@ from recording import Recording
 
 import vidrep
 
-ROUNDS = 5
+ROUNDS = 3
 # Inputs, units, windows a step, steps between two looks: the sizes of `make bench` that one core trains in seconds.
-SIZES = {"S": (256, 128, 64, 40), "M": (1024, 512, 80, 8)}
-NUM_LOOKS = 4
+SIZES = {"S": (256, 128, 64, 20), "M": (1024, 512, 80, 4)}
+NUM_LOOKS = 3
 WAYS = {
     "1 process, 1 thread": (1, 1),
     "1 process, 2 threads": (1, 2),

@@ -66,7 +66,8 @@ class SeveralRanks:
 
         kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
         step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] of a wish to stop. missing: a rank that
-        finds no features. draw: in place of a training, the steps at which to draw a number.
+        finds no features. other_seed: a rank that is given another one. draw: in place of a training, the steps at
+        which to draw a number.
         """
         store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -82,7 +83,8 @@ class SeveralRanks:
 def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
     kind = request.get("kind", "pretrain")
     config_class, windows = CONFIGS[kind]
-    config = vidrep.load_recipe(config_class, changes=SMALL | windows | request.get("settings", {}))
+    own = {"training.seed": 1} if request.get("other_seed") == rank else {}
+    config = vidrep.load_recipe(config_class, changes=SMALL | windows | request.get("settings", {}) | own)
     kill, stop, weights = request.get("kill"), request.get("stop"), []
     position = 0
 

@@ -159,6 +159,10 @@ def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) ->
     assert kind == "FeatureFileError" and "missing.h5: no such file" in message
     assert first["error"].startswith(f"{kind}: rank 1 on ") and first["error"].endswith(f": {message}")
     assert codes([first, second]) == [3, 3]
+    first, second = several(tmp_path / "run", ranks=2, other_seed=1)
+    assert second["error"] == "InputError: other settings than on rank 0; give every process the same"
+    assert first["error"].startswith("InputError: rank 1 on ") and codes([first, second]) == [3, 3]
+    assert not (tmp_path / "run").exists()
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     first, second = several(tmp_path / "taken", ranks=2)
@@ -173,6 +177,7 @@ def test_a_checkpoint_belongs_to_any_number_of_ranks(several: SeveralRanks, tmp_
     assert codes(several(tmp_path / "run", ranks=2, settings=STATEFUL, stop=[0, 5])) == [130, 130]
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "00000005.pt", weights_only=True)
     assert checkpoint["computation"]["ranks"] == "2"
+    assert json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))["ranks"] == 2
     assert {name: state.shape for name, state in checkpoint["task"].items()} == {"h": (1, 5, 5), "c": (1, 5, 5)}
     (alone,) = several(tmp_path / "run", ranks=1, settings=STATEFUL, resume=True)
     (warning,) = alone["warnings"]

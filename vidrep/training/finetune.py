@@ -89,7 +89,14 @@ def finetune(
             data = data_of_labelled(features, config, listed=listed)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
             ranks.require_same(settings=config, data=(features.settings, data.videos.table()))
-            prepared = run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device)
+            prepared = run.prepared(
+                config,
+                data.videos,
+                resume=resume,
+                overwrite=overwrite,
+                device=torch_device,
+                num_ranks=ranks.size,
+            )
             with ranks.on_first(prepared):
                 outcome = train(
                     task,

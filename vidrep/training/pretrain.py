@@ -86,7 +86,14 @@ def pretrain(
             data = _read(features, mnist, config, listed=listed, device=torch_device, ranks=ranks)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
             ranks.require_same(settings=config, data=(data.settings, data.videos.table()))
-            prepared = run.prepared(config, data.videos, resume=resume, overwrite=overwrite, device=torch_device)
+            prepared = run.prepared(
+                config,
+                data.videos,
+                resume=resume,
+                overwrite=overwrite,
+                device=torch_device,
+                num_ranks=ranks.size,
+            )
             with ranks.on_first(prepared):
                 outcome = train(
                     task,

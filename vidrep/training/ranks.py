@@ -93,7 +93,7 @@ class Ranks:
         """Overwrite tensors with rank 0's."""
 
     def require_same(self, **things: object) -> None:
-        """Raise InputError if a thing, which is known by its repr, is another than rank 0's."""
+        """Raise InputError, naming the first, if things, which are known by their repr, are other than rank 0's."""
 
 
 ALONE = Ranks()
@@ -238,7 +238,7 @@ class _JoinedRanks(Ranks):
         first = self.from_first(lambda: hashes)
         other = [name for name in things if hashes[name] != first[name]]
         if other:
-            raise InputError(f"other {' and '.join(other)} than on rank 0; give every process the same")
+            raise InputError(f"other {other[0]} than on rank 0; give every process the same")
 
     @contextmanager
     def _naming_the_lost(self) -> Iterator[None]:

@@ -83,6 +83,7 @@ class RunFolder:
         resume: bool,
         overwrite: bool,
         device: torch.device,
+        num_ranks: int = 1,
     ) -> Iterator[None]:
         """Make the folder new, or check that it can be gone on with; write down config, videos and environment.
 
@@ -94,7 +95,7 @@ class RunFolder:
         self.require_usable(resume=resume, overwrite=overwrite)
         try:
             self._prepare(to_mapping(config), videos.table(), resume=resume)
-            self._write_environment(device)
+            self._write_environment(device, num_ranks)
             yield
         except BaseException as error:
             if not resume and self._restore_earlier():
@@ -218,7 +219,7 @@ class RunFolder:
                 "the same --from"
             )
 
-    def _write_environment(self, device: torch.device) -> None:
+    def _write_environment(self, device: torch.device, num_ranks: int) -> None:
         environment = {
             "vidrep": __version__,
             "torch": torch.__version__,
@@ -227,6 +228,7 @@ class RunFolder:
             "machine": platform.machine(),
             "device": str(device),
             "threads": torch.get_num_threads(),
+            "ranks": num_ranks,
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
 
