@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ WAYS = {
     "1 process, 2 threads": (1, 2),
     "2 processes, 1 thread each": (2, 1),
 }
+CEILING = "2 trainings at once that exchange nothing, half the batch each: what this machine has to give"
 ONE, TWO = "1 process, 1 thread", "2 processes, 1 thread each"
 
 
@@ -44,8 +46,8 @@ def write_features(folder: Path, *, frame_size: int) -> Path:
     return output
 
 
-def train(features: Path, run: Path, size: str, *, processes: int, threads: int) -> list[dict[str, Any]]:
-    """Train by the command line; return the lines of metrics.jsonl."""
+def start(features: Path, run: Path, size: str, *, processes: int, threads: int, share: int = 1) -> "Training":
+    """Start a training by the command line, of one `share`-th of the size's batch."""
     _, hidden_size, batch_size, every = SIZES[size]
     settings = {
         "model.hidden_size": hidden_size,
@@ -56,11 +58,25 @@ def train(features: Path, run: Path, size: str, *, processes: int, threads: int)
         "training.patience": 0,
     }
     launcher = f"-m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
-    options = f"--device cpu --precision fp32 --threads {threads} --batch-size {batch_size} --steps {NUM_LOOKS * every}"
+    options = f"--device cpu --precision fp32 --threads {threads} --batch-size {batch_size // share}"
+    options += f" --steps {NUM_LOOKS * every}"
     changes = " ".join(f"--set {key}={value}" for key, value in settings.items())
     command = f"{launcher} -m vidrep_cli train {features} -o {run} --quiet {options} {changes}"
-    subprocess.run([sys.executable, *shlex.split(command)], check=True)
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return Training(run, subprocess.Popen([sys.executable, *shlex.split(command)]))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that goes on."""
+
+    run: Path
+    process: "subprocess.Popen[bytes]"
+
+    def looks(self) -> list[dict[str, Any]]:
+        """Wait for it; return the lines of metrics.jsonl."""
+        if self.process.wait():
+            sys.exit(f"exit code {self.process.returncode}")
+        return [json.loads(line) for line in (self.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def largest_difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
@@ -94,13 +110,19 @@ def main() -> None:
         differences = []
         for size, (frame_size, _, batch_size, _) in SIZES.items():
             features = write_features(folder, frame_size=frame_size)
-            found: dict[str, list[float]] = {way: [] for way in WAYS}
+            found: dict[str, list[float]] = {way: [] for way in (*WAYS, CEILING)}
             for number in range(ROUNDS):
                 curves = {}
                 for way, (processes, threads) in WAYS.items():
                     run = folder / f"{size}-{number}-{processes}-{threads}"
-                    curves[way] = train(features, run, size, processes=processes, threads=threads)
+                    curves[way] = start(features, run, size, processes=processes, threads=threads).looks()
                     found[way].append(milliseconds(curves[way], batch_size))
+                halves = [
+                    start(features, folder / f"{size}-{number}-{half}", size, processes=1, threads=1, share=2)
+                    for half in "ab"
+                ]
+                times_of_halves = [milliseconds(half.looks(), batch_size // 2) for half in halves]
+                found[CEILING].append(statistics.mean(times_of_halves))
                 differences.append(largest_difference(curves[TWO], curves[ONE]))
             base = statistics.median(found[ONE])
             for way, times in found.items():

@@ -123,10 +123,10 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:
-    """Draw a number at each of some steps."""
+    """Draw a number at each of some steps, for each of which the ranks join anew."""
     drawn = []
-    with joined_ranks() as ranks:
-        for step in request["draw"]:
+    for step in request["draw"]:
+        with joined_ranks() as ranks:
             ranks.seed(7, step)
             drawn.append(float(torch.rand(())))
     return {"drawn": drawn}

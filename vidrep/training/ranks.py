@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import errors
@@ -110,6 +111,7 @@ def speaks() -> bool:
 
 
 _joined: "_JoinedRanks | None" = None
+_joinings = count()
 
 
 @contextmanager
@@ -149,7 +151,9 @@ class _JoinedRanks(Ranks):
         # torch documents both names without exporting them by its own rules.
         rendezvous, prefixed = dist.rendezvous, dist.PrefixStore  # type: ignore[attr-defined]
         store, self.rank, self.size = next(rendezvous("env://", timeout=_MOST_SILENCE))
-        self._store = prefixed("vidrep", store)
+        # A process may join several times, one training after the other.
+        store = prefixed(f"vidrep/{next(_joinings)}", store)
+        self._store = prefixed("words", store)
         self._sums: list[dist.Work] = []
         self._small: list[Tensor] = []
         has_nccl = torch.cuda.is_available() and dist.is_nccl_available()
@@ -278,6 +282,7 @@ class _JoinedRanks(Ranks):
 
     def leave(self) -> None:
         """Close the connections to the others."""
+        self._small.clear()
         self._sums.clear()
         if self._dist.is_initialized():
             del self._patient
