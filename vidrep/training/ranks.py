@@ -243,6 +243,7 @@ class _JoinedRanks(Ranks):
         other = [name for name in things if hashes[name] != first[name]]
         if other:
             raise InputError(f"other {other[0]} than on rank 0; give every process the same")
+        self.any(False)  # nobody goes on, and writes, before all have found the same
 
     @contextmanager
     def _naming_the_lost(self) -> Iterator[None]:
