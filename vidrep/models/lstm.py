@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .fast_recurrence import fast_sequence
 from .initialisation import PEEPHOLE_SCALE, Initialisation
 from .recurrence import Activation, LayerWeights, plain_sequence
+from .sequence_choice import choose_sequence
 
 
 class LSTMState(NamedTuple):
@@ -75,8 +75,7 @@ class LSTM(nn.Module):
     dropout: probability with which, in training, a value that enters a layer is dropped.
     products: type that matrix products are computed in, the state's own if None. segment: time steps kept for the
     gradient at once, 0 for all; longer sequences are computed a second time, segment by segment, which says the same to
-    rounding. plain: go through time by `plain_sequence` rather than `fast_sequence`, to compare; nothing but this
-    attribute chooses between them.
+    rounding. plain: go through time by `plain_sequence` rather than what `choose_sequence` says, to compare.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class LSTM(nn.Module):
         return torch.cat(outputs), state
 
     def _run(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
-        sequence = plain_sequence if self.plain else fast_sequence
+        sequence = plain_sequence if self.plain else choose_sequence(state.h)
         outputs, last_h, last_c = inputs, [], []
         for layer, h, c in zip(self._layers(), *state, strict=True):
             if outputs is not None:
