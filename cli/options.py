@@ -10,7 +10,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no s
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads to compute with.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[
-    str, typer.Option("--precision", help="Of matrix products: auto (bf16 where it is native), fp32 or bf16.")
+    str,
+    typer.Option("--precision", help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA) or bf16."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")]

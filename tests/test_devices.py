@@ -1,9 +1,11 @@
 """Device, precision and threads are what was asked for, or what is there."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from vidrep.devices import DEVICES, choose_device, choose_precision, set_threads
+from vidrep.devices import DEVICES, EXTRACTION_PRECISIONS, choose_device, choose_precision, set_threads
 from vidrep.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -29,8 +31,38 @@ def test_precision_by_name() -> None:
     assert choose_precision("fp32", CPU) == ("fp32", torch.float32)
     assert choose_precision("bf16", CPU) == ("bf16", torch.bfloat16)
     for name in ("fp16", "", "FP32"):
-        with pytest.raises(ConfigError, match=f"precision '{name}': allowed are auto, fp32, bf16"):
+        with pytest.raises(ConfigError, match=f"precision '{name}': allowed are auto, fp32, tf32, bf16"):
             choose_precision(name, CPU)
+    with pytest.raises(ConfigError, match=r"precision 'tf32': allowed are auto, fp32, bf16$"):
+        choose_precision("tf32", torch.device("cuda"), allowed=EXTRACTION_PRECISIONS)
+
+
+@pytest.fixture
+def _same_tf32_afterwards() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@pytest.mark.usefixtures("_same_tf32_afterwards")
+def test_on_cuda_fp32_is_exact_and_tf32_is_not() -> None:
+    cuda = torch.device("cuda")
+    for name, products in (("tf32", "high"), ("fp32", "highest"), ("tf32", "high"), ("bf16", "highest")):
+        dtype = torch.bfloat16 if name == "bf16" else torch.float32
+        assert choose_precision(name, cuda) == (name, dtype)
+        assert torch.get_float32_matmul_precision() == products
+        assert torch.backends.cudnn.allow_tf32 == (name == "tf32")
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_tf32_is_of_cuda_alone(device: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    said = f"precision 'tf32': only CUDA has it, the device is {device}; use --precision fp32 or bf16"
+    with pytest.raises(ConfigError, match=said):
+        choose_precision("tf32", torch.device(device))
+    choose_precision("fp32", torch.device(device))
+    assert torch.get_float32_matmul_precision() == before
 
 
 @pytest.mark.parametrize(
@@ -55,6 +87,7 @@ def test_auto_is_fp32_where_nothing_is_known(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_precision("auto", CPU) == ("fp32", torch.float32)
 
 
+@pytest.mark.usefixtures("_same_tf32_afterwards")
 @pytest.mark.parametrize(("native", "name"), [(True, "bf16"), (False, "fp32")])
 def test_auto_is_bf16_where_the_gpu_has_it_without_emulation(
     monkeypatch: pytest.MonkeyPatch, native: bool, name: str

@@ -1,11 +1,15 @@
 """Where and how torch computes: device, precision, threads."""
 
+from collections.abc import Sequence
+
 import torch
 
 from .errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")
+# Features say what they were computed in, and may be wanted again where there is no GPU.
+EXTRACTION_PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,15 +27,27 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> tuple[str, torch.dtype]:
-    """Turn "auto", "fp32" or "bf16" into "fp32" or "bf16" and torch's type; "auto" is bf16 where it is native.
+def choose_precision(
+    name: str, device: torch.device, *, allowed: Sequence[str] = PRECISIONS
+) -> tuple[str, torch.dtype]:
+    """Turn "auto", "fp32", "tf32" or "bf16" into one of the last three and torch's type; "auto" is bf16 where native.
 
-    Raises ConfigError if the precision is unknown.
+    tf32 is fp32 whose products on CUDA round their operands to 10 bits of fraction, in tensor cores; fp32 is exact
+    everywhere. On CUDA this sets which of the two torch does from now on, in products and convolutions.
+
+    Raises ConfigError if the precision is unknown, not allowed, or tf32 on another device.
     """
-    if name not in PRECISIONS:
-        raise ConfigError(f"precision {name!r}: allowed are {', '.join(PRECISIONS)}")
+    if name not in allowed:
+        raise ConfigError(f"precision {name!r}: allowed are {', '.join(allowed)}")
+    if name == "tf32" and device.type != "cuda":
+        raise ConfigError(
+            f"precision 'tf32': only CUDA has it, the device is {device.type}; use --precision fp32 or bf16"
+        )
     if name == "auto":
         name = "bf16" if _has_native_bf16(device) else "fp32"
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = name == "tf32"
     return name, torch.bfloat16 if name == "bf16" else torch.float32
 
 

@@ -10,7 +10,13 @@ from torch import nn
 
 from vidrep.config import OptimiserSettings
 from vidrep.models.lstm import LSTM
-from vidrep.training.optimisers import ClippedVelocity, build_optimiser, clip_gradient, learning_rate
+from vidrep.training.optimisers import (
+    ClippedVelocity,
+    build_optimiser,
+    clip_gradient,
+    learning_rate,
+    set_learning_rate,
+)
 
 
 def test_the_rate_rises_linearly_and_stays() -> None:
@@ -198,3 +204,52 @@ def test_clipping(clip_norm: float, clip_value: float) -> None:
         found = model.get_parameter(key).grad
         assert found is not None
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
+    settings = OptimiserSettings(
+        name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY, clip_velocity=CLIP
+    )
+    found = []
+    for kind in (float, torch.tensor):
+        model, rng = Numbers(), np.random.default_rng(1)
+        optimiser = build_optimiser(model, settings)
+        for group in optimiser.param_groups:
+            group["lr"] = kind(1.0)
+        held = [group["lr"] for group in optimiser.param_groups]
+        for step in range(5):
+            set_learning_rate(optimiser, RATE * 0.5**step)
+            for parameter in (model.weight, model.bias):
+                parameter.grad = torch.from_numpy(rng.normal(size=parameter.shape))
+            optimiser.step()
+        found.append(torch.cat([model.weight.detach().flatten(), model.bias.detach()]))
+        if kind is torch.tensor:
+            assert all(group["lr"] is one for group, one in zip(optimiser.param_groups, held, strict=True))
+    # A rate in float32 is rounded.
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_checkpoint_of_another_device_changes_no_way_of_computing(name: Any) -> None:
+    settings = OptimiserSettings(name=name, learning_rate=RATE, momentum=MOMENTUM)
+    model = Numbers()
+    optimiser = build_optimiser(model, settings)
+    for parameter in (model.weight, model.bias):
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    saved = optimiser.state_dict()
+    other_ways = {"lr": torch.tensor(0.5), "capturable": True, "fused": None, "foreach": None}
+    other_ways = {key: way for key, way in other_ways.items() if key in saved["param_groups"][0]}
+    foreign = saved | {"param_groups": [group | other_ways for group in saved["param_groups"]]}
+    other = build_optimiser(model, settings)
+    built_with = [{key: group[key] for key in other_ways} for group in other.param_groups]
+    other.load_state_dict(foreign)
+    assert [{key: group[key] for key in other_ways} for group in other.param_groups] == built_with
+    assert foreign["param_groups"][0]["lr"] is other_ways["lr"]
+    before = model.weight.detach().clone()
+    other.step()
+    assert torch.isfinite(model.weight).all()
+    assert not torch.equal(model.weight, before)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        other.load_state_dict(saved | {"param_groups": saved["param_groups"][:1]})

@@ -19,7 +19,7 @@ from vidrep.config import OptimiserSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
 from vidrep.progress import Progress
-from vidrep.training import optimiser_step
+from vidrep.training import loop, optimiser_step
 from vidrep.training.run import RunFolder
 
 OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
@@ -207,6 +207,46 @@ def test_a_line_of_metrics(tmp_path: Path) -> None:
         # A step asks the clock three times, a second each: at its beginning, with its data, and at its end.
         assert line["speed"] == {"frames_per_second": 18 / 2, "data_share": 1 / 2}
     assert lines[0].keys() == {"step", "learning_rate", "gradient_norm", "train", "validation", "speed"}
+
+
+@pytest.mark.parametrize(("at_once", "num_read"), [(1, 10), (2, 7), (3, 5), (20, 5)])
+def test_figures_that_are_read_some_steps_later_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, num_read: int
+) -> None:
+    """Looks, checkpoints and a stop between, each of which is to know of all steps before it."""
+    settings = {"evaluate_every": 5, "checkpoint_every": 4, "keep_checkpoints": 9}
+    train_toy(tmp_path / "each", **settings)
+    monkeypatch.setitem(loop._STEPS_READ_AT_ONCE, "cpu", at_once)
+    shown: list[float] = []
+    train_toy(tmp_path / "later", on_progress=lambda told: shown.append(told.figures["loss"]), **settings)
+    assert_same(tree_of(tmp_path / "later"), tree_of(tmp_path / "each"))
+    assert len(shown) == 10
+    assert len(set(shown)) == num_read
+    asked = count(1)
+    with pytest.raises(Stopped):
+        train_toy(tmp_path / "stopped", should_stop=lambda: next(asked) == 7, **settings)
+    train_toy(tmp_path / "stopped", resume=True, **settings)
+    assert_same(tree_of(tmp_path / "stopped"), tree_of(tmp_path / "each"))
+
+
+@pytest.mark.parametrize(("bad", "noticed", "kept"), [(1, 1, 0), (3, 4, 0), (7, 8, 5), (9, 10, 5)])
+def test_a_bad_step_that_is_noticed_later_is_named_and_spoils_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, noticed: int, kept: int
+) -> None:
+    monkeypatch.setitem(loop._STEPS_READ_AT_ONCE, "cpu", 3)
+    accumulate, steps = optimiser_step.OptimiserStep._add_up_gradient, count(1)
+    done: list[int] = []
+
+    def spoilt(*passed: Any) -> dict[str, torch.Tensor]:
+        done.append(next(steps))
+        return accumulate(*passed) | ({"loss": torch.tensor(math.nan)} if done[-1] == bad else {})
+
+    monkeypatch.setattr(optimiser_step.OptimiserStep, "_add_up_gradient", spoilt)
+    with pytest.raises(TrainingError, match=f"the loss is nan at step {bad}; "):
+        train_toy(tmp_path / "run", evaluate_every=5)
+    assert done[-1] == noticed
+    found = [int(path.stem) for path in (tmp_path / "run").glob("checkpoints/*.pt")]
+    assert found == ([kept] if kept else [])
 
 
 def test_the_norm_that_is_told_is_the_one_before_clipping(tmp_path: Path) -> None:

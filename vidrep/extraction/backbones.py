@@ -16,7 +16,7 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.transforms._presets import ImageClassification
 
-from ..devices import choose_device, choose_precision
+from ..devices import EXTRACTION_PRECISIONS, choose_device, choose_precision
 from ..errors import WeightsError, nearest_names, some_names
 from ..features.store import Settings
 from .preparation import Preparation, check_region
@@ -59,7 +59,7 @@ class CnnExtractor:
     ) -> None:
         check_region(region)
         self._device = choose_device(device)
-        precision, compute_dtype = choose_precision(precision, self._device)
+        precision, compute_dtype = choose_precision(precision, self._device, allowed=EXTRACTION_PRECISIONS)
         network, origin = load_network(model, weights)
         nodes = _graph_nodes(network)
         layer = _node_of_layer(layer, nodes, model) if layer else _penultimate_node(network, nodes)

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from ..config import OptimiserSettings, TrainingSettings
 from ..errors import Stopped, TrainingError
 from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
+from .captured_step import CapturedStep, can_capture
 from .metrics import Metrics, Speed
 from .optimiser_step import Objective, OptimiserStep
 from .optimisers import build_optimiser, learning_rate
@@ -23,6 +24,9 @@ from .run import RunFolder
 _log = logging.getLogger(__name__)
 
 Batch = TypeVar("Batch")
+
+# Steps whose figures are read at once: reading waits for the device, which is to have its next work before it is done.
+_STEPS_READ_AT_ONCE = {"cuda": 20}
 
 
 class Task(Objective[Batch], Protocol[Batch]):
@@ -131,7 +135,12 @@ def train(
     ranks.copy_from_first(task.model.state_dict().values())
     metrics = Metrics(run.path, step=position.step) if ranks.is_first else None
     speed, first_step = Speed(), position.step
-    do_step = OptimiserStep(task, optimiser, optimiser_settings, ranks)
+    if ranks.size == 1 and can_capture(task, task.state(), settings):
+        do_step: OptimiserStep = CapturedStep(task, optimiser, optimiser_settings)
+    else:
+        do_step = OptimiserStep(task, optimiser, optimiser_settings, ranks)
+    unread: list[dict[str, Tensor]] = []
+    most_unread = _STEPS_READ_AT_ONCE.get(_device_of(task).type, 1)
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
         step_began = clock()
@@ -139,22 +148,23 @@ def train(
         batch = task.batch(position.step)
         waited = clock() - step_began
         ranks.seed(settings.seed, position.step)
-        figures = {name: float(figure) for name, figure in do_step(batch, rate).items()}
-        gradient_norm = figures.pop("gradient_norm")
+        unread.append(do_step(batch, rate))
         position.step += 1
-        _require_finite({"loss": figures["loss"], "norm of the gradient": gradient_norm}, position, run)
-        position.add(figures)
-        speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
-
         is_last = position.step == settings.steps
         looks = is_last or position.step % settings.evaluate_every == 0
+        if looks or len(unread) == most_unread or position.step == first_step + 1:
+            figures, unread = _read(unread, position, run), []
+        speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
+
         stops, is_due = ranks.any(should_stop(), _is_checkpoint_due(position, settings, clock() - saved_at))
         if looks or stops or is_due:
+            if unread:
+                figures, unread = _read(unread, position, run), []
             _require_finite_weights(task, position, run)
             line: dict[str, Any] = {}
             if looks:
                 validation = _look(task, run, position, optimiser_settings)
-                line = {"step": position.step, "learning_rate": rate, "gradient_norm": gradient_norm}
+                line = {"step": position.step, "learning_rate": rate, "gradient_norm": figures["gradient_norm"]}
                 line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
             content = _checkpoint(task, optimiser, position, computation)
             if metrics is not None:
@@ -174,6 +184,20 @@ def train(
         stopped_early=_is_patience_over(position, settings) and position.step < settings.steps,
         data_share=speed.data_share,
     )
+
+
+def _read(unread: list[dict[str, Tensor]], position: _Position, run: RunFolder) -> dict[str, float]:
+    """Wait for the figures of the last steps; count them all, and return those of the last one.
+
+    A step's that are not finite are told as that step's, though later ones have been done.
+    """
+    values = torch.stack([torch.stack(list(figures.values())) for figures in unread]).tolist()
+    read = [dict(zip(figures, numbers, strict=True)) for figures, numbers in zip(unread, values, strict=True)]
+    for step, figures in enumerate(read, start=position.step - len(read) + 1):
+        judged = {"loss": figures["loss"], "norm of the gradient": figures["gradient_norm"]}
+        _require_finite(judged, replace(position, step=step), run)
+        position.add({name: figure for name, figure in figures.items() if name != "gradient_norm"})
+    return read[-1]
 
 
 def _require_finite(figures: dict[str, float], position: _Position, run: RunFolder) -> None:

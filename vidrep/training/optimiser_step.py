@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..config import OptimiserSettings
 from ..models.saved import ScaledModel
-from .optimisers import clip_gradient
+from .optimisers import clip_gradient, set_learning_rate
 from .ranks import ALONE, Ranks
 
 Batch = TypeVar("Batch", contravariant=True)
@@ -72,8 +72,10 @@ class OptimiserStep:
 
         Weights of which a figure says that it is not finite are spoilt.
         """
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._optimiser, learning_rate)
+        return self._do(batch)
+
+    def _do(self, batch: Any) -> dict[str, Tensor]:
         figures = self._add_up_gradient(batch)
         figures["gradient_norm"] = clip_gradient(self._objective.model, self._settings)
         self._optimiser.step()

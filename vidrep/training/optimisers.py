@@ -11,6 +11,8 @@ from ..config import OptimiserSettings
 
 # Devices on which torch has one kernel for all parameters of SGD, Adam, AdamW and Adagrad; RMSprop has none anywhere.
 _FUSED_DEVICES = ("cpu", "cuda")
+# What an optimiser is built with for its device; a checkpoint of another device must not change it.
+_WAYS = ("lr", "fused", "foreach", "capturable")
 
 
 class ClippedVelocity(torch.optim.Optimizer):
@@ -24,7 +26,13 @@ class ClippedVelocity(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[Any], *, lr: float, momentum: float, weight_decay: float = 0.0, clip_velocity: float
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float | Tensor,
+        momentum: float,
+        weight_decay: float = 0.0,
+        clip_velocity: float,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "clip_velocity": clip_velocity}
         super().__init__(params, defaults)
@@ -39,7 +47,11 @@ class ClippedVelocity(torch.optim.Optimizer):
             velocities = [self._velocity(weight) for weight in weights]
             slopes = torch._foreach_add([w.grad for w in weights], weights, alpha=group["weight_decay"])
             torch._foreach_mul_(velocities, group["momentum"])
-            torch._foreach_add_(velocities, slopes, alpha=-group["lr"])
+            if isinstance(group["lr"], Tensor):  # which only the device knows
+                torch._foreach_mul_(slopes, -group["lr"])
+                torch._foreach_add_(velocities, slopes)
+            else:
+                torch._foreach_add_(velocities, slopes, alpha=-group["lr"])
             torch._foreach_clamp_max_(velocities, group["clip_velocity"])
             torch._foreach_clamp_min_(velocities, -group["clip_velocity"])
             torch._foreach_add_(weights, velocities)
@@ -53,7 +65,11 @@ class ClippedVelocity(torch.optim.Optimizer):
 
 
 def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Build the optimiser of the parameters that learn, fused where torch can; weight decay is for matrices alone."""
+    """Build the optimiser of the parameters that learn, fused where torch can; weight decay is for matrices alone.
+
+    On CUDA its steps can be captured in a graph: the learning rate, which changes, lies on the device, as all of the
+    state does. It loads the state of a checkpoint from any device.
+    """
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
     matrices = [one for name, one in learning.items() if name.endswith("weight")]
     others = [one for name, one in learning.items() if not name.endswith("weight")]
@@ -61,21 +77,53 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.opti
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    rate, momentum = settings.learning_rate, settings.momentum
-    fused = all(parameter.device.type in _FUSED_DEVICES for parameter in learning.values())
+    devices = {parameter.device for parameter in learning.values()}
+    on_cuda = all(device.type == "cuda" for device in devices)
+    rate: float | Tensor = settings.learning_rate
+    if on_cuda:
+        rate = torch.tensor(rate, dtype=torch.float32, device=next(iter(devices)))
+    optimiser = _build(
+        groups, settings, rate, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda
+    )
+    optimiser.register_load_state_dict_pre_hook(_keep_ways)
+    return optimiser
+
+
+def _build(
+    groups: list[dict[str, Any]], settings: OptimiserSettings, rate: float | Tensor, *, fused: bool, on_cuda: bool
+) -> torch.optim.Optimizer:
+    momentum = settings.momentum
     match settings.name:
         case "sgd":
             return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, lr=rate, fused=fused)
+            return torch.optim.Adam(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, fused=fused)
+            return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adagrad":
             return torch.optim.Adagrad(groups, lr=rate, fused=fused)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True)
+            return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True, capturable=on_cuda)
         case "srivastava":
             return ClippedVelocity(groups, lr=rate, momentum=momentum, clip_velocity=settings.clip_velocity)
+
+
+def _keep_ways(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state to be loaded with how `optimiser` computes in place of how the saved one did."""
+    groups = [
+        saved | {name: own[name] for name in _WAYS if name in own}
+        for saved, own in zip(state["param_groups"], optimiser.param_groups, strict=True)
+    ]
+    return {**state, "param_groups": groups}
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of what follows; where it lies on a device, nobody waits for that."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def clip_gradient(model: nn.Module, settings: OptimiserSettings) -> Tensor:
