@@ -16,6 +16,7 @@ from vidrep.training.preparation import (
     choose_values,
     fit_scaler,
     lay_over,
+    naming_lack_of_memory,
     require_sound,
     require_windows,
     seeded,
@@ -131,3 +132,34 @@ def test_seeding_gives_the_same_numbers_and_takes_nobodys_state() -> None:
             drawn.append(torch.rand(3).tolist())
     assert drawn[0] == drawn[1]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "advice"),
+    [
+        (1024, r"training\.batch_size 512 takes about half; or lower model\.hidden_size or model\.num_layers"),
+        (0, r"training\.batch_size 32 takes about half; or lower model\.hidden_size or model\.num_layers"),
+        (1, r"lower model\.hidden_size, model\.num_layers or training\.batch_size"),
+    ],
+)
+def test_a_gpu_that_is_too_small_is_told_with_a_batch_size(
+    monkeypatch: pytest.MonkeyPatch, batch_size: int, advice: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 << 30, 140 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 130 << 30)
+    where = r"does not fit into the GPU's 140\.0 GiB, of which 8\.0 GiB are not this process's to use"
+    said = f"{where}; {advice}, or set training"
+    with pytest.raises(ConfigError, match=said) as caught, naming_lack_of_memory(batch_size):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore lines.")
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="something else"), naming_lack_of_memory():
+        raise RuntimeError("something else")
+    with (
+        pytest.raises(ConfigError, match=r"does not fit into memory; lower model\.hidden_size"),
+        naming_lack_of_memory(64),
+    ):
+        raise MemoryError

@@ -85,7 +85,8 @@ def finetune(
         set_threads(threads)
         torch_device = ranks.device(choose_device(device))
         precision, products = choose_precision(precision, torch_device)
-        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+        naming = naming_lack_of_memory(config.training.batch_size)
+        with ranks.on_first(run.locked()), naming, seeded(config.training.seed, torch_device):
             data = data_of_labelled(features, config, listed=listed)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
             ranks.require_same(settings=config, data=(features.settings, data.videos.table()))

@@ -120,17 +120,32 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def naming_lack_of_memory() -> Iterator[None]:
-    """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less."""
+def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
+    """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
+
+    batch_size: windows of a step, or 0 for the default's; a GPU is said to have room for half of them, for all but
+    weights and the optimiser's state grows with them.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate" not in str(error):
             raise
+        where, less = "memory", "lower model.hidden_size, model.num_layers or training.batch_size"
+        if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
+            free, total = torch.cuda.mem_get_info()
+            others = max(0, total - free - torch.cuda.memory_reserved())
+            where = f"the GPU's {_gibibytes(total)}, of which {_gibibytes(others)} are not this process's to use"
+            half = (batch_size or DEFAULT_BATCH_SIZE) // 2
+            if half:
+                less = f"training.batch_size {half} takes about half; or lower model.hidden_size or model.num_layers"
         raise ConfigError(
-            "the training does not fit into memory; lower model.hidden_size, model.num_layers or training.batch_size, "
-            "or set training.accumulate or training.segment"
+            f"the training does not fit into {where}; {less}, or set training.accumulate or training.segment"
         ) from error
+
+
+def _gibibytes(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def require_windows(windows: Windows, *, name: str, advice: str) -> None:

@@ -1,0 +1,408 @@
+"""The training part of benchmarks/gpu.py: what is computed, how fast, how far from the floor, and what comes of it."""
+
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from gpu_floor import Sizes, floor_of_step
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import vidrep
+from vidrep.config import OptimiserSettings, PretrainConfig, TrainingSettings
+from vidrep.models.composite import CompositeModel
+from vidrep.models.lstm import LSTM
+from vidrep.models.saved import ScaledModel
+from vidrep.models.scaling import FrameScaler
+from vidrep.training.captured_step import CapturedStep, can_capture
+from vidrep.training.optimiser_step import OptimiserStep
+from vidrep.training.optimisers import build_optimiser
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
+# A CPU without native bf16 would only show how slow it is to emulate it.
+PRODUCTS = torch.bfloat16 if ON_GPU else None
+PRECISION, OPERAND_BYTES = ("bf16", 2) if ON_GPU else ("fp32", 4)
+RECIPE = "modern-mnist-2layer-conditional"
+OPTIMISER = OptimiserSettings(name="adamw", learning_rate=1e-4, clip_norm=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large everything is: on a GPU as the issue has it, else small."""
+
+    canvas: int
+    hidden: int
+    frames: int
+    batches: tuple[int, ...]
+    product_sides: tuple[int, ...]
+    copied_bytes: int
+    seconds_a_variant: float
+    reference: Sizes
+    end_to_end_batches: tuple[int, ...]
+    end_to_end_steps: int
+    test_sequences: int
+    looks: int
+
+    def sizes(self, batch: int) -> Sizes:
+        """Return the sizes of the model that is measured."""
+        return Sizes(frame=self.canvas**2, hidden=self.hidden, layers=2, frames=self.frames, batch=batch)
+
+
+FULL = Scale(
+    canvas=64,
+    hidden=2048,
+    frames=10,
+    batches=(80, 256, 1024),
+    product_sides=(4096, 8192, 16384),
+    copied_bytes=4 << 30,
+    seconds_a_variant=2.0,
+    reference=Sizes(frame=256, hidden=200, layers=2, frames=10, batch=20),
+    end_to_end_batches=(80, 256),
+    end_to_end_steps=1000,
+    test_sequences=10_000,
+    looks=5,
+)
+SMALL = Scale(
+    canvas=32,
+    hidden=48,
+    frames=10,
+    batches=(4, 8),
+    product_sides=(256, 512),
+    copied_bytes=1 << 24,
+    seconds_a_variant=0.2,
+    reference=Sizes(frame=20, hidden=11, layers=2, frames=3, batch=5),
+    end_to_end_batches=(4,),
+    end_to_end_steps=4,
+    test_sequences=20,
+    looks=2,
+)
+
+
+class Batch(NamedTuple):
+    """Frames, (2 T, B, D), of values in [0, 1]."""
+
+    frames: Tensor
+
+
+class Part(NamedTuple):
+    """What a step asks of a batch's piece."""
+
+    objective: Tensor
+    figures: dict[str, Tensor]
+    is_last: bool
+
+
+class Objective:
+    """A model's cost in nats per frame, all of a batch at once."""
+
+    def __init__(self, model: Any, cost: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.model, self._cost = model, cost
+
+    def pieces(self, batch: Batch) -> Iterator[Any]:
+        """Compute a batch in one piece."""
+        frames = batch.frames
+        half = len(frames) // 2
+        loss = self._cost(frames[:half], frames[half:]) / (half * frames.shape[1])
+        yield Part(loss, {"loss": loss.detach()}, is_last=True)
+
+
+def composite(sizes: Sizes, *, peepholes: bool, products: torch.dtype | None = PRODUCTS) -> CompositeModel:
+    """Return the model that is measured: 2 layers, conditional future decoder."""
+    model = CompositeModel(
+        frame_size=sizes.frame,
+        hidden_size=sizes.hidden,
+        num_layers=sizes.layers,
+        conditional_future=True,
+        peepholes=peepholes,
+        initialisation="xavier",  # orthogonal matrices of this size take seconds
+        values="probability",
+    )
+    model.set_computation(products=products)
+    return model
+
+
+def cost_of(model: CompositeModel) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what computes the cost of frames, (T, B, D) twice: both decoders', summed over everything."""
+
+    def cost(seen: Tensor, coming: Tensor) -> Tensor:
+        return torch.stack(list(model.costs(model.encode(seen), seen=seen, coming=coming).values())).sum()
+
+    return cost
+
+
+def ours(sizes: Sizes, *, peepholes: bool) -> Objective:
+    """Return our model as `vidrep train` has it."""
+    model = composite(sizes, peepholes=peepholes)
+    return Objective(ScaledModel(FrameScaler(sizes.frame, "probability"), model).to(DEVICE), cost_of(model))
+
+
+class PeepholeLayer(nn.Module):
+    """A layer in a loop over time, its gradient left to autograd."""
+
+    def __init__(self, width: int | None, hidden: int) -> None:
+        super().__init__()
+        self.input = None if width is None else nn.Linear(width, 4 * hidden, bias=False)
+        self.recurrent = nn.Linear(hidden, 4 * hidden)
+        self.peepholes = nn.Parameter(0.1 * torch.randn(3, hidden))
+
+    def forward(self, inputs: list[Tensor] | None, h: Tensor, c: Tensor, num_steps: int) -> tuple[list[Tensor], Tensor]:
+        """Return h, (B, H), at every time step, and the last c."""
+        outputs = []
+        for step in range(num_steps):
+            z = self.recurrent(h)
+            if self.input is not None and inputs is not None:
+                z = z + self.input(inputs[step])
+            i, f, a, o = z.chunk(4, dim=1)
+            i, f = torch.sigmoid(i + self.peepholes[0] * c), torch.sigmoid(f + self.peepholes[1] * c)
+            c = f * c + i * torch.tanh(a)
+            h = torch.sigmoid(o + self.peepholes[2] * c) * torch.tanh(c)
+            outputs.append(h)
+        return outputs, c
+
+
+class PeepholeLoop(nn.Module):
+    """The same model of such layers; on a GPU products are in bf16 by autocast, which rounds weights once a step."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+
+        def stack(width: int | None) -> nn.ModuleList:
+            return nn.ModuleList(
+                PeepholeLayer(one, sizes.hidden) for one in (width, *[sizes.hidden] * (sizes.layers - 1))
+            )
+
+        self.encoder = stack(sizes.frame)
+        self.decoders = nn.ModuleList([stack(None), stack(sizes.frame)])
+        self.readouts = nn.ModuleList(nn.Linear(sizes.hidden, sizes.frame) for _ in range(2))
+
+    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
+        """Return the cost of frames, (T, B, D) twice, summed over everything."""
+        zeros = seen.new_zeros(seen.shape[1], self.sizes.hidden)
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=ON_GPU):
+            _, state = self._run(self.encoder, seen.unbind(), [(zeros, zeros)] * self.sizes.layers, len(seen))
+            cost = seen.new_zeros(())
+            before = torch.cat([torch.zeros_like(coming[:1]), coming[:-1]]).unbind()
+            ways = zip(self.decoders, self.readouts, (None, before), (seen.flip(0), coming), strict=True)
+            for decoder, readout, inputs, truth in ways:
+                outputs, _ = self._run(decoder, inputs, state, len(truth))
+                emitted = readout(torch.stack(outputs)).float()
+                cost = cost + F.binary_cross_entropy_with_logits(emitted, truth, reduction="sum")
+        return cost
+
+    def _run(self, stack: Any, outputs: Any, state: list[Any], num_steps: int) -> tuple[list[Tensor], list[Any]]:
+        last = []
+        for layer, (h, c) in zip(stack, state, strict=True):
+            outputs, c_last = layer(outputs, h, c, num_steps)
+            last.append((outputs[-1], c_last))
+        return outputs, last
+
+
+def measure(do: Callable[[], object], *, seconds: float) -> list[float]:
+    """Return the seconds of each of several calls, at least 5, after some that warm up."""
+    for _ in range(5):
+        do()
+    _wait()
+    began = time.perf_counter()
+    do()
+    _wait()
+    count = min(200, max(5, round(seconds / (time.perf_counter() - began))))
+    if not ON_GPU:
+        return [_timed(do) for _ in range(count)]
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]  # type: ignore[no-untyped-call]
+    marks[0].record()
+    for mark in marks[1:]:
+        do()
+        mark.record()
+    _wait()
+    return [before.elapsed_time(after) / 1000 for before, after in pairwise(marks)]
+
+
+def _timed(do: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    do()
+    return time.perf_counter() - began
+
+
+def _wait() -> None:
+    if ON_GPU:
+        torch.cuda.synchronize()
+
+
+def equality(scale: Scale) -> dict[str, dict[str, float]]:
+    """Compare loss and gradient with the plain path on the CPU in float64: relative differences, the worst weight's."""
+    sizes, found = scale.reference, {}
+    torch.manual_seed(0)
+    frames = torch.rand(2 * sizes.frames, sizes.batch, sizes.frame, dtype=torch.float64).round(decimals=2)
+    for peepholes in (True, False):
+        reference = composite(sizes, peepholes=peepholes, products=None).double()
+        for module in reference.modules():
+            if isinstance(module, LSTM):
+                module.plain = True
+        loss = cost_of(reference)(frames[: sizes.frames], frames[sizes.frames :])
+        loss.backward()  # type: ignore[no-untyped-call]
+        for precision, products in (("fp32", None), ("bf16", torch.bfloat16)):
+            model = composite(sizes, peepholes=peepholes, products=products)
+            model.load_state_dict(reference.state_dict())
+            model.to(DEVICE)
+            here = frames.float().to(DEVICE)
+            our_loss = cost_of(model)(here[: sizes.frames], here[sizes.frames :])
+            our_loss.backward()  # type: ignore[no-untyped-call]
+            worst = 0.0
+            for one, other in zip(model.parameters(), reference.parameters(), strict=True):
+                assert one.grad is not None and other.grad is not None
+                worst = max(worst, float((one.grad.cpu().double() - other.grad).norm() / other.grad.norm()))
+            name = f"{precision}, {'with' if peepholes else 'without'} peepholes"
+            found[name] = {"loss": abs(float(our_loss.detach()) / float(loss.detach()) - 1), "gradient": worst}
+    return found
+
+
+def ceilings(scale: Scale) -> dict[str, float]:
+    """Return the best product's operations a second, and a large copy's bytes a second, read and written."""
+    dtype, best = PRODUCTS or torch.float32, 0.0
+    for side in scale.product_sides:
+        left, right = (torch.randn(side, side, device=DEVICE).to(dtype) for _ in range(2))
+        out = torch.empty_like(left)
+        seconds = statistics.median(measure(partial(torch.mm, left, right, out=out), seconds=0.3))
+        best = max(best, 2 * side**3 / seconds)
+    source = torch.ones(scale.copied_bytes // 4, device=DEVICE)
+    target = torch.empty_like(source)
+    seconds = statistics.median(measure(partial(target.copy_, source), seconds=0.3))
+    return {"flops_per_second": best, "bytes_per_second": 2 * scale.copied_bytes / seconds}
+
+
+def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]:
+    """Measure whole steps, optimiser included, at one batch size: ours, captured on a GPU, and the eager loop."""
+    sizes = scale.sizes(batch)
+    torch.manual_seed(0)
+    data = Batch((torch.rand(2 * sizes.frames, batch, sizes.frame, device=DEVICE) < 0.05).float())
+    found: dict[str, Any] = {}
+    for name in ("ours", "ours without peepholes", "peephole loop"):
+        if ON_GPU:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        if name == "peephole loop":
+            loop = PeepholeLoop(sizes).to(DEVICE)
+            objective, kind = Objective(loop, loop), OptimiserStep
+        else:
+            objective = ours(sizes, peepholes=name == "ours")
+            kind = CapturedStep if can_capture(objective, {}, TrainingSettings()) else OptimiserStep
+        step = kind(objective, build_optimiser(objective.model, OPTIMISER), OPTIMISER)
+        do = partial(step, data, OPTIMISER.learning_rate)
+        seconds = measure(do, seconds=scale.seconds_a_variant)
+        found[name] = {
+            "seconds": statistics.median(seconds),
+            "fastest": min(seconds),
+            "slowest": max(seconds),
+            "loss": float(do()["loss"]),
+            "peak_bytes": torch.cuda.max_memory_allocated() if ON_GPU else None,
+        }
+        num_weights = sum(weight.numel() for weight in objective.model.parameters())
+        del objective, step, do
+    floor = floor_of_step(sizes, num_weights=num_weights, operand_bytes=OPERAND_BYTES, **best)
+    found["floor"] = {
+        "seconds": floor.seconds,
+        "compute": floor.compute,
+        "bandwidth": floor.bandwidth,
+        "weights": floor.weights,
+        "flops": floor.flops,
+        "num_weights": num_weights,
+    }
+    return found
+
+
+def stacks_at(scale: Scale, batch: int) -> dict[str, float]:
+    """Measure forward and backward of a stack without peepholes, as the encoder's: seconds of ours and of nn.LSTM.
+
+    nn.LSTM, cuDNN on a GPU, has its weights in the type of the products and rounds none; ours rounds them each time.
+    """
+    sizes = scale.sizes(batch)
+    inputs = torch.rand(sizes.frames, batch, sizes.frame, device=DEVICE)
+    ours_stack = LSTM(sizes.frame, sizes.hidden, sizes.layers).to(DEVICE)
+    ours_stack.products = PRODUCTS
+    theirs = nn.LSTM(sizes.frame, sizes.hidden, sizes.layers).to(DEVICE, PRODUCTS)
+    above = torch.rand(sizes.frames, batch, sizes.hidden, device=DEVICE)
+    found = {}
+    for name, stack, seen in (("ours", ours_stack, inputs), ("nn.LSTM", theirs, inputs.to(PRODUCTS or inputs.dtype))):
+        weight = above.to(seen.dtype)
+
+        def both_ways(stack: nn.Module = stack, seen: Tensor = seen, weight: Tensor = weight) -> None:
+            stack.zero_grad()
+            stack(seen)[0].backward(weight)
+
+        found[name] = statistics.median(measure(replayed(both_ways), seconds=scale.seconds_a_variant / 2))
+    return found
+
+
+def replayed(do: Callable[[], None]) -> Callable[[], object]:
+    """Return the same as one CUDA graph, on a GPU."""
+    if not ON_GPU:
+        return do
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            do()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        do()
+    return graph.replay
+
+
+def end_to_end(scale: Scale, mnist: Path, folder: Path, batch: int) -> dict[str, float]:
+    """Train on generated digits; return the second half's sequences/s, waiting for data included, and its share."""
+    steps = scale.end_to_end_steps
+    _train(scale, mnist, folder, {"training.batch_size": batch, "training.steps": steps}, looks=2)
+    speed = _looks(folder)[-1]["speed"]
+    shutil.rmtree(folder)  # a checkpoint has 2.8 GB
+    return {
+        "sequences_per_second": speed["frames_per_second"] / (2 * scale.frames),
+        "data_share": speed["data_share"],
+    }
+
+
+def learning(scale: Scale, mnist: Path, folder: Path, *, steps: int, filmstrip: Path) -> dict[str, Any]:
+    """Train the recipe for so many steps; measure it on test sequences, free running."""
+    began = time.monotonic()
+    _train(scale, mnist, folder, {"training.steps": steps}, looks=scale.looks)
+    trained = time.monotonic()
+    sequences = scale.test_sequences
+    result = vidrep.evaluate(folder, mnist=mnist, num_sequences=sequences, filmstrip=filmstrip, device=DEVICE.type)
+    costs = result.figures.costs
+    return {
+        "steps": steps,
+        "training_seconds": trained - began,
+        "evaluation_seconds": time.monotonic() - trained,
+        "sequences": sequences,
+        "future_nats": costs["future"]["nats"]["model"].mean,
+        "reconstruction_nats": costs["reconstruction"]["nats"]["model"].mean,
+        "entropy_floor": costs["future"]["nats"]["entropy floor"].mean,
+        "looks": [{"step": look["step"], **look["validation"]} for look in _looks(folder)],
+    }
+
+
+def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, looks: int) -> None:
+    small = {
+        "moving_mnist.canvas": scale.canvas,
+        "model.hidden_size": scale.hidden,
+        "windows.seen": scale.frames,
+        "windows.predicted": scale.frames,
+        "training.keep_checkpoints": 1,
+        "training.evaluate_every": max(1, changes["training.steps"] // looks),
+    }
+    config = vidrep.load_recipe(PretrainConfig, RECIPE, changes=small | changes)
+    vidrep.pretrain(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
+
+
+def _looks(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
