@@ -311,7 +311,7 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
     one_line(change("windows.predicted=0"), 2, "the future decoder has no frame to predict")
     one_line(change("optimiser.clip_value=1"), 2, "set one of them to 0")
     one_line([*change("model.future=false"), "--set", "model.conditional_future=true"], 2, "is not there has no input")
-    one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, bf16")
+    one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, tf32, bf16")
     if not torch.cuda.is_available():
         one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")
     assert not run.exists()
