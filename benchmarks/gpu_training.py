@@ -292,7 +292,8 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
             torch.cuda.reset_peak_memory_stats()
         if name == "peephole loop":
             loop = PeepholeLoop(sizes).to(DEVICE)
-            objective, kind = Objective(loop, loop), OptimiserStep
+            objective = Objective(loop, loop)
+            kind: type[OptimiserStep] = OptimiserStep
         else:
             objective = ours(sizes, peepholes=name == "ours")
             kind = CapturedStep if can_capture(objective, {}, TrainingSettings()) else OptimiserStep
