@@ -18,6 +18,7 @@ from toy_training import KilledError, assert_same, killed_after, toy_task, train
 from vidrep.config import OptimiserSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
+from vidrep.models.products import library
 from vidrep.progress import Progress
 from vidrep.training import loop, optimiser_step
 from vidrep.training.run import RunFolder
@@ -295,6 +296,7 @@ def test_another_way_of_computing_is_told_once(tmp_path: Path, caplog: pytest.Lo
         "device": "cpu",
         "threads": "1",
         "precision": "fp32",
+        "products": library(torch.float32, torch.device("cpu")),
         "torch": str(torch.__version__),
         "ranks": "1",
     }

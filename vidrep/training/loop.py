@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
 from ..errors import Stopped, TrainingError
+from ..models.products import library
 from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
 from .captured_step import CapturedStep, can_capture
@@ -282,6 +283,7 @@ def _computation(task: Task[Any], precision: str, ranks: Ranks) -> dict[str, str
         "device": device.type + name,
         "threads": str(torch.get_num_threads()),
         "precision": precision,
+        "products": library(torch.bfloat16 if precision == "bf16" else torch.float32, device),
         "torch": str(torch.__version__),
         "ranks": str(ranks.size),
     }
@@ -321,7 +323,7 @@ def _go_on(
         if device.type == "cuda" and "cuda" in checkpoint["random_states"]:
             torch.cuda.set_rng_state(checkpoint["random_states"]["cuda"], device)
         position = _Position(**checkpoint["position"])
-        before = {"ranks": "1"} | dict(checkpoint["computation"])  # which checkpoints of a lone process may lack
+        before = {"ranks": "1", "products": "torch"} | dict(checkpoint["computation"])  # as before these were noted
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise run.checkpoints.unusable("not a checkpoint of this run", error) from error
     changed = [f"{name} {now}, not {before.get(name)}" for name, now in computation.items() if before.get(name) != now]
