@@ -15,7 +15,8 @@ TYPES = (torch.float32, torch.float64, torch.bfloat16)
 def _both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "torch":
         monkeypatch.setattr(products, "_is_onednn_there", lambda precision: False)
-    monkeypatch.setattr(products, "_LARGE", 0)  # no product is too small to go the way of the large
+    for least in ("_LARGE", "_LARGE_TRANSPOSED"):  # no product is too small to go the way of the large
+        monkeypatch.setattr(products, least, 0)
 
 
 def drawn(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -82,6 +83,7 @@ def test_an_operator_that_is_not_what_it_was_is_left_alone(monkeypatch: pytest.M
     if trouble == "another processor":
         monkeypatch.setattr("platform.machine", lambda: "aarch64")
     else:
+        monkeypatch.setattr(products, "_LARGE", 0)
         monkeypatch.setattr(products, "_onednn_linear", absent if trouble == "absent" else other)
     products._is_onednn_there.cache_clear()
     try:

@@ -1,7 +1,8 @@
 """Products of matrices: torch's own, or on a CPU oneDNN's, where torch would take a slower library.
 
-torch computes float32 products on a CPU by MKL, whose products of few rows, as a batch has, reach 40 to 80 % of what
-the processor can do on machines where oneDNN, which is in the same wheel, reaches 90 % (docs/results/training-step.md).
+torch computes float32 products on a CPU by MKL. On processors where MKL is not at its best, those of more than a few
+million multiply-adds, above all of few rows, as a batch has, are quicker by oneDNN, which is in the same wheel
+(docs/results/training-step.md).
 torch reaches oneDNN for its own ends by an operator that it calls private. So it is used through this door alone, by
 one rule that does not change while a process runs, and not at all where it is not what it was. It says the same as
 torch's own up to the order in which terms are added.
@@ -13,8 +14,9 @@ import platform
 import torch
 from torch import Tensor
 
-# Multiply-adds from which on oneDNN called directly is faster at products with transposed matrices too.
-_LARGE = 1 << 30
+# Multiply-adds of a product from which on oneDNN is quicker, in fp32; and in bf16, where torch itself takes it, those
+# from which on it is when called directly, if a matrix is transposed.
+_LARGE, _LARGE_TRANSPOSED = 1 << 26, 1 << 30
 _PROCESSORS = ("x86_64", "amd64")
 # A product that is known, of whole numbers: 3*5 + 4*6 + 7 = 46.
 _PROBE, _PROBE_RESULT = ((3.0, 4.0), (5.0, 6.0), 7.0), 46.0
@@ -28,7 +30,7 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     values = values.to(weight.dtype)
     if bias is not None and bias.dtype != weight.dtype:
         return torch.add(bias, values @ weight.t())
-    if _is_onednn_quicker(weight):
+    if _is_onednn_quicker(values, weight):
         return _onednn_linear(values, weight, bias)
     return values @ weight.t() if bias is None else torch.addmm(bias, values, weight.t())
 
@@ -40,14 +42,14 @@ def add_product(start: Tensor, values: Tensor, weight: Tensor, *, room: Tensor) 
     """
     if start.dtype != weight.dtype:
         return torch.add(start, _rounded_product(values, weight), out=room)
-    if not _is_onednn_quicker(weight):
+    if not _is_onednn_quicker(values, weight):
         return torch.addmm(start, values, weight.t(), out=room)
     return _onednn_linear(values, weight, start) if start.dim() == 1 else _onednn_linear_plus(start, values, weight)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Return left @ right, (M, K) by (K, N); either may be a transposed view."""
-    if len(left) * right.numel() >= _LARGE and _is_onednn_quicker(right):
+    if _is_onednn_quicker(left, right):
         return _onednn_linear(left, right.t(), None)
     return left @ right
 
@@ -58,14 +60,15 @@ def library(precision: torch.dtype, device: torch.device) -> str:
 
 
 def _rounded_product(values: Tensor, weight: Tensor) -> Tensor:
-    is_hard = not weight.is_contiguous() and len(values) * weight.numel() >= _LARGE
+    is_hard = not weight.is_contiguous() and len(values) * weight.numel() >= _LARGE_TRANSPOSED
     if is_hard and weight.device.type == "cpu" and _is_onednn_there(weight.dtype):
         return _onednn_linear(values, weight, None)
     return values @ weight.t()
 
 
-def _is_onednn_quicker(weight: Tensor) -> bool:
-    return weight.dtype == torch.float32 and weight.device.type == "cpu" and _is_onednn_there(torch.float32)
+def _is_onednn_quicker(values: Tensor, matrix: Tensor) -> bool:
+    is_large = matrix.dtype == torch.float32 and len(values) * matrix.numel() >= _LARGE
+    return is_large and matrix.device.type == "cpu" and _is_onednn_there(torch.float32)
 
 
 @functools.cache
