@@ -111,31 +111,42 @@ def _run(
     """Go through the sequence from the state h, c, (B, H) each; `run.gates` may hold W x + b."""
     num_steps, (batch_size, size) = len(run.h), h.shape
     room = h.new_empty(batch_size, 4 * size)
+    in_room = _parts(room)
     i_and_f, only_o = None, None
     if weights.peepholes is not None:
         i_and_f, only_o = weights.peepholes[:2], weights.peepholes[2]
     operands = [None] * num_steps if run.operand is None else run.operand.unbind()
     starts = run.gates.unbind() if is_input_in_gates else [weights.bias] * num_steps
-    steps = zip(
-        run.h.unbind(), run.c.unbind(), run.squashed.unbind(), run.gates.unbind(), starts, operands, strict=True
-    )
+    by_gate = run.gates.unflatten(2, (4, size))  # type: ignore[no-untyped-call]
+    gates = zip(by_gate[:, :, :2].unbind(), *(gate.unbind() for gate in by_gate.unbind(2)), strict=True)
+    steps = zip(run.h.unbind(), run.c.unbind(), run.squashed.unbind(), gates, starts, operands, strict=True)
     is_moved = bool(h.any())  # a state of zeros, as an encoder's, needs no product
-    for next_h, next_c, squashed, gates, start, operand in steps:
-        moved = h if operand is None else operand.copy_(h)
-        summed = add_product(start, moved, weights.recurrent, room=room) if is_moved else room.copy_(start)
-        is_moved = True
-        both, a, o = summed[:, : 2 * size], *summed[:, 2 * size :].chunk(2, dim=1)
+    for next_h, next_c, squashed, (to_i_and_f, to_i, to_f, to_a, to_o), start, operand in steps:
+        if is_moved:
+            moved = h if operand is None else operand.copy_(h)
+            summed = add_product(start, moved, weights.recurrent, room=room)
+        else:
+            summed = room.copy_(start)
+            if operand is not None:
+                operand.zero_()
+            is_moved = True
+        of_i_and_f, of_a, of_o = in_room if summed is room else _parts(summed)
         if i_and_f is not None:
-            both.view(batch_size, 2, size).addcmul_(i_and_f, c[:, None])
-        torch.sigmoid(both, out=gates[:, : 2 * size])
-        to_i, to_f, to_a, to_o = gates.chunk(4, dim=1)
-        _activate(a, activation, out=to_a)
+            of_i_and_f.addcmul_(i_and_f, c[:, None])
+        torch.sigmoid(of_i_and_f, out=to_i_and_f)
+        _activate(of_a, activation, out=to_a)
         c = torch.mul(to_f, c, out=next_c).addcmul_(to_i, to_a)
         if only_o is not None:
-            o.addcmul_(only_o, c)
-        torch.sigmoid(o, out=to_o)
+            of_o.addcmul_(only_o, c)
+        torch.sigmoid(of_o, out=to_o)
         _activate(c, activation, out=squashed)
         h = torch.mul(to_o, squashed, out=next_h)
+
+
+def _parts(summed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what stands in the brackets of i and f, (B, 2, H), of a and of o, (B, H) each, of (B, 4H)."""
+    by_gate = summed.view(len(summed), 4, -1)
+    return by_gate[:, :2], by_gate[:, 2], by_gate[:, 3]
 
 
 class _Sequence(torch.autograd.Function):
