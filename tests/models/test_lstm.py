@@ -327,6 +327,19 @@ def test_what_is_kept_for_the_gradient(segment: int) -> None:
     del result
 
 
+def test_no_more_is_kept_for_the_gradient_if_products_are_rounded() -> None:
+    """Rounded weights, frames and states come on top, half as large each; what is read of the top layer is its own."""
+    num_layers, num_steps = 3, 40
+    lstm, inputs = LSTM(D, H, num_layers, peepholes=True), torch.randn(num_steps, B, D)
+    lstm.products = torch.bfloat16
+    with Alive(lstm, inputs) as alive:
+        outputs, state = lstm(inputs)
+    kept = alive.count() - outputs.numel() - sum(part.numel() for part in state)
+    matrices = sum(weight.numel() for weight in lstm.parameters() if weight.ndim == 2 and len(weight) == 4 * H)
+    at_most = 7 * num_layers * num_steps * B * H + (matrices + inputs.numel()) // 2 + 3 * num_layers * B * H
+    assert 6.5 * num_layers * num_steps * B * H <= kept <= at_most
+
+
 @pytest.mark.parametrize("input_size", [2, None])
 def test_gradients_are_those_of_finite_differences(input_size: int | None) -> None:
     torch.manual_seed(0)
