@@ -20,6 +20,7 @@ import torch
 from recording import ROOT, facts
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.profiler import profile
 
 from vidrep.config import OptimiserSettings
 from vidrep.devices import choose_precision
@@ -37,6 +38,22 @@ SECONDS_A_TURN = 0.15
 COPIED_FLOATS = 1 << 26
 # (rows, columns, terms) of large products, the last that of the input of L.
 PRODUCTS = ((2048, 2048, 2048), (800, 8192, 4096))
+
+
+# What operations are called that a step consists of.
+KINDS = {
+    "matrix products": ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise"),
+    "sigmoid, tanh": ("aten::sigmoid", "aten::sigmoid_", "aten::tanh"),
+    "their derivatives": ("aten::sigmoid_backward", "aten::tanh_backward"),
+    "cross-entropy": ("aten::log_sigmoid_forward", "aten::binary_cross_entropy_with_logits"),
+    "other products and sums of elements": tuple(
+        f"aten::{name}" for name in "mul mul_ addcmul addcmul_ add add_ sub sub_ rsub neg sum any".split()
+    ),
+    "copies, rounding": ("aten::copy_", "aten::fill_", "aten::zero_"),
+    "norm of the gradient, clipping": ("aten::linalg_vector_norm", "aten::_foreach_norm", "aten::_foreach_mul_"),
+    "Adam": ("aten::_fused_adam_",),
+    "all else": (),
+}
 
 
 @dataclass(frozen=True)
@@ -260,6 +277,7 @@ class Measured:
 
     steps: variant -> seconds of a step. parts: variant -> part -> seconds. ceilings: see `ceilings`.
     agreement: variant -> relative differences of loss and gradient from the plain path. parameters: weights of a model.
+    spent: variant -> kind of operation -> seconds of a step, looked at by a profiler after all rounds.
     """
 
     steps: dict[str, list[float]]
@@ -267,6 +285,7 @@ class Measured:
     ceilings: dict[str, list[float]]
     agreement: dict[str, tuple[float, float]]
     parameters: int
+    spent: dict[str, dict[str, float]]
 
     def ceiling(self, kind: str) -> tuple[str, float]:
         """Return the best way of a kind, "fp32", "bf16" or "copy", and its median."""
@@ -321,6 +340,7 @@ def measure(size: Size, rounds: int | None) -> Measured:
         ceilings=defaultdict(list),
         agreement=agreement,
         parameters=sum(parameter.numel() for parameter in plain.model.parameters()),
+        spent={},
     )
     done = 0
     while done < (rounds or size.least_rounds) or (not rounds and time.perf_counter() - began < size.seconds):
@@ -338,7 +358,27 @@ def measure(size: Size, rounds: int | None) -> Measured:
         for way, one_rate in ways.items():
             measured.ceilings[way].append(one_rate())
         done += 1
+    for name in ours:
+        steps[name]()
+        measured.spent[name] = spent(steps[name])
     return measured
+
+
+def spent(step: Callable[[], object]) -> dict[str, float]:
+    """Return where the seconds of a step go, by kind of operation; what is no operation is Python and dispatch."""
+    count = 3
+    with profile() as profiled:
+        began = time.perf_counter()
+        for _ in range(count):
+            step()
+        whole = time.perf_counter() - began
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for operation in profiled.key_averages():
+        kind = next((kind for kind, names in KINDS.items() if operation.key in names), "all else")
+        if operation.key.startswith(("aten::", "mkldnn::")):
+            seconds[kind] += operation.self_cpu_time_total / 1e6
+    seconds["Python, autograd, dispatch"] = whole - sum(seconds.values())
+    return {kind: part / count for kind, part in seconds.items()}
 
 
 def repeats_of(step: Callable[[], float]) -> int:
@@ -398,6 +438,13 @@ def tables(name: str, size: Size, found: Measured) -> Iterator[str]:
             for variant in (FP32, BF16)
         )
         yield f"| {part} | {' | '.join(cells)} |"
+    yield ""
+    yield "| where a step's time goes, by a profiler that slows it down | fp32, ms | share | bf16, ms | share |"
+    yield "|---|---|---|---|---|"
+    whole = {variant: sum(kinds.values()) for variant, kinds in found.spent.items()}
+    for kind in found.spent[FP32]:
+        cells = [f"{1000 * found.spent[one][kind]:,.2f} | {found.spent[one][kind] / whole[one]:.1%}" for one in whole]
+        yield f"| {kind} | {' | '.join(cells)} |"
     yield ""
     # Adam reads weight, gradient and two moments, and writes all of them but the gradient.
     least = 7 * 4 * found.parameters / 1e9 / found.ceiling("copy")[1]
@@ -468,7 +515,7 @@ def page(names: list[str], rounds: int | None) -> Iterator[str]:
     yield ""
     yield facts()
     yield (
-        f"Made by `make bench` (`python benchmarks/training_step.py --sizes {','.join(names)} --write`), "
+        f"Made by `python benchmarks/training_step.py --sizes {','.join(names)} --write`, "
         f"{torch.get_num_threads()} threads. A step: forward, loss, backward, clipping by norm, torch's fused Adam; "
         f"{FRAMES} frames seen, reconstructed and predicted each; one layer, decoders without input, Bernoulli "
         "cross-entropy, binary frames. Freed memory is kept by the process, for all variants, as `vidrep train` does. "
