@@ -46,8 +46,9 @@ KINDS = {
     "sigmoid, tanh": ("aten::sigmoid", "aten::sigmoid_", "aten::tanh"),
     "their derivatives": ("aten::sigmoid_backward", "aten::tanh_backward"),
     "cross-entropy": ("aten::log_sigmoid_forward", "aten::binary_cross_entropy_with_logits"),
-    "other products and sums of elements": tuple(
-        f"aten::{name}" for name in "mul mul_ addcmul addcmul_ add add_ sub sub_ rsub neg sum any".split()
+    "other products and sums of elements": (
+        *(f"aten::{name}" for name in ("mul", "addcmul", "add", "sub", "rsub", "neg", "sum", "any")),
+        *(f"aten::{name}_" for name in ("mul", "addcmul", "add", "sub")),
     ),
     "copies, rounding": ("aten::copy_", "aten::fill_", "aten::zero_"),
     "norm of the gradient, clipping": ("aten::linalg_vector_norm", "aten::_foreach_norm", "aten::_foreach_mul_"),
