@@ -438,14 +438,14 @@ def tables(name: str, size: Size, found: Measured) -> Iterator[str]:
             f"{milliseconds(found.parts[variant][part])} | {found.share_of_step(variant, part):.1%}"
             for variant in (FP32, BF16)
         )
-        yield f"| {part} | {' | '.join(cells)} |"
+        yield f"| {part} | {' | '.join(timed)} |"
     yield ""
     yield "| where a step's time goes, by a profiler that slows it down | fp32, ms | share | bf16, ms | share |"
     yield "|---|---|---|---|---|"
     whole = {variant: sum(kinds.values()) for variant, kinds in found.spent.items()}
     for kind in found.spent[FP32]:
-        cells = [f"{1000 * found.spent[one][kind]:,.2f} | {found.spent[one][kind] / whole[one]:.1%}" for one in whole]
-        yield f"| {kind} | {' | '.join(cells)} |"
+        timed = [f"{1000 * found.spent[one][kind]:,.2f} | {found.spent[one][kind] / whole[one]:.1%}" for one in whole]
+        yield f"| {kind} | {' | '.join(timed)} |"
     yield ""
     # Adam reads weight, gradient and two moments, and writes all of them but the gradient.
     least = 7 * 4 * found.parameters / 1e9 / found.ceiling("copy")[1]
