@@ -438,7 +438,7 @@ def tables(name: str, size: Size, found: Measured) -> Iterator[str]:
             f"{milliseconds(found.parts[variant][part])} | {found.share_of_step(variant, part):.1%}"
             for variant in (FP32, BF16)
         )
-        yield f"| {part} | {' | '.join(timed)} |"
+        yield f"| {part} | {' | '.join(cells)} |"
     yield ""
     yield "| where a step's time goes, by a profiler that slows it down | fp32, ms | share | bf16, ms | share |"
     yield "|---|---|---|---|---|"
