@@ -21,6 +21,7 @@ from vidrep.files import NewFile
 from vidrep.models.products import library
 from vidrep.progress import Progress
 from vidrep.training import loop, optimiser_step
+from vidrep.training.checkpoints import Checkpoints
 from vidrep.training.run import RunFolder
 
 OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
@@ -315,3 +316,9 @@ def test_a_second_training_into_one_folder_is_refused(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "run").locked(), RunFolder(tmp_path / "run").locked()
     with first, pytest.raises(OutputError, match=said), second:
         raise AssertionError
+
+
+def test_what_is_wrong_with_a_checkpoint_is_said_where_none_is_too(tmp_path: Path) -> None:
+    assert str(Checkpoints(tmp_path / "none").unusable("of another run")) == (
+        f"{tmp_path / 'none'}: of another run; --overwrite starts anew"
+    )

@@ -90,7 +90,7 @@ class Checkpoints:
 
     def unusable(self, what: str, error: Exception | None = None) -> InputError:
         """Build the error for a newest checkpoint that cannot be gone on from: what it is, why, and what to do."""
-        *older, newest = self.paths()
+        *older, newest = self.paths() or [self.folder]  # which another host than rank 0's does not have
         reason = f" ({shorten(str(error) or type(error).__name__, _MOST_LETTERS)})" if error is not None else ""
         remedy = f"remove it to go on from {older[-1].name}" if older else "--overwrite starts anew"
         return InputError(f"{newest}: {what}{reason}; {remedy}")
