@@ -23,7 +23,7 @@ from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
 from vidrep.training.captured_step import CapturedStep, can_capture
-from vidrep.training.optimiser_step import OptimiserStep
+from vidrep.training.optimiser_step import OptimiserStep, Piece
 from vidrep.training.optimisers import build_optimiser
 
 ON_GPU = torch.cuda.is_available()
@@ -93,26 +93,18 @@ class Batch(NamedTuple):
     frames: Tensor
 
 
-class Part(NamedTuple):
-    """What a step asks of a batch's piece."""
-
-    objective: Tensor
-    figures: dict[str, Tensor]
-    is_last: bool
-
-
 class Objective:
     """A model's cost in nats per frame, all of a batch at once."""
 
     def __init__(self, model: Any, cost: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.model, self._cost = model, cost
 
-    def pieces(self, batch: Batch) -> Iterator[Any]:
+    def pieces(self, batch: Batch) -> Iterator[Piece]:
         """Compute a batch in one piece."""
         frames = batch.frames
         half = len(frames) // 2
         loss = self._cost(frames[:half], frames[half:]) / (half * frames.shape[1])
-        yield Part(loss, {"loss": loss.detach()}, is_last=True)
+        yield Piece(loss, {"loss": loss.detach()}, is_last=True)
 
 
 def composite(sizes: Sizes, *, peepholes: bool, products: torch.dtype | None = PRODUCTS) -> CompositeModel:

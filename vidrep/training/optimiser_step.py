@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
     objective: Tensor
     figures: dict[str, Tensor]
-    is_last: bool = True
+    is_last: bool
 
 
 class Objective(Protocol[Batch]):
