@@ -28,7 +28,7 @@ from vidrep.config import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
 from vidrep.progress import Progress
 from vidrep.training import finetune, pretrain
-from vidrep.training.ranks import joined_ranks
+from vidrep.training.ranks import joined_ranks, speaks
 
 SMALL: dict[str, Any] = {
     "model.hidden_size": 5,
@@ -153,7 +153,7 @@ def child(features: Path, rank: int, request: dict[str, Any], pipe: int) -> int:
         code, told["error"] = error.exit_code, f"{type(error).__name__}: {error}"
     except BaseException as error:
         code, told["error"] = 99, f"{type(error).__name__}: {error}"
-    os.write(pipe, json.dumps({**told, "warnings": messages.said}).encode())
+    os.write(pipe, json.dumps({**told, "speaks": speaks(), "warnings": messages.said}).encode())
     return code
 
 

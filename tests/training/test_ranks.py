@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from several_ranks import SeveralRanks
 from toy_training import assert_same, tree_of
 
-from vidrep.errors import ConfigError
+from vidrep.errors import ConfigError, TrainingError
+from vidrep.training import ranks
 from vidrep.training.ranks import ALONE, Ranks, is_one_of_several, joined_ranks, speaks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork")
@@ -64,12 +66,23 @@ def test_a_process_by_itself_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "3")  # as some cluster's own variable
     assert speaks() and not is_one_of_several()
-    with joined_ranks() as ranks:
-        assert ranks is ALONE
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert not is_one_of_several()
+    with joined_ranks() as joined:
+        assert joined is ALONE
     for name, value in {"WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert is_one_of_several() and not speaks()
-    monkeypatch.setenv("RANK", "0")
+    # Clusters set these for every command, those too that join nobody and have something to say.
+    assert is_one_of_several() and speaks()
+
+
+@pytest.mark.parametrize(("port", "reason"), [("9", "timed out"), ("x", "invalid literal")])
+def test_whom_it_cannot_reach_is_named(monkeypatch: pytest.MonkeyPatch, port: str, reason: str) -> None:
+    monkeypatch.setattr(ranks, "_MOST_SILENCE", timedelta(milliseconds=10))
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=rf"MASTER_PORT localhost:{port} \(.*{reason}.*\); give "), joined_ranks():
+        pass
     assert speaks()
 
 
@@ -91,7 +104,7 @@ def test_the_same_curve_by_one_two_and_three(
         answers = several(tmp_path / str(size), ranks=size, kind=kind, settings=settings)
         assert codes(answers) == [0] * size, answers
         # The same bits on every rank: weights, and what rank 0 measured.
-        assert len({json.dumps({**answer, "seconds": 0}) for answer in answers}) == 1, answers
+        assert len({json.dumps({**answer, "seconds": 0, "speaks": 0}) for answer in answers}) == 1, answers
         curves[size] = curve(tmp_path / str(size))
     for size in (2, 3):
         assert curves[size].keys() == curves[1].keys()
@@ -112,7 +125,8 @@ def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
     killed = several(tmp_path / "run", kill=[victim, 7], **options)
     assert killed[victim]["code"] == -signal.SIGKILL
     assert killed[1 - victim]["code"] == 7 and killed[1 - victim]["error"].startswith(LOST), killed
-    assert killed[1 - victim]["seconds"] < 10
+    assert killed[1 - victim]["error"].endswith(")") and "onnection" in killed[1 - victim]["error"], killed
+    assert killed[1 - victim]["speaks"] and killed[1 - victim]["seconds"] < 10
     resumed = several(tmp_path / "run", resume=True, **options)
     assert codes(resumed) == [0, 0], resumed
     assert [answer["weights"] for answer in resumed] == [whole[0]["weights"]] * 2
@@ -158,7 +172,7 @@ def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) ->
     kind, _, message = second["error"].partition(": ")
     assert kind == "FeatureFileError" and "missing.h5: no such file" in message
     assert first["error"].startswith(f"{kind}: rank 1 on ") and first["error"].endswith(f": {message}")
-    assert codes([first, second]) == [3, 3]
+    assert codes([first, second]) == [3, 3] and (first["speaks"], second["speaks"]) == (True, False)
     first, second = several(tmp_path / "run", ranks=2, other_seed=1)
     assert second["error"] == "InputError: other settings than on rank 0; give every process the same"
     assert first["error"].startswith("InputError: rank 1 on ") and codes([first, second]) == [3, 3]

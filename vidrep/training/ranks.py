@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import errors
@@ -36,7 +37,9 @@ _SECONDS_TO_BE_HEARD = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.02
 # Tensors of fewer values are summed as one: an exchange takes longer to begin than these take to send.
 _FEW_VALUES = 1 << 16
-_REASON, _NUM_LEFT = "reason", "left"
+_REASON, _NUM_LEFT, _FINDER, _GPU = "reason", "left", "finder", "gpu"
+# Of torch's reasons why there is no connection, which go on with where in its sources that was found.
+_MOST_LETTERS = 200
 
 
 class Ranks:
@@ -101,15 +104,16 @@ ALONE = Ranks()
 
 
 def is_one_of_several() -> bool:
-    """Say whether torchrun started this process and others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    """Say whether torchrun, or what sets the same variables, started this process and others."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
 def speaks() -> bool:
-    """Say whether this process is the one to print: rank 0, or a lone one."""
-    return not is_one_of_several() or os.environ["RANK"] == "0"
+    """Say whether this process is one to print: unless it joined others, of which rank 0 prints for all."""
+    return _speaks
 
 
+_speaks = True
 _joined: "_JoinedRanks | None" = None
 _joinings = count()
 
@@ -119,13 +123,14 @@ def joined_ranks() -> Iterator[Ranks]:
     """Join the processes that torchrun started, for a block that all of them run; within another, it is that one's.
 
     An error that leaves the block on one rank leaves it on all of them, the next time they have to wait for each other.
-    Raises TrainingError if a rank ended without a word.
+    Raises TrainingError if a rank cannot be reached, or ended without a word.
     """
-    global _joined
+    global _joined, _speaks
     if _joined is not None or not is_one_of_several():
         yield _joined or ALONE
         return
     ranks = _joined = _JoinedRanks()
+    _speaks = ranks.is_first
     try:
         yield ranks
         ranks.from_first(lambda: None)
@@ -150,7 +155,14 @@ class _JoinedRanks(Ranks):
         self._told = False
         # torch documents both names without exporting them by its own rules.
         rendezvous, prefixed = dist.rendezvous, dist.PrefixStore  # type: ignore[attr-defined]
-        store, self.rank, self.size = next(rendezvous("env://", timeout=_MOST_SILENCE))
+        try:
+            store, self.rank, self.size = next(rendezvous("env://", timeout=_MOST_SILENCE))
+        except (RuntimeError, ValueError) as error:
+            where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            raise TrainingError(
+                f"no connection to the other processes by MASTER_ADDR:MASTER_PORT {where} ({_short(error)}); give the "
+                "first host's name or address and a port that is free there, the same on all hosts"
+            ) from error
         # A process may join several times, one training after the other.
         store = prefixed(f"vidrep/{next(_joinings)}", store)
         self._store = prefixed("words", store)
@@ -251,12 +263,17 @@ class _JoinedRanks(Ranks):
         try:
             yield
         except RuntimeError as error:
-            if isinstance(error, self._torch.OutOfMemoryError):
+            from .preparation import is_lack_of_memory
+
+            if is_lack_of_memory(error):
                 raise
             self._told = True
-            raise self._reason() from error
+            raise self._reason(error) from error
 
-    def _reason(self) -> VidrepError:
+    def _reason(self, error: RuntimeError) -> VidrepError:
+        """Return what another rank told; else that one is lost, which rank 0 prints and the first other to find it."""
+        global _speaks
+        finder = str(self.rank)
         with suppress(RuntimeError):  # the store may be lost too
             if self._store.check([_REASON]):
                 name, message = json.loads(self._store.get(_REASON))
@@ -264,13 +281,16 @@ class _JoinedRanks(Ranks):
                 return reason
         return TrainingError(
             f"one of {self.size} processes was killed, or has not answered for {_MOST_SILENCE.seconds // 60} minutes; "
-            "the same command with --resume goes on from the last checkpoint"
+            f"the same command with --resume goes on from the last checkpoint ({_short(error)})"
         )
 
     def tell(self, error: Exception) -> None:
         """Tell the others why this rank leaves, unless they told it, and give them a little time to hear that."""
         kind, message = type(error).__name__, f"rank {self.rank} on {socket.gethostname()}: {error}"
         if not isinstance(error, VidrepError):
+            if not self.is_first:  # rank 0 may be the one that is lost
+                finder = self._store.compare_set(_FINDER, "", finder).decode()
+        _speaks = finder == str(self.rank)
             kind, message = TrainingError.__name__, f"rank {self.rank} on {socket.gethostname()}: {kind}: {error}"
         with suppress(RuntimeError):  # the store may be lost
             if not self._told:
@@ -288,3 +308,7 @@ class _JoinedRanks(Ranks):
         if self._dist.is_initialized():
             del self._patient
             self._dist.destroy_process_group()
+
+
+def _short(error: Exception) -> str:
+    return shorten(str(error), _MOST_LETTERS)
