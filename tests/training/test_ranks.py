@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +85,28 @@ def test_whom_it_cannot_reach_is_named(monkeypatch: pytest.MonkeyPatch, port: st
     with pytest.raises(TrainingError, match=rf"MASTER_PORT localhost:{port} \(.*{reason}.*\); give "), joined_ranks():
         pass
     assert speaks()
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: dict[str, str] = {}
+
+    def device(rank: int, local_rank: int, gpus: list[str]) -> str:
+        cuda = SimpleNamespace(
+            device_count=lambda: len(gpus),
+            get_device_properties=lambda number: SimpleNamespace(uuid=gpus[number]),
+            set_device=lambda number: None,
+        )
+        monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+        joined: Any = object.__new__(ranks._JoinedRanks)
+        joined.rank, joined._torch = rank, SimpleNamespace(cuda=cuda, device=torch.device)
+        joined._store = SimpleNamespace(compare_set=lambda key, _, value: taken.setdefault(key, value).encode())
+        return str(joined.device(torch.device("cuda")))
+
+    assert [device(number, number, ["a", "b"]) for number in (0, 1)] == ["cuda:0", "cuda:1"]
+    assert device(2, 1, ["c"]) == "cuda:0"  # SLURM with --gpus-per-task=1
+    for rank, local_rank, gpus in ((3, 2, ["d", "e"]), (4, 1, ["c"])):
+        with pytest.raises(ConfigError, match=f"has {len(gpus)} GPUs and more processes; give --nproc-per-node"):
+            device(rank, local_rank, gpus)
 
 
 @pytest.mark.parametrize(

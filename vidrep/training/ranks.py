@@ -186,14 +186,21 @@ class _JoinedRanks(Ranks):
             )
         if device.type != "cuda":
             return device
-        number, num_devices = int(os.environ.get("LOCAL_RANK", "0")), self._torch.cuda.device_count()
-        if number >= num_devices:
+        num_devices = self._torch.cuda.device_count()
+        # Some launchers show each process one GPU, its own.
+        number = int(os.environ.get("LOCAL_RANK", "0")) if num_devices > 1 else 0
+        if number >= num_devices or not self._claims(self._torch.cuda.get_device_properties(number)):
             raise ConfigError(
                 f"device cuda: {socket.gethostname()} has {num_devices} GPUs and more processes; give "
                 f"--nproc-per-node {num_devices}, or --device cpu"
             )
         self._torch.cuda.set_device(number)
         return self._torch.device("cuda", number)
+
+    def _claims(self, gpu: Any) -> bool:
+        """Say whether no other rank has a GPU, which is this one's from now on."""
+        owner = str(self.rank)
+        return self._store.compare_set(f"{_GPU}/{gpu.uuid}", "", owner).decode() == owner
 
     def seed(self, seed: int, step: int) -> None:
         number = int.from_bytes(sha256(f"{seed} {step} {self.rank}".encode()).digest()[:8])
