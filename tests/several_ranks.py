@@ -66,8 +66,8 @@ class SeveralRanks:
 
         kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
         step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] of a wish to stop. missing: a rank that
-        finds no features. other_seed: a rank that is given another one. draw: in place of a training, the steps at
-        which to draw a number.
+        finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of another call.
+        draw: in place of a training, the steps at which to draw a number.
         """
         store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -106,15 +106,16 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
         if request.get("missing") == rank:
             features = features.with_name("missing.h5")
         training: Callable[..., Any] = finetune.finetune if kind == "finetune" else pretrain.pretrain
+        other_rank, option, value = request.get("other", (None, "", None))
         result = training(
             None if kind == "generated" else vidrep.open_features(features),
             request["run"],
             config,
             device="cpu",
-            precision="fp32",
             threads=1,
             **({"mnist": features.parent} if kind == "generated" else {}),
-            resume=request.get("resume", False),
+            **{"precision": "fp32", "resume": request.get("resume", False)}
+            | ({option: value} if other_rank == rank else {}),
             on_progress=listen,
             should_stop=lambda: stop is not None and rank == stop[0] and position + 1 >= stop[1],
         )

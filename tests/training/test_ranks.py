@@ -199,6 +199,9 @@ def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) ->
     first, second = several(tmp_path / "run", ranks=2, other_seed=1)
     assert second["error"] == "InputError: other settings than on rank 0; give every process the same"
     assert first["error"].startswith("InputError: rank 1 on ") and codes([first, second]) == [3, 3]
+    for option, value, shown in (("precision", "bf16", " (bf16)"), ("resume", True, "")):
+        _, second = several(tmp_path / "run", ranks=2, other=[1, option, value])
+        assert second["error"] == f"InputError: other {option}{shown} than on rank 0; give every process the same"
     assert not (tmp_path / "run").exists()
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()

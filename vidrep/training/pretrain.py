@@ -78,15 +78,15 @@ def pretrain(
     config = config or PretrainConfig()
     run = RunFolder(Path(output))
     with joined_ranks() as ranks:
-        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
         set_threads(threads)
         torch_device = ranks.device(choose_device(device))
         precision, products = choose_precision(precision, torch_device)
-        naming = naming_lack_of_memory(config.training.batch_size)
-        with ranks.on_first(run.locked()), naming, seeded(config.training.seed, torch_device):
+        ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
+        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
+        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
             data = _read(features, mnist, config, listed=listed, device=torch_device, ranks=ranks)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
-            ranks.require_same(settings=config, data=(data.settings, data.videos.table()))
+            ranks.require_same(data=(data.settings, data.videos.table()))
             prepared = run.prepared(
                 config,
                 data.videos,

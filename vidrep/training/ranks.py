@@ -259,10 +259,12 @@ class _JoinedRanks(Ranks):
     def require_same(self, **things: object) -> None:
         hashes = {name: sha256(repr(thing).encode()).hexdigest() for name, thing in things.items()}
         first = self.from_first(lambda: hashes)
-        other = [name for name in things if hashes[name] != first[name]]
-        if other:
-            raise InputError(f"other {other[0]} than on rank 0; give every process the same")
-        self.any(False)  # nobody goes on, and writes, before all have found the same
+        for name, thing in things.items():
+            if hashes[name] != first[name]:
+                here = f" ({thing})" if isinstance(thing, str) else ""
+                raise InputError(f"other {name}{here} than on rank 0; give every process the same")
+        with self._naming_the_lost():  # nobody goes on, and writes, before all have found the same
+            self._dist.barrier(self._patient)  # some may have read slowly
 
     @contextmanager
     def _naming_the_lost(self) -> Iterator[None]:
@@ -286,6 +288,9 @@ class _JoinedRanks(Ranks):
                 name, message = json.loads(self._store.get(_REASON))
                 reason: VidrepError = getattr(errors, name)(message)
                 return reason
+            if not self.is_first:  # rank 0 may be the one that is lost
+                finder = self._store.compare_set(_FINDER, "", finder).decode()
+        _speaks = finder == str(self.rank)
         return TrainingError(
             f"one of {self.size} processes was killed, or has not answered for {_MOST_SILENCE.seconds // 60} minutes; "
             f"the same command with --resume goes on from the last checkpoint ({_short(error)})"
@@ -295,9 +300,6 @@ class _JoinedRanks(Ranks):
         """Tell the others why this rank leaves, unless they told it, and give them a little time to hear that."""
         kind, message = type(error).__name__, f"rank {self.rank} on {socket.gethostname()}: {error}"
         if not isinstance(error, VidrepError):
-            if not self.is_first:  # rank 0 may be the one that is lost
-                finder = self._store.compare_set(_FINDER, "", finder).decode()
-        _speaks = finder == str(self.rank)
             kind, message = TrainingError.__name__, f"rank {self.rank} on {socket.gethostname()}: {kind}: {error}"
         with suppress(RuntimeError):  # the store may be lost
             if not self._told:
