@@ -341,3 +341,25 @@ def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Featu
     assert any(name.endswith("peepholes") for name in after) == settings.get("peepholes", False)
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_a_gpu_that_is_too_small_is_told_with_half_of_the_windows_in_use(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    sizes = []
+
+    def too_large(task: Any, *passed: Any, **named: Any) -> Any:
+        sizes.append(len(task.batch(0)[0][0]))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 1 << 30))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 1 << 30)
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(f"vidrep.training.{kind}.train", too_large)
+    with pytest.raises(ConfigError) as caught:
+        if kind == "pretrain":
+            pretrain(features, tmp_path / "run", pretrain_config(batch_size=0), device="cpu")
+        else:
+            finetune(features, tmp_path / "run", finetune_config(batch_size=0), device="cpu")
+    assert sizes[0] < 64 and f"training.batch_size {sizes[0] // 2} takes about half" in str(caught.value)

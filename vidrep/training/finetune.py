@@ -98,7 +98,7 @@ def finetune(
                 device=torch_device,
                 num_ranks=ranks.size,
             )
-            with ranks.on_first(prepared):
+            with ranks.on_first(prepared), naming_lack_of_memory(data.batch_size):
                 outcome = train(
                     task,
                     run,

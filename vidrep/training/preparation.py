@@ -128,7 +128,7 @@ def is_lack_of_memory(error: Exception) -> bool:
 def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
 
-    batch_size: windows of a step, or 0 for the default's; a GPU is said to have room for half of them, for all but
+    batch_size: windows of a step, if they are what takes it; a GPU is said to have room for half of them, for all but
     weights and the optimiser's state grows with them.
     """
     try:
@@ -141,7 +141,7 @@ def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
             free, total = torch.cuda.mem_get_info()
             others = max(0, total - free - torch.cuda.memory_reserved())
             where = f"the GPU's {_gibibytes(total)}, of which {_gibibytes(others)} are not this process's to use"
-            half = (batch_size or DEFAULT_BATCH_SIZE) // 2
+            half = batch_size // 2
             if half:
                 less = f"training.batch_size {half} takes about half; or lower model.hidden_size or model.num_layers"
         raise ConfigError(
