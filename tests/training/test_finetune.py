@@ -1,8 +1,10 @@
 """Fine-tuning: where the classifier starts, whom it learns from, and whom it never sees."""
 
 import csv
+import gc
 import json
 import logging
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from vidrep.features.store import Features
 from vidrep.models.classifier import Classifier
 from vidrep.models.saved import load_model, save_model
 from vidrep.training.finetune import finetune
+from vidrep.training.loop import train
 from vidrep.training.pretrain import pretrain
 
 SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
@@ -341,6 +344,30 @@ def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Featu
     assert any(name.endswith("peepholes") for name in after) == settings.get("peepholes", False)
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_nothing_of_a_training_outlives_it(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Its model and rows may fill a GPU, which has no collector of cycles to call when the next one begins."""
+    models: list[weakref.ref[Any]] = []
+
+    def watched(task: Any, *passed: Any, **named: Any) -> Any:
+        models.append(weakref.ref(task.model))
+        return train(task, *passed, **named)
+
+    monkeypatch.setattr(f"vidrep.training.{kind}.train", watched)
+    gc.collect()
+    gc.disable()
+    try:
+        if kind == "pretrain":
+            pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
+        else:
+            finetune(features, tmp_path / "run", finetune_config(), device="cpu")
+        assert models[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])

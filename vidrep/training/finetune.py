@@ -206,6 +206,34 @@ class _Batch(NamedTuple):
     num_frames: int
 
 
+class _LabelledWindows:
+    """Windows on a device, with the classes of their videos."""
+
+    def __init__(
+        self, windows: Windows, rows: DeviceWindows, video_classes: NDArray[np.int64], device: torch.device
+    ) -> None:
+        self._windows, self._rows, self._video_classes, self._device = windows, rows, video_classes, device
+
+    def gather(self, indices: NDArray[np.int64]) -> _Batch:
+        classes = torch.from_numpy(self._video_classes[self._windows.videos[indices]]).to(self._device)
+        lengths = self._windows.lengths[indices]
+        return _Batch(self._rows.gather(indices), classes, lengths, num_frames=int(lengths.sum()))
+
+
+class _Batches:
+    """The windows of every step that are one rank's; it knows no task, whose model would else outlive the training."""
+
+    def __init__(self, data: FinetuneData, seed: int, device: torch.device, part: slice) -> None:
+        rows = windows_on(data.windows, device)
+        self._windows = _LabelledWindows(data.windows, rows, data.video_classes, device)
+        self._lengths, self._part = data.windows.lengths, part
+        self._sampler = EndlessSampler(len(data.windows), data.batch_size, seed)
+
+    def batch(self, step: int) -> _Batch:
+        indices = self._sampler.batch(step)
+        return self._windows.gather(indices[self._part])._replace(num_frames=int(self._lengths[indices].sum()))
+
+
 class _FinetuneTask:
     """The classifier's loss: cross-entropy at every time step that is a frame, in nats, their mean or their sum."""
 
@@ -219,23 +247,14 @@ class _FinetuneTask:
         ranks: Ranks,
     ) -> None:
         self.model, self.description = model, description
-        self._windows, self._validation, self._device = data.windows, data.validation, device
-        self._rows = windows_on(data.windows, device)
-        self._video_classes = data.video_classes
-        self._sampler = EndlessSampler(len(data.windows), data.batch_size, config.training.seed)
+        self._validation, self._video_classes, self._device = data.validation, data.video_classes, device
         self._ranks, self._part = ranks, ranks.part(data.batch_size)
         self._reduction = config.optimiser.reduction
         self._pieces = piece_slices(self._part.stop - self._part.start, config.training.accumulate)
         # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.
         self._look_size = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0].stop
         self.frames_per_step = data.batch_size * config.windows.length  # padding included
-        self.batch = Ahead(self._batch, device)
-
-    def _batch(self, step: int) -> _Batch:
-        """Return the windows of a step that are this rank's."""
-        indices = self._sampler.batch(step)
-        num_frames = int(self._windows.lengths[indices].sum())
-        return self._gather(self._windows, self._rows, indices[self._part])._replace(num_frames=num_frames)
+        self.batch = Ahead(_Batches(data, config.training.seed, device, self._part).batch, device)
 
     def pieces(self, batch: _Batch) -> Iterator[Piece]:
         """Classify a batch piece by piece."""
@@ -257,9 +276,10 @@ class _FinetuneTask:
         """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
         loss, correct = torch.zeros(2, dtype=torch.float64)
         rows = CopiedWindows(self._validation, self._device)
+        windows = _LabelledWindows(self._validation, rows, self._video_classes, self._device)
         batches = batches_of(self._validation, self._look_size)
         for indices in islice(batches, self._ranks.rank, None, self._ranks.size):
-            batch = self._gather(self._validation, rows, indices)
+            batch = windows.gather(indices)
             logits = self._classify(batch)
             loss += float(self._mean_cost(logits, batch)) * batch.num_frames
             probabilities = window_probabilities(logits, torch.from_numpy(batch.lengths).to(self._device))
@@ -267,11 +287,6 @@ class _FinetuneTask:
         totals = self._ranks.add_up({"loss": loss, "correct": correct})
         num_frames, num_windows = int(self._validation.lengths.sum()), len(self._validation)
         return {"loss": float(totals["loss"]) / num_frames, "window_accuracy": float(totals["correct"]) / num_windows}
-
-    def _gather(self, windows: Windows, rows: DeviceWindows, indices: NDArray[np.int64]) -> _Batch:
-        classes = torch.from_numpy(self._video_classes[windows.videos[indices]]).to(self._device)
-        lengths = windows.lengths[indices]
-        return _Batch(rows.gather(indices), classes, lengths, num_frames=int(lengths.sum()))
 
     def _classify(self, batch: _Batch) -> Tensor:
         """Return the logits of a batch, (T, B, K)."""
