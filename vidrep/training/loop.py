@@ -40,7 +40,10 @@ class Task(Objective[Batch], Protocol[Batch]):
         """Frames that a step reads."""
 
     def batch(self, step: int) -> Batch:
-        """Return the data of a step, a pure function of the step; the time it takes is spent waiting for data."""
+        """Return the data of a step, a pure function of the step; the time it takes is spent waiting for data.
+
+        On CUDA that is the host's wait alone: data may be still on its way to the device, which waits for it later.
+        """
 
     def validate(self) -> dict[str, float]:
         """Return figures on the held-apart videos, the same on all ranks; "loss" chooses the best weights."""

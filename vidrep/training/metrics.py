@@ -117,7 +117,10 @@ def _figures(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, f
 
 
 class Speed:
-    """How fast the steps since the last look went; the only figures that differ between equal trainings."""
+    """How fast the steps since the last look went; the only figures that differ between equal trainings.
+
+    Of waiting for data, what the host waits is counted; on CUDA the device may wait besides.
+    """
 
     def __init__(self) -> None:
         self._num_frames, self._seconds, self._waited = 0, 0.0, 0.0
