@@ -3,7 +3,8 @@
     python benchmarks/moving_mnist_generator.py [--rounds N] [--write]   writes docs/results/moving-mnist-generator.md
 
 Batches of 20 frames of 64 x 64 pixels with two digits; these are noise, as many as MNIST's for training, since what
-they show takes no time. Ways take turns, round by round, on one core; a training step has all cores.
+they show takes no time. Ways take turns, round by round, on one core; a training step has all cores, and is compared
+with making a batch of just its frames.
 """
 
 import argparse
@@ -13,13 +14,14 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from recording import ROOT, facts
-from training_step import SIZES, Ours, step_of_ours
+from training_step import SIZES, Ours, Size, step_of_ours
 
 from vidrep.devices import choose_precision
 from vidrep.features.mnist import DIGIT_SIDE
@@ -30,6 +32,8 @@ from vidrep.sequences.generated import DeviceRenderer
 CONFIG = MovingMnistConfig()
 BATCHES = (80, 1024)
 LOOPED = 80  # sequences of a batch made by the loop
+# Sizes of `make bench` and rounds at most; the frames of S, 16 x 16, hold no digit, and a step of L takes seconds.
+STEPS = {"M": 9, "L": 2}
 SECONDS_A_TURN = 0.15
 AIM = 10
 
@@ -82,16 +86,13 @@ def as_floats(generator: MovingMnist, num_sequences: int, rng: np.random.Generat
     return torch.from_numpy(generator.generate(num_sequences, rng)).float().div_(255)
 
 
-def steps() -> dict[str, Callable[[], float]]:
-    """Return training steps, fp32 and bf16 where it is native, of the sizes of `make bench` but the largest."""
+def steps(size: Size) -> dict[str, Callable[[], float]]:
+    """Return training steps of one size, in fp32, and in bf16 where it is native."""
     products = {"fp32": None, "bf16": torch.bfloat16}
     if choose_precision("auto", torch.device("cpu"))[0] != "bf16":
         del products["bf16"]
     return {
-        f"{name}, {precision}": step_of_ours(
-            Ours(SIZES[name], products=dtype), torch.rand(20, SIZES[name].batch, SIZES[name].frame)
-        )
-        for name in ("S", "M")
+        precision: step_of_ours(Ours(size, products=dtype), torch.rand(CONFIG.num_frames, size.batch, size.frame))
         for precision, dtype in products.items()
     }
 
@@ -116,8 +117,8 @@ def page(rounds: int) -> Iterator[str]:
     yield ""
     yield facts()
     yield (
-        f"Made by `make bench` (`python benchmarks/moving_mnist_generator.py --write`), {rounds} rounds, interleaved, "
-        "one core. Sequences of 20 frames, 64 x 64, two digits of noise. The loop is the per-frame loop of the "
+        f"Made by `python benchmarks/moving_mnist_generator.py --write`, {rounds} rounds, interleaved, one core. "
+        "Sequences of 20 frames, 64 x 64, two digits of noise. The loop is the per-frame loop of the "
         "released code, written anew; vidrep's frames are bytes, 0 to 255, which the model divides by 255 itself."
     )
     yield ""
@@ -138,17 +139,27 @@ def page(rounds: int) -> Iterator[str]:
     yield f"Aim, at least {AIM} times the loop: {'reached' if ratio >= AIM else 'not reached'}, {ratio:.1f}."
     yield ""
     torch.set_num_threads(available_cores())
-    of_a_sequence = statistics.median(found[f"vidrep, uint8, {LOOPED}"]) / LOOPED
     yield (
         f"What it is of a training step, {available_cores()} threads; batches are made ahead by a thread of their own, "
         "so that a step waits for none of it while a core is free:"
     )
     yield ""
-    yield "| step | ms a step | ms to generate its batch | of the step |"
-    yield "|---|---|---|---|"
-    for name, seconds in measure(dict(steps()), rounds).items():
-        step, generated = statistics.median(seconds), of_a_sequence * SIZES[name[0]].batch
-        yield f"| {name} | {1000 * step:.1f} | {1000 * generated:.2f} | {generated / step:.1%} |"
+    yield "| step | frames | rounds | ms a step | ms to generate its batch | of the step |"
+    yield "|---|---|---|---|---|---|"
+    for name, most_rounds in STEPS.items():
+        trained, num_rounds = SIZES[name], min(rounds, most_rounds)
+        side = math.isqrt(trained.frame)
+        generate = partial(MovingMnist(digits, replace(CONFIG, canvas=side)).generate, trained.batch, rng)
+        medians = {
+            way: statistics.median(all_of_it)
+            for way, all_of_it in measure({"generated": generate, **steps(trained)}, num_rounds).items()
+        }
+        generated = medians.pop("generated")
+        for precision, step in medians.items():
+            yield (
+                f"| {name}, {precision} | {side} x {side} | {num_rounds} | {1000 * step:.1f} | {1000 * generated:.2f} "
+                f"| {generated / step:.1%} |"
+            )
 
 
 def main() -> None:
