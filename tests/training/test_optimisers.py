@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vidrep.config import OptimiserSettings
 from vidrep.models.lstm import LSTM
@@ -228,6 +229,26 @@ def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
             assert all(group["lr"] is one for group, one in zip(optimiser.param_groups, held, strict=True))
     # A rate in float32 is rounded.
     torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_steps_on_cuda_wait_for_nothing(name: Any) -> None:
+    """Fake tensors say that they are on CUDA; asked for a value, they raise."""
+    settings = OptimiserSettings(name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    with FakeTensorMode():
+        model = nn.Linear(3, 4, device="cuda")
+        optimiser = build_optimiser(model, settings)
+        assert {group["lr"].device.type for group in optimiser.param_groups} == {"cuda"}
+        assert all(group.get("capturable", True) for group in optimiser.param_groups)
+        assert {bool(group.get("fused")) for group in optimiser.param_groups} == {name in ("sgd", "adam", "adamw")}
+        if name in ("sgd", "adam", "adamw"):  # one kernel each, which only CUDA has
+            return
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        for _ in range(2):
+            set_learning_rate(optimiser, RATE)
+            optimiser.step()
+        assert model.weight.device.type == "cuda"
 
 
 @pytest.mark.parametrize("name", CLASSES)

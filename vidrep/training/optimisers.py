@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..config import OptimiserSettings
 
-# Devices on which torch has one kernel for all parameters of SGD, Adam, AdamW and Adagrad; RMSprop has none anywhere.
+# Devices on which torch has one kernel for all parameters of SGD, Adam and AdamW. Adagrad's is for the CPU alone up to
+# torch 2.11 at least; RMSprop has none anywhere.
 _FUSED_DEVICES = ("cpu", "cuda")
 # What an optimiser is built with for its device; a checkpoint of another device must not change it.
 _WAYS = ("lr", "fused", "foreach", "capturable")
@@ -79,20 +80,17 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.opti
     ]
     devices = {parameter.device for parameter in learning.values()}
     on_cuda = all(device.type == "cuda" for device in devices)
-    rate: float | Tensor = settings.learning_rate
-    if on_cuda:
-        rate = torch.tensor(rate, dtype=torch.float32, device=next(iter(devices)))
-    optimiser = _build(
-        groups, settings, rate, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda
-    )
+    optimiser = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
+    for group in optimiser.param_groups if on_cuda else ():
+        group["lr"] = torch.tensor(settings.learning_rate, dtype=torch.float32, device=next(iter(devices)))
     optimiser.register_load_state_dict_pre_hook(_keep_ways)
     return optimiser
 
 
 def _build(
-    groups: list[dict[str, Any]], settings: OptimiserSettings, rate: float | Tensor, *, fused: bool, on_cuda: bool
+    groups: list[dict[str, Any]], settings: OptimiserSettings, *, fused: bool, on_cuda: bool
 ) -> torch.optim.Optimizer:
-    momentum = settings.momentum
+    rate, momentum = settings.learning_rate, settings.momentum
     match settings.name:
         case "sgd":
             return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused)
@@ -101,7 +99,8 @@ def _build(
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adagrad":
-            return torch.optim.Adagrad(groups, lr=rate, fused=fused)
+            # Parameter by parameter, as torch may do it unless told, it waits for a rate that lies on the device.
+            return torch.optim.Adagrad(groups, lr=rate, fused=fused and not on_cuda, foreach=on_cuda or None)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True, capturable=on_cuda)
         case "srivastava":
