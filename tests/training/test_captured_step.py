@@ -43,6 +43,33 @@ def test_what_can_be_captured(device: str, state: dict[str, torch.Tensor], segme
     assert captured_step.can_capture(objective_on(device), state, settings) is may
 
 
+def capturing_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> captured_step.CapturedStep:
+    """A captured step on no device, past its first ones."""
+    monkeypatch.setattr(torch.cuda, "Stream", SimpleNamespace)
+    monkeypatch.setattr(captured_step, "_NUM_EAGER_STEPS", 0)
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(captured_step.CapturedStep, "_capture", fail)
+    optimiser: Any = SimpleNamespace(param_groups=[])
+    return captured_step.CapturedStep(objective_on("cuda"), optimiser, OptimiserSettings())
+
+
+def test_a_lack_of_memory_for_a_graph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    told_by_driver = RuntimeError("CUDA error: out of memory\nMore lines.")
+    hidden_by_capture = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    hidden_by_capture.__context__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+    for error in (told_by_driver, hidden_by_capture):
+        step = capturing_that_raises(error, monkeypatch)
+        with pytest.raises(torch.OutOfMemoryError):
+            step((None,), 0.1)
+    other = capturing_that_raises(RuntimeError("CUDA error: operation not permitted"), monkeypatch)
+    with pytest.raises(RuntimeError, match="not permitted") as caught:
+        other((None,), 0.1)
+    assert type(caught.value) is RuntimeError
+
+
 def pretrain(folder: Path, name: str, *, precision: str = "fp32", resume: bool = False, **others: Any) -> list[float]:
     """Train a small composite model for 12 steps on the GPU; return the losses that were told."""
     optimiser: dict[str, Any] = others.pop("optimiser", {})

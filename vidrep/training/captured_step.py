@@ -1,5 +1,7 @@
 """The optimiser step as one CUDA graph: the device does all of it without being told kernel by kernel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -47,18 +49,22 @@ class CapturedStep(OptimiserStep):
         self._figures = torch.empty(0)
 
     def __call__(self, batch: Any, learning_rate: float) -> dict[str, Tensor]:
-        """Do a step; return the batch's figures and "gradient_norm", scalars that nobody has waited for yet."""
+        """Do a step; return the batch's figures and "gradient_norm", scalars that nobody has waited for yet.
+
+        Raises torch.OutOfMemoryError if the device has no room for the step or for its graph.
+        """
         if not all(item is None or (isinstance(item, Tensor) and item.is_cuda) for item in batch):
             return super().__call__(batch, learning_rate)
         set_learning_rate(self._optimiser, learning_rate)
         if self._num_eager < _NUM_EAGER_STEPS:
             self._num_eager += 1
             return self._do_eagerly(batch)
-        if self._graph is None:
-            self._graph = self._capture(batch)
-        for held, item in zip(self._batch, (item for item in batch if item is not None), strict=True):
-            held.copy_(item)
-        self._graph.replay()
+        with _naming_lack_of_memory():
+            if self._graph is None:
+                self._graph = self._capture(batch)
+            for held, item in zip(self._batch, (item for item in batch if item is not None), strict=True):
+                held.copy_(item)
+            self._graph.replay()
         return dict(zip(self._names, self._figures.clone(), strict=True))
 
     def _do_eagerly(self, batch: Any) -> dict[str, Tensor]:
@@ -79,3 +85,17 @@ class CapturedStep(OptimiserStep):
             figures = self._do(held)
             self._names, self._figures = list(figures), torch.stack(list(figures.values()))
         return graph
+
+
+@contextmanager
+def _naming_lack_of_memory() -> Iterator[None]:
+    """Raise torch.OutOfMemoryError where the driver lacks memory for a graph, which torch tells as any of its errors.
+
+    Where a step that is being captured lacks it, what comes of the capture's end would hide that.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "out of memory" in str(error) or isinstance(error.__context__, torch.OutOfMemoryError):
+            raise torch.OutOfMemoryError(str(error)) from error
+        raise
