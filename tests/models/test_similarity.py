@@ -85,6 +85,16 @@ def test_a_truth_that_is_repeated_is_the_same_truth() -> None:
     )
 
 
+def test_ssim_has_a_gradient_also_after_it_was_computed_without() -> None:
+    truth, prediction = tensors(*frames_of((15, 12)))
+    with torch.inference_mode():
+        ssim(prediction, truth, frame_shape=(15, 12))
+    prediction.requires_grad_(True)
+    ssim(prediction, truth, frame_shape=(15, 12)).sum().backward()  # type: ignore[no-untyped-call]
+    assert prediction.grad is not None
+    assert 0 < float(prediction.grad.norm()) < math.inf
+
+
 def test_equal_frames_have_ssim_1_and_100_db() -> None:
     truth, _ = tensors(*frames_of((16, 16)))
     np.testing.assert_allclose(ssim(truth, truth, frame_shape=(16, 16)), 1, atol=1e-6)

@@ -5,6 +5,7 @@ Values lie in [0, 1]: the data range of both measures is 1. Predictions beyond i
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -77,8 +78,10 @@ def _blurred(images: Tensor) -> Tensor:
     return _band(height, images.device).T @ (images @ _band(width, images.device))
 
 
+@cache  # a GPU would wait for it to be made and copied, ten times a measure
+@torch.inference_mode(mode=False)  # who asks first may not be the only one
 def _band(size: int, device: torch.device) -> Tensor:
-    """Return the matrix that slides the window along a side, (size, size - 10)."""
+    """Return the matrix that slides the window along a side, (size, size - 10), not to be written to."""
     distances = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
     weights = torch.exp(-0.5 * (distances / _SIGMA).square())
     starts = torch.arange(size - SSIM_WINDOW + 1)

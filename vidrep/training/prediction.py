@@ -29,8 +29,9 @@ MODEL, TEACHER_FORCED = "model", "model, teacher-forced"
 ENTROPY_FLOOR = "entropy floor"
 
 # Values of a predictor's frames that are measured at once: few enough for the processor's cache. With whole batches,
-# the figures of 64 x 64 pixels took two and a half times as long on one core.
-_PIECE_VALUES = 1 << 16
+# the figures of 64 x 64 pixels took two and a half times as long on one core. A GPU has to be told and waited for anew
+# for each of them, so there a time step of a whole batch is measured at once.
+_PIECE_VALUES, _PIECE_VALUES_ON_CUDA = 1 << 16, 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +261,8 @@ def _totals(decoded: _Decoded, measures: dict[str, _Measure]) -> dict[_Key, NDAr
     """Sum the figures of each time step's frames over the windows of a batch: (N,) each."""
     names, num_steps = list(decoded.guesses), len(decoded.truth)
     totals: defaultdict[_Key, NDArray[np.float64]] = defaultdict(lambda: np.zeros(num_steps))
-    size = max(1, _PIECE_VALUES // decoded.truth.shape[-1])
+    piece_values = _PIECE_VALUES_ON_CUDA if decoded.truth.is_cuda else _PIECE_VALUES
+    size = max(1, piece_values // decoded.truth.shape[-1])
     for step, frames in enumerate(decoded.truth):
         for start in range(0, len(frames), size):
             piece = slice(start, start + size)
