@@ -2,7 +2,7 @@
 
     python benchmarks/products.py [--threads N] [--write]
 
---write writes docs/results/products.md. Ways take turns, round by round; medians. They say which way is chosen, and why.
+--write writes docs/results/products.md. Ways take turns, round by round; medians. What a step chooses rests on them.
 """
 
 import argparse
@@ -102,8 +102,9 @@ def page() -> list[str]:
             if dtype == torch.float32:
                 ways |= of_two_decoders(batch, units)
             columns.append(milliseconds(ways))
-    for way in columns[0]:
-        lines.append(f"| {way} | {' | '.join(f'{one[way]:.3f}' if way in one else '' for one in columns)} |")
+    lines += [
+        f"| {way} | {' | '.join(f'{one[way]:.3f}' if way in one else '' for one in columns)} |" for way in columns[0]
+    ]
     values, room = torch.randn(NUM_VALUES), torch.empty(NUM_VALUES)
     activations = milliseconds(
         {
