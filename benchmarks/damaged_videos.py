@@ -33,7 +33,7 @@ from recording import ROOT, facts
 
 from vidrep.errors import VideoError
 from vidrep.features.store import open_features
-from vidrep.video.motions import MOTIONS, render_clip
+from vidrep.synthetic.motions import MOTIONS, render_clip
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
 

@@ -34,10 +34,10 @@ from clips import repeat, write_clip
 from numpy.typing import NDArray
 from recording import ROOT, facts
 
-from vidrep.extraction.backbones import CnnExtractor
 from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, decode, decode_video
 from vidrep.extraction.encoding import use_one_core
 from vidrep.extraction.extract import ExtractSummary, extract
+from vidrep.extraction.extractors.cnn import CnnExtractor
 from vidrep.machine import available_cores, keep_freed_memory, torch_on_one_core
 from vidrep.progress import Progress
 from vidrep.video.reading import open_video

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from vidrep.extraction.backbones import CnnExtractor
 from vidrep.extraction.encoding import network_threads
 from vidrep.extraction.extract import extract
+from vidrep.extraction.extractors.cnn import CnnExtractor
 from vidrep.features.store import open_features
 from vidrep.machine import available_cores
 from vidrep.video.sources import VideoSource

@@ -23,8 +23,8 @@ from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
 from vidrep.training.captured_step import CapturedStep, can_capture
-from vidrep.training.optimiser_step import OptimiserStep, Piece
-from vidrep.training.optimisers import build_optimiser
+from vidrep.training.optimizer_step import OptimiserStep, Piece
+from vidrep.training.optimizers import build_optimiser
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")

@@ -24,10 +24,10 @@ from recording import ROOT, facts
 from training_step import SIZES, Ours, Size, step_of_ours
 
 from vidrep.devices import choose_precision
-from vidrep.features.mnist import DIGIT_SIDE
-from vidrep.features.moving_mnist import MovingMnist, MovingMnistConfig
 from vidrep.machine import available_cores, keep_freed_memory
-from vidrep.sequences.generated import DeviceRenderer
+from vidrep.synthetic.mnist import DIGIT_SIDE
+from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from vidrep.synthetic.rendering import DeviceRenderer
 
 CONFIG = MovingMnistConfig()
 BATCHES = (80, 1024)

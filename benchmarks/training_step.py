@@ -29,8 +29,8 @@ from vidrep.models.composite import CompositeModel
 from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
-from vidrep.training.optimiser_step import OptimiserStep, Piece
-from vidrep.training.optimisers import build_optimiser, clip_gradient
+from vidrep.training.optimizer_step import OptimiserStep, Piece
+from vidrep.training.optimizers import build_optimiser, clip_gradient
 
 FRAMES = 10  # seen, reconstructed and predicted, each
 OPTIMISER = OptimiserSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)

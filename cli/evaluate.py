@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
-from .figures import prediction_table, time_step_table
 from .options import AsJson, Device, Labels, SplitNumber, Splits, Threads
+from .tables import prediction_table, time_step_table
 
 if TYPE_CHECKING:
     from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation
@@ -67,7 +67,7 @@ def evaluate_command(
 
     from vidrep.evaluation.evaluate import evaluate
     from vidrep.evaluation.prediction import PredictionEvaluation
-    from vidrep.features.listings import read_labelling
+    from vidrep.features.annotation_files import read_labelling
     from vidrep.features.store import open_features
 
     console.show_log()

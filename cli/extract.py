@@ -91,7 +91,7 @@ def patches_command(
     """Pixels: every frame made small, uint8."""
 
     def build() -> "Extractor":
-        from vidrep.extraction.patches import PatchExtractor
+        from vidrep.extraction.extractors.patches import PatchExtractor
 
         return PatchExtractor(size=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed)
 
@@ -160,7 +160,7 @@ def cnn_command(
     """Activations of an image network, float16."""
 
     def build() -> "Extractor":
-        from vidrep.extraction.backbones import CnnExtractor
+        from vidrep.extraction.extractors.cnn import CnnExtractor
 
         return CnnExtractor(
             model=model,
@@ -215,7 +215,7 @@ def _extract(
     quiet: bool,
 ) -> None:
     from vidrep.errors import ConfigError
-    from vidrep.features.listings import read_labelling
+    from vidrep.features.annotation_files import read_labelling
     from vidrep.machine import available_cores, keep_freed_memory
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import find_videos
@@ -317,9 +317,9 @@ def moving_mnist_command(
     """Moving MNIST, generated: bouncing digits, uint8."""
     from typing import cast
 
-    from vidrep.features.generate import generate_moving_mnist
-    from vidrep.features.mnist import Part
-    from vidrep.features.moving_mnist import MovingMnistConfig
+    from vidrep.synthetic.generate import generate_moving_mnist
+    from vidrep.synthetic.mnist import Part
+    from vidrep.synthetic.moving_mnist import MovingMnistConfig
 
     config = MovingMnistConfig(num_digits=num_digits, canvas=canvas, num_frames=frames, speed=speed)
     with console.progress_bar("moving-mnist", quiet=quiet) as listen:

@@ -61,7 +61,7 @@ def finetune_command(
             changes["model.freeze"] = True
         config = load_recipe(FinetuneConfig, recipe, changes=changes)
 
-        from vidrep.features.listings import read_labelling
+        from vidrep.features.annotation_files import read_labelling
         from vidrep.features.store import open_features
         from vidrep.machine import keep_freed_memory
         from vidrep.training.finetune import finetune

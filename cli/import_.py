@@ -27,8 +27,8 @@ def import_command(
     quiet: Quiet = False,
 ) -> None:
     """Turn features that others made into a feature file."""
+    from vidrep.features.annotation_files import read_labelling
     from vidrep.features.importing import import_features
-    from vidrep.features.listings import read_labelling
 
     console.show_log(quiet=quiet)
     listed = read_labelling(labels=labels, splits=splits, number=split_number)

@@ -19,7 +19,7 @@ def sample_command(
     quiet: Quiet = False,
 ) -> None:
     """Write a labelled folder of small videos, to try things on: eight motions that only the order of frames tells."""
-    from vidrep.video.samples import SampleConfig, write_samples
+    from vidrep.synthetic.samples import SampleConfig, write_samples
 
     config = SampleConfig(
         videos_per_class=videos_per_class, test_fraction=test_fraction, num_frames=frames, frame_size=size, seed=seed

@@ -8,7 +8,6 @@ import typer
 from vidrep.training.ranks import joined_ranks, speaks
 
 from . import console
-from .figures import prediction_table
 from .options import (
     BatchSize,
     Device,
@@ -27,6 +26,7 @@ from .options import (
     recipe_changes,
 )
 from .stopping import stopping_on_signals
+from .tables import prediction_table
 
 
 def train_command(
@@ -62,7 +62,7 @@ def train_command(
         changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
         config = load_recipe(PretrainConfig, recipe, changes=changes)
 
-        from vidrep.features.listings import read_labelling
+        from vidrep.features.annotation_files import read_labelling
         from vidrep.features.store import open_features
         from vidrep.machine import keep_freed_memory
         from vidrep.training.pretrain import pretrain

@@ -1,6 +1,6 @@
 """A preparation for frames that have the right size already: workers need not wait for torch."""
 
-from vidrep.extraction.patches import PatchExtractor
+from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.extraction.preparation import Preparation
 
 

@@ -19,8 +19,8 @@ from vidrep.config import (
     PretrainConfig,
     TrainingSettings,
 )
+from vidrep.features.annotations import Labelling
 from vidrep.features.importing import import_features
-from vidrep.features.labels import Labelling
 from vidrep.features.store import Features, open_features
 
 Videos = dict[str, NDArray[np.generic]]

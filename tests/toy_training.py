@@ -18,7 +18,7 @@ from vidrep.models.saved import ModelDescription, ScaledModel
 from vidrep.models.scaling import FrameScaler
 from vidrep.progress import Progress, ignore_progress
 from vidrep.training.loop import TrainingOutcome, train
-from vidrep.training.optimiser_step import Piece, piece_slices
+from vidrep.training.optimizer_step import Piece, piece_slices
 from vidrep.training.run import RunFolder
 
 ARGUMENTS = {"frame_size": 3, "num_classes": 2, "hidden_size": 4, "dropout": 0.5}

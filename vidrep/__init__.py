@@ -9,24 +9,24 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CnnExtractor": "extraction.backbones",
+    "CnnExtractor": "extraction.extractors.cnn",
     "FinetuneConfig": "config",
-    "PatchExtractor": "extraction.patches",
+    "PatchExtractor": "extraction.extractors.patches",
     "PretrainConfig": "config",
     "Sampling": "video.sampling",
-    "describe": "inference.describe",
+    "describe": "inference.info",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
     "find_videos": "video.sources",
     "finetune": "training.finetune",
-    "generate_moving_mnist": "features.generate",
+    "generate_moving_mnist": "synthetic.generate",
     "import_features": "features.importing",
     "load_model": "models.saved",
     "load_recipe": "config",
     "open_features": "features.store",
     "predict": "inference.predict",
     "pretrain": "training.pretrain",
-    "read_labelling": "features.listings",
+    "read_labelling": "features.annotation_files",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

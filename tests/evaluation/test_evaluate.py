@@ -17,12 +17,12 @@ from vidrep.config import ClassifierSettings, OptimiserSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
 from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
-from vidrep.features.labels import Labelling
+from vidrep.features.annotations import Labelling
 from vidrep.features.store import Features
+from vidrep.metrics.prediction import prediction_figures
 from vidrep.models.saved import load_model
 from vidrep.sequences.windows import cut_windows
 from vidrep.training.finetune import finetune
-from vidrep.training.prediction import prediction_figures
 from vidrep.training.pretrain import pretrain
 
 CLASSES = ("left", "right", "still")

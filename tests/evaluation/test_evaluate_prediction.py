@@ -13,12 +13,12 @@ from vidrep.config import CompositeSettings, PredictionWindows, PretrainConfig
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
-from vidrep.features.generate import generate_moving_mnist
 from vidrep.features.importing import import_features
-from vidrep.features.moving_mnist import MovingMnistConfig
 from vidrep.models.composite import CompositeModel
 from vidrep.models.saved import ModelDescription, ScaledModel, save_model
 from vidrep.models.scaling import FrameScaler
+from vidrep.synthetic.generate import generate_moving_mnist
+from vidrep.synthetic.moving_mnist import MovingMnistConfig
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
 

@@ -5,7 +5,7 @@ import pytest
 from vidrep.errors import OutputError
 from vidrep.extraction.estimate import estimate
 from vidrep.extraction.extract import extract
-from vidrep.extraction.patches import PatchExtractor
+from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import open_features
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos

@@ -14,10 +14,11 @@ import torch
 from native import NativePatches
 
 from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
-from vidrep.extraction import parts, place
+from vidrep.extraction import output as output_module
+from vidrep.extraction import parts
 from vidrep.extraction.extract import extract
-from vidrep.extraction.patches import PatchExtractor
-from vidrep.features.labels import Labelling
+from vidrep.extraction.extractors.patches import PatchExtractor
+from vidrep.features.annotations import Labelling
 from vidrep.features.store import open_features
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
@@ -388,7 +389,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder, tmp_
 def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_path, monkeypatch):
     sources = find_videos([clips_folder])
     with monkeypatch.context() as patched:
-        patched.setattr("vidrep.extraction.place.remove_parts", lambda folder: None)
+        patched.setattr("vidrep.extraction.output.remove_parts", lambda folder: None)
         patches(sources, tmp_path / "f.h5")
     assert names(tmp_path) == ["f.h5", "f.h5.parts"]
     before = (tmp_path / "f.h5").read_bytes()
@@ -408,7 +409,7 @@ def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path
             return super().encode(batch)
 
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 1)
-    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 1)  # a frame a batch
+    monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)  # a frame a batch
     sources = find_videos([clips_folder])
     with pytest.raises(MemoryError):
         extract(sources, tmp_path / "f.h5", Failing(size=8))
@@ -428,7 +429,7 @@ def test_settings_are_json(clips_folder, tmp_path):
 
 
 def test_stopping_keeps_what_is_finished(clips_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
+    monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
     seen = []
     with pytest.raises(Stopped, match="what is finished is kept, and the same command goes on"):
@@ -446,7 +447,7 @@ def test_stopping_while_merging_leaves_the_output_as_it_was(clips_folder, tmp_pa
     patches(sources[:2], tmp_path / "f.h5")
     before = (tmp_path / "f.h5").read_bytes()
     merging = []
-    monkeypatch.setattr("vidrep.extraction.place.write_merged", noting(merging, place.write_merged))
+    monkeypatch.setattr("vidrep.extraction.output.write_merged", noting(merging, output_module.write_merged))
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", should_stop=lambda: bool(merging))
     assert (tmp_path / "f.h5").read_bytes() == before
@@ -577,7 +578,7 @@ def test_torch_has_its_threads_back(clips_folder, tmp_path):
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
 def test_starting_over_goes_on_where_it_was_stopped(clips_folder, tmp_path, monkeypatch, output):
-    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
+    monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / output, size=4)
     before, seen = rows_by_key(tmp_path / output), []
@@ -594,7 +595,7 @@ def test_starting_over_goes_on_where_it_was_stopped(clips_folder, tmp_path, monk
 
 
 def test_another_attempt_to_start_over_begins_anew(clips_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 2 * 8 * 8)
+    monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources, seen = find_videos([clips_folder]), []
     patches(sources, tmp_path / "f.h5", size=4)
     with pytest.raises(Stopped):
@@ -630,7 +631,7 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old(clips_folder, tmp_path,
 
     with monkeypatch.context() as patched:
         for name in ("write_merged", "remove_parts", "rename_folder", "_remove_folder_of_parts"):
-            patched.setattr(place, name, dying(getattr(place, name)))
+            patched.setattr(output_module, name, dying(getattr(output_module, name)))
         try:
             patches(sources, tmp_path / output, overwrite=True)
         except Killed:
@@ -705,7 +706,7 @@ def test_a_partial_video_is_listed_once_for_all_its_views(bad_folder, tmp_path):
 
 def test_a_finished_video_is_published_although_a_long_one_is_under_way(clips_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "PART_MAX_SECONDS", 0.0)
-    monkeypatch.setattr("vidrep.extraction.patches._BATCH_BYTES", 1)
+    monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)
     there = []
 
     class Seeing(PatchExtractor):

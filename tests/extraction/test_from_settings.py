@@ -6,10 +6,10 @@ import torch
 from torchvision import models
 
 from vidrep.errors import ConfigError, InputError, WeightsError
-from vidrep.extraction.backbones import CnnExtractor
+from vidrep.extraction.extractors.cnn import CnnExtractor
+from vidrep.extraction.extractors.patches import PatchExtractor
+from vidrep.extraction.extractors.weights import sha256_of_state
 from vidrep.extraction.from_settings import build_extractor, recorded_sampling
-from vidrep.extraction.patches import PatchExtractor
-from vidrep.extraction.weights import sha256_of_state
 from vidrep.video.sampling import Sampling
 
 

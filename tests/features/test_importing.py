@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
+from vidrep.features.annotations import Labelling
 from vidrep.features.importing import import_features
-from vidrep.features.labels import Labelling
 from vidrep.features.store import open_features
 
 

@@ -13,12 +13,12 @@ from vidrep.config import ClassifierSettings
 from vidrep.errors import FeatureFileError, InputError, VidrepError, WeightsError
 from vidrep.extraction.extract import extract
 from vidrep.extraction.extractor import Extractor
-from vidrep.extraction.patches import PatchExtractor
+from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import Features, open_features
 from vidrep.inference.predict import Predictions, predict
+from vidrep.synthetic.samples import SampleConfig, write_samples
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
-from vidrep.video.samples import SampleConfig, write_samples
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
 from vidrep.video.writing import write_h264
@@ -150,7 +150,7 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
 def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture) -> None:
     from torchvision import models
 
-    from vidrep.extraction.backbones import CnnExtractor
+    from vidrep.extraction.extractors.cnn import CnnExtractor
 
     first, moved, other = tmp_path / "first.pth", tmp_path / "elsewhere" / "moved.pth", tmp_path / "other.pth"
     moved.parent.mkdir()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vidrep.features.moving_mnist import MovingMnist, MovingMnistConfig
 from vidrep.sequences.batches import Ahead, GeneratedBatches, WindowBatch
-from vidrep.sequences.generated import DeviceRenderer, GeneratedWindows, draws_of_step, renderer_on
+from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from vidrep.synthetic.rendering import DeviceRenderer, GeneratedWindows, draws_of_step, renderer_on
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICES = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]

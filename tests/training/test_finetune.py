@@ -16,7 +16,7 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 
 from vidrep.config import ClassifierSettings, CompositeSettings, OptimiserSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
-from vidrep.features.labels import Labelling
+from vidrep.features.annotations import Labelling
 from vidrep.features.store import Features
 from vidrep.models.classifier import Classifier
 from vidrep.models.saved import load_model, save_model

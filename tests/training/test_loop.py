@@ -18,7 +18,7 @@ from vidrep.config import ClassifierSettings, OptimiserSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.features.store import Features
 from vidrep.progress import Progress
-from vidrep.training import loop, optimiser_step
+from vidrep.training import loop, optimizer_step
 from vidrep.training.checkpoints import VERSION, Checkpoints
 from vidrep.training.finetune import finetune
 from vidrep.training.loop import TrainingOutcome
@@ -218,11 +218,11 @@ def test_without_patience_a_run_never_stops_early(
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accumulate, steps = optimiser_step.OptimiserStep._add_up_gradient, count(1)
+    accumulate, steps = optimizer_step.OptimiserStep._add_up_gradient, count(1)
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
     monkeypatch.setattr(
-        optimiser_step.OptimiserStep,
+        optimizer_step.OptimiserStep,
         "_add_up_gradient",
         lambda *passed: accumulate(*passed) | ({"loss": torch.tensor(math.nan)} if next(steps) == 7 else {}),
     )
@@ -242,7 +242,7 @@ def test_an_overwritten_run_comes_back_if_the_new_one_comes_to_nothing(
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
     assert "model.safetensors" in before
     with monkeypatch.context() as patched:
-        patched.setattr(optimiser_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
+        patched.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
         with pytest.raises(TrainingError, match="there was no checkpoint yet"):
             run_training("pretrain", features, tmp_path / "run", overwrite=True)
     after = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
@@ -291,7 +291,7 @@ def test_an_overwritten_run_comes_back_if_nothing_can_be_written(
 def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimiser_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
+    monkeypatch.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
     with pytest.raises(TrainingError, match="the norm of the gradient is inf at step 1"):
         run_training("pretrain", features, tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()

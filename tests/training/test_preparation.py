@@ -9,7 +9,7 @@ import torch
 from small_features import features_of, with_value
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.labels import Labelling
+from vidrep.features.annotations import Labelling
 from vidrep.sequences.windows import cut_windows
 from vidrep.training.preparation import (
     choose_batch_size,

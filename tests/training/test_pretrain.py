@@ -12,7 +12,7 @@ from small_features import circles, features_of, pretrain_config, with_value
 
 from vidrep.config import CompositeSettings, OptimiserSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.labels import Labelling
+from vidrep.features.annotations import Labelling
 from vidrep.models.composite import CompositeModel
 from vidrep.models.saved import load_model
 from vidrep.sequences.windows import cut_windows

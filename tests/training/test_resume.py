@@ -18,9 +18,9 @@ from toy_training import KilledError, assert_same, killed_after, toy_task, train
 from vidrep.config import OptimiserSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
-from vidrep.models.products import library
+from vidrep.models.lstm_kernels.matmul import library
 from vidrep.progress import Progress
-from vidrep.training import loop, optimiser_step
+from vidrep.training import loop, optimizer_step
 from vidrep.training.checkpoints import Checkpoints
 from vidrep.training.run import RunFolder
 
@@ -187,8 +187,8 @@ def test_pieces_add_up_to_the_batch(tmp_path: Path, accumulate: int, reduction: 
 
 
 def test_pieces_are_as_equal_as_can_be() -> None:
-    assert optimiser_step.piece_slices(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
-    assert optimiser_step.piece_slices(2, 5) == [slice(0, 1), slice(1, 2)]
+    assert optimizer_step.piece_slices(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert optimizer_step.piece_slices(2, 5) == [slice(0, 1), slice(1, 2)]
 
 
 def test_a_line_of_metrics(tmp_path: Path) -> None:
@@ -236,14 +236,14 @@ def test_a_bad_step_that_is_noticed_later_is_named_and_spoils_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, noticed: int, kept: int
 ) -> None:
     monkeypatch.setitem(loop._STEPS_READ_AT_ONCE, "cpu", 3)
-    accumulate, steps = optimiser_step.OptimiserStep._add_up_gradient, count(1)
+    accumulate, steps = optimizer_step.OptimiserStep._add_up_gradient, count(1)
     done: list[int] = []
 
     def spoilt(*passed: Any) -> dict[str, torch.Tensor]:
         done.append(next(steps))
         return accumulate(*passed) | ({"loss": torch.tensor(math.nan)} if done[-1] == bad else {})
 
-    monkeypatch.setattr(optimiser_step.OptimiserStep, "_add_up_gradient", spoilt)
+    monkeypatch.setattr(optimizer_step.OptimiserStep, "_add_up_gradient", spoilt)
     with pytest.raises(TrainingError, match=f"the loss is nan at step {bad}; "):
         train_toy(tmp_path / "run", evaluate_every=5)
     assert done[-1] == noticed
@@ -273,14 +273,14 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
             with torch.no_grad():
                 task.model.model.get_parameter("readout.bias")[0] = math.inf
 
-    accumulate = optimiser_step.OptimiserStep._add_up_gradient
+    accumulate = optimizer_step.OptimiserStep._add_up_gradient
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            optimiser_step.OptimiserStep,
+            optimizer_step.OptimiserStep,
             "_add_up_gradient",
             lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
         )
-        patched.setattr(optimiser_step, "clip_gradient", lambda model, settings: torch.tensor(1.0))
+        patched.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(1.0))
         said = r"a weight is not finite at step 6; .*; the weights of step 4 and the last checkpoint are kept in .*run$"
         with pytest.raises(TrainingError, match=said):
             train_toy(tmp_path / "run", task=task, resume=True, on_progress=spoil)

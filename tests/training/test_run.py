@@ -15,9 +15,9 @@ from vidrep import files
 from vidrep.config import PretrainConfig, load_recipe
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
-from vidrep.sequences.partition import Partition
-from vidrep.training.metrics import Metrics
+from vidrep.sequences.split import Partition
 from vidrep.training.run import RunFolder, RunVideos, read_content_used
+from vidrep.training.run_metrics import Metrics
 
 CPU = torch.device("cpu")
 

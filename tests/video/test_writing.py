@@ -2,8 +2,8 @@ import av
 import numpy as np
 import pytest
 
+from vidrep.synthetic.motions import render_clip
 from vidrep.video import writing
-from vidrep.video.motions import render_clip
 from vidrep.video.writing import write_h264
 
 RED_BLUE = ((220, 40, 40), (40, 40, 220))

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from ..devices import choose_device, set_threads
 from ..errors import ConfigError, InputError, some_names
-from ..features.labels import SPLITS, Labelling
-from ..features.mnist import load_digits
+from ..features.annotations import SPLITS, Labelling
 from ..features.store import Features
+from ..metrics.baselines import load_baselines
+from ..metrics.classification import average_over_windows, classification_windows, classify_windows
 from ..models.saved import ModelDescription, load_model, require_fitting_features
 from ..progress import Progress, ProgressListener, ignore_progress
-from ..training.baselines import load_baselines
-from ..training.classification import average_over_windows, classification_windows, classify_windows
+from ..synthetic.mnist import load_digits
 from ..training.finetune import standardised_frames
 from ..training.preparation import LabelledVideos, lay_over, require_sound
 from ..training.run import read_content_used
-from ..video.filmstrip import can_be_shown, require_picture_name
+from ..viewing.filmstrip import can_be_shown, require_picture_name
 from .prediction import PredictionEvaluation, evaluate_prediction, extracted_windows, generated_sequences
 from .trained import Chosen, TrainedRun
 

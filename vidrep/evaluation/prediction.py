@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError
-from ..features.mnist import DIGIT_SIDE
-from ..features.moving_mnist import MovingMnist, MovingMnistConfig
 from ..features.store import Features
+from ..metrics.prediction import PredictionFigures, filmstrip_rows, prediction_figures
 from ..progress import ProgressListener
-from ..sequences.generated import GeneratedWindows
 from ..sequences.windows import WindowSet, cut_windows
-from ..training.prediction import PredictionFigures, filmstrip_rows, prediction_figures
+from ..synthetic.mnist import DIGIT_SIDE
+from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from ..synthetic.rendering import GeneratedWindows
 from ..training.preparation import require_windows
-from ..video.filmstrip import write_filmstrip
+from ..viewing.filmstrip import write_filmstrip
 from .trained import Chosen, TrainedRun
 
 

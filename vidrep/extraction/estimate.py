@@ -20,7 +20,7 @@ from ..video.sources import VideoSource
 from .decoding import Decoding
 from .encoding import network_threads, use_one_core
 from .extractor import Extractor
-from .place import Place
+from .output import Place
 
 # So many headers are read, so many videos and frames of each are tried; more would tell little that is new.
 _MAX_HEADERS = 200

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, Stopped, some_names
+from ..features.annotations import Labelling, OverlayResult, overlay
 from ..features.failures import Failure, write_failures
-from ..features.labels import Labelling, OverlayResult, overlay
 from ..features.store import Features
 from ..features.table import VideoRow
 from ..features.versions import library_versions
@@ -27,8 +27,8 @@ from ..video.sources import VideoSource
 from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, decode
 from .encoding import BatchedEncoder, network_threads
 from .extractor import Extractor
+from .output import Place
 from .parts import PartsWriter, Spool
-from .place import Place
 from .rates import StageRates
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def extract(
     output: a feature file (.h5), or a folder in which the parts stay as they are. Videos that stand in it already, with
         the same bytes and made with the same settings, are not computed again; so a killed extraction goes on.
     extractor: or what makes it, which is called once the output is known to be free.
-    listed: labels and splits laid over those of the sources (see `vidrep.features.labels`).
+    listed: labels and splits laid over those of the sources (see `vidrep.features.annotations`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
     prune: drop videos from `output` that are not among the sources any more.
     workers, timeout: decoding processes, see `vidrep.extraction.decoding.decode`; 0 decodes in this process. If there

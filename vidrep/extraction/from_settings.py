@@ -20,7 +20,7 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
     """
     kind = settings.get("kind")
     if kind == "patches":
-        from .patches import PatchExtractor
+        from .extractors.patches import PatchExtractor
 
         if weights is not None:
             raise ConfigError(
@@ -33,7 +33,7 @@ def build_extractor(settings: Settings, *, weights: Path | None = None, device: 
             f"features of kind {kind!r} were not computed from videos, so vidrep cannot make them of new videos; "
             "make them as you made the first ones, `vidrep import` them and give that file"
         )
-    from .backbones import CnnExtractor
+    from .extractors.cnn import CnnExtractor
 
     if weights is None and settings["weights"] == "file" and not Path(settings["weights_file"]).is_file():
         raise WeightsError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FeatureFileError
-from .labels import SPLITS
+from .annotations import SPLITS
 from .rows import Rows, RowsFile
 from .store import FORMAT
 from .untrusted import PlainArray, UnfitError, UntrustedFile, open_untrusted

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, FeatureFileError, InputError, VideoError, some_names
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
+from .annotations import Labelling, overlay
 from .failures import Failure, failures_path, write_failures
 from .foreign import read_video_array
-from .labels import Labelling, overlay
 from .rows import Rows
 from .store import SUFFIXES, Features, open_features
 from .table import VideoRow

@@ -12,9 +12,9 @@ from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
 from ..machine import available_cores
+from ..metrics.classification import average_over_windows, classification_windows, classify_windows
 from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
 from ..progress import ProgressListener, ignore_progress
-from ..training.classification import average_over_windows, classification_windows, classify_windows
 from ..training.preparation import require_sound
 from ..video.sources import find_videos
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .lstm import LSTM
-from .recurrence import Activation
+from .lstm_kernels.reference import Activation
 
 
 class Classifier(nn.Module):

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .initialisation import Initialisation
+from .initialization import Initialisation
 from .lstm import LSTM, LSTMState
-from .readout import Values, cost_of_outputs, read_out
-from .recurrence import Activation
+from .lstm_kernels.reference import Activation
+from .output_projection import Values, cost_of_outputs, read_out
 
 # Values that were never anything but 0 or 1 start as if they could be something else.
 _LEAST_START = 1e-3

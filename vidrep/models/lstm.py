@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .initialisation import PEEPHOLE_SCALE, Initialisation
-from .recurrence import Activation, LayerWeights, plain_sequence
-from .sequence_choice import choose_sequence
+from .initialization import PEEPHOLE_SCALE, Initialisation
+from .lstm_kernels.dispatch import choose_sequence
+from .lstm_kernels.reference import Activation, LayerWeights, plain_sequence
 
 
 class LSTMState(NamedTuple):

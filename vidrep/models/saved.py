@@ -15,7 +15,7 @@ from ..errors import FeatureFileError, InputError
 from ..files import write_text, writing_file
 from .classifier import Classifier
 from .composite import CompositeModel
-from .readout import Values
+from .output_projection import Values
 from .scaling import FrameScaler
 
 FORMAT = "vidrep-model"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .readout import Values
+from .output_projection import Values
 
 
 class FrameScaler(nn.Module):

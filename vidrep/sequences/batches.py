@@ -12,8 +12,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..features.moving_mnist import MovingMnist
-from .generated import draws_of_step, renderer_on
+from ..synthetic.moving_mnist import MovingMnist
+from ..synthetic.rendering import draws_of_step, renderer_on
 from .resident import DeviceWindows
 from .samplers import ConsecutiveSampler, EndlessSampler
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
-from .optimiser_step import Objective, OptimiserStep
-from .optimisers import set_learning_rate
+from .optimizer_step import Objective, OptimiserStep
+from .optimizers import set_learning_rate
 
 # Steps done kernel by kernel first: they compile kernels, make the optimiser's state and choose products.
 _NUM_EAGER_STEPS = 3

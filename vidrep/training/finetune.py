@@ -15,8 +15,9 @@ from torch import Tensor
 from ..config import FinetuneConfig
 from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError, OutputError
-from ..features.labels import Labelling
+from ..features.annotations import Labelling
 from ..features.store import Features
+from ..metrics.baselines import Baselines, fit_baselines, save_baselines
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
@@ -25,10 +26,9 @@ from ..sequences.batches import Ahead
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import EndlessSampler
 from ..sequences.windows import Windows, batches_of
-from .baselines import Baselines, fit_baselines, save_baselines
 from .finetuning_data import FinetuneData, data_of_labelled
 from .loop import TrainingOutcome, never, train
-from .optimiser_step import Piece, piece_slices
+from .optimizer_step import Piece, piece_slices
 from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
 from .ranks import Ranks, joined_ranks
 from .run import RunFolder

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..config import FinetuneConfig
 from ..errors import LabelError, some_names
-from ..features.labels import Labelling
+from ..features.annotations import Labelling
 from ..features.store import Features
-from ..sequences.partition import Partition, partition_videos
+from ..sequences.split import Partition, partition_videos
 from ..sequences.windows import Windows, cut_windows
 from .preparation import choose_batch_size, lay_over, require_sound, require_windows, thin_out
 from .run import RunVideos

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from ..config import OptimiserSettings, TrainingSettings
 from ..errors import Stopped, TrainingError
-from ..models.products import library
+from ..models.lstm_kernels.matmul import library
 from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
 from .captured_step import CapturedStep, can_capture
-from .metrics import Metrics, Speed
-from .optimiser_step import Objective, OptimiserStep
-from .optimisers import build_optimiser, learning_rate
+from .optimizer_step import Objective, OptimiserStep
+from .optimizers import build_optimiser, learning_rate
 from .ranks import ALONE, Ranks
 from .run import RunFolder
+from .run_metrics import Metrics, Speed
 
 _log = logging.getLogger(__name__)
 

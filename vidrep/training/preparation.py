@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
+from ..features.annotations import Labelling, overlay
 from ..features.checksum import RowsChecksum
-from ..features.labels import Labelling, overlay
 from ..features.store import Features
-from ..models.readout import Values
+from ..models.output_projection import Values
 from ..models.scaling import FrameScaler
 from ..sequences.windows import Windows
 

@@ -15,19 +15,19 @@ from torch import Tensor
 from ..config import PretrainConfig
 from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError
-from ..features.labels import Labelling
+from ..features.annotations import Labelling
 from ..features.store import Features
+from ..metrics.prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
 from ..models.composite import CompositeModel
 from ..models.lstm import LSTMState
-from ..models.readout import cost_of_frames
+from ..models.output_projection import cost_of_frames
 from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import Ahead, WindowBatch
 from ..sequences.windows import batches_of
-from ..video.filmstrip import can_be_shown, write_filmstrip
+from ..viewing.filmstrip import can_be_shown, write_filmstrip
 from .loop import TrainingOutcome, never, train
-from .optimiser_step import Piece, piece_slices
-from .prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
+from .optimizer_step import Piece, piece_slices
 from .preparation import naming_lack_of_memory, seeded
 from .pretraining_data import PretrainData, data_of_features, data_of_mnist
 from .ranks import Ranks, joined_ranks

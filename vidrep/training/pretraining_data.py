@@ -14,18 +14,18 @@ import torch
 
 from ..config import PretrainConfig
 from ..errors import ConfigError, InputError
-from ..features.labels import Labelling
-from ..features.mnist import load_digits
-from ..features.moving_mnist import MovingMnist, MovingMnistConfig
+from ..features.annotations import Labelling
 from ..features.store import Features
-from ..models.readout import Values
+from ..models.output_projection import Values
 from ..models.scaling import FrameScaler
 from ..sequences.batches import Batches, ConsecutiveBatches, GeneratedBatches, ShuffledBatches
-from ..sequences.generated import GeneratedWindows
-from ..sequences.partition import Partition, partition_videos
 from ..sequences.resident import windows_on
 from ..sequences.samplers import ConsecutiveSampler, EndlessSampler
+from ..sequences.split import Partition, partition_videos
 from ..sequences.windows import Windows, WindowSet, batches_of, cut_windows
+from ..synthetic.mnist import load_digits
+from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from ..synthetic.rendering import GeneratedWindows
 from .preparation import (
     DEFAULT_BATCH_SIZE,
     choose_batch_size,

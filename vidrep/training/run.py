@@ -34,9 +34,9 @@ from ..features.table import VideoRow
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.saved import DESCRIPTION_NAME
-from ..sequences.partition import Partition
+from ..sequences.split import Partition
 from .checkpoints import Checkpoints
-from .metrics import EVENTS_FOLDER, METRICS_NAME
+from .run_metrics import EVENTS_FOLDER, METRICS_NAME
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,120 @@
+"""Patches are torchvision's resizing and ITU-R's grey."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import functional as transforms
+
+from vidrep.errors import ConfigError
+from vidrep.extraction.extract import extract
+from vidrep.extraction.extractors.patches import PatchExtractor
+from vidrep.features.store import open_features
+from vidrep.video.reading import open_video
+from vidrep.video.sampling import Sampling
+from vidrep.video.sources import find_videos
+from vidrep.video.writing import write_h264
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def patches_of(extractor, frame):
+    return extractor.encode(extractor.preparation.for_video("a")(frame))
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("region", ["frame", "centre"])
+def test_any_frame_becomes_a_square(region, colour):
+    for size in (1, 7, 16):
+        extractor = PatchExtractor(size=size, region=region, colour=colour)
+        assert extractor.frame_shape == ((size, size, 3) if colour else (size, size))
+        for height, width in [(48, 64), (33, 7), (1, 1), (1, 50), (7, 7)]:
+            patches = patches_of(extractor, picture(height, width))
+            assert patches.shape == (1, *extractor.frame_shape)
+            assert patches.dtype == extractor.dtype
+
+
+@pytest.mark.parametrize("height_width", [(48, 64), (64, 48)])
+def test_regions_are_torchvisions(height_width):
+    frame = picture(*height_width)
+    image = torch.from_numpy(frame).permute(2, 0, 1)
+    whole = transforms.resize(image, [12, 12], antialias=True).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(patches_of(PatchExtractor(size=12, colour=True), frame)[0], whole)
+    square = frame[:, 8:56] if height_width == (48, 64) else frame[8:56]
+    middle = transforms.resize(torch.from_numpy(square.copy()).permute(2, 0, 1), [12, 12], antialias=True)
+    found = patches_of(PatchExtractor(size=12, region="centre", colour=True), frame)[0]
+    # Cropping before or after resizing differs only where the filter reaches across the edge of the crop.
+    np.testing.assert_array_equal(found[1:-1, 1:-1], middle.permute(1, 2, 0).numpy()[1:-1, 1:-1])
+
+
+def test_grey_is_itu_r_601():
+    frame = picture(9, 9)
+    weighed = frame @ np.array([0.2989, 0.587, 0.114])
+    grey = patches_of(PatchExtractor(size=9), frame)[0]
+    assert np.abs(grey - weighed).max() <= 1  # cut off to a whole number
+    np.testing.assert_array_equal(patches_of(PatchExtractor(size=9, colour=True), frame)[0], frame)
+
+
+@pytest.mark.parametrize(
+    ("choices", "views"),
+    [
+        ({"crops": 2, "seed": 3}, ["a.mp4#crop-1", "a.mp4#crop-2"]),
+        ({"grid": 2}, [f"a.mp4#cell-{row}-{column}" for row in (1, 2) for column in (1, 2)]),
+    ],
+)
+def test_a_video_becomes_a_sequence_for_each_view(tmp_path, clip, choices, views):
+    clip(tmp_path / "a.mp4", num_frames=4, side=32)
+    extractor = PatchExtractor(size=8, colour=True, **choices)
+    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor)
+    features = open_features(tmp_path / "f.h5")
+    assert [row.path for row in features.videos] == views
+    prepare = extractor.preparation.for_video("a.mp4")
+    with open_video(tmp_path / "a.mp4") as video:
+        expected = np.stack([prepare(frame.rgb) for frame in video.frames(Sampling())], axis=1)
+    assert expected.shape == (len(views), 4, 8, 8, 3)
+    for view in range(len(views)):
+        np.testing.assert_array_equal(features.rows(view), expected[view])
+
+
+def test_settings_name_only_what_matters():
+    """Features that were made before there were crops and cells are those that are made without them now."""
+    plain = {"kind": "patches", "size": 8, "region": "frame", "colour": False, "resize": "exact"}
+    assert PatchExtractor(size=8).settings == PatchExtractor(size=8, seed=4).settings == plain
+    assert PatchExtractor(size=8, crops=2, seed=4).settings == {**plain, "crops": 2, "seed": 4}
+    assert PatchExtractor(size=8, grid=2).settings == {**plain, "grid": 2}
+
+
+def test_a_tiny_video(tmp_path):
+    write_h264(tmp_path / "a.mp4", picture(2, 2)[None].repeat(3, axis=0), frames_per_second=1)
+    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", PatchExtractor(size=4))
+    assert open_features(tmp_path / "f.h5").rows(0).shape == (3, 4, 4)
+
+
+@pytest.mark.real_data
+def test_a_video_of_one_pixel(tmp_path, real_data):
+    sources = find_videos([real_data / "odd" / "moviepy_-video-with-dash-.mp4"])
+    extract(sources, tmp_path / "f.h5", PatchExtractor(size=4))
+    rows = open_features(tmp_path / "f.h5").rows(0)
+    assert rows.shape == (5, 4, 4)
+    assert (rows == rows[:, :1, :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 0}, "size 0: give the pixels along a side"),
+        ({"size": 2049}, "size 2049: give the pixels along a side, 1 to 2048"),
+        ({"size": 512, "grid": 5}, "grid 5 of size 512: give cells that make at most 2048 pixels a side"),
+        ({"region": "center"}, "region 'center': allowed are"),
+        ({"crops": 2, "grid": 2}, "crops 2 and grid 2: give one of the two"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        PatchExtractor(**settings)
+
+
+def test_the_largest_patches_are_allowed():
+    assert PatchExtractor(size=2048).frame_shape == (2048, 2048)
+    assert PatchExtractor(size=1024, grid=2).preparation.shape == (4, 1024, 1024)

@@ -1,0 +1,354 @@
+"""Label files are read as they say, laid over videos by name, and refused with the line that is wrong."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from vidrep.errors import InputError, LabelError
+from vidrep.features.annotation_files import read_label_csv, read_labelling, read_splits
+from vidrep.features.annotations import Labelling, OverlayResult, overlay
+
+
+def csv_file(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
+    path = folder / "labels.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def split_lists(
+    folder: Path,
+    *,
+    train: str = "left/a.mp4 1\nright/b.mp4 2\n",
+    test: str = "left/c.mp4\n",
+    classes: str = "1 left\n2 right\n",
+    number: str = "01",
+) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "classInd.txt").write_bytes(classes.encode())
+    (folder / f"trainlist{number}.txt").write_bytes(train.encode())
+    (folder / f"testlist{number}.txt").write_bytes(test.encode())
+    return folder
+
+
+def one_line(caught: pytest.ExceptionInfo[InputError]) -> str:
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- CSV
+
+
+def test_csv_has_labels_and_splits_in_columns_of_any_order(tmp_path: Path) -> None:
+    text = 'split,Video, label\ntrain,left/a.mp4,left\nVal,"b, c.mp4", right \n,d.mp4,\n\ntest,ä.mp4,x\n'
+    for encoding in ("utf-8", "utf-8-sig"):
+        listed = read_label_csv(csv_file(tmp_path, text.replace("\n", "\r\n"), encoding=encoding))
+        assert listed == {
+            "left/a.mp4": Labelling("left", "train"),
+            "b, c.mp4": Labelling("right", "validation"),
+            "d.mp4": Labelling("", ""),
+            "ä.mp4": Labelling("x", "test"),
+        }
+    assert listed["b, c.mp4"].place == f"'{tmp_path}/labels.csv', line 3"
+
+
+def test_csv_says_nothing_of_columns_that_it_lacks(tmp_path: Path) -> None:
+    assert read_label_csv(csv_file(tmp_path, "video,label\na.mp4,x\n")) == {"a.mp4": Labelling("x", None)}
+    assert read_label_csv(csv_file(tmp_path, "video,split\na.mp4,test\n")) == {"a.mp4": Labelling(None, "test")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("video,lable\na.mp4,x\n", "line 1: unknown column 'lable'; allowed are video, label and split; did you mean"),
+        ("video;label\na.mp4;x\n", "line 1: unknown column 'video;label'"),
+        ("a.mp4,x\n", "line 1: unknown column 'a.mp4'"),
+        ("video\na.mp4\n", "line 1: columns are video; needed are video, and label or split or both"),
+        ("label,split\nx,test\n", "line 1: columns are label,split; needed are video"),
+        ("video,label,label\na.mp4,x,x\n", "line 1: a column is named twice"),
+        ("video,label\na.mp4\n", "line 2: 1 values for 2 columns (video,label)"),
+        ("video,label\na.mp4,x,y\n", "line 2: 3 values for 2 columns"),
+        ("video,label\n,x\n", "line 2: no video is named"),
+        ("video,label\na.mp4,x\nb.mp4,x\na.mp4,y\n", "line 4: video 'a.mp4' was named before, in '"),
+        ("video,label\na.mp4,x\na.mp4,x\n", "labels.csv', line 2; keep one"),
+        (
+            "video,split\na.mp4,trian\n",
+            "line 2: unknown split 'trian'; allowed are train, validation, test or nothing; did",
+        ),
+        ("video,split\na.mp4,zz\n", "line 2: unknown split 'zz'; allowed are train, validation, test or nothing"),
+        ("video,label\n", "names no video: write a line 'video,label'"),
+        ("", "names no video"),
+        ('video,label\n"a.mp4,x\n', "not a CSV"),
+    ],
+)
+def test_csv_mistakes_are_refused_with_their_line(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        read_label_csv(csv_file(tmp_path, text))
+    message = one_line(caught)
+    assert expected in message
+    assert "labels.csv'" in message
+
+
+def test_csv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "video,label\nä.mp4,x\n", encoding="latin-1")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_label_csv(path)
+    with pytest.raises(InputError, match=r"does not exist: did you mean 'labels\.csv'\?"):
+        read_label_csv(tmp_path / "label.csv")
+    with pytest.raises(InputError, match="cannot read"):
+        read_label_csv(tmp_path)
+
+
+# ---- UCF-101's lists
+
+
+def test_lists_give_labels_by_number_or_folder(tmp_path: Path) -> None:
+    train = "left/a.mp4 1\r\n\r\nfolder/my clip 2.mp4 2\r\n"
+    folder = split_lists(
+        tmp_path, train=train, test="left/c.mp4\r\nright/d.mp4\t2\r\n", classes="1 left\r\n2 right\r\n"
+    )
+    expected = {
+        "left/a.mp4": Labelling("left", "train"),
+        "folder/my clip 2.mp4": Labelling("right", "train"),
+        "left/c.mp4": Labelling("left", "test"),
+        "right/d.mp4": Labelling("right", "test"),
+    }
+    assert read_splits(folder) == expected
+    assert read_splits(folder / "trainlist01.txt") == expected
+    assert read_splits(folder / "testlist01.txt") == expected
+
+
+def test_the_number_chooses_among_lists(tmp_path: Path) -> None:
+    folder = split_lists(tmp_path)
+    split_lists(folder, train="left/c.mp4 1\n", test="left/a.mp4\n", number="03")
+    assert read_splits(folder)["left/a.mp4"].split == "train"
+    assert read_splits(folder, number=3)["left/a.mp4"].split == "test"
+    assert read_splits(folder / "testlist03.txt")["left/a.mp4"].split == "test"
+    with pytest.raises(LabelError, match="no lists with the number 2: it has 1, 3"):
+        read_splits(folder, number=2)
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            {"train": "left/a.mp4 1\nleft/b.mp4 2\n"},
+            "trainlist01.txt', line 2: class 2 is 'right', but 'left/b.mp4' is in",
+        ),
+        (
+            {"train": "left/a.mp4 0\n"},
+            "trainlist01.txt', line 1: class number 0 is not in classInd.txt, which has 1 to 2",
+        ),
+        ({"test": "lefd/a.mp4\n"}, "testlist01.txt', line 1: the folder 'lefd' of 'lefd/a.mp4' is no class"),
+        ({"test": "a.mp4\n"}, "testlist01.txt', line 1: the folder '' of 'a.mp4' is no class"),
+        ({"test": "left/a.mp4\n"}, "testlist01.txt', line 1: video 'left/a.mp4' was named before, in '"),
+        ({"train": "left/a.mp4 1\nleft/a.mp4 1\n"}, "trainlist01.txt', line 2: video 'left/a.mp4' was named before"),
+        ({"train": "\n"}, "trainlist01.txt' names no video"),
+        ({"test": ""}, "testlist01.txt' names no video"),
+        ({"classes": "1 left\nright 2\n"}, "classInd.txt', line 2: 'right 2' is not a class"),
+        ({"classes": "1 left\n1 right\n"}, "classInd.txt', line 2: '1 right' repeats a number or a name"),
+        ({"classes": "1 left\n2 left\n"}, "classInd.txt', line 2: '2 left' repeats a number or a name"),
+        ({"classes": ""}, "class number 1 is not in classInd.txt, which has none"),
+    ],
+)
+def test_mistakes_in_lists_are_refused_with_their_line(tmp_path: Path, lists: dict[str, str], expected: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        read_splits(split_lists(tmp_path / "lists", **lists))
+    assert expected in one_line(caught)
+
+
+@pytest.mark.parametrize("lacking", ["classInd.txt", "trainlist01.txt", "testlist01.txt"])
+def test_an_incomplete_set_of_lists_is_refused(tmp_path: Path, lacking: str) -> None:
+    folder = split_lists(tmp_path)
+    (folder / lacking).unlink()
+    given = folder / ("trainlist01.txt" if lacking == "testlist01.txt" else "testlist01.txt")
+    for path in (folder, given):
+        with pytest.raises(InputError, match=f"{lacking}' does not exist"):
+            read_splits(path)
+
+
+def test_paths_without_lists_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabelError, match=r"there is no trainlistNN\.txt in it"):
+        read_splits(tmp_path)
+    with pytest.raises(LabelError, match=r"is not called trainlistNN\.txt or testlistNN\.txt"):
+        read_splits(csv_file(tmp_path, "video,label\n"))
+    with pytest.raises(InputError, match="list' does not exist"):
+        read_splits(tmp_path / "list")
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        with pytest.raises(InputError, match="cannot read the folder"):
+            read_splits(tmp_path)
+
+
+# ---- both
+
+
+def test_labelling_takes_labels_from_either_and_splits_from_the_lists(tmp_path: Path) -> None:
+    folder = split_lists(tmp_path / "lists")
+    labels = csv_file(tmp_path, "video,label,split\nleft/a.mp4,left,test\nleft/c.mp4,,\nz.mp4,up,test\n")
+    assert read_labelling() == {}
+    assert read_labelling(labels=labels) == read_label_csv(labels)
+    assert read_labelling(splits=folder) == read_splits(folder)
+    both = read_labelling(labels=labels, splits=folder)
+    assert both == {
+        "left/a.mp4": Labelling("left", "train"),
+        "left/c.mp4": Labelling("left", "test"),
+        "z.mp4": Labelling("up", None),
+        "right/b.mp4": Labelling("right", "train"),
+    }
+    assert "labels.csv', line 2 and '" in both["left/a.mp4"].place
+
+
+def test_labelling_passes_the_number_on(tmp_path: Path) -> None:
+    folder = split_lists(tmp_path, number="02")
+    assert read_labelling(splits=folder, number=2) == read_splits(folder, number=2)
+
+
+def test_labels_that_contradict_the_lists_are_refused(tmp_path: Path) -> None:
+    folder = split_lists(tmp_path / "lists")
+    labels = csv_file(tmp_path, "video,label\nleft/a.mp4,right\n")
+    with pytest.raises(LabelError) as caught:
+        read_labelling(labels=labels, splits=folder)
+    message = one_line(caught)
+    assert "labels.csv', line 2 and '" in message
+    assert "trainlist01.txt', line 1: 'left/a.mp4' has the labels 'right' and 'left'" in message
+
+
+# ---- overlay
+
+
+def test_overlay_changes_what_is_listed_and_reports_the_rest() -> None:
+    listed = {
+        "c.mp4": Labelling("new", None),
+        "gone.mp4": Labelling("x", "train"),
+        "a.mp4": Labelling(None, "test"),
+        "also_gone.mp4": Labelling("x", None),
+        "d.mp4": Labelling("", ""),
+    }
+    result = overlay(["a.mp4", "b.mp4", "c.mp4", "d.mp4"], ["p", "q", "r", "s"], ["", "train", "test", "test"], listed)
+    assert result == OverlayResult(
+        labels=["p", "q", "new", ""],
+        splits=["test", "train", "test", ""],
+        missing=["gone.mp4", "also_gone.mp4"],
+        unlisted=["b.mp4"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("UCF-101/Archery/v_a.avi", "Archery/v_a.avi"),
+        ("Archery/v_a.avi", "videos/Archery/v_a.avi"),
+        ("Archery/v_a.avi", "/data/UCF-101/Archery/v_a.avi"),
+        ("Archery/v_a.avi", "./Archery/v_a.avi"),
+        ("Archery/v_a", "Archery/v_a.avi"),
+        ("Archery/v_a.npy", "Archery/v_a.AVI"),
+        ("Archery/v_a.mp4", "Archery/v_a.avi"),
+        ("v_a", "Archery/v_a.avi"),
+        ("UCF-101/Archery/v_a.mp4", "Archery/v_a"),
+        (".a", ".a"),
+    ],
+)
+def test_names_match_by_their_ends_and_without_extensions(key: str, name: str) -> None:
+    result = overlay(["other/b.avi", key], ["", ""], ["", ""], {name: Labelling("x", "train")})
+    assert (result.labels, result.missing, result.unlisted) == (["", "x"], [], ["other/b.avi"])
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("xArchery/a.avi", "Archery/a.avi"), ("a.avi", "ba.avi"), ("a.b/c", "a/c"), ("s.1", "s.2")]
+)
+def test_only_whole_names_and_known_extensions_match(key: str, name: str) -> None:
+    listed = {name: Labelling("x", None), "there": Labelling(None, None)}
+    assert overlay([key, "there"], ["", ""], ["", ""], listed).missing == [name]
+
+
+def test_the_closest_match_wins() -> None:
+    keys = ["a.mp4", "left/a.mp4", "left/a.avi", "b.avi", "b"]
+    listed = {key: Labelling(key, None) for key in keys}
+    assert overlay(keys, [""] * 5, [""] * 5, listed).labels == keys
+    by_end = overlay(["x/a.mp4", "x/a.avi"], ["", ""], ["", ""], {"a.avi": Labelling("new", None)})
+    assert by_end.labels == ["", "new"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        (["left/a.mp4", "right/a.mp4"], "a.mp4"),
+        (["left/a.mp4", "a.mp4"], "x/left/a.mp4"),
+        (["a.mp4", "a.avi"], "a.mkv"),
+        (["left/a.mp4", "right/a.avi"], "a"),
+    ],
+)
+def test_names_of_several_videos_are_refused(keys: list[str], name: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        overlay(keys, ["", ""], ["", ""], {name: Labelling("x", None, "'l.csv', line 2")})
+    assert one_line(caught).startswith(f"'l.csv', line 2: {name!r} could be {keys[0]!r}, {keys[1]!r}; write")
+
+
+def test_two_names_of_one_video_add_up_or_are_refused() -> None:
+    listed = {"x/a.mp4": Labelling("left", None, "here"), "a.mp4": Labelling("left", "test", "there")}
+    result = overlay(["x/a.mp4"], ["old"], ["old"], listed)
+    assert (result.labels, result.splits) == (["left"], ["test"])
+    with pytest.raises(LabelError, match=r"^here and there: 'x/a\.mp4' has the labels 'left' and 'right'"):
+        overlay(["x/a.mp4"], [""], [""], {**listed, "a.mp4": Labelling("right", None, "there")})
+    with pytest.raises(LabelError, match=r"^'x/a\.mp4' is in the splits 'train' and 'test'"):
+        overlay(["x/a.mp4"], [""], [""], {"x/a.mp4": Labelling("", "train"), "a.mp4": Labelling("", "test")})
+
+
+def test_a_listing_with_nothing_in_common_is_refused() -> None:
+    with pytest.raises(LabelError) as caught:
+        overlay(["left/a", "b"], ["", ""], ["", ""], {"c.mp4": Labelling("x", None, "'l.csv', line 2")})
+    message = one_line(caught)
+    assert message.startswith(
+        "none of the 1 listed videos is among the 2 to be labelled: 'l.csv', line 2 names 'c.mp4', "
+    )
+    assert "the videos are 'left/a' and 1 more" in message
+    with pytest.raises(LabelError, match="the videos are none"):
+        overlay([], [], [], {"c.mp4": Labelling("x", None)})
+
+
+def test_an_empty_listing_changes_nothing() -> None:
+    assert overlay(["a"], ["x"], ["test"], {}) == OverlayResult(["x"], ["test"], [], [])
+
+
+def test_unequal_lengths_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="2 keys, 1 labels and 2 splits"):
+        overlay(["a", "b"], ["x"], ["", ""], {})
+
+
+@pytest.mark.parametrize("listed_as", ["UCF-101/c{}/v{}.avi", "c{}/v{}.avi", "c{}/v{}.mp4", "/data/UCF-101/c{}/v{}"])
+def test_large_listings_are_matched(listed_as: str) -> None:
+    keys = [f"UCF-101/c{i % 101}/v{i}.avi" for i in range(13_000)]
+    listed = {listed_as.format(i % 101, i): Labelling("x", None) for i in range(13_000)}
+    listed |= {f"c/gone{i}.avi": Labelling("x", None) for i in range(13_000)}
+    blank = [""] * len(keys)
+    result = overlay(keys, blank, blank, listed)  # about 0.1 s; comparing each with each would run into the time limit
+    assert result.labels == ["x"] * 13_000
+    assert len(result.missing) == 13_000
+
+
+# ---- real lists
+
+
+@pytest.mark.real_data
+def test_lists_of_tennis7_name_its_videos(real_data: Path) -> None:
+    root = real_data / "tennis7"
+    keys = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.mp4"))
+    assert len(keys) == 371
+    blank = [""] * len(keys)
+    result = overlay(keys, blank, blank, read_labelling(splits=root))
+    assert result.labels == [key.split("/")[0] for key in keys]
+    assert Counter(result.splits) == {"train": 280, "test": 91}
+    assert (result.missing, result.unlisted) == ([], [])
+
+
+@pytest.mark.real_data
+def test_official_lists_of_ucf101_are_read(real_data: Path) -> None:
+    listed = read_splits(real_data / "splits" / "ucf101")
+    assert Counter(one.split for one in listed.values()) == {"train": 9537, "test": 3783}
+    assert len({one.label for one in listed.values()}) == 101
+    assert all(name.split("/")[0] == one.label for name, one in listed.items())

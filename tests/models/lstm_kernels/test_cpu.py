@@ -1,0 +1,171 @@
+"""The fast recurrence of one layer: gradients by finite differences, and all the ways in which it is called."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vidrep.models.lstm_kernels import cpu
+from vidrep.models.lstm_kernels.cpu import fast_sequence
+from vidrep.models.lstm_kernels.reference import LayerWeights, plain_sequence
+
+T, B, D, H = 4, 2, 3, 3
+Given = dict[str, Tensor]
+
+
+def given(*, with_input: bool = True, peepholes: bool = True) -> Given:
+    """Leaves that want a gradient, named as in `run`."""
+    rng = np.random.default_rng(0)
+    shapes = {"h": (B, H), "c": (B, H), "recurrent": (4 * H, H), "bias": (4 * H,)}
+    if with_input:
+        shapes |= {"inputs": (T, B, D), "input": (4 * H, D)}
+    if peepholes:
+        shapes["peepholes"] = (3, H)
+    return {name: torch.from_numpy(rng.standard_normal(shape)).requires_grad_() for name, shape in shapes.items()}
+
+
+def run(tensors: Given, sequence=fast_sequence, *, num_steps: int = T, **settings: str) -> tuple[Tensor, Tensor]:
+    weights = LayerWeights(tensors.get("input"), tensors["recurrent"], tensors["bias"], tensors.get("peepholes"))
+    inputs = tensors.get("inputs")
+    return sequence(inputs, tensors["h"], tensors["c"], weights, num_steps=num_steps, **settings)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(list(shape)).standard_normal(shape))
+
+
+def assert_equal(ours: object, theirs: object) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
+
+
+kinds = pytest.mark.parametrize(
+    ("with_input", "peepholes", "activation"), list(product((True, False), (True, False), ("tanh", "relu")))
+)
+
+
+@kinds
+def test_gradients_are_those_of_finite_differences(with_input: bool, peepholes: bool, activation: str) -> None:
+    tensors = given(with_input=with_input, peepholes=peepholes)
+
+    def outputs_and_last_c(*values: Tensor) -> tuple[Tensor, Tensor]:
+        return run(dict(zip(tensors, values, strict=True)), activation=activation)
+
+    assert torch.autograd.gradcheck(outputs_and_last_c, tuple(tensors.values()))
+
+
+@kinds
+def test_it_is_the_plain_recurrence(with_input: bool, peepholes: bool, activation: str) -> None:
+    tensors = given(with_input=with_input, peepholes=peepholes)
+    above = random(T, B, H), random(B, H)
+    ours, theirs = (run(tensors, sequence, activation=activation) for sequence in (fast_sequence, plain_sequence))
+    assert_equal(ours, theirs)
+    leaves = list(tensors.values())
+    assert_equal(torch.autograd.grad(ours, leaves, above), torch.autograd.grad(theirs, leaves, above))
+
+
+@pytest.mark.parametrize("products", [None, torch.bfloat16])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_it_says_the_same_bits(mode: type, products: torch.dtype | None) -> None:
+    for with_input in (True, False):
+        tensors = {name: value.float() for name, value in given(with_input=with_input).items()}
+        expected = run(tensors, products=products)
+        before = [value.clone() for value in tensors.values()]
+        with mode():
+            outputs, c = run(tensors, products=products)
+        assert not outputs.requires_grad
+        assert not c.requires_grad
+        assert torch.equal(outputs, expected[0])
+        assert torch.equal(c, expected[1])
+        assert all(map(torch.equal, tensors.values(), before))
+
+
+def test_only_wanted_gradients_are_computed_and_they_are_the_same() -> None:
+    tensors = given()
+    above = random(T, B, H), random(B, H)
+    expected = dict(zip(tensors, torch.autograd.grad(run(tensors), list(tensors.values()), above), strict=True))
+    for name in tensors:
+        frozen = {other: value.detach().requires_grad_(other == name) for other, value in tensors.items()}
+        torch.autograd.backward(run(frozen), above)
+        assert_equal(frozen[name].grad, expected[name])
+        assert [other for other, value in frozen.items() if value.grad is not None] == [name]
+
+
+def test_a_loss_of_outputs_or_of_the_last_c_alone() -> None:
+    tensors = given()
+    leaves = list(tensors.values())
+    for number in (0, 1):
+        ours, theirs = (
+            torch.autograd.grad((run(tensors, sequence)[number] ** 2).sum(), leaves)
+            for sequence in (fast_sequence, plain_sequence)
+        )
+        assert_equal(ours, theirs)
+
+
+def test_going_back_twice_gives_the_same_gradients() -> None:
+    tensors = given()
+    leaves, loss = list(tensors.values()), sum((values**2).sum() for values in run(tensors))
+    first = torch.autograd.grad(loss, leaves, retain_graph=True)
+    assert all(map(torch.equal, first, torch.autograd.grad(loss, leaves)))
+
+
+def test_memory_may_be_laid_out_in_any_way() -> None:
+    tensors = given()
+    leaves, above = list(tensors.values()), (random(T, B, H), random(B, H))
+    turned = {name: turn(value) for name, value in tensors.items()}
+    assert not any(value.is_contiguous() for name, value in turned.items() if value.dim() > 1)
+    ours, theirs = run(turned), run(tensors, plain_sequence)
+    assert_equal(ours, theirs)
+    assert_equal(
+        torch.autograd.grad(ours, leaves, [turn(one) for one in above]), torch.autograd.grad(theirs, leaves, above)
+    )
+    # A sum's gradient is one number, spread over all places.
+    ours, theirs = (sum(values.sum() for values in run(tensors, one)) for one in (fast_sequence, plain_sequence))
+    assert_equal(torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves))
+
+
+def turn(values: Tensor) -> Tensor:
+    """The same values, in memory the last dimension first."""
+    return values.transpose(0, -1).contiguous().transpose(0, -1)
+
+
+def test_who_keeps_the_last_c_keeps_one_time_step() -> None:
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            _, c = run(given())
+        assert c.untyped_storage().nbytes() == 8 * B * H
+
+
+def test_one_time_step_after_the_other_is_the_sequence() -> None:
+    tensors = given()
+    whole, last_c = run(tensors)
+    step, outputs = dict(tensors), []
+    for t in range(T):
+        step["inputs"] = tensors["inputs"][t : t + 1]
+        emitted, step["c"] = run(step, num_steps=1)
+        step["h"] = emitted[0]
+        outputs.append(emitted)
+    pieces = torch.cat(outputs)
+    assert_equal((pieces, step["c"]), (whole, last_c))
+    leaves, above = list(tensors.values()), (random(T, B, H), random(B, H))
+    assert_equal(
+        torch.autograd.grad((pieces, step["c"]), leaves, above), torch.autograd.grad((whole, last_c), leaves, above)
+    )
+
+
+def test_a_second_derivative_is_refused_rather_than_wrong() -> None:
+    tensors = given()
+    outputs, _ = run(tensors)
+    (first,) = torch.autograd.grad((outputs**2).sum(), tensors["h"], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+def test_its_tanh_is_off_by_less_than_what_float32_adds_up_to() -> None:
+    values = torch.linspace(-12, 12, 100_001)
+    found = torch.empty_like(values)
+    cpu._activate(values, "tanh", out=found)
+    assert float((found.double() - values.double().tanh()).abs().max()) <= 2e-7
+    cpu._activate(values, "tanh", out=values)
+    torch.testing.assert_close(values, found, rtol=0, atol=0)

@@ -1,0 +1,1 @@
+"""Extractors: what turns prepared frames into features."""

@@ -1,0 +1,1 @@
+"""What is measured: frames, predictions, classifications, and the baselines beside them."""

@@ -1,0 +1,215 @@
+"""The recurrence of one LSTM layer on a CUDA device: one matrix product and one kernel a time step.
+
+Shapes and equations are those of `fast_recurrence`. A time step of a small batch takes as long as reading U, (4H, H),
+takes, so nothing else may be large. With P the type of the products (bf16 or fp32) a time step moves, besides U,
+
+    forward    z = x W + h' U in place, read, added to and written in P; z is read; c' read, c written, h written
+               in fp32 and in P
+    backward   z, c', dz U (P) and dh (fp32) are read, the gates computed anew from them; dc is read and written in
+               fp32, dz written in P
+
+Kept for the gradient, a time step: z, 4 B H in P; c, B H in fp32; h, B H in P; in bf16 3.5 B H floats, in fp32 6 B H.
+Besides once a sequence: inputs and weights in P, so that nothing is rounded a second time. State, pointwise maths, sums
+over time steps and batch, and gradients of weights are in fp32.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .reference import Activation, LayerWeights
+from .triton_kernels import new_sums, step_back, step_forward
+
+
+def cuda_sequence(
+    inputs: Tensor | None,
+    h: Tensor,
+    c: Tensor,
+    weights: LayerWeights,
+    *,
+    num_steps: int,
+    activation: Activation = "tanh",
+    products: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run one layer as `fast_sequence` does, with a state in fp32.
+
+    products: the type of the operands of matrix products and of their results; the sum of a time step's two products
+    is rounded once, where `fast_sequence` rounds both.
+    """
+    if inputs is None or weights.input is None:
+        inputs, weights = None, weights._replace(input=None)
+    else:
+        inputs = inputs[:num_steps]
+    tensors = (inputs, h, c, *weights)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
+        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, products)
+        return outputs, c_last
+    run, _ = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=False)
+    return run.outputs, run.c[-1]
+
+
+class _Run(NamedTuple):
+    """A layer's values over a sequence; c and rounded begin with those before the first time step.
+
+    outputs (T, B, H): h. z (T, B, 4H): the products, without bias. c (T+1, B, H). rounded (T+1, B, H): h in P.
+    """
+
+    outputs: Tensor
+    z: Tensor
+    c: Tensor
+    rounded: Tensor
+
+
+class _Operands(NamedTuple):
+    """What the products of a whole sequence read, in P: inputs (T, B, D), input (4H, D), recurrent (4H, H)."""
+
+    inputs: Tensor | None
+    input: Tensor | None
+    recurrent: Tensor
+
+
+def _run(
+    inputs: Tensor | None,
+    h: Tensor,
+    c: Tensor,
+    weights: LayerWeights,
+    num_steps: int,
+    activation: Activation,
+    products: torch.dtype,
+    *,
+    keep: bool,
+) -> tuple[_Run, _Operands]:
+    """Go through the sequence from the state h, c, (B, H) each; unless `keep`, with room for one time step only."""
+    operands = _Operands(
+        None if inputs is None else inputs.to(products),
+        None if weights.input is None else weights.input.to(products),
+        weights.recurrent.to(products),
+    )
+    run = _room(operands.inputs, h, num_steps, products, keep=keep)
+    run.c[0].copy_(c)
+    run.rounded[0].copy_(h)
+    if operands.inputs is not None and operands.input is not None:
+        torch.mm(operands.inputs.flatten(0, 1), operands.input.t(), out=run.z.flatten(0, 1))
+    bias, peepholes = weights.bias.contiguous(), _contiguous(weights.peepholes)
+    matrix = operands.recurrent.t()
+    for step in range(num_steps):
+        z = run.z[step]
+        if inputs is None:
+            torch.mm(run.rounded[step], matrix, out=z)
+        else:
+            z.addmm_(run.rounded[step], matrix)
+        step_forward(
+            z,
+            bias,
+            peepholes,
+            run.c[step],
+            activation=activation,
+            c_after=run.c[step + 1],
+            h=run.outputs[step],
+            rounded_h=run.rounded[step + 1],
+        )
+    return run, operands
+
+
+def _room(inputs: Tensor | None, h: Tensor, num_steps: int, products: torch.dtype, *, keep: bool) -> _Run:
+    batch_size, size = h.shape
+
+    def room(steps: int, width: int, dtype: torch.dtype, *, of_all_steps: bool) -> Tensor:
+        held = h.new_empty(steps if of_all_steps else 1, batch_size, width, dtype=dtype)
+        return held.expand(steps, -1, -1)
+
+    rounded = room(num_steps + 1, size, products, of_all_steps=keep or products == h.dtype)
+    return _Run(
+        outputs=rounded[1:] if products == h.dtype else room(num_steps, size, h.dtype, of_all_steps=True),
+        z=room(num_steps, 4 * size, products, of_all_steps=keep or inputs is not None),
+        c=room(num_steps + 1, size, h.dtype, of_all_steps=keep),
+        rounded=rounded,
+    )
+
+
+class _Sequence(torch.autograd.Function):
+    """`_run` and its gradients; returns h at every time step, (T, B, H), and the last c, (B, H)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor | None,
+        h: Tensor,
+        c: Tensor,
+        input_weight: Tensor | None,
+        recurrent: Tensor,
+        bias: Tensor,
+        peepholes: Tensor | None,
+        num_steps: int,
+        activation: Activation,
+        products: torch.dtype | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run the layer and keep what the gradients need."""
+        weights = LayerWeights(input_weight, recurrent, bias, peepholes)
+        run, operands = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=True)
+        # Outputs are kept by who reads them, if they are not the rounded ones themselves.
+        ctx.save_for_backward(*operands, bias, peepholes, run.z, run.c, run.rounded)
+        ctx.activation = activation
+        ctx.set_materialize_grads(False)
+        # A copy: a view of it would keep all time steps for who only wants the state.
+        return run.outputs, run.c[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_outputs: Tensor | None, d_c_last: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Go back through time, then collect over it what the inputs and weights get."""
+        inputs, input_weight, recurrent, bias, peepholes, z, c, rounded = ctx.saved_tensors
+        needed = dict(zip(("inputs", "h", "c", *LayerWeights._fields), ctx.needs_input_grad, strict=False))
+        d_outputs = torch.zeros_like(c[1:]) if d_outputs is None else d_outputs.contiguous()
+        d_c = torch.zeros_like(c[0]) if d_c_last is None else d_c_last.clone(memory_format=torch.contiguous_format)
+        d_z, sums = torch.empty_like(z), new_sums(d_c)
+        d_from_after = torch.zeros_like(rounded[0])
+        bias, peepholes = bias.contiguous(), _contiguous(peepholes)
+        for step in reversed(range(len(z))):
+            if step + 1 < len(z):
+                torch.mm(d_z[step + 1], recurrent, out=d_from_after)
+            step_back(
+                z[step],
+                bias,
+                peepholes,
+                c[step],
+                activation=ctx.activation,
+                d_output=d_outputs[step],
+                d_from_after=d_from_after,
+                d_c=d_c,
+                d_z=d_z[step],
+                sums=sums,
+            )
+        rows, totals = d_z.flatten(0, 1), sums.sum(0)
+        d_inputs = d_input_weight = None
+        if inputs is not None and input_weight is not None:
+            if needed["inputs"]:
+                d_inputs = _product(rows, input_weight).view(inputs.shape)
+            if needed["input"]:
+                d_input_weight = _product(rows.t(), inputs.flatten(0, 1))
+        return (
+            d_inputs,
+            _product(d_z[0], recurrent) if needed["h"] else None,
+            d_c if needed["c"] else None,
+            d_input_weight,
+            _product(rows.t(), rounded[:-1].flatten(0, 1)) if needed["recurrent"] else None,
+            totals[:4].flatten() if needed["bias"] else None,
+            totals[4:] if needed["peepholes"] else None,
+            None,
+            None,
+            None,
+        )
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Return left @ right in fp32, whatever the type of the operands, without rounding the result in between."""
+    if left.dtype == torch.float32:
+        return left @ right
+    # Only CUDA has such a product; on the CPU this runs to test the kernels, in Triton's interpreter.
+    return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left.float() @ right.float()
+
+
+def _contiguous(peepholes: Tensor | None) -> Tensor | None:
+    return None if peepholes is None else peepholes.contiguous()

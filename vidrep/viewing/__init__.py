@@ -1,0 +1,1 @@
+"""Runs and windows as pictures: filmstrips."""
