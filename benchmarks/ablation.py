@@ -22,7 +22,7 @@ import vidrep
 from vidrep.config import PretrainConfig
 from vidrep.errors import TrainingError
 from vidrep.evaluation.prediction import PredictionEvaluation
-from vidrep.machine import keep_freed_memory
+from vidrep.machine import tune_malloc
 from vidrep.training.loop import TrainingOutcome
 
 SEEDS = (0, 1, 2)
@@ -36,12 +36,12 @@ BASE: dict[str, Any] = {
     "windows.predicted": 10,
     "moving_mnist.num_digits": 1,
     "moving_mnist.canvas": 40,
-    "optimiser.name": "adamw",
+    "optimizer.name": "adamw",
     "training.batch_size": 32,
     "training.validation_fraction": 0.02,
     "training.patience": 0,
 }
-# Learning rates to choose from, by the loss on held-apart digits.
+# Learning rates to choose from, by the loss on held-out digits.
 RATES = {
     "adamw": (1e-3, 3e-3, 1e-2),
     "adam": (1e-3, 3e-3, 1e-2),
@@ -53,15 +53,15 @@ RATES = {
 # The paper's settings at this size.
 FAITHFUL: dict[str, Any] = {
     "model.peepholes": True,
-    "model.initialisation": "uniform",
+    "model.initialization": "uniform",
     "model.forget_bias": 0.0,
-    "model.start_at_mean": False,
-    "optimiser.name": "srivastava",
-    "optimiser.weight_decay": 1e-4,
-    "optimiser.reduction": "sum",
-    "optimiser.clip_norm": 0.0,
-    "optimiser.warmup_steps": 0,
-    "optimiser.decay": "step",
+    "model.init_output_bias": False,
+    "optimizer.name": "srivastava",
+    "optimizer.weight_decay": 1e-4,
+    "optimizer.reduction": "sum",
+    "optimizer.clip_norm": 0.0,
+    "optimizer.warmup_steps": 0,
+    "optimizer.lr_schedule": "step",
 }
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "base: composite, unconditional, 1 layer, AdamW": {},
@@ -71,20 +71,20 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     "both decoders conditional": {"model.conditional_future": True, "model.conditional_reconstruction": True},
     "2 layers": {"model.num_layers": 2},
     "peepholes": {"model.peepholes": True},
-    "Xavier initialisation": {"model.initialisation": "xavier"},
-    "uniform initialisation": {"model.initialisation": "uniform"},
-    "Adam": {"optimiser.name": "adam"},
-    "RMSprop": {"optimiser.name": "rmsprop", "optimiser.momentum": 0.0},
-    "AdaGrad": {"optimiser.name": "adagrad"},
-    "SGD with momentum": {"optimiser.name": "sgd"},
-    "faithful: the paper's optimiser, start and peepholes": FAITHFUL,
+    "Xavier initialization": {"model.initialization": "xavier"},
+    "uniform initialization": {"model.initialization": "uniform"},
+    "Adam": {"optimizer.name": "adam"},
+    "RMSprop": {"optimizer.name": "rmsprop", "optimizer.momentum": 0.0},
+    "AdaGrad": {"optimizer.name": "adagrad"},
+    "SGD with momentum": {"optimizer.name": "sgd"},
+    "faithful: the paper's optimizer, start and peepholes": FAITHFUL,
     "autoencoder": {"model.future": False, "windows.predicted": 0},
 }
 
 
 def pretrain(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path, folder: Path) -> TrainingOutcome:
     """Train once, with one thread."""
-    settings = {**BASE, **changes, "training.steps": steps, "training.seed": seed, "training.evaluate_every": steps}
+    settings = {**BASE, **changes, "training.steps": steps, "training.seed": seed, "training.validate_every": steps}
     config = vidrep.load_recipe(PretrainConfig, changes=settings)
     outcome: TrainingOutcome = vidrep.pretrain(
         None, folder, config, mnist=mnist, device="cpu", precision="fp32", threads=1
@@ -92,11 +92,11 @@ def pretrain(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path, fol
     return outcome
 
 
-def held_apart_loss(optimiser: str, rate: float, steps: int, mnist: Path) -> float:
-    """Return the loss that a learning rate comes to on held-apart digits, infinite if it diverges."""
-    changes = dict(FAITHFUL) if optimiser == "srivastava" else {"optimiser.name": optimiser}
-    changes |= {"optimiser.learning_rate": rate}
-    keep_freed_memory()
+def held_out_loss(optimizer: str, rate: float, steps: int, mnist: Path) -> float:
+    """Return the loss that a learning rate comes to on held-out digits, infinite if it diverges."""
+    changes = dict(FAITHFUL) if optimizer == "srivastava" else {"optimizer.name": optimizer}
+    changes |= {"optimizer.learning_rate": rate}
+    tune_malloc()
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as folder:
         try:
             return pretrain(changes, steps, TUNING_SEED, mnist, Path(folder) / "run").best_loss
@@ -106,17 +106,17 @@ def held_apart_loss(optimiser: str, rate: float, steps: int, mnist: Path) -> flo
 
 def measure(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path) -> dict[str, float]:
     """Train once: return the costs a frame of both decoders and of the baselines, and the seconds it took."""
-    keep_freed_memory()
+    tune_malloc()
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as folder:
         run = Path(folder) / "run"
-        figures = {"seconds": pretrain(changes, steps, seed, mnist, run).seconds}
+        metrics = {"seconds": pretrain(changes, steps, seed, mnist, run).seconds}
         found = vidrep.evaluate(run, mnist=mnist, num_digits=1, num_sequences=NUM_SEQUENCES, device="cpu", threads=1)
     assert isinstance(found, PredictionEvaluation)
-    for decoder, costs in found.figures.costs.items():
+    for decoder, costs in found.metrics.costs.items():
         for cost in ("nats", "squared_error"):
             for predictor, curve in costs[cost].items():
-                figures[f"{decoder} {cost} {predictor}"] = curve.mean
-    return figures
+                metrics[f"{decoder} {cost} {predictor}"] = curve.mean
+    return metrics
 
 
 def main() -> None:
@@ -128,8 +128,8 @@ def main() -> None:
     mnist = real_data() / "mnist"
     with ProcessPoolExecutor(JOBS, multiprocessing.get_context("spawn")) as pool:
         tuned = {
-            (optimiser, rate): pool.submit(held_apart_loss, optimiser, rate, given.steps, mnist)
-            for optimiser, rates in RATES.items()
+            (optimizer, rate): pool.submit(held_out_loss, optimizer, rate, given.steps, mnist)
+            for optimizer, rates in RATES.items()
             for rate in rates
         }
         rates = {name: min(of, key=lambda rate: tuned[name, rate].result()) for name, of in RATES.items()}
@@ -155,7 +155,7 @@ def main() -> None:
     )
     record.say(table(found))
     record.say(
-        f"Learning rates, of which the one with the smallest loss on held-apart training digits was taken (seed "
+        f"Learning rates, of which the one with the smallest loss on held-out training digits was taken (seed "
         f"{TUNING_SEED}, the base's model, or the faithful one; a loss is both decoders' nats a frame):"
     )
     record.say(rates_table({key: future.result() for key, future in tuned.items()}, rates))
@@ -163,13 +163,13 @@ def main() -> None:
 
 
 def with_rate(changes: Mapping[str, Any], rates: Mapping[str, float]) -> dict[str, Any]:
-    """Add the learning rate that was chosen for the optimiser."""
-    return {**changes, "optimiser.learning_rate": rates[changes.get("optimiser.name", BASE["optimiser.name"])]}
+    """Add the learning rate that was chosen for the optimizer."""
+    return {**changes, "optimizer.learning_rate": rates[changes.get("optimizer.name", BASE["optimizer.name"])]}
 
 
 def rates_table(losses: Mapping[tuple[str, float], float], chosen: Mapping[str, float]) -> str:
     """Lay out the losses that learning rates came to."""
-    lines = ["| optimiser | learning rate: loss | taken |", "|---|---|---|"]
+    lines = ["| optimizer | learning rate: loss | taken |", "|---|---|---|"]
     for name, rates in RATES.items():
         tried = ", ".join(f"{rate:g}: {losses[name, rate]:.1f}" for rate in rates)
         lines.append(f"| {name} | {tried} | {chosen[name]:g} |")
@@ -181,7 +181,7 @@ def table(found: Mapping[str, list[dict[str, float]]]) -> str:
     head = "| variant | future, nats/frame | future, squared error/frame | reconstruction, nats/frame | training, s |"
     lines = [head, "|---|---|---|---|---|"]
     first = next(runs for runs in found.values() if "future nats model" in runs[0])
-    for predictor in ("entropy floor", "mean frame", "last frame", "zeros"):
+    for predictor in ("entropy floor", "mean frame", "persistence", "zeros"):
         cells = [
             f"{first[0][key]:.1f}" if (key := f"future {cost} {predictor}") in first[0] else "-"
             for cost in ("nats", "squared_error")

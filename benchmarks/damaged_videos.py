@@ -154,10 +154,10 @@ def read_with_vidrep(path: Path) -> Outcome:
         with open_video(path) as video:
             for frame in video.frames(Sampling()):
                 frames[str(round(frame.seconds * 1e6))] = hashlib.sha256(frame.rgb.tobytes()).hexdigest()
-            verdict = video.verdict()
+            report = video.report()
     except VideoError as error:
         return Outcome(status="failed", message=str(error), frames=frames)
-    return Outcome(status=verdict.status, message=verdict.message, frames=frames)
+    return Outcome(status=report.status, message=report.message, frames=frames)
 
 
 def read_strictly(path: Path) -> Outcome:

@@ -38,7 +38,7 @@ from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, de
 from vidrep.extraction.encoding import use_one_core
 from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.cnn import CnnExtractor
-from vidrep.machine import available_cores, keep_freed_memory, torch_on_one_core
+from vidrep.machine import available_cores, torch_on_one_core, tune_malloc
 from vidrep.progress import Progress
 from vidrep.video.reading import open_video
 from vidrep.video.sampling import Sampling
@@ -73,8 +73,8 @@ class Stopwatch:
     def listen(self, progress: Progress) -> None:
         """Note the first time that features are there."""
         now = time.perf_counter()
-        if self.first is None and progress.figures["frames/s"] > 0:
-            self.first = (now, progress.figures["frames/s"] * (now - self.began))
+        if self.first is None and progress.metrics["frames/s"] > 0:
+            self.first = (now, progress.metrics["frames/s"] * (now - self.began))
 
     def rate(self, num_frames: int) -> float:
         """Return frames/s from then on to now."""
@@ -302,7 +302,7 @@ def main() -> None:
     given = parser.parse_args()
     if (given.part == "peer") != bool(given.peer):
         parser.error("peer needs --peer FOLDER, the others have none")
-    keep_freed_memory()
+    tune_malloc()
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
         folder = Path(name)
         clips: dict[str, list[Path]] = {}

@@ -25,7 +25,7 @@ from vidrep import open_features
 from vidrep.features.store import Features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
-from vidrep.sequences.windows import Windows, cut_windows
+from vidrep.sequences.windows import Windows, sliding_windows
 
 ROUNDS = 5
 SECONDS_A_TURN = 0.4
@@ -105,7 +105,7 @@ def slicing_videos(windows: Windows, group: h5py.Group) -> Gather:
 
 def all_windows(features: Features) -> Windows:
     """Cut every window that there is."""
-    return cut_windows(features, range(len(features)), length=WINDOW, stride=1)
+    return sliding_windows(features, range(len(features)), length=WINDOW, stride=1)
 
 
 def windows_a_second(gather: Gather, num_windows: int, seed: int) -> float:

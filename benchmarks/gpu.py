@@ -27,7 +27,7 @@ def main() -> None:
     from gpu_tables import has_failed, tables
     from gpu_training import ON_GPU
 
-    from vidrep.machine import available_cores, keep_freed_memory
+    from vidrep.machine import available_cores, tune_malloc
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("VIDREP_DATA")
@@ -41,7 +41,7 @@ def main() -> None:
         parser.error(f"--parts {given.parts}: allowed are {', '.join(PARTS)}")
     if given.mnist is None and parts & {"end to end", "learning"}:
         parser.error("give --mnist, the folder of MNIST's files, or set VIDREP_DATA")
-    keep_freed_memory()
+    tune_malloc()
     if not ON_GPU:
         torch.set_num_threads(available_cores())
     output = None if given.output is None else Path(given.output)

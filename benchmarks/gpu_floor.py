@@ -4,7 +4,7 @@ A product takes at least as long as its operations do at the machine's best rate
 to be read and written, whichever is longer. Products that need each other, as those of a recurrence, cannot be joined,
 so each is said to read its weights anew from memory. A large GPU's cache may hold part of them over time steps (an
 H200's has 60 MB, U of 2048 units 33.5 MB in bf16), so at a small batch more may be reached than this floor allows.
-Beside products only the optimiser is counted. Rounding weights to the type of the products, clipping, pointwise maths,
+Beside products only the optimizer is counted. Rounding weights to the type of the products, clipping, pointwise maths,
 cost and data are not: they could be joined with something else, or hidden.
 """
 
@@ -84,7 +84,7 @@ class Floor:
     """Seconds that a step takes at least.
 
     compute: of products that are bound by their operations. bandwidth: of products that are bound by what they read and
-    write. weights: of the optimiser. flops: operations of all products.
+    write. weights: of the optimizer. flops: operations of all products.
     """
 
     compute: float

@@ -20,8 +20,8 @@ def tables(found: dict[str, Any]) -> Iterator[str]:
     yield "| aim, on an H200 | found | |"
     yield "|---|---|---|"
     for aim, value, reached in aims(found):
-        verdict = "not measured" if reached is None else "reached" if reached else "not reached"
-        yield f"| {aim} | {value} | {verdict} |"
+        report = "not measured" if reached is None else "reached" if reached else "not reached"
+        yield f"| {aim} | {value} | {report} |"
     for part, why in found["left_out"].items():
         yield f"LEFT OUT: {part}: {why}"
     for name, error in found["errors"].items():
@@ -37,8 +37,8 @@ def measurements(found: dict[str, Any]) -> Iterator[str]:
             yield f"| {name} | {errors['loss']:.1e} | {errors['gradient']:.1e} | {errors['most']:.0e} |"
         yield ""
     if "captured" in found:
-        figures = found["captured"]
-        said = "not captured" if figures is None else f"{figures['loss']:.1e}, at most {figures['most']:.0e}"
+        metrics = found["captured"]
+        said = "not captured" if metrics is None else f"{metrics['loss']:.1e}, at most {metrics['most']:.0e}"
         yield f"Losses of 8 captured steps against the same steps kernel by kernel: {said}."
         yield ""
     if "ceilings" in found:
@@ -74,7 +74,7 @@ def step_tables(found: dict[str, Any]) -> Iterator[str]:
         floor = at["floor"]
         yield (
             f"| floor {1e3 * floor['seconds']:.2f}: compute-bound {1e3 * floor['compute']:.2f}, bandwidth-bound "
-            f"{1e3 * floor['bandwidth']:.2f}, optimiser {1e3 * floor['weights']:.2f} (issue, H200: "
+            f"{1e3 * floor['bandwidth']:.2f}, optimizer {1e3 * floor['weights']:.2f} (issue, H200: "
             f"{FLOORS_IN_ISSUE.get(batch, 'none')}) | {batch} | | | |"
         )
         for name in ("ours", "ours without peepholes", "peephole loop"):
@@ -147,9 +147,9 @@ def equality_aims(found: dict[str, Any]) -> Iterator[tuple[str, str, bool | None
         both = errors["loss"], errors["gradient"]
         reached = all(error <= errors["most"] for error in both)
         yield f"{name}: at most {errors['most']:.0e} from float64", "{:.1e}, {:.1e}".format(*both), reached
-    if (figures := found.get("captured")) is not None:
-        name = f"captured steps: at most {figures['most']:.0e} from those they stand for"
-        yield name, f"{figures['loss']:.1e}", figures["loss"] <= figures["most"]
+    if (metrics := found.get("captured")) is not None:
+        name = f"captured steps: at most {metrics['most']:.0e} from those they stand for"
+        yield name, f"{metrics['loss']:.1e}", metrics["loss"] <= metrics["most"]
 
 
 def has_failed(found: dict[str, Any]) -> bool:

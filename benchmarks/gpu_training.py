@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidrep
-from vidrep.config import OptimiserSettings, PretrainConfig, TrainingSettings
+from vidrep.config import OptimizerSettings, PretrainConfig, TrainingSettings
 from vidrep.models.composite import CompositeModel
 from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
 from vidrep.training.captured_step import CapturedStep, can_capture
-from vidrep.training.optimizer_step import OptimiserStep, Piece
-from vidrep.training.optimizers import build_optimiser
+from vidrep.training.optimizer_step import OptimizerStep, Piece
+from vidrep.training.optimizers import build_optimizer
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
@@ -34,7 +34,7 @@ PRECISION, OPERAND_BYTES = ("bf16", 2) if ON_GPU else ("fp32", 4)
 RECIPE = "modern-mnist-2layer-conditional"
 # Relative differences that rounding makes, at most: of the precisions, and of captured steps in fp32.
 MOST_DIFFERENCES = {"fp32": 1e-5, "bf16": 3e-2}
-OPTIMISER = OptimiserSettings(name="adamw", learning_rate=1e-4, clip_norm=1.0)
+OPTIMISER = OptimizerSettings(name="adamw", learning_rate=1e-4, clip_norm=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def composite(sizes: Sizes, *, peepholes: bool, products: torch.dtype | None = P
         num_layers=sizes.layers,
         conditional_future=True,
         peepholes=peepholes,
-        initialisation="xavier",  # orthogonal matrices of this size take seconds
+        initialization="xavier",  # orthogonal matrices of this size take seconds
         values="probability",
     )
     model.set_computation(products=products)
@@ -279,12 +279,12 @@ def captured(scale: Scale) -> dict[str, float] | None:
     allowed; None where nothing is captured.
     """
     losses, sizes = [], scale.reference
-    for kind in (CapturedStep, OptimiserStep):
+    for kind in (CapturedStep, OptimizerStep):
         torch.manual_seed(0)
         objective = ours(sizes, peepholes=True, products=None)
         if not can_capture(objective, {}, TrainingSettings()):
             return None
-        step = kind(objective, build_optimiser(objective.model, OPTIMISER), OPTIMISER)
+        step = kind(objective, build_optimizer(objective.model, OPTIMISER), OPTIMISER)
         losses.append(
             [
                 float(step(Batch(torch.rand(2 * sizes.frames, sizes.batch, sizes.frame, device=DEVICE)), rate)["loss"])
@@ -310,7 +310,7 @@ def ceilings(scale: Scale) -> dict[str, float]:
 
 
 def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]:
-    """Measure whole steps, optimiser included, at one batch size: ours, captured on a GPU, and the eager loop."""
+    """Measure whole steps, optimizer included, at one batch size: ours, captured on a GPU, and the eager loop."""
     sizes = scale.sizes(batch)
     torch.manual_seed(0)
     data = Batch((torch.rand(2 * sizes.frames, batch, sizes.frame, device=DEVICE) < 0.05).float())
@@ -322,11 +322,11 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
         if name == "peephole loop":
             loop = PeepholeLoop(sizes).to(DEVICE)
             objective = Objective(loop, loop)
-            kind: type[OptimiserStep] = OptimiserStep
+            kind: type[OptimizerStep] = OptimizerStep
         else:
             objective = ours(sizes, peepholes=name == "ours")
-            kind = CapturedStep if can_capture(objective, {}, TrainingSettings()) else OptimiserStep
-        step = kind(objective, build_optimiser(objective.model, OPTIMISER), OPTIMISER)
+            kind = CapturedStep if can_capture(objective, {}, TrainingSettings()) else OptimizerStep
+        step = kind(objective, build_optimizer(objective.model, OPTIMISER), OPTIMISER)
         do = partial(step, data, OPTIMISER.learning_rate)
         seconds = measure(do, seconds=scale.seconds_a_variant)
         found[name] = {
@@ -397,7 +397,7 @@ def end_to_end(scale: Scale, mnist: Path, folder: Path, batch: int) -> dict[str,
     changes = {
         "training.batch_size": batch,
         "training.steps": scale.end_to_end_steps,
-        "model.initialisation": "xavier",  # orthogonal matrices of this size take seconds
+        "model.initialization": "xavier",  # orthogonal matrices of this size take seconds
     }
     _train(scale, mnist, folder, changes, looks=2)
     speed = _looks(folder)[-1]["speed"]
@@ -415,7 +415,7 @@ def learning(scale: Scale, mnist: Path, folder: Path, *, steps: int, filmstrip: 
     trained = time.monotonic()
     sequences = scale.test_sequences
     result = vidrep.evaluate(folder, mnist=mnist, num_sequences=sequences, filmstrip=filmstrip, device=DEVICE.type)
-    costs = result.figures.costs
+    costs = result.metrics.costs
     return {
         "steps": steps,
         "training_seconds": trained - began,
@@ -435,7 +435,7 @@ def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, 
         "windows.seen": scale.frames,
         "windows.predicted": scale.frames,
         "training.keep_checkpoints": 1,
-        "training.evaluate_every": max(1, changes["training.steps"] // looks),
+        "training.validate_every": max(1, changes["training.steps"] // looks),
     }
     config = vidrep.load_recipe(PretrainConfig, RECIPE, changes=small | changes)
     vidrep.pretrain(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)

@@ -15,7 +15,7 @@ import torch
 from recording import ROOT, facts
 from torch import Tensor
 
-from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.machine import available_cores, tune_malloc
 
 # Name: batch, units; as in training_step.py.
 SIZES = {"S": (64, 128), "M": (80, 512), "L": (80, 2048)}
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=available_cores(), help="default: all available cores")
     parser.add_argument("--write", action="store_true", help="write docs/results/matmul.md")
     given = parser.parse_args()
-    keep_freed_memory()
+    tune_malloc()
     torch.set_num_threads(given.threads)
     lines = page()
     print("\n".join(lines))

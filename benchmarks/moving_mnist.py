@@ -24,15 +24,15 @@ def learning_curve(run: Path) -> str:
     every = -(-len(looks) // LOOKS_SHOWN)
     shown = [look for number, look in enumerate(looks, start=1) if number % every == 0 or number in (1, len(looks))]
     lines = [
-        "| step | training: reconstruction, future | held-apart digits: reconstruction, future | learning rate "
+        "| step | training: reconstruction, future | held-out digits: reconstruction, future | learning rate "
         "| gradient norm | frames/s | waiting for data |",
         "|---|---|---|---|---|---|---|",
     ]
     for look in shown:
-        train, held_apart, speed = look["train"], look["validation"], look["speed"]
+        train, held_out, speed = look["train"], look["validation"], look["speed"]
         lines.append(
             f"| {look['step']} | {train['reconstruction']:.1f}, {train['future']:.1f} "
-            f"| {held_apart['reconstruction']:.1f}, {held_apart['future']:.1f} | {look['learning_rate']:.1e} "
+            f"| {held_out['reconstruction']:.1f}, {held_out['future']:.1f} | {look['learning_rate']:.1e} "
             f"| {look['gradient_norm']:.4f} | {speed['frames_per_second']:.0f} | {100 * speed['data_share']:.1f} % |"
         )
     return "\n".join(lines)
@@ -47,7 +47,7 @@ def main() -> None:
     steps = f" --steps {given.steps}" if given.steps else ""
     record.say(
         "The recipe `modern-mnist-small`: composite, one layer of 512 units, AdamW, sequences made from MNIST's "
-        "training digits (seed 0) as training goes, a tenth of the digits held apart to choose the weights. Figures "
+        "training digits (seed 0) as training goes, a tenth of the digits held out to choose the weights. Figures "
         "are per frame, free running. The data range of SSIM and PSNR is 1. Made by "
         f"`python benchmarks/moving_mnist.py{steps}`."
     )
@@ -68,7 +68,7 @@ def main() -> None:
     record.say("![100 frames](moving-mnist-long.png)")
     record.say(
         "Literature, frames 11-20: entropy floor 86.3 nats, mean frame 674 nats and squared error 153.1, zeros 173.9, "
-        "last frame 285.9; the paper's composite model, 2 layers of 2048 with conditional future decoder, 341.2 nats."
+        "persistence 285.9; the paper's composite model, 2 layers of 2048 with conditional future decoder, 341.2 nats."
     )
     for name in ("two", "three", "long"):
         shutil.copyfile(record.folder / f"{name}.png", PICTURES / f"moving-mnist-{name}.png")

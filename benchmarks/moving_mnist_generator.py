@@ -24,7 +24,7 @@ from recording import ROOT, facts
 from training_step import SIZES, Ours, Size, step_of_ours
 
 from vidrep.devices import choose_precision
-from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.machine import available_cores, tune_malloc
 from vidrep.synthetic.mnist import DIGIT_SIDE
 from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from vidrep.synthetic.rendering import DeviceRenderer
@@ -50,7 +50,7 @@ def loop_over_frames(digits: NDArray[np.float32], num_sequences: int, draw: rand
         for _ in range(CONFIG.num_digits):
             digit = digits[draw.randrange(len(digits))]
             row, column, angle = draw.random(), draw.random(), 2 * math.pi * draw.random()
-            down, right = CONFIG.speed * math.sin(angle), CONFIG.speed * math.cos(angle)
+            down, right = CONFIG.displacement * math.sin(angle), CONFIG.displacement * math.cos(angle)
             for frame in sequence:
                 row, column = row + down, column + right
                 if not 0 < row < 1:
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--write", action="store_true", help="write docs/results/moving-mnist-generator.md")
     given = parser.parse_args()
-    keep_freed_memory()
+    tune_malloc()
     lines = []
     for line in page(given.rounds):
         print(line, flush=True)

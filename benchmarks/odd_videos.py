@@ -24,7 +24,7 @@ NAMES = {"pyav": "PyAV", "opencv": "OpenCV"}
 
 
 def read(path: Path, decoder: str) -> tuple[str, int, str, str]:
-    """Read a video whole: verdict, number of frames, their size and the reason of the verdict."""
+    """Read a video whole: report, number of frames, their size and the reason of the report."""
     num_frames, sizes = 0, dict[str, None]()
     try:
         with open_video(path, decoder=decoder) as video:
@@ -32,10 +32,10 @@ def read(path: Path, decoder: str) -> tuple[str, int, str, str]:
                 num_frames += 1
                 height, width, _ = frame.rgb.shape
                 sizes[f"{width}x{height}"] = None
-            verdict = video.verdict()
+            report = video.report()
     except VideoError as error:
         return "failed", num_frames, ", ".join(sizes), str(error)
-    return verdict.status, num_frames, ", ".join(sizes), verdict.message
+    return report.status, num_frames, ", ".join(sizes), report.message
 
 
 def kind(path: Path) -> tuple[str, str]:
@@ -60,8 +60,8 @@ def table(paths: list[Path]) -> str:
     for path in paths:
         cells = [f"{path.parent.name}/{path.name}", *kind(path)]
         for decoder in DECODERS:
-            verdict, num_frames, size, _ = read(path, decoder)
-            cells += [verdict, str(num_frames), size]
+            report, num_frames, size, _ = read(path, decoder)
+            cells += [report, str(num_frames), size]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -70,9 +70,9 @@ def reasons(paths: list[Path]) -> str:
     """Return the reasons of all verdicts but "ok", as a Markdown list."""
     lines = []
     for path, decoder in itertools.product(paths, DECODERS):
-        verdict, _, _, message = read(path, decoder)
-        if verdict != "ok":
-            lines.append(f"- {path.name}, {NAMES[decoder]}: {verdict}: {message}")
+        report, _, _, message = read(path, decoder)
+        if report != "ok":
+            lines.append(f"- {path.name}, {NAMES[decoder]}: {report}: {message}")
     return "\n".join(lines)
 
 

@@ -54,7 +54,7 @@ def start(features: Path, run: Path, size: str, *, processes: int, threads: int,
         "windows.seen": 10,
         "windows.predicted": 10,
         "windows.stride": 5,
-        "training.evaluate_every": every,
+        "training.validate_every": every,
         "training.patience": 0,
     }
     launcher = f"-m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
@@ -80,7 +80,7 @@ class Training:
 
 
 def largest_difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
-    """Return the largest relative difference between two curves, of training and held-apart loss."""
+    """Return the largest relative difference between two curves, of training and held-out loss."""
     return max(
         abs(float(left[part]["loss"]) / float(right[part]["loss"]) - 1)
         for left, right in zip(one, other, strict=True)
@@ -133,7 +133,7 @@ def main() -> None:
     record.say("\n".join(lines))
     sizes = "; ".join(f"{size}: {d} inputs, {h} units, {b} windows a step" for size, (d, h, b, _) in SIZES.items())
     record.say(
-        f"{sizes}. Largest relative difference between the losses of {ONE} and {TWO}, in training and on held-apart "
+        f"{sizes}. Largest relative difference between the losses of {ONE} and {TWO}, in training and on held-out "
         f"videos: {max(differences):.1e}."
     )
     record.save("ranks")

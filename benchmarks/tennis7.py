@@ -9,9 +9,9 @@ import statistics
 from recording import Recording, real_data
 
 SEEDS = (0, 1, 2)
-REGIONS = ("centre", "frame")
+REGIONS = ("center", "frame")
 PRETRAIN = "--steps 250 --set model.hidden_size=256 --set model.dropout=0.2 --set windows.stride=4"
-FINETUNE = "--steps 150 --set model.hidden_size=256 --set windows.length=32 --set optimiser.learning_rate=3e-4"
+FINETUNE = "--steps 150 --set model.hidden_size=256 --set windows.length=32 --set optimizer.learning_rate=3e-4"
 
 
 def main() -> None:
@@ -19,12 +19,12 @@ def main() -> None:
     record = Recording("tennis7: 371 clips of seven tennis strokes, SqueezeNet features", real_data())
     record.say(
         "Data: tennis7, its own lists (280 training and 91 test clips, divided by blocks of clip numbers, since "
-        "neighbours share player and court). Made by `python benchmarks/tennis7.py`. The test clips chose nothing: "
+        "neighbors share player and court). Made by `python benchmarks/tennis7.py`. The test clips chose nothing: "
         "weights are chosen by a tenth of the training clips, settings by blocks of them. Both regions stand here, as "
         "blocks of the training clips could not tell which is better."
     )
     tables = [_measure(record, region) for region in REGIONS]
-    record.run("vidrep predict centre-pretrained-classifier0 $VIDREP_DATA/tennis7/serve/serve53.mp4 --quiet")
+    record.run("vidrep predict center-pretrained-classifier0 $VIDREP_DATA/tennis7/serve/serve53.mp4 --quiet")
     record.say(
         "Accuracy per video on the 91 test clips; one standard error of a single figure is about 0.05. Pretrained and "
         "scratch are the LSTM from a pretrained encoder and from random weights; the others are its baselines.\n\n"
@@ -51,10 +51,10 @@ def _measure(record: Recording, region: str) -> str:
             record.run(f"vidrep finetune {region}.h5 {option}-o {run} {FINETUNE} {common}", keep=keep)
             if keep:
                 record.run(f"vidrep evaluate {run} {region}.h5")
-            figures = json.loads(record.run(f"vidrep evaluate {run} {region}.h5 --json", keep=False))
-            results.setdefault(f"LSTM, {start}", []).append(figures["per_video"]["accuracy"])
+            metrics = json.loads(record.run(f"vidrep evaluate {run} {region}.h5 --json", keep=False))
+            results.setdefault(f"LSTM, {start}", []).append(metrics["per_video"]["accuracy"])
             if start == "scratch":
-                for name, accuracy in figures["baselines"].items():
+                for name, accuracy in metrics["baselines"].items():
                     results.setdefault(name, []).append(accuracy["accuracy"])
     return "\n".join(
         f"| {region}: {name} | {statistics.mean(values):.3f} | {', '.join(f'{value:.3f}' for value in values)} |"

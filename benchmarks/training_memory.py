@@ -19,7 +19,7 @@ from recording import Recording
 
 import vidrep
 from vidrep.config import PretrainConfig
-from vidrep.machine import keep_freed_memory
+from vidrep.machine import tune_malloc
 
 FRAME_SIZE, HIDDEN_SIZE, BATCH_SIZE, STEPS = 256, 256, 8, 30
 STATEFUL = {"windows.seen": 10, "windows.predicted": 5, "windows.stride": 10, "windows.stateful": True}
@@ -59,8 +59,8 @@ def in_a_process(settings: dict[str, Any], features: Path) -> dict[str, float]:
     """Train in a new process."""
     command = [sys.executable, __file__, "--train", json.dumps(settings), str(features)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return figures
+    metrics: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return metrics
 
 
 def write_features(folder: Path, *, num_videos: int, num_frames: int) -> Path:
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--train", nargs=2, metavar=("SETTINGS", "FEATURES"), help="used by the script itself")
     given = parser.parse_args()
     if given.train:
-        keep_freed_memory()
+        tune_malloc()
         with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
             print(json.dumps(train(json.loads(given.train[0]), Path(given.train[1]), Path(name))))
         return
@@ -98,7 +98,7 @@ def main() -> None:
         lines = ["| frames a video | memory, MB | CPU seconds |", "|---|---|---|"]
         for length in LENGTHS:
             features = write_features(folder, num_videos=ALL_FRAMES // length, num_frames=length)
-            settings = {**base, **STATEFUL, "training.steps": STEPS, "training.evaluate_every": STEPS}
+            settings = {**base, **STATEFUL, "training.steps": STEPS, "training.validate_every": STEPS}
             found = in_a_process(settings, features)
             lines.append(f"| {length} | {found['megabytes']:.0f} | {found['seconds']:.1f} |")
             print(lines[-1], flush=True)
@@ -112,7 +112,13 @@ def main() -> None:
         features = write_features(folder, num_videos=12, num_frames=2000)
         lines = ["| segment, time steps | memory, MB | CPU seconds | loss |", "|---|---|---|---|"]
         for segment in SEGMENTS:
-            settings = {**base, **LONG, "training.steps": 3, "training.evaluate_every": 3, "training.segment": segment}
+            settings = {
+                **base,
+                **LONG,
+                "training.steps": 3,
+                "training.validate_every": 3,
+                "training.recompute_every": segment,
+            }
             found = in_a_process(settings, features)
             lines.append(
                 f"| {segment or 'all at once'} | {found['megabytes']:.0f} | {found['seconds']:.1f} "

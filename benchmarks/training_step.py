@@ -1,4 +1,4 @@
-"""One optimiser step of the composite model: peers, our fp32 and our bf16, and what the machine allows.
+"""One optimizer step of the composite model: peers, our fp32 and our bf16, and what the machine allows.
 
     python benchmarks/training_step.py [--sizes S,M,L] [--rounds N] [--threads N] [--write]
 
@@ -22,18 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import profile
 
-from vidrep.config import OptimiserSettings
+from vidrep.config import OptimizerSettings
 from vidrep.devices import choose_precision
-from vidrep.machine import available_cores, keep_freed_memory
+from vidrep.machine import available_cores, tune_malloc
 from vidrep.models.composite import CompositeModel
 from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
-from vidrep.training.optimizer_step import OptimiserStep, Piece
-from vidrep.training.optimizers import build_optimiser, clip_gradient
+from vidrep.training.optimizer_step import OptimizerStep, Piece
+from vidrep.training.optimizers import build_optimizer, clip_gradient
 
 FRAMES = 10  # seen, reconstructed and predicted, each
-OPTIMISER = OptimiserSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
+OPTIMISER = OptimizerSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
 SECONDS_A_TURN = 0.15
 COPIED_FLOATS = 1 << 26
 # (rows, columns, terms) of large products, the last that of the input of L.
@@ -167,7 +167,7 @@ class Ours:
     def pieces(self, batch: Tensor) -> Iterator[Piece]:
         """Compute a batch, (2 T, B, D), in one piece."""
         loss = self.cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
-        yield Piece(objective=loss, figures={"loss": loss.detach()}, is_last=True)
+        yield Piece(objective=loss, metrics={"loss": loss.detach()}, is_last=True)
 
 
 def per_frame(batch: Tensor) -> int:
@@ -177,14 +177,14 @@ def per_frame(batch: Tensor) -> int:
 
 def step_of_peer(model: nn.Module, cost: Callable[[Tensor, Tensor], Tensor], batch: Tensor) -> Callable[[], float]:
     """Return a function that does a step as a tutorial does, with the same clipping and torch's fused Adam."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=OPTIMISER.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=OPTIMISER.learning_rate, fused=True)
 
     def step() -> float:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), OPTIMISER.clip_norm)
-        optimiser.step()
+        optimizer.step()
         return float(loss.detach())
 
     return step
@@ -192,14 +192,14 @@ def step_of_peer(model: nn.Module, cost: Callable[[Tensor, Tensor], Tensor], bat
 
 def step_of_ours(ours: Ours, batch: Tensor) -> Callable[[], float]:
     """Return a function that does a step as `vidrep train` does."""
-    optimiser = build_optimiser(ours.model, OPTIMISER)
-    do_step = OptimiserStep(ours, optimiser, OPTIMISER)
+    optimizer = build_optimizer(ours.model, OPTIMISER)
+    do_step = OptimizerStep(ours, optimizer, OPTIMISER)
     return lambda: float(do_step(batch, OPTIMISER.learning_rate)["loss"])
 
 
 def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
     """Return a function that does a step and says what its parts took, in seconds."""
-    optimiser = build_optimiser(ours.model, OPTIMISER)
+    optimizer = build_optimizer(ours.model, OPTIMISER)
 
     def step() -> dict[str, float]:
         seconds, now = {}, time.perf_counter()
@@ -209,15 +209,15 @@ def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
             before, now = now, time.perf_counter()
             seconds[name] = now - before
 
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (piece,) = ours.pieces(batch)
         note("forward")
         piece.objective.backward()  # type: ignore[no-untyped-call]
         note("backward")
         clip_gradient(ours.model, OPTIMISER)
         note("clipping")
-        optimiser.step()
-        note("optimiser")
+        optimizer.step()
+        note("optimizer")
         return seconds
 
     return step
@@ -484,16 +484,16 @@ def aims(found: dict[str, Measured]) -> Iterator[str]:
         if name in found:
             ratio = found[name].times_faster(than, variant)
             most = found[name].most_times_faster(SIZES[name], than, variant)
-            yield f"| {name}: {variant} >= {least}x {than} | {ratio:.2f}x | {verdict(ratio >= least)} | {most:.2f}x |"
+            yield f"| {name}: {variant} >= {least}x {than} | {ratio:.2f}x | {report(ratio >= least)} | {most:.2f}x |"
     for name, variant, least in shares:
         if name in found:
             share = found[name].share_of_ceiling(SIZES[name], variant)
             aim = f"{name}: {variant} >= {least:.0%} of the best product"
-            yield f"| {aim} | {share:.0%} | {verdict(share >= least)} | |"
+            yield f"| {aim} | {share:.0%} | {report(share >= least)} | |"
     for variant in (FP32, BF16) if native else (FP32,):
         if "L" in found:
-            share = found["L"].share_of_step(variant, "optimiser")
-            yield f"| L: {variant}: optimiser <= 3 % of the step | {share:.1%} | {verdict(share <= 0.03)} | |"
+            share = found["L"].share_of_step(variant, "optimizer")
+            yield f"| L: {variant}: optimizer <= 3 % of the step | {share:.1%} | {report(share <= 0.03)} | |"
     yield ""
     yield (
         "The last column is how many times faster a step would be that did nothing but its products, each as quickly "
@@ -505,7 +505,7 @@ def aims(found: dict[str, Measured]) -> Iterator[str]:
         yield ""
 
 
-def verdict(reached: bool) -> str:
+def report(reached: bool) -> str:
     """Say whether an aim was reached."""
     return "reached" if reached else "not reached"
 
@@ -544,7 +544,7 @@ def main() -> None:
     names = given.sizes.split(",")
     if not set(names) <= set(SIZES):
         parser.error(f"--sizes {given.sizes}: allowed are {', '.join(SIZES)}")
-    keep_freed_memory()
+    tune_malloc()
     torch.set_num_threads(given.threads)
     lines = []
     for line in page(names, given.rounds):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vidrep.training.ranks import speaks
+from vidrep.training.ranks import is_main_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +31,9 @@ EXIT_SOME_FAILED = 4
 def note(text: str) -> None:
     """Print a line on standard error; if nobody reads that any more, this and all that follows goes nowhere.
 
-    The work must not end because who read its progress has gone. Of several processes only one speaks.
+    The work must not end because who read its progress has gone. Of several processes only one is_main_process.
     """
-    if not speaks():
+    if not is_main_process():
         return
     try:
         typer.echo(text, err=True)
@@ -58,7 +58,7 @@ def show_log(*, quiet: bool = False) -> None:
 @contextmanager
 def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
     """Give a listener that draws a bar on a terminal, prints a few lines elsewhere, and nothing if quiet."""
-    if quiet or not speaks():
+    if quiet or not is_main_process():
         yield lambda progress: None
     elif not sys.stderr.isatty():
         yield _plain_lines(title)
@@ -71,19 +71,19 @@ def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             TextColumn("left"),
             TimeRemainingColumn(),
         )
         with Bar(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(title, total=None, figures="")
+            task = bar.add_task(title, total=None, metrics="")
 
             def listen(progress: "Progress") -> None:
                 bar.update(
                     task,
                     completed=progress.done,
                     total=progress.total,
-                    figures=f"{progress.unit}  {_figures(progress)}",
+                    metrics=f"{progress.unit}  {_metrics(progress)}",
                 )
 
             yield listen
@@ -98,14 +98,14 @@ def _plain_lines(title: str) -> "ProgressListener":
         if tenth >= last_tenth + _PLAIN_TENTHS or (progress.done == progress.total and last_tenth < 10):
             last_tenth = tenth
             left = (time.monotonic() - began) * (progress.total - progress.done) / max(1, progress.done)
-            line = f"{title}: {progress.done} of {progress.total} {progress.unit}  {_figures(progress)}".rstrip()
+            line = f"{title}: {progress.done} of {progress.total} {progress.unit}  {_metrics(progress)}".rstrip()
             note(f"{line}  {duration(left)} left")
 
     return listen
 
 
-def _figures(progress: "Progress") -> str:
-    return "  ".join(f"{name} {value:,.4g}" for name, value in progress.figures.items())
+def _metrics(progress: "Progress") -> str:
+    return "  ".join(f"{name} {value:,.4g}" for name, value in progress.metrics.items())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -158,7 +158,7 @@ def size(num_bytes: int) -> str:
     return size_in_words(num_bytes)
 
 
-def report_listing(missing: Sequence[str], unlisted: Sequence[str]) -> None:
+def report_annotations(missing: Sequence[str], unlisted: Sequence[str]) -> None:
     """Say on standard error which videos labels or splits name that are not there, and the other way round."""
     from vidrep.errors import some_names
 

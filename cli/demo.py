@@ -23,7 +23,7 @@ def demo_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for all that it makes.")] = Path("demo"),
     videos_per_class: Annotated[int, typer.Option("--per-class", min=8, help="Sample videos of each motion.")] = 400,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Optimiser steps of both trainings; default: their recipes'.")
+        int | None, typer.Option("--steps", min=1, help="Optimizer steps of both trainings; default: their recipes'.")
     ] = None,
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo.")] = False,

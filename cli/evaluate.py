@@ -41,7 +41,7 @@ def evaluate_command(
         typer.Option("--filmstrip", help="Draw some windows into this PNG: true frames above the model's."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="train, validation or test; default: test, or what was held apart.")
+        str | None, typer.Option("--split", help="train, validation or test; default: test, or what was held out.")
     ] = None,
     shuffle_frames: Annotated[
         bool, typer.Option("--shuffle-frames", help="Put frames into random order first, to see what order tells.")
@@ -67,7 +67,7 @@ def evaluate_command(
 
     from vidrep.evaluation.evaluate import evaluate
     from vidrep.evaluation.prediction import PredictionEvaluation
-    from vidrep.features.annotation_files import read_labelling
+    from vidrep.features.annotation_files import read_annotations
     from vidrep.features.store import open_features
 
     console.show_log()
@@ -79,7 +79,7 @@ def evaluate_command(
             **generated,
             predicted=predicted,
             split=split,
-            listed=read_labelling(labels=labels, splits=splits, number=split_number),
+            annotations=read_annotations(labels=labels, splits=splits, number=split_number),
             shuffle_frames=shuffle_frames,
             filmstrip=filmstrip,
             device=device,
@@ -96,12 +96,12 @@ def evaluate_command(
 
 def prediction_report(result: "PredictionEvaluation") -> str:
     """Say how a pretrained model predicts."""
-    figures = result.figures
+    metrics = result.metrics
     head = (
-        f"{result.num_videos:,} {result.which}, {figures.num_windows:,} windows of {figures.seen} frames seen and "
-        f"{figures.predicted} predicted, free running{_left_out(result.num_left_out)}"
+        f"{result.num_videos:,} {result.which}, {metrics.num_windows:,} windows of {metrics.seen} frames seen and "
+        f"{metrics.predicted} predicted, free running{_left_out(result.num_left_out)}"
     )
-    return "\n".join(filter(None, (head, prediction_table(figures), time_step_table(figures))))
+    return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics))))
 
 
 def classification_report(result: "ClassificationEvaluation") -> str:
@@ -119,8 +119,8 @@ def classification_report(result: "ClassificationEvaluation") -> str:
 
 
 def _row(name: str, accuracy: "Accuracy") -> list[str]:
-    figures = (accuracy.accuracy, accuracy.standard_error, accuracy.balanced_accuracy)
-    return [name, *(f"{figure:.3f}" for figure in figures)]
+    metrics = (accuracy.accuracy, accuracy.standard_error, accuracy.balanced_accuracy)
+    return [name, *(f"{figure:.3f}" for figure in metrics)]
 
 
 def _left_out(count: int) -> str:

@@ -47,9 +47,7 @@ Workers = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option(
-        "--timeout", min=1, help="Give a video up after so many seconds without a sign of life; default: 120."
-    ),
+    typer.Option("--timeout", min=1, help="Give a video up after so many seconds without a heartbeat; default: 120."),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Drop videos that are not among VIDEOS any more.")]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow symbolic links that lead out of a folder.")]
@@ -62,9 +60,9 @@ def patches_command(
     videos: Sources = None,
     size: Annotated[int, typer.Option("--size", help="Pixels along each side.")] = 32,
     region: Annotated[
-        str, typer.Option("--region", help="frame (squeezed into the square) or centre (cropped).")
+        str, typer.Option("--region", help="frame (squeezed into the square) or center (cropped).")
     ] = "frame",
-    colour: Annotated[bool, typer.Option("--rgb/--grey", help="Keep the colours.")] = False,
+    color: Annotated[bool, typer.Option("--rgb/--gray", help="Keep the colors.")] = False,
     resize: Resize = "exact",
     crops: Annotated[int, typer.Option("--crops", min=0, help="Cut so many squares out of each video, at random.")] = 0,
     grid: Annotated[int, typer.Option("--grid", min=1, help="Cut the region into so many cells along each side.")] = 1,
@@ -93,7 +91,7 @@ def patches_command(
     def build() -> "Extractor":
         from vidrep.extraction.extractors.patches import PatchExtractor
 
-        return PatchExtractor(size=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed)
+        return PatchExtractor(size=size, region=region, color=color, resize=resize, crops=crops, grid=grid, seed=seed)
 
     _extract(
         build,
@@ -130,8 +128,8 @@ def cnn_command(
         str, typer.Option("--weights", help="DEFAULT (fetched once), none (random), or a file.")
     ] = "DEFAULT",
     region: Annotated[
-        str, typer.Option("--region", help="centre (the network's own crop) or frame (all of it, squeezed).")
-    ] = "centre",
+        str, typer.Option("--region", help="center (the network's own crop) or frame (all of it, squeezed).")
+    ] = "center",
     resize: Resize = "exact",
     device: Device = "auto",
     precision: Annotated[
@@ -215,8 +213,8 @@ def _extract(
     quiet: bool,
 ) -> None:
     from vidrep.errors import ConfigError
-    from vidrep.features.annotation_files import read_labelling
-    from vidrep.machine import available_cores, keep_freed_memory
+    from vidrep.features.annotation_files import read_annotations
+    from vidrep.machine import available_cores, tune_malloc
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import find_videos
 
@@ -225,10 +223,10 @@ def _extract(
     console.show_log(quiet=quiet)
     kept = Sampling(**sampling)
     sources = find_videos(videos or [], list_files=lists or [], follow_links=follow_links)
-    listed = read_labelling(labels=labels, splits=splits, number=split_number)
+    annotations = read_annotations(labels=labels, splits=splits, number=split_number)
     num_workers = available_cores() if workers is None else workers
     num_threads = threads or available_cores()
-    keep_freed_memory()
+    tune_malloc()
     if dry_run:
         from vidrep.extraction.estimate import estimate
 
@@ -255,7 +253,7 @@ def _extract(
             build,
             sampling=kept,
             decoder=decoder,
-            listed=listed,
+            annotations=annotations,
             overwrite=overwrite,
             prune=prune,
             workers=num_workers,
@@ -264,7 +262,7 @@ def _extract(
             should_stop=should_stop,
             on_progress=listen,
         )
-    console.report_listing(summary.missing, summary.unlisted)
+    console.report_annotations(summary.missing, summary.unlisted)
     if not quiet:
         _report(summary)
     console.report_failures(summary.failures, summary.failures_file)
@@ -309,7 +307,9 @@ def moving_mnist_command(
     num_digits: Annotated[int, typer.Option("--num-digits", help="Digits in each sequence.")] = 2,
     canvas: Annotated[int, typer.Option("--canvas", help="Pixels along each side.")] = 64,
     frames: Annotated[int, typer.Option("--frames", help="Frames of each sequence.")] = 20,
-    speed: Annotated[float, typer.Option("--speed", help="Way per frame, as a part of what a digit can go.")] = 0.1,
+    displacement: Annotated[
+        float, typer.Option("--displacement", help="Of a digit, per frame, in units of its range along a side.")
+    ] = 0.1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds make equal sequences.")] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -321,7 +321,7 @@ def moving_mnist_command(
     from vidrep.synthetic.mnist import Part
     from vidrep.synthetic.moving_mnist import MovingMnistConfig
 
-    config = MovingMnistConfig(num_digits=num_digits, canvas=canvas, num_frames=frames, speed=speed)
+    config = MovingMnistConfig(num_digits=num_digits, canvas=canvas, num_frames=frames, displacement=displacement)
     with console.progress_bar("moving-mnist", quiet=quiet) as listen:
         features = generate_moving_mnist(
             output,

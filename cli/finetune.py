@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidrep.training.ranks import joined_ranks, speaks
+from vidrep.training.ranks import is_main_process, joined_ranks
 
 from . import console
 from .options import (
@@ -61,14 +61,14 @@ def finetune_command(
             changes["model.freeze"] = True
         config = load_recipe(FinetuneConfig, recipe, changes=changes)
 
-        from vidrep.features.annotation_files import read_labelling
+        from vidrep.features.annotation_files import read_annotations
         from vidrep.features.store import open_features
-        from vidrep.machine import keep_freed_memory
+        from vidrep.machine import tune_malloc
         from vidrep.training.finetune import finetune
 
         console.show_log(quiet=quiet)
-        keep_freed_memory()
-        listed = read_labelling(labels=labels, splits=splits, number=split_number)
+        tune_malloc()
+        annotations = read_annotations(labels=labels, splits=splits, number=split_number)
         with console.progress_bar("finetune", quiet=quiet) as listen:
             result = finetune(
                 open_features(features),
@@ -78,13 +78,13 @@ def finetune_command(
                 device=device,
                 precision=precision,
                 threads=threads,
-                listed=listed,
+                annotations=annotations,
                 resume=resume,
                 overwrite=overwrite,
                 should_stop=should_stop,
                 on_progress=listen,
             )
-    if quiet or not speaks():
+    if quiet or not is_main_process():
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
@@ -98,5 +98,5 @@ def finetune_command(
     console.advise_on_data(outcome.data_share)
     typer.echo(
         f"{result.num_train_videos} videos trained it, {result.num_validation_videos} chose the weights, "
-        f"{result.num_test_videos} are held apart for `vidrep evaluate {result.folder} {features}`"
+        f"{result.num_test_videos} are held out for `vidrep evaluate {result.folder} {features}`"
     )

@@ -27,14 +27,16 @@ def import_command(
     quiet: Quiet = False,
 ) -> None:
     """Turn features that others made into a feature file."""
-    from vidrep.features.annotation_files import read_labelling
+    from vidrep.features.annotation_files import read_annotations
     from vidrep.features.importing import import_features
 
     console.show_log(quiet=quiet)
-    listed = read_labelling(labels=labels, splits=splits, number=split_number)
+    annotations = read_annotations(labels=labels, splits=splits, number=split_number)
     with console.progress_bar("import", quiet=quiet) as listen:
-        summary = import_features(source, output, fps=fps, listed=listed, overwrite=overwrite, on_progress=listen)
-    console.report_listing(summary.missing, summary.unlisted)
+        summary = import_features(
+            source, output, fps=fps, annotations=annotations, overwrite=overwrite, on_progress=listen
+        )
+    console.report_annotations(summary.missing, summary.unlisted)
     if not quiet:
         features = summary.features
         shape = "x".join(map(str, features.frame_shape))

@@ -16,7 +16,7 @@ def info_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what is in a feature file or a run folder."""
-    from vidrep.inference.info import describe
+    from vidrep.inference.info import info
 
-    description = describe(path, verify=verify)
+    description = info(path, verify=verify)
     typer.echo(json.dumps(description, indent=2, ensure_ascii=False) if as_json else console.fields(description))

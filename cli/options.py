@@ -29,7 +29,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe, such as model.hidden_size=1024."),
 ]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps; short for --set training.steps=N.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps; short for --set training.steps=N.")]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Windows a step; training.batch_size.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of weights, order and dropout; training.seed.")]
 Features = Annotated[

@@ -36,12 +36,12 @@ def predict_command(
     """Say of each video which class it is: one line a video, with the label and its probability."""
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
-    from vidrep.machine import keep_freed_memory
+    from vidrep.machine import tune_malloc
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     console.show_log(quiet=quiet)
-    keep_freed_memory()
+    tune_malloc()
     with console.progress_bar("predict", quiet=quiet) as listen:
         predictions = predict(
             run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=listen

@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from vidrep.training.ranks import speaks
+from vidrep.training.ranks import is_main_process
 
 from .console import note
 
@@ -36,7 +36,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         received.append(number)
         restore()
         # Not through a stream: the signal may have come while something is being written to it.
-        if speaks():
+        if is_main_process():
             with suppress(OSError):  # nobody may be there to read it
                 os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
 

@@ -5,41 +5,41 @@ from typing import TYPE_CHECKING
 from . import console
 
 if TYPE_CHECKING:
-    from vidrep.metrics.prediction import PredictionFigures
+    from vidrep.metrics.prediction import PredictionMetrics
 
 _COSTS = {
     "nats": "nats/frame",
     "squared_error": "squared error/frame, original units",
-    "squared_error_standardised": "squared error/frame, standardised",
+    "squared_error_standardized": "squared error/frame, standardized",
     "absolute_error": "absolute error/frame, original units",
     "ssim": "SSIM, data range 1, higher is better",
     "psnr": "PSNR in dB, data range 1, higher is better",
 }
-_PREDICTORS = ("model", "model, teacher-forced", "mean frame", "last frame", "zeros", "entropy floor")
+_PREDICTORS = ("model", "model, teacher-forced", "mean frame", "persistence", "zeros", "entropy floor")
 _DECIMALS = {"ssim": 4}
 # Of long predictions, the table has these time steps and the last one.
 _MOST_TIME_STEPS = 10
 _TIME_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
-def prediction_table(figures: "PredictionFigures") -> str:
+def prediction_table(metrics: "PredictionMetrics") -> str:
     """Lay out means over frames: a row a decoder and cost, a column a predictor."""
-    there = {name for costs in figures.costs.values() for by in costs.values() for name in by}
+    there = {name for costs in metrics.costs.values() for by in costs.values() for name in by}
     predictors = [name for name in _PREDICTORS if name in there]
     rows = [
         [f"{decoder}, {_COSTS[cost]}"] + [_figure(cost, by[name].mean) if name in by else "-" for name in predictors]
-        for decoder, costs in figures.costs.items()
+        for decoder, costs in metrics.costs.items()
         for cost, by in costs.items()
     ]
     return console.table(["mean over frames", *predictors], rows)
 
 
-def time_step_table(figures: "PredictionFigures") -> str:
+def time_step_table(metrics: "PredictionMetrics") -> str:
     """Lay out what the model predicts, time step by time step: a row a cost; '' if it predicts nothing."""
-    costs = figures.costs.get("future")
+    costs = metrics.costs.get("future")
     if costs is None:
         return ""
-    steps = _time_steps(figures.predicted)
+    steps = _time_steps(metrics.predicted)
     rows = [
         [_COSTS[cost], *(_figure(cost, by["model"].per_time_step[step - 1]) for step in steps)]
         for cost, by in costs.items()

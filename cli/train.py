@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vidrep.training.ranks import joined_ranks, speaks
+from vidrep.training.ranks import is_main_process, joined_ranks
 
 from . import console
 from .options import (
@@ -62,14 +62,14 @@ def train_command(
         changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
         config = load_recipe(PretrainConfig, recipe, changes=changes)
 
-        from vidrep.features.annotation_files import read_labelling
+        from vidrep.features.annotation_files import read_annotations
         from vidrep.features.store import open_features
-        from vidrep.machine import keep_freed_memory
+        from vidrep.machine import tune_malloc
         from vidrep.training.pretrain import pretrain
 
         console.show_log(quiet=quiet)
-        keep_freed_memory()
-        listed = read_labelling(labels=labels, splits=splits, number=split_number)
+        tune_malloc()
+        annotations = read_annotations(labels=labels, splits=splits, number=split_number)
         with console.progress_bar("train", quiet=quiet) as listen:
             result = pretrain(
                 None if features is None else open_features(features),
@@ -79,13 +79,13 @@ def train_command(
                 device=device,
                 precision=precision,
                 threads=threads,
-                listed=listed,
+                annotations=annotations,
                 resume=resume,
                 overwrite=overwrite,
                 should_stop=should_stop,
                 on_progress=listen,
             )
-    if quiet or not speaks():
+    if quiet or not is_main_process():
         return
     outcome = result.outcome
     early = ", stopped early" if outcome.stopped_early else ""
@@ -96,6 +96,6 @@ def train_command(
         f"{console.waiting(outcome.data_share)}"
     )
     console.advise_on_data(outcome.data_share)
-    what = f"{result.num_validation_videos} held-apart videos" if features else "sequences of held-apart digits"
+    what = f"{result.num_validation_videos} held-out videos" if features else "sequences of held-out digits"
     typer.echo(f"on {what}, {result.validation.num_windows} windows, free running:")
     typer.echo(prediction_table(result.validation))

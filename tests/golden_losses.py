@@ -27,7 +27,7 @@ SMALL = {
     "model.hidden_size": 16,
     "training.steps": 20,
     "training.batch_size": 4,
-    "training.evaluate_every": 20,
+    "training.validate_every": 20,
     "training.patience": 0,
 }
 
@@ -69,7 +69,7 @@ def golden_losses(folder: Path) -> dict[str, list[float]]:
             device="cpu",
             precision="fp32",
             threads=1,
-            on_progress=lambda progress, seen=of_steps: seen.append(progress.figures["loss"]),
+            on_progress=lambda progress, seen=of_steps: seen.append(progress.metrics["loss"]),
         )
         losses[recipe] = of_steps
     return losses

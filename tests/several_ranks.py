@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch._dynamo  # what the first optimiser would import
+import torch._dynamo  # what the first optimizer would import
 import torch.distributed as dist
 from small_features import circles, features_of, write_mnist
 
@@ -28,14 +28,14 @@ from vidrep.config import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
 from vidrep.progress import Progress
 from vidrep.training import finetune, pretrain
-from vidrep.training.ranks import joined_ranks, speaks
+from vidrep.training.ranks import is_main_process, joined_ranks
 
 SMALL: dict[str, Any] = {
     "model.hidden_size": 5,
-    "optimiser.warmup_steps": 2,
+    "optimizer.warmup_steps": 2,
     "training.steps": 10,
     "training.batch_size": 5,  # two ranks have different parts
-    "training.evaluate_every": 4,
+    "training.validate_every": 4,
     "training.checkpoint_every": 3,
     "training.validation_fraction": 0.2,
 }
@@ -154,7 +154,7 @@ def child(features: Path, rank: int, request: dict[str, Any], pipe: int) -> int:
         code, told["error"] = error.exit_code, f"{type(error).__name__}: {error}"
     except BaseException as error:
         code, told["error"] = 99, f"{type(error).__name__}: {error}"
-    os.write(pipe, json.dumps({**told, "speaks": speaks(), "warnings": messages.said}).encode())
+    os.write(pipe, json.dumps({**told, "is_main_process": is_main_process(), "warnings": messages.said}).encode())
     return code
 
 

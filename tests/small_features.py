@@ -14,12 +14,12 @@ from vidrep.config import (
     ClassifierSettings,
     CompositeSettings,
     FinetuneConfig,
-    OptimiserSettings,
+    OptimizerSettings,
     PredictionWindows,
     PretrainConfig,
     TrainingSettings,
 )
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
 from vidrep.features.store import Features, open_features
 
@@ -55,8 +55,8 @@ def features_of(
     for key, frames in videos.items():
         (source / key).parent.mkdir(parents=True, exist_ok=True)
         np.save(source / key, frames)
-    listed = {key: Labelling(None, split) for key, split in (splits or {}).items()}
-    return import_features(source, folder / "features.h5", listed=listed, overwrite=True).features
+    annotations = {key: Annotation(None, split) for key, split in (splits or {}).items()}
+    return import_features(source, folder / "features.h5", annotations=annotations, overwrite=True).features
 
 
 def with_value(features: Features, key: str, frame: int, value: float) -> Features:
@@ -69,7 +69,7 @@ def with_value(features: Features, key: str, frame: int, value: float) -> Featur
 def pretrain_config(
     *,
     model: CompositeSettings | None = None,
-    optimiser: OptimiserSettings | None = None,
+    optimizer: OptimizerSettings | None = None,
     values: str = "auto",
     **training: float,
 ) -> PretrainConfig:
@@ -77,7 +77,7 @@ def pretrain_config(
         values=values,
         model=model or CompositeSettings(hidden_size=5, num_layers=2, dropout=0.3),
         windows=PredictionWindows(seen=3, predicted=2, stride=2),
-        optimiser=optimiser or OptimiserSettings(warmup_steps=2),
+        optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
     )
 
@@ -85,7 +85,7 @@ def pretrain_config(
 def finetune_config(
     *,
     model: ClassifierSettings | None = None,
-    optimiser: OptimiserSettings | None = None,
+    optimizer: OptimizerSettings | None = None,
     length: int = 4,
     test_fraction: float = 0.2,
     **training: float,
@@ -94,14 +94,14 @@ def finetune_config(
         test_fraction=test_fraction,
         model=model or ClassifierSettings(hidden_size=5, dropout=0.3),
         windows=ClassificationWindows(length=length, stride=2),
-        optimiser=optimiser or OptimiserSettings(warmup_steps=2),
+        optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
     )
 
 
 def training_settings(**settings: float) -> TrainingSettings:
     return TrainingSettings(
-        **{"steps": 10, "batch_size": 4, "evaluate_every": 5, "validation_fraction": 0.2} | settings
+        **{"steps": 10, "batch_size": 4, "validate_every": 5, "validation_fraction": 0.2} | settings
     )
 
 

@@ -36,8 +36,8 @@ def refusal(config_class: type[Any], tree: dict[str, Any]) -> str:
         ({"model": {"hiden_size": 3}}, "unknown key 'model.hiden_size'; did you mean 'hidden_size'?"),
         ({"training": {"step": 3}}, "unknown key 'training.step'; did you mean 'steps'"),
         ({"hidden_size": 3}, "unknown key 'hidden_size'; did you mean 'model.hidden_size'?"),
-        ({"optimiser": {"hidden_size": 3}}, "unknown key 'optimiser.hidden_size'"),
-        ({"zzz": 3}, "unknown key 'zzz'; known are values, model, windows, optimiser, training"),
+        ({"optimizer": {"hidden_size": 3}}, "unknown key 'optimizer.hidden_size'"),
+        ({"zzz": 3}, "unknown key 'zzz'; known are values, model, windows, optimizer, training"),
     ],
 )
 def test_unknown_keys_name_the_nearest(tree: dict[str, Any], said: str) -> None:
@@ -51,13 +51,13 @@ def test_unknown_keys_name_the_nearest(tree: dict[str, Any], said: str) -> None:
         ("model", "hidden_size", 5.0, "5.0; it takes a whole number"),
         ("model", "hidden_size", True, "True; it takes a whole number"),
         ("model", "reconstruct", 1, "1; it takes true or false"),
-        ("optimiser", "learning_rate", "fast", "'fast'; it takes a number"),
-        ("optimiser", "learning_rate", True, "True; it takes a number"),
-        ("optimiser", "learning_rate", float("nan"), "it takes a finite number"),
-        ("optimiser", "clip_norm", float("inf"), "it takes a finite number"),
-        ("optimiser", "learning_rate", 10**400, "it takes a finite number"),
-        ("optimiser", "name", "adm", "'adm'; allowed are 'sgd', 'adam', 'adamw'"),
-        ("optimiser", "decay", ["none"], "allowed are 'none', 'cosine'"),
+        ("optimizer", "learning_rate", "fast", "'fast'; it takes a number"),
+        ("optimizer", "learning_rate", True, "True; it takes a number"),
+        ("optimizer", "learning_rate", float("nan"), "it takes a finite number"),
+        ("optimizer", "clip_norm", float("inf"), "it takes a finite number"),
+        ("optimizer", "learning_rate", 10**400, "it takes a finite number"),
+        ("optimizer", "name", "adm", "'adm'; allowed are 'sgd', 'adam', 'adamw'"),
+        ("optimizer", "lr_schedule", ["none"], "allowed are 'constant', 'cosine'"),
     ],
 )
 def test_wrong_types_say_what_is_allowed(section: str, key: str, value: object, said: str) -> None:
@@ -76,13 +76,13 @@ def test_wrong_types_say_what_is_allowed(section: str, key: str, value: object, 
         (PretrainConfig, {"windows": {"seen": 0}}, "windows.seen 0"),
         (PretrainConfig, {"windows": {"predicted": -1}}, "windows.predicted -1"),
         (PretrainConfig, {"windows": {"stride": 0}}, "windows.stride 0"),
-        (PretrainConfig, {"optimiser": {"learning_rate": 0}}, "optimiser.learning_rate 0.0"),
-        (PretrainConfig, {"optimiser": {"weight_decay": -1}}, "optimiser.weight_decay -1.0"),
-        (PretrainConfig, {"optimiser": {"clip_norm": -1}}, "optimiser.clip_norm -1.0"),
-        (PretrainConfig, {"optimiser": {"warmup_steps": -1}}, "optimiser.warmup_steps -1"),
+        (PretrainConfig, {"optimizer": {"learning_rate": 0}}, "optimizer.learning_rate 0.0"),
+        (PretrainConfig, {"optimizer": {"weight_decay": -1}}, "optimizer.weight_decay -1.0"),
+        (PretrainConfig, {"optimizer": {"clip_norm": -1}}, "optimizer.clip_norm -1.0"),
+        (PretrainConfig, {"optimizer": {"warmup_steps": -1}}, "optimizer.warmup_steps -1"),
         (PretrainConfig, {"training": {"steps": 0}}, "training.steps 0"),
         (PretrainConfig, {"training": {"batch_size": -1}}, "training.batch_size -1"),
-        (PretrainConfig, {"training": {"evaluate_every": 0}}, "training.evaluate_every 0"),
+        (PretrainConfig, {"training": {"validate_every": 0}}, "training.validate_every 0"),
         (PretrainConfig, {"training": {"seed": -1}}, "training.seed -1"),
         (PretrainConfig, {"training": {"seed": 2**63}}, "training.seed 9223372036854775808"),
         (PretrainConfig, {"training": {"patience": -1}}, "training.patience -1"),
@@ -117,8 +117,11 @@ def test_ranges_say_what_to_give(config_class: type[Any], tree: dict[str, Any], 
             "model.conditional_future is true and model.future false",
         ),
         ({"windows": {"stateful": True}}, "windows.stride is 8 and windows.seen 16: set both to the same"),
-        ({"optimiser": {"clip_value": 1.0}}, "optimiser.clip_norm 1.0 and optimiser.clip_value 1.0: set one"),
-        ({"training": {"batch_size": 2, "accumulate": 3}}, "a batch of 2 windows has no more pieces than that"),
+        ({"optimizer": {"clip_value": 1.0}}, "optimizer.clip_norm 1.0 and optimizer.clip_value 1.0: set one"),
+        (
+            {"training": {"batch_size": 2, "gradient_accumulation": 3}},
+            "a batch has only 2 windows",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tree: dict[str, Any], said: str) -> None:
@@ -128,9 +131,9 @@ def test_settings_that_contradict_each_other_are_refused(tree: dict[str, Any], s
 
 
 def test_a_whole_number_will_do_for_a_number() -> None:
-    config = from_mapping(PretrainConfig, {"optimiser": {"clip_norm": 5}}, where="x")
-    assert config.optimiser.clip_norm == 5.0
-    assert type(config.optimiser.clip_norm) is float
+    config = from_mapping(PretrainConfig, {"optimizer": {"clip_norm": 5}}, where="x")
+    assert config.optimizer.clip_norm == 5.0
+    assert type(config.optimizer.clip_norm) is float
 
 
 def test_a_section_must_be_a_section() -> None:
@@ -200,7 +203,7 @@ def test_a_recipe_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> 
     ("text", "parsed"),
     [
         ("training.steps=500", ("training.steps", 500)),
-        ("optimiser.learning_rate = 1e-3", ("optimiser.learning_rate", 1e-3)),
+        ("optimizer.learning_rate = 1e-3", ("optimizer.learning_rate", 1e-3)),
         ("model.freeze=true", ("model.freeze", True)),
         ("values=real", ("values", "real")),
         ('values="real"', ("values", "real")),
@@ -222,7 +225,7 @@ def test_a_change_without_key_or_equals_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("config_class", [PretrainConfig, FinetuneConfig])
 def test_a_config_comes_back_from_toml(config_class: type[Any]) -> None:
-    changes = {"training.steps": 17, "optimiser.learning_rate": 0.25, "model.hidden_size": 3, "model.dropout": 0.125}
+    changes = {"training.steps": 17, "optimizer.learning_rate": 0.25, "model.hidden_size": 3, "model.dropout": 0.125}
     config = load_recipe(config_class, changes=changes)
     tree = tomllib.loads(tomli_w.dumps(to_mapping(config)))
     assert tree["kind"] == config.kind

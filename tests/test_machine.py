@@ -35,10 +35,10 @@ def test_where_the_system_does_not_tell_all_cores_count(monkeypatch: pytest.Monk
 FAULTS = """
 import resource, sys
 import numpy as np
-from vidrep.machine import keep_freed_memory
+from vidrep.machine import tune_malloc
 
 if sys.argv[1] == "keep":
-    keep_freed_memory()
+    tune_malloc()
 np.ones(8 << 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
@@ -61,9 +61,9 @@ def test_freed_memory_stays() -> None:
 def test_elsewhere_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr("ctypes.CDLL", None)  # it is not to be called
-    from vidrep.machine import keep_freed_memory
+    from vidrep.machine import tune_malloc
 
-    keep_freed_memory()
+    tune_malloc()
 
 
 def test_torch_on_one_core_is_undone() -> None:

@@ -24,9 +24,9 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_package_on_disk_is_in_the_wheel() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    annotations = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     on_disk = {".".join(path.parent.relative_to(ROOT).parts) for path in CODE}
-    assert {name.replace("cli", "vidrep_cli") if name == "cli" else name for name in on_disk} == set(listed)
+    assert {name.replace("cli", "vidrep_cli") if name == "cli" else name for name in on_disk} == set(annotations)
 
 
 def test_each_third_party_library_has_one_home() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from small_features import training_settings
 from torch import Tensor
 
-from vidrep.config import OptimiserSettings
+from vidrep.config import OptimizerSettings
 from vidrep.models.classifier import Classifier
 from vidrep.models.saved import ModelDescription, ScaledModel
 from vidrep.models.scaling import FrameScaler
@@ -41,7 +41,7 @@ class ToyTask:
     """Batches of 6 windows of 3 frames, whose squared error depends on what the step before left."""
 
     model: ScaledModel
-    accumulate: int = 1
+    gradient_accumulation: int = 1
     reduction: str = "mean"
     losses: dict[int, float] = field(default_factory=dict)  # validation losses by step; else 1 / (steps so far)
     frames_per_step: int = 18
@@ -67,13 +67,13 @@ class ToyTask:
 
     def pieces(self, batch: Tensor) -> Iterator[Piece]:
         carried = []
-        for part in piece_slices(6, self.accumulate):
+        for part in piece_slices(6, self.gradient_accumulation):
             logits = self.model.model(batch[:, part])
             cost = (logits - 1 - self.carried).square().sum()
             carried.append(logits.detach().sum(dim=(0, 1)) / 18)
             mean = cost / (3 * 6 * 2)
-            figures = {"loss": mean.detach(), "twice": 2 * mean.detach()}
-            yield Piece(mean if self.reduction == "mean" else cost, figures, is_last=part.stop == 6)
+            metrics = {"loss": mean.detach(), "twice": 2 * mean.detach()}
+            yield Piece(mean if self.reduction == "mean" else cost, metrics, is_last=part.stop == 6)
         self.carried = torch.stack(carried).sum(dim=0)
 
     def validate(self) -> dict[str, float]:
@@ -95,7 +95,7 @@ def toy_task(*, dropout: float = 0.5, **options: Any) -> ToyTask:
 
 def train_toy(
     path: Path,
-    optimiser: OptimiserSettings | None = None,
+    optimizer: OptimizerSettings | None = None,
     *,
     task: ToyTask | None = None,
     resume: bool = False,
@@ -107,14 +107,14 @@ def train_toy(
 ) -> TrainingOutcome:
     """Train for 10 steps, looking after every 2, without patience."""
     path.mkdir(exist_ok=True, parents=True)
-    settings = training_settings(**{"evaluate_every": 2, "patience": 0} | training)
+    settings = training_settings(**{"validate_every": 2, "patience": 0} | training)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return train(
-            task or toy_task(accumulate=settings.accumulate),
+            task or toy_task(gradient_accumulation=settings.gradient_accumulation),
             RunFolder(path),
             settings,
-            optimiser or OptimiserSettings(warmup_steps=2),
+            optimizer or OptimizerSettings(warmup_steps=2),
             resume=resume,
             on_progress=on_progress,
             should_stop=should_stop,

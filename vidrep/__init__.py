@@ -14,7 +14,7 @@ _HOMES = {
     "PatchExtractor": "extraction.extractors.patches",
     "PretrainConfig": "config",
     "Sampling": "video.sampling",
-    "describe": "inference.info",
+    "info": "inference.info",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
     "find_videos": "video.sources",
@@ -26,7 +26,7 @@ _HOMES = {
     "open_features": "features.store",
     "predict": "inference.predict",
     "pretrain": "training.pretrain",
-    "read_labelling": "features.annotation_files",
+    "read_annotations": "features.annotation_files",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

@@ -34,10 +34,10 @@ class CompositeSettings:
     peepholes: whether gates also see the cell state. activation: of the candidate and the output; with "relu" it is
         h = o*c.
     dropout: probability of dropping a value that enters a layer of the encoder.
-    initialisation: of weight matrices: "orthogonal" (recurrent ones; Xavier for the others), "xavier" or "uniform",
+    initialization: of weight matrices: "orthogonal" (recurrent ones; Xavier for the others), "xavier" or "uniform",
         between -uniform_scale and uniform_scale. forget_bias: where the forget gates' biases start; others start at 0.
-    start_at_mean: decoders start by emitting the training part's mean frame, by their readouts' biases, rather than
-        from biases of 0; for "real" values, which are standardised, that is the same.
+    init_output_bias: decoders start by emitting the training part's mean frame, by their readouts' biases, rather than
+        from biases of 0; for "real" values, which are standardized, that is the same.
     """
 
     hidden_size: int = 512
@@ -49,10 +49,10 @@ class CompositeSettings:
     peepholes: bool = False
     activation: Literal["tanh", "relu"] = "tanh"
     dropout: float = 0.0
-    initialisation: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
+    initialization: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
     uniform_scale: float = 0.01
     forget_bias: float = 1.0
-    start_at_mean: bool = True
+    init_output_bias: bool = True
 
     def __post_init__(self) -> None:
         _require_sizes(self.hidden_size, self.num_layers, self.dropout)
@@ -116,7 +116,7 @@ class PredictionWindows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiserSettings:
+class OptimizerSettings:
     """How weights are updated.
 
     name: of torch.optim, or "srivastava", the released code's: gradient descent whose velocity, not whose gradient, is
@@ -125,9 +125,10 @@ class OptimiserSettings:
         biases and peepholes.
     reduction: whether the objective is a mean over the windows, frames and values of a batch, or their sum.
     clip_norm: the gradient is scaled down to this norm; clip_value: each of its values is cut to this size; 0 does not.
-    warmup_steps: the learning rate rises linearly over so many steps. decay: then it stays ("none"), falls to zero
-        along half a cosine ("cosine"), or is multiplied by `decay_factor`, every `decay_every` steps of the whole
-        training ("step") or after `plateau_looks` looks at held-apart windows without a better one ("plateau").
+    warmup_steps: the learning rate rises linearly over so many steps.
+    lr_schedule: then it stays ("constant"), falls to zero
+        along half a cosine ("cosine"), or is multiplied by `lr_gamma`, every `lr_step` steps of the whole
+        training ("step") or after `plateau_patience` looks at held-out windows without a better one ("plateau").
     """
 
     name: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "srivastava"] = "adamw"
@@ -139,23 +140,23 @@ class OptimiserSettings:
     clip_value: float = 0.0
     clip_velocity: float = 1e-4
     warmup_steps: int = 100
-    decay: Literal["none", "cosine", "step", "plateau"] = "cosine"
-    decay_every: int = 10_000
-    decay_factor: float = 0.9
-    plateau_looks: int = 3
+    lr_schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    lr_step: int = 10_000
+    lr_gamma: float = 0.9
+    plateau_patience: int = 3
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "clip_velocity"):
-            _require(getattr(self, name) > 0, f"optimiser.{name} {getattr(self, name)}: give a number above 0")
+            _require(getattr(self, name) > 0, f"optimizer.{name} {getattr(self, name)}: give a number above 0")
         for name in ("weight_decay", "clip_norm", "clip_value", "warmup_steps"):
-            _require(getattr(self, name) >= 0, f"optimiser.{name} {getattr(self, name)}: give 0 or more")
-        for name in ("decay_every", "plateau_looks"):
-            _require(getattr(self, name) >= 1, f"optimiser.{name} {getattr(self, name)}: give at least 1")
-        _require(0 <= self.momentum < 1, f"optimiser.momentum {self.momentum}: give 0 or more and less than 1")
-        _require(0 < self.decay_factor < 1, f"optimiser.decay_factor {self.decay_factor}: give a part between 0 and 1")
+            _require(getattr(self, name) >= 0, f"optimizer.{name} {getattr(self, name)}: give 0 or more")
+        for name in ("lr_step", "plateau_patience"):
+            _require(getattr(self, name) >= 1, f"optimizer.{name} {getattr(self, name)}: give at least 1")
+        _require(0 <= self.momentum < 1, f"optimizer.momentum {self.momentum}: give 0 or more and less than 1")
+        _require(0 < self.lr_gamma < 1, f"optimizer.lr_gamma {self.lr_gamma}: give a part between 0 and 1")
         _require(
             not (self.clip_norm and self.clip_value),
-            f"optimiser.clip_norm {self.clip_norm} and optimiser.clip_value {self.clip_value}: set one of them to 0",
+            f"optimizer.clip_norm {self.clip_norm} and optimizer.clip_value {self.clip_value}: set one of them to 0",
         )
 
 
@@ -163,13 +164,13 @@ class OptimiserSettings:
 class TrainingSettings:
     """How long and with what a training runs.
 
-    steps: optimiser steps at most. batch_size: B, windows a step; 0 takes 64, or all windows if there are fewer.
-    accumulate: pieces that a batch is computed in, one after the other, to save memory; what is learned stays the same,
+    steps: optimizer steps at most. batch_size: B, windows a step; 0 takes 64, or all windows if there are fewer.
+    gradient_accumulation: micro-batches that a batch is computed in, to save memory; what is learned stays the same,
     but for what dropout draws.
-    segment: time steps that are kept for the gradient at once: longer windows are computed a second time, segment by
-    segment, to save memory; 0 keeps all. seed: of initial weights, order and dropout.
-    validation_fraction: of the videos, or of the digits if sequences are generated, held apart to choose the best
-    weights. evaluate_every: steps between two looks at them. patience: stop after so many looks without a better one; 0
+    recompute_every: time steps that are kept for the gradient at once: longer windows are computed a second time in
+    stretches of that many, to save memory; 0 keeps all. seed: of initial weights, order and dropout.
+    validation_fraction: of the videos, or of the digits if sequences are generated, held out to choose the best
+    weights. validate_every: steps between two looks at them. patience: stop after so many looks without a better one; 0
     never stops early.
     checkpoint_minutes, checkpoint_every: a checkpoint is written after so many minutes and so many steps, besides one
     at every look; 0 does not. keep_checkpoints: how many of them stay.
@@ -177,20 +178,20 @@ class TrainingSettings:
 
     steps: int = 2000
     batch_size: int = 0
-    accumulate: int = 1
-    segment: int = 0
+    gradient_accumulation: int = 1
+    recompute_every: int = 0
     seed: int = 0
     validation_fraction: float = 0.1
-    evaluate_every: int = 100
+    validate_every: int = 100
     patience: int = 10
     checkpoint_minutes: float = 10.0
     checkpoint_every: int = 0
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "evaluate_every", "keep_checkpoints"):
+        for name in ("steps", "gradient_accumulation", "validate_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"training.{name} {getattr(self, name)}: give at least 1")
-        for name in ("batch_size", "segment", "patience", "checkpoint_minutes", "checkpoint_every"):
+        for name in ("batch_size", "recompute_every", "patience", "checkpoint_minutes", "checkpoint_every"):
             _require(getattr(self, name) >= 0, f"training.{name} {getattr(self, name)}: give 0 or more")
         _require(0 <= self.seed < 2**63, f"training.seed {self.seed}: give 0 or more and less than 2**63")
         _require(
@@ -198,8 +199,8 @@ class TrainingSettings:
             f"training.validation_fraction {self.validation_fraction}: give a part between 0 and 1",
         )
         _require(
-            not self.batch_size or self.accumulate <= self.batch_size,
-            f"training.accumulate {self.accumulate}: a batch of {self.batch_size} windows has no more pieces than that",
+            not self.batch_size or self.gradient_accumulation <= self.batch_size,
+            f"training.gradient_accumulation {self.gradient_accumulation}: a batch has only {self.batch_size} windows",
         )
 
 
@@ -207,13 +208,14 @@ class TrainingSettings:
 class MovingMnistSettings:
     """Moving MNIST sequences that are generated as training goes; the defaults are the paper's.
 
-    num_digits: digits in a sequence. canvas: pixels along each side of a frame. speed: way of a digit per frame, in
+    num_digits: digits in a sequence. canvas: pixels along each side of a frame. displacement: of a digit
+        per frame, in
     units of the distance that it can go along a side.
     """
 
     num_digits: int = 2
     canvas: int = 64
-    speed: float = 0.1
+    displacement: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +223,7 @@ class PretrainConfig:
     """Everything that a pretraining depends on, but the features and the machine.
 
     values: what a frame's values are: "probability" in [0, 1], with a sigmoid and Bernoulli cross-entropy, or "real",
-        standardised, with squared error. "auto" takes "probability" for uint8 features (divided by 255), else "real".
+        standardized, with squared error. "auto" takes "probability" for uint8 features (divided by 255), else "real".
     moving_mnist: what to generate if there are no features but MNIST digits.
     """
 
@@ -229,7 +231,7 @@ class PretrainConfig:
     values: Literal["auto", "probability", "real"] = "auto"
     model: CompositeSettings = field(default_factory=CompositeSettings)
     windows: PredictionWindows = field(default_factory=PredictionWindows)
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     moving_mnist: MovingMnistSettings = field(default_factory=MovingMnistSettings)
 
@@ -285,7 +287,7 @@ class ClassificationWindows:
 class FinetuneConfig:
     """Everything that fine-tuning depends on, but the features, the pretrained run and the machine.
 
-    test_fraction: of the videos of each class, held apart for `evaluate` if the features name no splits.
+    test_fraction: of the videos of each class, held out for `evaluate` if the features name no splits.
     pretrained: the run whose encoder it starts from, '' for none; that encoder's width and depth then stand in `model`.
     """
 
@@ -294,8 +296,8 @@ class FinetuneConfig:
     pretrained: str = ""
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
     windows: ClassificationWindows = field(default_factory=ClassificationWindows)
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
-    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=1000, evaluate_every=50))
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=1000, validate_every=50))
 
     def __post_init__(self) -> None:
         _require(0 <= self.test_fraction < 1, f"test_fraction {self.test_fraction}: give 0 or more and less than 1")

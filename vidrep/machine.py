@@ -17,7 +17,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Ask the C library to keep freed memory for the next layer, where that is glibc; elsewhere do nothing.
 
     Otherwise it gives every large activation back to the system, which clears it page by page for the next one: up to

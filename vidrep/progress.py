@@ -16,7 +16,7 @@ class Progress:
     done: int
     total: int
     unit: str
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 ProgressListener = Callable[[Progress], None]

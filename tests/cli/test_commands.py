@@ -117,22 +117,22 @@ def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     for name in ("LSTM, per video", "LSTM, per window", "majority class", "single frame", "mean feature", "balanced"):
         assert name in stdout
     code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5", "--json")
-    figures = json.loads(stdout)
-    assert figures["num_videos"] == 8
-    assert figures["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
+    metrics = json.loads(stdout)
+    assert metrics["num_videos"] == 8
+    assert metrics["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
 
 
 def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> None:
     code, stdout, _ = vidrep("evaluate", made / "pretrained", made / "features.h5")
     assert code == 0
-    for name in ("future", "reconstruction", "mean frame", "last frame", "zeros", "free running"):
+    for name in ("future", "reconstruction", "mean frame", "persistence", "zeros", "free running"):
         assert name in stdout
     assert "teacher-forced" not in stdout
     assert re.search(r"^model, at future time step( +\d+)+$", stdout, flags=re.MULTILINE)
     content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--json")[1])
-    future = content["figures"]["costs"]["future"]["nats"]
-    assert future.keys() == {"model", "mean frame", "last frame", "zeros", "entropy floor"}
-    assert len(future["model"]["per_time_step"]) == content["figures"]["predicted"]
+    future = content["metrics"]["costs"]["future"]["nats"]
+    assert future.keys() == {"model", "mean frame", "persistence", "zeros", "entropy floor"}
+    assert len(future["model"]["per_time_step"]) == content["metrics"]["predicted"]
     assert f"{future['model']['mean']:.2f}" in stdout
 
 
@@ -162,7 +162,7 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
         "free running"
     )
     assert re.split("  +", table)[1:] == [
-        "model", "model, teacher-forced", "mean frame", "last frame", "zeros", "entropy floor",
+        "model", "model, teacher-forced", "mean frame", "persistence", "zeros", "entropy floor",
     ]  # fmt: skip
     assert "SSIM, data range 1, higher is better" in stdout
     assert "PSNR in dB, data range 1, higher is better" in stdout
@@ -171,7 +171,7 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     assert film.read_bytes().startswith(b"\x89PNG")
     content = json.loads(vidrep(*roll_out, "--json")[1])
     assert content["which"] == "Moving MNIST sequences of test digits, 2 digits, seed 1"
-    assert len(content["figures"]["costs"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
+    assert len(content["metrics"]["costs"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
 
 
 def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
@@ -233,8 +233,8 @@ def test_a_bad_video_among_good_ones_is_exit_code_4(tmp_path: Path, made: Path) 
     assert "failed: empty.mp4: the file is empty (0 bytes)" in stderr
     assert "2 videos failed, 0 are partial" in stderr
     assert "Traceback" not in stderr
-    listed = (tmp_path / "f.failures.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in listed] == ["video", "empty.mp4", "text.mp4"]
+    annotations = (tmp_path / "f.failures.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in annotations] == ["video", "empty.mp4", "text.mp4"]
     code, stdout, stderr = vidrep("predict", made / "actions", clips, "--quiet")
     assert code == 4
     assert stdout.startswith("good.mp4: ")
@@ -290,7 +290,7 @@ def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Pat
         "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
     )
     assert code == 0, stderr
-    assert "on sequences of held-apart digits, 1024 windows, free running:" in stdout
+    assert "on sequences of held-out digits, 1024 windows, free running:" in stdout
     assert "entropy floor" in stdout
     assert (run / "samples" / "filmstrip.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in run.iterdir()} >= {"metrics.jsonl", "model.safetensors", "checkpoints", "tensorboard"}
@@ -309,7 +309,7 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
     one_line(change("windows.seen=1000"), 3, "no training video has a window of 1008 frames, the longest")
     one_line([*train, "--batch-size", 100_000], 2, "training.batch_size 100000", "windows; give at most that many")
     one_line(change("windows.predicted=0"), 2, "the future decoder has no frame to predict")
-    one_line(change("optimiser.clip_value=1"), 2, "set one of them to 0")
+    one_line(change("optimizer.clip_value=1"), 2, "set one of them to 0")
     one_line([*change("model.future=false"), "--set", "model.conditional_future=true"], 2, "is not there has no input")
     one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, tf32, bf16")
     if not torch.cuda.is_available():

@@ -93,8 +93,8 @@ def test_paths_on_standard_input(tmp_path: Path) -> None:
         given.append("two\nlines.mp4")
     for name in given:
         (odd / name).write_bytes(next((CLIPS / "up").iterdir()).read_bytes())
-    listed = "\0".join(str(odd / name) for name in given).encode()
-    done = run("-", "-o", tmp_path / "f.h5", "--workers", "1", *SMALL, stdin=listed)
+    annotations = "\0".join(str(odd / name) for name in given).encode()
+    done = run("-", "-o", tmp_path / "f.h5", "--workers", "1", *SMALL, stdin=annotations)
     assert done.returncode == 0, done.stderr
     assert sorted(row.path for row in open_features(tmp_path / "f.h5").videos) == sorted(given)
 

@@ -31,7 +31,7 @@ class Trainings:
         features = features_of(folder, circles())
         self._earlier = folder / "earlier" if kind == "overwrite" else None
         if self._earlier:
-            pretrain(features, self._earlier, pretrain_config(steps=2, evaluate_every=2, seed=5), device="cpu")
+            pretrain(features, self._earlier, pretrain_config(steps=2, validate_every=2, seed=5), device="cpu")
         driver = Path(__file__).with_name("training_driver.py")
         self._process = subprocess.Popen(
             [sys.executable, str(driver), kind, str(features.path)],

@@ -21,7 +21,7 @@ import torch
 from faults import Faults
 
 sys.path.append(str(Path(__file__).parents[1]))
-import torch._dynamo  # what the first optimiser would import
+import torch._dynamo  # what the first optimizer would import
 from small_features import finetune_config, pretrain_config
 
 from vidrep.errors import VidrepError
@@ -33,7 +33,7 @@ with suppress(ImportError):
     import tensorboard.compat.proto.event_pb2
     import tensorboard.summary.writer.record_writer  # noqa: F401
 
-SETTINGS = {"steps": 8, "evaluate_every": 4, "checkpoint_every": 3}
+SETTINGS = {"steps": 8, "validate_every": 4, "checkpoint_every": 3}
 EARLIER_SEED = 5
 
 

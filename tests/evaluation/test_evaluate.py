@@ -13,15 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings, OptimiserSettings
+from vidrep.config import ClassifierSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
 from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
-from vidrep.metrics.prediction import prediction_figures
+from vidrep.metrics.prediction import prediction_metrics
 from vidrep.models.saved import load_model
-from vidrep.sequences.windows import cut_windows
+from vidrep.sequences.windows import sliding_windows
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
 
@@ -45,9 +45,9 @@ def features(tmp_path: Path) -> Features:
 
 
 def train(features: Features, output: Path, **settings: float) -> Path:
-    optimiser = OptimiserSettings(learning_rate=0.02, warmup_steps=2)
-    settings = {"steps": 40, "evaluate_every": 10} | settings
-    config = finetune_config(model=ClassifierSettings(hidden_size=6), optimiser=optimiser, **settings)
+    optimizer = OptimizerSettings(learning_rate=0.02, warmup_steps=2)
+    settings = {"steps": 40, "validate_every": 10} | settings
+    config = finetune_config(model=ClassifierSettings(hidden_size=6), optimizer=optimizer, **settings)
     return finetune(features, output, config, device="cpu").folder
 
 
@@ -170,27 +170,27 @@ def test_labels_are_laid_over_and_unknown_ones_left_out(
     tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = train(features, tmp_path / "run")
-    listed = {"left/03.npy": Labelling("jump", None), "left/04.npy": Labelling("", None)}
+    annotations = {"left/03.npy": Annotation("jump", None), "left/04.npy": Annotation("", None)}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
-        result = classification(run, features, listed=listed)
+        result = classification(run, features, annotations=annotations)
     assert result.num_videos == 7
     assert "labels that the run does not know are left out: jump" in caplog.text
-    listed = {key: Labelling("jump", None) for key in THREE}
+    annotations = {key: Annotation("jump", None) for key in THREE}
     with pytest.raises(InputError, match=r"no label that the run knows; they are jump; it knows left, right, still"):
-        evaluate(run, features, listed=listed, device="cpu")
+        evaluate(run, features, annotations=annotations, device="cpu")
 
 
 def test_shuffling_leaves_nothing_of_what_only_order_tells(tmp_path: Path) -> None:
     videos = circles(24, num_frames=8)
     features = features_of(tmp_path, videos)
-    optimiser = OptimiserSettings(learning_rate=0.02, warmup_steps=5)
+    optimizer = OptimizerSettings(learning_rate=0.02, warmup_steps=5)
     config = finetune_config(
         model=ClassifierSettings(hidden_size=16, dropout=0.1),
-        optimiser=optimiser,
+        optimizer=optimizer,
         length=8,
         steps=100,
         batch_size=16,
-        evaluate_every=20,
+        validate_every=20,
         test_fraction=0.4,
     )
     run = finetune(features, tmp_path / "run", config, device="cpu").folder
@@ -211,12 +211,12 @@ def test_a_pretrained_model_is_measured_on_videos_that_it_was_not_trained_on(tmp
     result = evaluate(run, features, device="cpu")
     assert isinstance(result, PredictionEvaluation)
     test = [index for index, row in enumerate(features.videos) if row.split == "test"]
-    windows = cut_windows(features, test, length=5, stride=2)
+    windows = sliding_windows(features, test, length=5, stride=2)
     device = torch.device("cpu")
     model = load_model(run)[0]
-    expected = prediction_figures(model, windows, seen=3, predicted=2, frame_shape=(4,), device=device)
-    assert result.figures == expected
-    assert (result.num_videos, result.num_left_out, result.figures.num_windows) == (3, 0, 9)
+    expected = prediction_metrics(model, windows, seen=3, predicted=2, frame_shape=(4,), device=device)
+    assert result.metrics == expected
+    assert (result.num_videos, result.num_left_out, result.metrics.num_windows) == (3, 0, 9)
     with pytest.raises(ConfigError, match="shuffled frames are for classifiers"):
         evaluate(run, features, shuffle_frames=True, device="cpu")
     with pytest.raises(ConfigError, match=r"frames of \(4,\) float32, which a filmstrip cannot show"):

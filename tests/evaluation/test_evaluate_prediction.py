@@ -38,9 +38,9 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, mnist: Path) -> Path:
-    """A run on sequences of 3 frames seen and 2 predicted, 32 x 32 pixels, one digit, a speed of its own."""
+    """A run on sequences of 3 frames seen and 2 predicted, 32 x 32 pixels, one digit, a displacement of its own."""
     folder = tmp_path_factory.mktemp("run")
-    config = MovingMnistConfig(num_digits=1, canvas=32, num_frames=5, speed=SPEED)
+    config = MovingMnistConfig(num_digits=1, canvas=32, num_frames=5, displacement=SPEED)
     features = generate_moving_mnist(folder / "f.h5", num_videos=12, mnist=mnist, config=config)
     settings = PretrainConfig(
         model=CompositeSettings(hidden_size=4, conditional_future=True),
@@ -57,7 +57,7 @@ def measured(run: Path, *arguments: Any, **options: Any) -> PredictionEvaluation
 
 
 def generated_file(folder: Path, mnist: Path, *, num_videos: int, **settings: Any) -> Any:
-    config = MovingMnistConfig(canvas=32, speed=SPEED, **settings)
+    config = MovingMnistConfig(canvas=32, displacement=SPEED, **settings)
     return generate_moving_mnist(
         folder / "test.h5", num_videos=num_videos, mnist=mnist, part="test", config=config, seed=1
     )
@@ -69,23 +69,23 @@ def test_sequences_are_those_that_extract_writes(
 ) -> None:
     features = generated_file(tmp_path, mnist, num_videos=130, num_digits=num_digits, num_frames=5)
     on_demand, from_file = measured(run, mnist=mnist, num_sequences=130, **asked), measured(run, features)
-    assert on_demand.figures == from_file.figures
-    assert on_demand.figures.num_windows == 130
+    assert on_demand.metrics == from_file.metrics
+    assert on_demand.metrics.num_windows == 130
     assert (on_demand.num_videos, on_demand.num_left_out) == (130, 0)
     digits = {1: "1 digit", 3: "3 digits"}[num_digits]
     assert on_demand.which == f"Moving MNIST sequences of test digits, {digits}, seed 1"
-    assert measured(run, mnist=mnist, num_sequences=130, seed=2, **asked).figures != on_demand.figures
+    assert measured(run, mnist=mnist, num_sequences=130, seed=2, **asked).metrics != on_demand.metrics
 
 
 def test_roll_outs_of_any_length(tmp_path: Path, mnist: Path, run: Path) -> None:
     features = generated_file(tmp_path, mnist, num_videos=6, num_digits=1, num_frames=43)
     on_demand = measured(run, mnist=mnist, num_sequences=6, predicted=40)
-    assert on_demand.figures == measured(run, features, predicted=40).figures
-    assert (on_demand.figures.seen, on_demand.figures.predicted) == (3, 40)
-    future = on_demand.figures.costs["future"]
+    assert on_demand.metrics == measured(run, features, predicted=40).metrics
+    assert (on_demand.metrics.seen, on_demand.metrics.predicted) == (3, 40)
+    future = on_demand.metrics.costs["future"]
     assert {len(curve.per_time_step) for by in future.values() for curve in by.values()} == {40}
-    assert len(on_demand.figures.costs["reconstruction"]["nats"]["model"].per_time_step) == 3
-    short = measured(run, mnist=mnist, num_sequences=6).figures.costs["future"]["nats"]
+    assert len(on_demand.metrics.costs["reconstruction"]["nats"]["model"].per_time_step) == 3
+    short = measured(run, mnist=mnist, num_sequences=6).metrics.costs["future"]["nats"]
     for name, curve in short.items():
         assert future["nats"][name].per_time_step[:2] == pytest.approx(curve.per_time_step, rel=1e-6)
     with pytest.raises(InputError, match=r"window of 44 frames, the longest .* has 43; .* or predict fewer frames"):
@@ -97,8 +97,8 @@ def test_the_canonical_file_is_measured(tmp_path: Path) -> None:
     np.save(tmp_path / "mnist_test_seq.npy", sequences)
     features = import_features(tmp_path / "mnist_test_seq.npy", tmp_path / "f.h5").features
     result = measured(untrained(tmp_path / "run", (64, 64)), features)
-    assert (result.num_videos, result.which, result.figures.num_windows) == (12, "videos of split 'test'", 12)
-    zeros = result.figures.costs["future"]["squared_error"]["zeros"]
+    assert (result.num_videos, result.which, result.metrics.num_windows) == (12, "videos of split 'test'", 12)
+    zeros = result.metrics.costs["future"]["squared_error"]["zeros"]
     expected = ((sequences[10:] / 255) ** 2).sum(axis=(2, 3)).mean(axis=1)
     assert zeros.per_time_step == pytest.approx(expected.tolist())
     assert zeros.mean == pytest.approx(expected.mean())
@@ -136,7 +136,7 @@ def test_a_run_on_other_frames_of_the_right_shape_takes_the_usual_sequences(tmp_
     assert result.which.endswith("2 digits, seed 1")
     config = MovingMnistConfig(canvas=40)
     features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, part="test", config=config, seed=1)
-    assert result.figures == measured(tmp_path / "run", features).figures
+    assert result.metrics == measured(tmp_path / "run", features).metrics
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_run_on_frames_that_no_sequence_has_is_refused(
 
 
 def test_settings_that_are_no_numbers_are_refused(tmp_path: Path, mnist: Path) -> None:
-    run = untrained(tmp_path / "run", (32, 32), extractor={"kind": "moving-mnist", "speed": "fast"})
+    run = untrained(tmp_path / "run", (32, 32), extractor={"kind": "moving-mnist", "displacement": "fast"})
     with pytest.raises(InputError, match="Moving MNIST settings that are no numbers"):
         evaluate(run, mnist=mnist, device="cpu")
 
@@ -163,7 +163,7 @@ def test_settings_that_are_no_numbers_are_refused(tmp_path: Path, mnist: Path) -
     [
         ({}, ConfigError, "either features or a folder of MNIST digits .*, one of the two"),
         ({"split": "test"}, ConfigError, "without splits and labels; those are for features"),
-        ({"listed": {"a": None}}, ConfigError, "without splits and labels"),
+        ({"annotations": {"a": None}}, ConfigError, "without splits and labels"),
         ({"shuffle_frames": True}, ConfigError, "those are for features"),
         ({"num_sequences": 0}, ConfigError, "sequences 0: give at least 1"),
         ({"num_digits": 0}, ConfigError, "num_digits is 0, it must be at least 1"),
@@ -190,7 +190,7 @@ def test_a_run_without_a_future_decoder_predicts_nothing_at_any_length(tmp_path:
     config = pretrain_config(model=CompositeSettings(hidden_size=3, future=False), steps=2)
     run = pretrain(features, tmp_path / "run", config, device="cpu").folder
     other = features_of(tmp_path / "other", circles(num_frames=9, seed=1))
-    assert measured(run, other).figures.costs.keys() == {"reconstruction"}
+    assert measured(run, other).metrics.costs.keys() == {"reconstruction"}
     with pytest.raises(ConfigError, match="it has no future decoder; predicted 4: leave that out"):
         evaluate(run, other, predicted=4, device="cpu")
 
@@ -223,8 +223,8 @@ def test_a_filmstrip_shows_roll_outs(tmp_path: Path, mnist: Path, run: Path) -> 
 def test_baselines_on_thousands_of_sequences_are_those_of_the_literature(tmp_path: Path, real_data: Path) -> None:
     run = untrained(tmp_path / "run", (64, 64), reconstruct=False)
     result = measured(run, mnist=real_data / "mnist", num_sequences=4000)
-    assert result.figures.num_windows == 4000
-    costs = result.figures.costs["future"]
+    assert result.metrics.num_windows == 4000
+    costs = result.metrics.costs["future"]
     assert costs["nats"]["entropy floor"].mean == pytest.approx(86.3, abs=0.5)
     assert costs["squared_error"]["zeros"].mean == pytest.approx(173.9, abs=1.5)
-    assert costs["squared_error"]["last frame"].mean == pytest.approx(285.9, abs=3)
+    assert costs["squared_error"]["persistence"].mean == pytest.approx(285.9, abs=3)

@@ -37,12 +37,12 @@ def test_a_video_becomes_its_prepared_frames(job, decoder, sampling):
     prepare = CROPS.preparation.for_video("left/a.mp4")  # crops are those of the key, not of the path
     with open_video(job.path, decoder=decoder) as video:
         expected = [(prepare(frame.rgb), frame.seconds) for frame in video.frames(sampling)]
-        verdict = video.verdict()
+        report = video.report()
     assert len(expected) == (6 if sampling == Sampling() else 3)
     assert {type(frame) for frame in frames} == {FrameReady}
     np.testing.assert_array_equal([frame.prepared for frame in frames], [pixels for pixels, _ in expected])
     assert [(frame.number, frame.seconds) for frame in frames] == [(5, seconds) for _, seconds in expected]
-    assert end == VideoEnded(5, job.path.stat().st_size, sha256_of_file(job.path), verdict, end.cpu_seconds)
+    assert end == VideoEnded(5, job.path.stat().st_size, sha256_of_file(job.path), report, end.cpu_seconds)
 
 
 def test_a_video_that_is_done_is_not_decoded(job, monkeypatch):
@@ -78,7 +78,7 @@ def test_a_damaged_video_is_partial(clip, tmp_path):
     path.write_bytes(data)
     *frames, end = decode_video(Job(0, path, "b", None), CROPS)
     assert 5 < len(frames) <= 40
-    assert (end.verdict.status, end.sha256) == ("partial", sha256_of_file(path))
+    assert (end.report.status, end.sha256) == ("partial", sha256_of_file(path))
 
 
 def test_life_is_shown_while_hashing_and_for_every_packet(job):

@@ -12,7 +12,7 @@ from vidrep.errors import Stopped
 from vidrep.extraction.decoding import FrameReady, VideoEnded
 from vidrep.extraction.encoding import BatchedEncoder
 from vidrep.extraction.preparation import Preparation
-from vidrep.video.reading import Verdict
+from vidrep.video.reading import DecodeReport
 
 BATCH = 4
 
@@ -21,7 +21,7 @@ BATCH = 4
 class Doubling:
     """Stands for an extractor: doubles the first pixel of each view, and remembers what it saw."""
 
-    preparation = Preparation(side=2, colour=False)
+    preparation = Preparation(side=2, color=False)
     frame_shape = (1,)
     dtype = "uint16"
     batch_size = BATCH
@@ -42,7 +42,7 @@ class Doubling:
 
 
 class TwoViews(Doubling):
-    preparation = Preparation(side=2, colour=False, crops=2)
+    preparation = Preparation(side=2, color=False, crops=2)
 
 
 class Sink:
@@ -68,7 +68,7 @@ def frame(number, value, num_views=1):
 
 
 def end(number):
-    return VideoEnded(number, 0, "", Verdict(status="ok", message="", fps=0.0, frames_promised=0), 0.0)
+    return VideoEnded(number, 0, "", DecodeReport(status="ok", message="", fps=0.0, num_frames_from_header=0), 0.0)
 
 
 def never_stop():
@@ -106,7 +106,7 @@ def run(order, extractor, num_threads, sink=None):
             else:
                 encoder.add_frame(frame(video, value, num_views))
                 expected[video].append(([2 * (value + view) for view in range(num_views)], value / 10))
-            encoder.hand_on()
+            encoder.emit()
         encoder.flush()
         ended = dict(sink.ended)
         encoder.flush()

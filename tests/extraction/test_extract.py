@@ -18,7 +18,7 @@ from vidrep.extraction import output as output_module
 from vidrep.extraction import parts
 from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.patches import PatchExtractor
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.features.store import open_features
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
@@ -60,7 +60,7 @@ def test_what_is_written(clips_folder, tmp_path):
     assert [row.label for row in features.videos] == ["", "left", "left", "left", "right", "right"]
     assert {row.status for row in features.videos} == {"ok"}
     assert {row.fps for row in features.videos} == {5.0}
-    assert [row.frames_promised for row in features.videos] == [row.length for row in features.videos]
+    assert [row.num_frames_from_header for row in features.videos] == [row.length for row in features.videos]
     sizes = {row.path: row.source_size for row in features.videos}
     assert sizes == {key: (clips_folder / key).stat().st_size for key in NUM_FRAMES}
     assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
@@ -196,12 +196,16 @@ def test_overwriting_with_nothing_keeps_what_was_there(clips_folder, tmp_path, o
 
 def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypatch):
     sources = find_videos([clips_folder])
-    listed = {"left/a.mp4": Labelling("new", "test"), "d.mp4": Labelling("x", None), "gone.mp4": Labelling("y", None)}
+    annotations = {
+        "left/a.mp4": Annotation("new", "test"),
+        "d.mp4": Annotation("x", None),
+        "gone.mp4": Annotation("y", None),
+    }
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     for output in ("f.h5", "parts"):
         patches(sources, tmp_path / output)
         before = rows_by_key(tmp_path / output)
-        summary = patches(sources, tmp_path / output, listed=listed)
+        summary = patches(sources, tmp_path / output, annotations=annotations)
         assert summary.num_new == 0
         assert (summary.missing, len(summary.unlisted)) == (["gone.mp4"], 4)
         features = open_features(tmp_path / output)
@@ -210,13 +214,13 @@ def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypa
         ]  # fmt: skip
         assert rows_by_key(tmp_path / output) == before
         assert list(features.damaged()) == []
-    patches(sources, tmp_path / "at-once.h5", listed=listed)
+    patches(sources, tmp_path / "at-once.h5", annotations=annotations)
     assert (tmp_path / "at-once.h5").read_bytes() == (tmp_path / "f.h5").read_bytes()
 
 
 def test_labels_that_name_nothing_write_nothing(clips_folder, tmp_path):
     with pytest.raises(LabelError, match="none of the 1 listed videos"):
-        patches(find_videos([clips_folder]), tmp_path / "f.h5", listed={"gone.mp4": Labelling("y", None)})
+        patches(find_videos([clips_folder]), tmp_path / "f.h5", annotations={"gone.mp4": Annotation("y", None)})
     assert names(tmp_path) == []
 
 
@@ -263,11 +267,11 @@ def test_a_bad_video_changes_nothing_else(bad_folder, tmp_path):
     assert set(found) - set(expected) == {"right/cut.mp4"}
     features = open_features(tmp_path / "all.h5")
     cut = features.videos[features.index("right/cut.mp4")]
-    assert (cut.status, cut.frames_promised) == ("partial", 30)
+    assert (cut.status, cut.num_frames_from_header) == ("partial", 30)
     assert 0 < cut.length < 30
     assert "of the 30 frames that the header promises" in cut.message
-    listed = [(failure.path, failure.status) for failure in summary.failures]
-    assert listed == [("a-text.mp4", "failed"), ("left/empty.mp4", "failed"), ("right/cut.mp4", "partial")]
+    annotations = [(failure.path, failure.status) for failure in summary.failures]
+    assert annotations == [("a-text.mp4", "failed"), ("left/empty.mp4", "failed"), ("right/cut.mp4", "partial")]
 
 
 def test_the_list_of_failures_comes_and_goes(bad_folder, tmp_path, clip):
@@ -481,7 +485,7 @@ def test_a_second_writer_is_refused(clips_folder, tmp_path):
 def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch, workers):
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     sources = find_videos([clips_folder])
-    patches = NativePatches(size=8, grid=2, colour=True)
+    patches = NativePatches(size=8, grid=2, color=True)
     extract(sources, tmp_path / "here.h5", patches)
     summary = extract(sources, tmp_path / "workers.h5", patches, workers=workers)
     assert (summary.num_new, summary.num_new_frames, summary.failures) == (6, 33, [])
@@ -506,8 +510,8 @@ def test_workers_list_the_same_failures(bad_folder, tmp_path):
 
 def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
     sources = find_videos([clips_folder])[:2]
-    whole = PatchExtractor(size=16, colour=True)
-    cut = PatchExtractor(size=8, colour=True, crops=3, seed=5)
+    whole = PatchExtractor(size=16, color=True)
+    cut = PatchExtractor(size=8, color=True, crops=3, seed=5)
     extract(sources, tmp_path / "whole.h5", whole)
     summary = extract(sources, tmp_path / "crops.h5", cut)
     assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (2, 2, 11, 33)
@@ -528,7 +532,7 @@ def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
     assert list(crops.damaged()) == []
     assert extract(sources, tmp_path / "crops.h5", cut).num_new == 0
     with pytest.raises(OutputError, match="crops is 3, not 2"):
-        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, colour=True, crops=2, seed=5))
+        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, color=True, crops=2, seed=5))
 
 
 # ---- sources that are gone

@@ -46,12 +46,12 @@ def test_the_whole_frame_is_resized_as_torchvision_does(size, interpolation):
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_centre_is_that_of_torchvisions_presets(size, interpolation):
+def test_the_center_is_that_of_torchvisions_presets(size, interpolation):
     """Their presets resize the shorter side and crop the middle; those for vision transformers do it bicubically."""
     frame = picture(*size)
     mode = InterpolationMode(interpolation)
     for scaled_to, side in [(16, 16), (18, 16), (17, 16), (40, 23)]:
-        prepare = Preparation(side=side, scaled_to=scaled_to, region="centre", interpolation=interpolation)
+        prepare = Preparation(side=side, scaled_to=scaled_to, region="center", interpolation=interpolation)
         image = transforms.resize(as_tensor(frame), [scaled_to], mode, antialias=True)
         expected = as_array(transforms.center_crop(image, [side, side]))
         np.testing.assert_array_equal(prepare.for_video("a")(frame), expected[None])
@@ -67,39 +67,39 @@ def test_bicubic_overshoot_is_held_within_bytes(arithmetic):
     assert (found.min(), found.max()) == (0, 255)
 
 
-@pytest.mark.parametrize("region", ["frame", "centre"])
-def test_grey_is_torchvisions_of_the_coloured_one(region):
+@pytest.mark.parametrize("region", ["frame", "center"])
+def test_gray_is_torchvisions_of_the_colored_one(region):
     frame = picture(40, 56)
-    coloured = Preparation(side=24, region=region).for_video("a")(frame)[0]
-    grey = Preparation(side=24, region=region, colour=False).for_video("a")(frame)[0]
-    assert grey.shape == (24, 24)
-    np.testing.assert_array_equal(grey, transforms.rgb_to_grayscale(as_tensor(coloured))[0].numpy())
+    colored = Preparation(side=24, region=region).for_video("a")(frame)[0]
+    gray = Preparation(side=24, region=region, color=False).for_video("a")(frame)[0]
+    assert gray.shape == (24, 24)
+    np.testing.assert_array_equal(gray, transforms.rgb_to_grayscale(as_tensor(colored))[0].numpy())
 
 
-def test_grey_of_every_shade():
+def test_gray_of_every_shade():
     """All bytes in each channel, and with it sums that only just reach a whole number."""
     frame = picture(200, 200)
     frame[0, :] = np.arange(200)[:, None]
-    grey = Preparation(side=200, colour=False).for_video("a")(frame)[0]
-    np.testing.assert_array_equal(grey, transforms.rgb_to_grayscale(as_tensor(frame))[0].numpy())
+    gray = Preparation(side=200, color=False).for_video("a")(frame)[0]
+    np.testing.assert_array_equal(gray, transforms.rgb_to_grayscale(as_tensor(frame))[0].numpy())
 
 
 def test_a_frame_that_fits_is_left_as_it_is():
     frame = picture(16, 16)
-    for region in ("frame", "centre"):
+    for region in ("frame", "center"):
         np.testing.assert_array_equal(Preparation(side=16, region=region).for_video("a")(frame), frame[None])
 
 
 # ---- cells
 
 
-@pytest.mark.parametrize("region", ["frame", "centre"])
-@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("region", ["frame", "center"])
+@pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize("size", [(48, 64), (31, 90), (3, 2)])
-def test_cells_tile_the_region(region, colour, size):
+def test_cells_tile_the_region(region, color, size):
     frame = picture(*size)
-    cells = Preparation(side=8, grid=3, region=region, colour=colour).for_video("a")(frame)
-    whole = Preparation(side=24, region=region, colour=colour).for_video("a")(frame)[0]
+    cells = Preparation(side=8, grid=3, region=region, color=color).for_video("a")(frame)
+    whole = Preparation(side=24, region=region, color=color).for_video("a")(frame)[0]
     assert len(cells) == 9
     together = np.concatenate([np.concatenate(list(row), axis=1) for row in cells.reshape(3, 3, *cells.shape[1:])])
     np.testing.assert_array_equal(together, whole)
@@ -143,8 +143,8 @@ def test_crops_stay_where_they_are_in_a_video():
     first = prepare(numbered(30, 40))
     prepare(picture(30, 40))
     np.testing.assert_array_equal(prepare(numbered(30, 40)), first)
-    grey = Preparation(side=8, crops=3, colour=False).for_video("a")(numbered(30, 40))
-    np.testing.assert_array_equal(grey, [transforms.rgb_to_grayscale(as_tensor(one))[0].numpy() for one in first])
+    gray = Preparation(side=8, crops=3, color=False).for_video("a")(numbered(30, 40))
+    np.testing.assert_array_equal(gray, [transforms.rgb_to_grayscale(as_tensor(one))[0].numpy() for one in first])
 
 
 def test_crops_reach_every_place():
@@ -175,11 +175,11 @@ def test_names_that_are_no_utf8_have_places_too():
 
 EVERY_KIND = [
     Preparation(side=8),
-    Preparation(side=8, colour=False, grid=2),
-    Preparation(side=8, scaled_to=11, region="centre", interpolation="bicubic"),
-    Preparation(side=8, region="centre", grid=3, resize="fast"),
+    Preparation(side=8, color=False, grid=2),
+    Preparation(side=8, scaled_to=11, region="center", interpolation="bicubic"),
+    Preparation(side=8, region="center", grid=3, resize="fast"),
     Preparation(side=8, crops=3, seed=5),
-    Preparation(side=8, crops=2, colour=False, resize="fast"),
+    Preparation(side=8, crops=2, color=False, resize="fast"),
 ]
 
 
@@ -216,7 +216,7 @@ def test_fast_is_exact_but_for_a_level_or_two(interpolation):
 
 
 def test_frames_that_would_fill_the_memory_are_refused():
-    prepare = Preparation(side=224, scaled_to=256, region="centre").for_video("a")
+    prepare = Preparation(side=224, scaled_to=256, region="center").for_video("a")
     with pytest.raises(VideoError, match=r"1x5000 pixels.*1280000.*too large"):
         prepare(np.zeros((1, 5000, 3), np.uint8))
 
@@ -224,15 +224,15 @@ def test_frames_that_would_fill_the_memory_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"region": "center"}, "region 'center': allowed are frame, centre"),
+        ({"region": "centre"}, "region 'centre': allowed are frame, center"),
         ({"resize": "quick"}, "resize 'quick': allowed are exact, fast"),
         ({"interpolation": "nearest"}, "interpolation 'nearest': allowed are bilinear, bicubic"),
         ({"crops": -1}, "crops -1: give the number of squares"),
         ({"grid": 0}, "grid 0: give the number of cells"),
         ({"crops": 2, "grid": 2}, "crops 2 and grid 2: give one of the two"),
-        ({"crops": 2, "region": "centre"}, "crops 2 and region 'centre': crops come from the whole frame"),
-        ({"scaled_to": 7, "region": "centre"}, "scaled_to 7: the centre of 8 pixels a side does not fit"),
-        ({"scaled_to": 15, "grid": 2, "region": "centre"}, "scaled_to 15: the centre of 16 pixels a side"),
+        ({"crops": 2, "region": "center"}, "crops 2 and region 'center': crops come from the whole frame"),
+        ({"scaled_to": 7, "region": "center"}, "scaled_to 7: the center of 8 pixels a side does not fit"),
+        ({"scaled_to": 15, "grid": 2, "region": "center"}, "scaled_to 15: the center of 16 pixels a side"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):

@@ -16,11 +16,11 @@ from vidrep.video.sampling import Sampling
 @pytest.mark.parametrize(
     "choices",
     [
-        {"region": "centre", "colour": True},
+        {"region": "center", "color": True},
         {"resize": "fast"},
-        {"crops": 3, "seed": 8, "colour": True},
+        {"crops": 3, "seed": 8, "color": True},
         {"crops": 1},
-        {"grid": 2, "region": "centre"},
+        {"grid": 2, "region": "center"},
     ],
     ids=repr,
 )

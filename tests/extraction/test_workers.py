@@ -76,7 +76,7 @@ def wait_until(condition, seconds=15.0):
 @pytest.mark.parametrize(
     ("workers", "preparation"),
     [
-        (1, Preparation(side=16, region="centre", colour=False)),  # many frames a slot; torch's resizing
+        (1, Preparation(side=16, region="center", color=False)),  # many frames a slot; torch's resizing
         (3, Preparation(**LARGE)),  # one frame a slot: every slot goes round
         (2, Preparation(side=8, crops=3, resize="fast")),
     ],
@@ -113,7 +113,7 @@ def test_one_bad_video_costs_that_video_only(clips_folder):
         1: "the decoder crashed on it (SIGKILL, perhaps for want of memory)",
         3: "the decoder crashed on it (SIGABRT)",
         4: "the decoder crashed on it (exit code 7)",
-        5: "given up: the decoder showed no sign of life for 3 s",
+        5: "given up: the decoder showed no heartbeat for 3 s",
     }
     assert [events.count(number) for number in (1, 3, 4, 5)] == [2, 0, 1, 3]  # what came before it was whole
     assert_same({number: found[number] for number in (0, 2, 6)}, expected)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vidrep.errors import InputError, LabelError
-from vidrep.features.annotation_files import read_label_csv, read_labelling, read_splits
-from vidrep.features.annotations import Labelling, OverlayResult, overlay
+from vidrep.features.annotation_files import read_annotations, read_label_csv, read_splits
+from vidrep.features.annotations import Annotation, MergedAnnotations, merge
 
 
 def csv_file(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
@@ -42,19 +42,19 @@ def one_line(caught: pytest.ExceptionInfo[InputError]) -> str:
 def test_csv_has_labels_and_splits_in_columns_of_any_order(tmp_path: Path) -> None:
     text = 'split,Video, label\ntrain,left/a.mp4,left\nVal,"b, c.mp4", right \n,d.mp4,\n\ntest,ä.mp4,x\n'
     for encoding in ("utf-8", "utf-8-sig"):
-        listed = read_label_csv(csv_file(tmp_path, text.replace("\n", "\r\n"), encoding=encoding))
-        assert listed == {
-            "left/a.mp4": Labelling("left", "train"),
-            "b, c.mp4": Labelling("right", "validation"),
-            "d.mp4": Labelling("", ""),
-            "ä.mp4": Labelling("x", "test"),
+        annotations = read_label_csv(csv_file(tmp_path, text.replace("\n", "\r\n"), encoding=encoding))
+        assert annotations == {
+            "left/a.mp4": Annotation("left", "train"),
+            "b, c.mp4": Annotation("right", "validation"),
+            "d.mp4": Annotation("", ""),
+            "ä.mp4": Annotation("x", "test"),
         }
-    assert listed["b, c.mp4"].place == f"'{tmp_path}/labels.csv', line 3"
+    assert annotations["b, c.mp4"].place == f"'{tmp_path}/labels.csv', line 3"
 
 
 def test_csv_says_nothing_of_columns_that_it_lacks(tmp_path: Path) -> None:
-    assert read_label_csv(csv_file(tmp_path, "video,label\na.mp4,x\n")) == {"a.mp4": Labelling("x", None)}
-    assert read_label_csv(csv_file(tmp_path, "video,split\na.mp4,test\n")) == {"a.mp4": Labelling(None, "test")}
+    assert read_label_csv(csv_file(tmp_path, "video,label\na.mp4,x\n")) == {"a.mp4": Annotation("x", None)}
+    assert read_label_csv(csv_file(tmp_path, "video,split\na.mp4,test\n")) == {"a.mp4": Annotation(None, "test")}
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_lists_give_labels_by_number_or_folder(tmp_path: Path) -> None:
         tmp_path, train=train, test="left/c.mp4\r\nright/d.mp4\t2\r\n", classes="1 left\r\n2 right\r\n"
     )
     expected = {
-        "left/a.mp4": Labelling("left", "train"),
-        "folder/my clip 2.mp4": Labelling("right", "train"),
-        "left/c.mp4": Labelling("left", "test"),
-        "right/d.mp4": Labelling("right", "test"),
+        "left/a.mp4": Annotation("left", "train"),
+        "folder/my clip 2.mp4": Annotation("right", "train"),
+        "left/c.mp4": Annotation("left", "test"),
+        "right/d.mp4": Annotation("right", "test"),
     }
     assert read_splits(folder) == expected
     assert read_splits(folder / "trainlist01.txt") == expected
@@ -190,47 +190,49 @@ def test_paths_without_lists_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_labelling_takes_labels_from_either_and_splits_from_the_lists(tmp_path: Path) -> None:
     folder = split_lists(tmp_path / "lists")
     labels = csv_file(tmp_path, "video,label,split\nleft/a.mp4,left,test\nleft/c.mp4,,\nz.mp4,up,test\n")
-    assert read_labelling() == {}
-    assert read_labelling(labels=labels) == read_label_csv(labels)
-    assert read_labelling(splits=folder) == read_splits(folder)
-    both = read_labelling(labels=labels, splits=folder)
+    assert read_annotations() == {}
+    assert read_annotations(labels=labels) == read_label_csv(labels)
+    assert read_annotations(splits=folder) == read_splits(folder)
+    both = read_annotations(labels=labels, splits=folder)
     assert both == {
-        "left/a.mp4": Labelling("left", "train"),
-        "left/c.mp4": Labelling("left", "test"),
-        "z.mp4": Labelling("up", None),
-        "right/b.mp4": Labelling("right", "train"),
+        "left/a.mp4": Annotation("left", "train"),
+        "left/c.mp4": Annotation("left", "test"),
+        "z.mp4": Annotation("up", None),
+        "right/b.mp4": Annotation("right", "train"),
     }
     assert "labels.csv', line 2 and '" in both["left/a.mp4"].place
 
 
 def test_labelling_passes_the_number_on(tmp_path: Path) -> None:
     folder = split_lists(tmp_path, number="02")
-    assert read_labelling(splits=folder, number=2) == read_splits(folder, number=2)
+    assert read_annotations(splits=folder, number=2) == read_splits(folder, number=2)
 
 
 def test_labels_that_contradict_the_lists_are_refused(tmp_path: Path) -> None:
     folder = split_lists(tmp_path / "lists")
     labels = csv_file(tmp_path, "video,label\nleft/a.mp4,right\n")
     with pytest.raises(LabelError) as caught:
-        read_labelling(labels=labels, splits=folder)
+        read_annotations(labels=labels, splits=folder)
     message = one_line(caught)
     assert "labels.csv', line 2 and '" in message
     assert "trainlist01.txt', line 1: 'left/a.mp4' has the labels 'right' and 'left'" in message
 
 
-# ---- overlay
+# ---- merge
 
 
 def test_overlay_changes_what_is_listed_and_reports_the_rest() -> None:
-    listed = {
-        "c.mp4": Labelling("new", None),
-        "gone.mp4": Labelling("x", "train"),
-        "a.mp4": Labelling(None, "test"),
-        "also_gone.mp4": Labelling("x", None),
-        "d.mp4": Labelling("", ""),
+    annotations = {
+        "c.mp4": Annotation("new", None),
+        "gone.mp4": Annotation("x", "train"),
+        "a.mp4": Annotation(None, "test"),
+        "also_gone.mp4": Annotation("x", None),
+        "d.mp4": Annotation("", ""),
     }
-    result = overlay(["a.mp4", "b.mp4", "c.mp4", "d.mp4"], ["p", "q", "r", "s"], ["", "train", "test", "test"], listed)
-    assert result == OverlayResult(
+    result = merge(
+        ["a.mp4", "b.mp4", "c.mp4", "d.mp4"], ["p", "q", "r", "s"], ["", "train", "test", "test"], annotations
+    )
+    assert result == MergedAnnotations(
         labels=["p", "q", "new", ""],
         splits=["test", "train", "test", ""],
         missing=["gone.mp4", "also_gone.mp4"],
@@ -254,7 +256,7 @@ def test_overlay_changes_what_is_listed_and_reports_the_rest() -> None:
     ],
 )
 def test_names_match_by_their_ends_and_without_extensions(key: str, name: str) -> None:
-    result = overlay(["other/b.avi", key], ["", ""], ["", ""], {name: Labelling("x", "train")})
+    result = merge(["other/b.avi", key], ["", ""], ["", ""], {name: Annotation("x", "train")})
     assert (result.labels, result.missing, result.unlisted) == (["", "x"], [], ["other/b.avi"])
 
 
@@ -262,15 +264,15 @@ def test_names_match_by_their_ends_and_without_extensions(key: str, name: str) -
     ("key", "name"), [("xArchery/a.avi", "Archery/a.avi"), ("a.avi", "ba.avi"), ("a.b/c", "a/c"), ("s.1", "s.2")]
 )
 def test_only_whole_names_and_known_extensions_match(key: str, name: str) -> None:
-    listed = {name: Labelling("x", None), "there": Labelling(None, None)}
-    assert overlay([key, "there"], ["", ""], ["", ""], listed).missing == [name]
+    annotations = {name: Annotation("x", None), "there": Annotation(None, None)}
+    assert merge([key, "there"], ["", ""], ["", ""], annotations).missing == [name]
 
 
 def test_the_closest_match_wins() -> None:
     keys = ["a.mp4", "left/a.mp4", "left/a.avi", "b.avi", "b"]
-    listed = {key: Labelling(key, None) for key in keys}
-    assert overlay(keys, [""] * 5, [""] * 5, listed).labels == keys
-    by_end = overlay(["x/a.mp4", "x/a.avi"], ["", ""], ["", ""], {"a.avi": Labelling("new", None)})
+    annotations = {key: Annotation(key, None) for key in keys}
+    assert merge(keys, [""] * 5, [""] * 5, annotations).labels == keys
+    by_end = merge(["x/a.mp4", "x/a.avi"], ["", ""], ["", ""], {"a.avi": Annotation("new", None)})
     assert by_end.labels == ["", "new"]
 
 
@@ -285,48 +287,50 @@ def test_the_closest_match_wins() -> None:
 )
 def test_names_of_several_videos_are_refused(keys: list[str], name: str) -> None:
     with pytest.raises(LabelError) as caught:
-        overlay(keys, ["", ""], ["", ""], {name: Labelling("x", None, "'l.csv', line 2")})
+        merge(keys, ["", ""], ["", ""], {name: Annotation("x", None, "'l.csv', line 2")})
     assert one_line(caught).startswith(f"'l.csv', line 2: {name!r} could be {keys[0]!r}, {keys[1]!r}; write")
 
 
 def test_two_names_of_one_video_add_up_or_are_refused() -> None:
-    listed = {"x/a.mp4": Labelling("left", None, "here"), "a.mp4": Labelling("left", "test", "there")}
-    result = overlay(["x/a.mp4"], ["old"], ["old"], listed)
+    annotations = {"x/a.mp4": Annotation("left", None, "here"), "a.mp4": Annotation("left", "test", "there")}
+    result = merge(["x/a.mp4"], ["old"], ["old"], annotations)
     assert (result.labels, result.splits) == (["left"], ["test"])
     with pytest.raises(LabelError, match=r"^here and there: 'x/a\.mp4' has the labels 'left' and 'right'"):
-        overlay(["x/a.mp4"], [""], [""], {**listed, "a.mp4": Labelling("right", None, "there")})
+        merge(["x/a.mp4"], [""], [""], {**annotations, "a.mp4": Annotation("right", None, "there")})
     with pytest.raises(LabelError, match=r"^'x/a\.mp4' is in the splits 'train' and 'test'"):
-        overlay(["x/a.mp4"], [""], [""], {"x/a.mp4": Labelling("", "train"), "a.mp4": Labelling("", "test")})
+        merge(["x/a.mp4"], [""], [""], {"x/a.mp4": Annotation("", "train"), "a.mp4": Annotation("", "test")})
 
 
 def test_a_listing_with_nothing_in_common_is_refused() -> None:
     with pytest.raises(LabelError) as caught:
-        overlay(["left/a", "b"], ["", ""], ["", ""], {"c.mp4": Labelling("x", None, "'l.csv', line 2")})
+        merge(["left/a", "b"], ["", ""], ["", ""], {"c.mp4": Annotation("x", None, "'l.csv', line 2")})
     message = one_line(caught)
     assert message.startswith(
         "none of the 1 listed videos is among the 2 to be labelled: 'l.csv', line 2 names 'c.mp4', "
     )
     assert "the videos are 'left/a' and 1 more" in message
     with pytest.raises(LabelError, match="the videos are none"):
-        overlay([], [], [], {"c.mp4": Labelling("x", None)})
+        merge([], [], [], {"c.mp4": Annotation("x", None)})
 
 
 def test_an_empty_listing_changes_nothing() -> None:
-    assert overlay(["a"], ["x"], ["test"], {}) == OverlayResult(["x"], ["test"], [], [])
+    assert merge(["a"], ["x"], ["test"], {}) == MergedAnnotations(["x"], ["test"], [], [])
 
 
 def test_unequal_lengths_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="2 keys, 1 labels and 2 splits"):
-        overlay(["a", "b"], ["x"], ["", ""], {})
+        merge(["a", "b"], ["x"], ["", ""], {})
 
 
 @pytest.mark.parametrize("listed_as", ["UCF-101/c{}/v{}.avi", "c{}/v{}.avi", "c{}/v{}.mp4", "/data/UCF-101/c{}/v{}"])
 def test_large_listings_are_matched(listed_as: str) -> None:
     keys = [f"UCF-101/c{i % 101}/v{i}.avi" for i in range(13_000)]
-    listed = {listed_as.format(i % 101, i): Labelling("x", None) for i in range(13_000)}
-    listed |= {f"c/gone{i}.avi": Labelling("x", None) for i in range(13_000)}
+    annotations = {listed_as.format(i % 101, i): Annotation("x", None) for i in range(13_000)}
+    annotations |= {f"c/gone{i}.avi": Annotation("x", None) for i in range(13_000)}
     blank = [""] * len(keys)
-    result = overlay(keys, blank, blank, listed)  # about 0.1 s; comparing each with each would run into the time limit
+    result = merge(
+        keys, blank, blank, annotations
+    )  # about 0.1 s; comparing each with each would run into the time limit
     assert result.labels == ["x"] * 13_000
     assert len(result.missing) == 13_000
 
@@ -340,7 +344,7 @@ def test_lists_of_tennis7_name_its_videos(real_data: Path) -> None:
     keys = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.mp4"))
     assert len(keys) == 371
     blank = [""] * len(keys)
-    result = overlay(keys, blank, blank, read_labelling(splits=root))
+    result = merge(keys, blank, blank, read_annotations(splits=root))
     assert result.labels == [key.split("/")[0] for key in keys]
     assert Counter(result.splits) == {"train": 280, "test": 91}
     assert (result.missing, result.unlisted) == ([], [])
@@ -348,7 +352,7 @@ def test_lists_of_tennis7_name_its_videos(real_data: Path) -> None:
 
 @pytest.mark.real_data
 def test_official_lists_of_ucf101_are_read(real_data: Path) -> None:
-    listed = read_splits(real_data / "splits" / "ucf101")
-    assert Counter(one.split for one in listed.values()) == {"train": 9537, "test": 3783}
-    assert len({one.label for one in listed.values()}) == 101
-    assert all(name.split("/")[0] == one.label for name, one in listed.items())
+    annotations = read_splits(real_data / "splits" / "ucf101")
+    assert Counter(one.split for one in annotations.values()) == {"train": 9537, "test": 3783}
+    assert len({one.label for one in annotations.values()}) == 101
+    assert all(name.split("/")[0] == one.label for name, one in annotations.items())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
 from vidrep.features.store import open_features
 
@@ -133,12 +133,12 @@ def test_what_cannot_be_imported_is_listed_and_the_rest_imported(arrays, tmp_pat
     check_rows(tmp_path / "f.h5", expected)
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "good.h5").read_bytes()
     with (tmp_path / "f.failures.csv").open(newline="") as file:
-        listed = {row["video"]: row["reason"] for row in csv.DictReader(file)}
-    assert set(listed) == set(reasons)
+        annotations = {row["video"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(annotations) == set(reasons)
     for key, reason in reasons.items():
-        assert reason in listed[key], key
-        assert "\n" not in listed[key]
-    assert {failure.path: failure.reason for failure in summary.failures} == listed
+        assert reason in annotations[key], key
+        assert "\n" not in annotations[key]
+    assert {failure.path: failure.reason for failure in summary.failures} == annotations
     for key in reasons:
         (root / key).unlink()
     import_features(root, tmp_path / "f.h5", overwrite=True)
@@ -163,14 +163,14 @@ def test_an_npz_by_another_name_and_the_other_way_round(tmp_path):
 
 
 def test_labels_are_laid_over(arrays, tmp_path):
-    listed = {"left/a": Labelling("new", "train"), "gone.npy": Labelling("x", None)}
-    summary = import_features(arrays[0], tmp_path / "f.h5", listed=listed)
+    annotations = {"left/a": Annotation("new", "train"), "gone.npy": Annotation("x", None)}
+    summary = import_features(arrays[0], tmp_path / "f.h5", annotations=annotations)
     assert [(row.label, row.split) for row in summary.features.videos] == [
         ("", ""), ("new", "train"), ("left", ""), ("right", ""),
     ]  # fmt: skip
     assert (summary.missing, summary.unlisted) == (["gone.npy"], ["c.npy", "left/b.npz", "right/a.npy"])
     with pytest.raises(LabelError, match="none of the 1 listed videos"):
-        import_features(arrays[0], tmp_path / "g.h5", listed={"gone": Labelling("x", None)})
+        import_features(arrays[0], tmp_path / "g.h5", annotations={"gone": Annotation("x", None)})
     assert not (tmp_path / "g.h5").exists()
 
 
@@ -283,8 +283,8 @@ def test_the_canonical_moving_mnist_file(tmp_path):
 
 def test_splits_are_laid_over_the_canonical_file(tmp_path):
     np.save(tmp_path / "some.npy", np.zeros((2, 3, 4, 4), np.uint8))
-    listed = {"00000001": Labelling("one", "train")}
-    features = import_features(tmp_path / "some.npy", tmp_path / "f.h5", listed=listed).features
+    annotations = {"00000001": Annotation("one", "train")}
+    features = import_features(tmp_path / "some.npy", tmp_path / "f.h5", annotations=annotations).features
     assert [(row.label, row.split) for row in features.videos] == [("", "test"), ("one", "train"), ("", "test")]
 
 

@@ -88,12 +88,12 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 import numpy as np
 from vidrep.features.store import open_features
-from vidrep.sequences.windows import cut_windows
+from vidrep.sequences.windows import sliding_windows
 features = open_features(sys.argv[1])
 assert len(features) == 1200 and features.num_frames == 3600
 for video in range(1, 1200):
     assert (features.rows(video) == video).all()
-windows = cut_windows(features, range(1200), length=2, stride=1)
+windows = sliding_windows(features, range(1200), length=2, stride=1)
 gathered = windows.gather(np.arange(2, 2400))
 assert (gathered == np.arange(2, 2400)[None, :, None] // 2).all()
 print("read")

@@ -12,6 +12,7 @@ import pytest
 from vidrep.errors import FeatureFileError, OutputError
 from vidrep.features.checksum import RowsChecksum
 from vidrep.features.store import open_features, require_same_settings, settings_difference
+from vidrep.features.version_1 import current_settings
 
 VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
 
@@ -102,7 +103,8 @@ def test_a_compressed_copy_reads_the_same(tmp_path, feature_file):
 
 def test_the_golden_file_is_read_for_ever():
     features = open_features(Path(__file__).with_name("golden_v1.h5"))
-    assert features.settings == golden.SETTINGS
+    assert features.settings == current_settings(golden.SETTINGS)
+    assert features.settings["color"] is False
     assert features.versions == golden.VERSIONS
     assert (features.frame_shape, features.dtype, features.num_frames) == ((2, 2), "uint8", 8)
     starts = [0, 4, 7]
@@ -120,8 +122,12 @@ def test_the_golden_file_is_read_for_ever():
 def test_the_golden_file_is_still_written_alike(tmp_path):
     golden.make(tmp_path / "new.h5")
     with h5py.File(tmp_path / "new.h5") as new, h5py.File(Path(__file__).with_name("golden_v1.h5")) as old:
-        assert dict(new.attrs) == dict(old.attrs)
-        for name in ["features", "timestamps", *(f"videos/{column}" for column in old["videos"])]:
+        assert dict(new.attrs) == dict(old.attrs) | {"version": 2}
+        for column in old["videos"]:
+            now = {"frames_promised": "num_frames_from_header"}.get(column, column)
+            assert new["videos"][now].dtype == old["videos"][column].dtype
+            np.testing.assert_array_equal(new["videos"][now][:], old["videos"][column][:])
+        for name in ("features", "timestamps"):
             assert new[name].dtype == old[name].dtype
             np.testing.assert_array_equal(new[name][:], old[name][:])
 
@@ -161,7 +167,7 @@ def test_a_file_cut_short(tmp_path, feature_file):
 
 
 def set_version(file):
-    file.attrs["version"] = 2
+    file.attrs["version"] = 3
 
 
 def drop_timestamps(file):
@@ -244,7 +250,7 @@ def promises_without_bytes(file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_version, "version 2 of vidrep-features; this vidrep reads version 1"),
+        (set_version, "version 3 of vidrep-features; this vidrep reads versions 1 and 2"),
         (drop_timestamps, "it lacks 'timestamps'"),
         (fewer_timestamps, r"9 features but timestamps \(3,\) of float64"),
         (other_timestamps, r"timestamps \(9,\) of int64"),

@@ -8,7 +8,7 @@ import pytest
 from vidrep.features.table import COLUMNS, VideoRow, columns_of, rows_of
 
 ROWS = [
-    VideoRow.new("a/é.mp4", label="a", fps=29.97, frames_promised=-1, source_size=2**40),
+    VideoRow.new("a/é.mp4", label="a", fps=29.97, num_frames_from_header=-1, source_size=2**40),
     replace(VideoRow.new("b.mp4", status="partial", message="bad"), start=7, length=3, checksum="00ff"),
 ]
 

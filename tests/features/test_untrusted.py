@@ -257,7 +257,7 @@ def attribute(name, value):
         (rows_that_overflow, "the table's entry for video 'b/x.mp4' does not fit the file"),
         (attribute("format", np.arange(3)), "attribute format has shape (3,); wanted is one value"),
         (attribute("format", 3), "an HDF5 file, but not of format vidrep-features"),
-        (attribute("version", "one"), "version one of vidrep-features; this vidrep reads version 1"),
+        (attribute("version", "one"), "version one of vidrep-features; this vidrep reads versions 1 and 2"),
         (attribute("version", h5py.Empty("i4")), "attribute version"),
         (attribute("settings", 3), "attribute settings is no JSON object"),
         (attribute("settings", "[]"), "attribute settings is no JSON object"),
@@ -284,12 +284,12 @@ def test_a_reference_as_an_attribute(ours):
 def test_odd_but_harmless_values_are_read(ours):
     with h5py.File(ours, "r+") as file:
         file["videos/fps"][:] = [np.nan, np.inf]
-        file["videos/frames_promised"][:] = [-1, 2**62]
+        file["videos/num_frames_from_header"][:] = [-1, 2**62]
         file["more"] = h5py.ExternalLink("secret.h5", "/")
         file.attrs["settings"] = json.dumps({"kind": "test", "list": [[1, {"a": None}]]})
     features = open_features(ours)
     assert np.isnan(features.videos[0].fps)
-    assert [row.frames_promised for row in features.videos] == [-1, 2**62]
+    assert [row.num_frames_from_header for row in features.videos] == [-1, 2**62]
     assert list(features.damaged()) == []
 
 

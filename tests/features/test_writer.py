@@ -38,12 +38,12 @@ def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
         assert (file["timestamps"].shape, file["timestamps"].dtype) == ((9,), np.dtype("<f8"))
         assert file["features"].chunks is None and file["features"].compression is None
         assert file.attrs["format"] == "vidrep-features"
-        assert file.attrs["version"] == 1
+        assert file.attrs["version"] == 2
         assert json.loads(file.attrs["settings"]) == {"kind": "test", "größe": 2}
         assert json.loads(file.attrs["versions"]) == {"vidrep": "0"}
         table = file["videos"]
         texts = {"path", "label", "split", "status", "message", "source_sha256", "checksum"}
-        whole_numbers = {"start", "length", "frames_promised", "source_size"}
+        whole_numbers = {"start", "length", "num_frames_from_header", "source_size"}
         assert set(table) == texts | whole_numbers | {"fps"}
         assert all(h5py.check_string_dtype(table[name].dtype).encoding == "utf-8" for name in texts)
         assert all(table[name].dtype == "<i8" for name in whole_numbers)

@@ -1,4 +1,4 @@
-"""`describe`: what is in a file or a run, or what is wrong with it."""
+"""`info`: what is in a file or a run, or what is wrong with it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 
 from vidrep.errors import FeatureFileError, InputError
 from vidrep.features.store import open_features
-from vidrep.inference.info import describe
+from vidrep.inference.info import info
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import pretrain
 
@@ -17,7 +17,7 @@ def test_features_are_described(tmp_path: Path) -> None:
     videos = circles()
     videos["left/00.npy"] = videos["left/00.npy"][:3]
     features = features_of(tmp_path, videos, {"left/00.npy": "test"})
-    description = describe(features.path)
+    description = info(features.path)
     assert description["what"] == "features"
     assert (description["videos"], description["frames"], description["frames a video"]) == (10, 75, "3 to 8")
     assert description["frame"] == "4 float32"
@@ -29,11 +29,11 @@ def test_features_are_described(tmp_path: Path) -> None:
 
 def test_checksums_are_compared_when_asked(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    assert describe(features.path, verify=True)["checksums"] == "all agree"
+    assert info(features.path, verify=True)["checksums"] == "all agree"
     with_value(features, "right/01.npy", 2, np.float32(0.5))
-    assert describe(features.path)["videos"] == 10
+    assert info(features.path)["videos"] == 10
     with pytest.raises(FeatureFileError, match=r"1 videos do not have their checksum any more: right/01.npy"):
-        describe(features.path, verify=True)
+        info(features.path, verify=True)
 
 
 def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
@@ -42,48 +42,48 @@ def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
         (tmp_path / "parts").mkdir(exist_ok=True)
         features.path.rename(tmp_path / "parts" / f"part-{number}.h5")
     parts = open_features(tmp_path / "parts")
-    assert describe(parts.path, verify=True)["checksums"] == "all agree"
+    assert info(parts.path, verify=True)["checksums"] == "all agree"
     part = tmp_path / "parts" / "part-1.h5"
     content = bytearray(part.read_bytes())
     content[content.index(parts.rows(parts.index("right/01.npy")).tobytes()) + 5] ^= 0x40
     part.write_bytes(content)
     said = r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-1.h5\); extract them again"
     with pytest.raises(FeatureFileError, match=said):
-        describe(parts.path, verify=True)
+        info(parts.path, verify=True)
 
 
 def test_runs_are_described(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     pretrained = pretrain(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
-    description = describe(pretrained)
+    description = info(pretrained)
     assert description["what"] == "a run: pretraining"
     assert (description["model.hidden_size"], description["windows.seen"], description["values"]) == (5, 3, "real")
     assert description["last look"].startswith("step 10, validation loss ")
     run = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
-    description = describe(run)
+    description = info(run)
     assert description["what"] == "a run: classifier"
     assert description["classes (training videos)"] == "left 3, right 3"
     with pytest.raises(InputError, match="checksums are in feature files"):
-        describe(run, verify=True)
+        info(run, verify=True)
 
 
 def test_a_run_that_is_not_finished_is_described_or_says_so(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
     (run / "metrics.jsonl").write_text('{"step": 5, "validation": {"loss": 1.5}}\n{"step": 1', encoding="utf-8")
-    assert describe(run)["last look"] == "step 5, validation loss 1.5"
+    assert info(run)["last look"] == "step 5, validation loss 1.5"
     (run / "metrics.jsonl").write_text("", encoding="utf-8")
-    assert "last look" not in describe(run)
+    assert "last look" not in info(run)
     (run / "metrics.jsonl").write_text("odd\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"metrics.jsonl: cannot be read"):
-        describe(run)
+        info(run)
     (run / "model.json").unlink()
     with pytest.raises(InputError, match=r"no model.json in it, so it is no run that has come as far as a first model"):
-        describe(run)
+        info(run)
 
 
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("text", encoding="utf-8")
     for name, said in (("none", "no such file"), ("text.h5", "not a readable feature file"), (".", "no feature file")):
         with pytest.raises(FeatureFileError, match=said):
-            describe(tmp_path / name if name != "." else tmp_path / "..")
+            info(tmp_path / name if name != "." else tmp_path / "..")

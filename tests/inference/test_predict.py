@@ -138,9 +138,9 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
     wider = extracted(clips, tmp_path / "wider.h5", PatchExtractor(size=5))
     with pytest.raises(FeatureFileError, match=r"frames of \(5, 5\) uint8; the run was trained on \(4, 4\) uint8"):
         predict(run, [wider.path], device="cpu")
-    centre = extracted(clips, tmp_path / "centre.h5", PatchExtractor(size=4, region="centre"))
-    with pytest.raises(FeatureFileError, match=r"made with region 'centre'; the run was trained on .* 'frame'"):
-        predict(run, [centre.path], device="cpu")
+    center = extracted(clips, tmp_path / "center.h5", PatchExtractor(size=4, region="center"))
+    with pytest.raises(FeatureFileError, match=r"made with region 'center'; the run was trained on .* 'frame'"):
+        predict(run, [center.path], device="cpu")
     imported = classifier(features_of(tmp_path, circles()), tmp_path / "imported")
     bad = with_value(features_of(tmp_path / "bad", circles()), "left/02.npy", 1, np.inf)
     with pytest.raises(FeatureFileError, match=r"video 'left/02.npy', frame 1 holds values that are not finite"):

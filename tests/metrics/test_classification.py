@@ -13,14 +13,14 @@ from vidrep.models.classifier import Classifier
 from vidrep.models.composite import CompositeModel
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
-from vidrep.sequences.windows import Windows, cut_windows
+from vidrep.sequences.windows import Windows, sliding_windows
 
 
 @pytest.fixture
 def windows(tmp_path: Path) -> Windows:
     rng = np.random.default_rng(0)
     videos = {f"{n}.npy": rng.standard_normal((n, 3)).astype(np.float32) for n in (2, 5, 9)}
-    return cut_windows(features_of(tmp_path, videos), [2, 0, 1], length=4, stride=2, keep_short=True)
+    return sliding_windows(features_of(tmp_path, videos), [2, 0, 1], length=4, stride=2, keep_short=True)
 
 
 @pytest.fixture

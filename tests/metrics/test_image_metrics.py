@@ -65,16 +65,16 @@ def test_ssim_is_that_of_scikit_image(shape: tuple[int, ...]) -> None:
             channel_axis=2 if len(shape) == 3 else None,
         ),
     )
-    figures = ssim(*tensors(prediction, truth), frame_shape=shape)
-    assert figures.dtype == torch.float64
+    metrics = ssim(*tensors(prediction, truth), frame_shape=shape)
+    assert metrics.dtype == torch.float64
     assert np.ptp(expected) > 0.5
-    np.testing.assert_allclose(figures.numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(metrics.numpy(), expected, atol=2e-6)
 
 
 def test_ssim_is_that_of_the_equation() -> None:
     truth, prediction = frames_of((14, 12))
-    figures = ssim(*tensors(prediction, truth), frame_shape=(14, 12))
-    np.testing.assert_allclose(figures.numpy(), of_each(prediction, truth, plain_ssim), atol=2e-6)
+    metrics = ssim(*tensors(prediction, truth), frame_shape=(14, 12))
+    np.testing.assert_allclose(metrics.numpy(), of_each(prediction, truth, plain_ssim), atol=2e-6)
 
 
 def test_a_truth_that_is_repeated_is_the_same_truth() -> None:

@@ -12,13 +12,13 @@ from small_features import features_of
 
 from vidrep.features.store import Features
 from vidrep.metrics import prediction
-from vidrep.metrics.prediction import Curve, PredictionFigures, filmstrip_rows, prediction_figures
+from vidrep.metrics.prediction import Curve, PredictionMetrics, filmstrip_rows, prediction_metrics
 from vidrep.models.classifier import Classifier
 from vidrep.models.composite import CompositeModel
 from vidrep.models.saved import ScaledModel
 from vidrep.models.scaling import FrameScaler
 from vidrep.progress import Progress
-from vidrep.sequences.windows import Windows, cut_windows
+from vidrep.sequences.windows import Windows, sliding_windows
 from vidrep.training.preparation import fit_scaler
 
 SEEN, PREDICTED = 3, 2
@@ -37,14 +37,14 @@ def prepared(
     scaler = fit_scaler(features, [3, 4], values)  # type: ignore[arg-type]
     torch.manual_seed(0)
     composite = CompositeModel(frame_size=features.frame_size, hidden_size=4, values=values, **settings)  # type: ignore[arg-type]
-    windows = cut_windows(features, [0, 1, 2], length=length, stride=2)
+    windows = sliding_windows(features, [0, 1, 2], length=length, stride=2)
     return ScaledModel(scaler, composite), windows, features
 
 
 def measured(
     model: ScaledModel, windows: Windows, features: Features, reconstructed: int | None = None
-) -> PredictionFigures:
-    return prediction_figures(
+) -> PredictionMetrics:
+    return prediction_metrics(
         model,
         windows,
         seen=SEEN,
@@ -77,7 +77,7 @@ def truth_and_guesses(model: ScaledModel, windows: Windows, features: Features, 
             continue
         guesses = {
             "mean frame": np.broadcast_to(mean, truth.shape),
-            "last frame": np.broadcast_to(frames[SEEN - 1], truth.shape),
+            "persistence": np.broadcast_to(frames[SEEN - 1], truth.shape),
             "zeros": np.zeros(truth.shape),
         }
         emitted = {"model": free}
@@ -107,20 +107,20 @@ def test_figures_of_real_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(prediction, "_MOST_WINDOWS", batch_size)
     monkeypatch.setattr(prediction, "_PIECE_VALUES", 5 * 3)
     model, windows, features = prepared(tmp_path, "float32", "real", 5)
-    figures = measured(model, windows, features)
+    metrics = measured(model, windows, features)
     assert len(windows) == 6
-    assert (figures.num_windows, figures.seen, figures.reconstructed, figures.predicted) == (6, SEEN, SEEN, PREDICTED)
+    assert (metrics.num_windows, metrics.seen, metrics.reconstructed, metrics.predicted) == (6, SEEN, SEEN, PREDICTED)
     std = np.concatenate([features.rows(3), features.rows(4)]).astype(np.float64).std(axis=0)
     expected = truth_and_guesses(model, windows, features)
-    assert figures.costs.keys() == expected.keys() == {"reconstruction", "future"}
+    assert metrics.costs.keys() == expected.keys() == {"reconstruction", "future"}
     for decoder, (truth, guesses) in expected.items():
-        costs = figures.costs[decoder]
-        assert costs.keys() == {"squared_error", "squared_error_standardised", "absolute_error"}
+        costs = metrics.costs[decoder]
+        assert costs.keys() == {"squared_error", "squared_error_standardized", "absolute_error"}
         errors = {name: guess - truth for name, guess in guesses.items()}
         assert_curves(costs["squared_error"], {name: per_time_step(one**2) for name, one in errors.items()})
         assert_curves(costs["absolute_error"], {name: per_time_step(abs(one)) for name, one in errors.items()})
         assert_curves(
-            costs["squared_error_standardised"], {name: per_time_step((one / std) ** 2) for name, one in errors.items()}
+            costs["squared_error_standardized"], {name: per_time_step((one / std) ** 2) for name, one in errors.items()}
         )
 
 
@@ -130,10 +130,10 @@ def nats(p: Floats, v: Floats) -> Floats:
 
 def test_figures_of_probabilities(tmp_path: Path) -> None:
     model, windows, features = prepared(tmp_path, "uint8", "probability", 5, reconstruct=False)
-    figures = measured(model, windows, features)
-    assert figures.costs.keys() == {"future"}
+    metrics = measured(model, windows, features)
+    assert metrics.costs.keys() == {"future"}
     truth, guesses = truth_and_guesses(model, windows, features)["future"]
-    costs = figures.costs["future"]
+    costs = metrics.costs["future"]
     assert costs.keys() == {"nats", "squared_error", "absolute_error"}
     errors = {name: guess - truth for name, guess in guesses.items()}
     assert_curves(costs["squared_error"], {name: per_time_step(one**2) for name, one in errors.items()})
@@ -146,16 +146,16 @@ def test_figures_of_probabilities(tmp_path: Path) -> None:
 
 def test_figures_of_images(tmp_path: Path) -> None:
     model, windows, features = prepared(tmp_path, "uint8", "probability", 12, 13, conditional_future=True)
-    figures = measured(model, windows, features)
+    metrics = measured(model, windows, features)
     for decoder, (truth, guesses) in truth_and_guesses(model, windows, features).items():
-        costs = figures.costs[decoder]
+        costs = metrics.costs[decoder]
         assert list(costs) == ["nats", "squared_error", "absolute_error", "ssim", "psnr"]
         ssim: dict[str, list[float]] = {}
         psnr: dict[str, list[float]] = {}
         for name, guess in guesses.items():
             pairs = np.stack([truth, guess], axis=2).reshape(*truth.shape[:2], 2, 12, 13)
-            if name == "last frame" and decoder == "reconstruction":
-                pairs = pairs[:-1]  # the last frame is itself: scikit-image has no figure for that
+            if name == "persistence" and decoder == "reconstruction":
+                pairs = pairs[:-1]  # the persistence is itself: scikit-image has no figure for that
             ssim[name] = [
                 np.mean([
                     structural_similarity(*one, gaussian_weights=True, use_sample_covariance=False, data_range=1)
@@ -191,10 +191,10 @@ def test_teacher_forced_figures_stand_where_a_decoder_is_conditional(
     with torch.no_grad():  # so that what is read says something
         for parameter in model.model.parameters():
             parameter.mul_(3)
-    figures = measured(model, windows, features)
+    metrics = measured(model, windows, features)
     expected = truth_and_guesses(model, windows, features)
     for decoder, conditional in (("reconstruction", reconstruction), ("future", future)):
-        found = figures.costs[decoder]["nats"]
+        found = metrics.costs[decoder]["nats"]
         assert ("model, teacher-forced" in found) == conditional
         truth, guesses = expected[decoder]
         wanted = {name: per_time_step(nats(guess, truth)) for name, guess in guesses.items()}
@@ -208,12 +208,12 @@ def test_teacher_forced_figures_stand_where_a_decoder_is_conditional(
 
 def test_the_last_frames_seen_are_reconstructed(tmp_path: Path) -> None:
     model, windows, features = prepared(tmp_path, "float32", "real", 5)
-    figures = measured(model, windows, features, reconstructed=2)
+    metrics = measured(model, windows, features, reconstructed=2)
     truth, guesses = truth_and_guesses(model, windows, features, reconstructed=2)["reconstruction"]
-    assert figures.reconstructed == 2
+    assert metrics.reconstructed == 2
     expected = {name: per_time_step((guess - truth) ** 2) for name, guess in guesses.items()}
     assert {len(steps) for steps in expected.values()} == {2}
-    assert_curves(figures.costs["reconstruction"]["squared_error"], expected)
+    assert_curves(metrics.costs["reconstruction"]["squared_error"], expected)
 
 
 def test_a_roll_out_begins_like_a_short_one(tmp_path: Path) -> None:
@@ -228,16 +228,16 @@ def test_a_roll_out_begins_like_a_short_one(tmp_path: Path) -> None:
 
 
 def test_without_a_future_decoder_only_the_reconstruction_is_measured(tmp_path: Path) -> None:
-    figures = measured(*prepared(tmp_path, "float32", "real", 5, future=False))
-    assert figures.costs.keys() == {"reconstruction"}
-    assert asdict(figures)["costs"]["reconstruction"]["squared_error"]["zeros"].keys() == {"mean", "per_time_step"}
+    metrics = measured(*prepared(tmp_path, "float32", "real", 5, future=False))
+    assert metrics.costs.keys() == {"reconstruction"}
+    assert asdict(metrics)["costs"]["reconstruction"]["squared_error"]["zeros"].keys() == {"mean", "per_time_step"}
 
 
 def test_progress_counts_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction, "_MOST_WINDOWS", 4)
     model, windows, _ = prepared(tmp_path, "float32", "real", 5)
     heard: list[Progress] = []
-    prediction_figures(
+    prediction_metrics(
         model, windows, seen=SEEN, predicted=PREDICTED, frame_shape=(5,), device=CPU, on_progress=heard.append
     )
     assert [(one.done, one.total) for one in heard] == [(4, 6), (6, 6)]
@@ -246,10 +246,10 @@ def test_progress_counts_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model, windows, _ = prepared(tmp_path, "float32", "real", 5)
     with pytest.raises(ValueError, match="windows of 5 frames, expected 3 seen and 4 predicted"):
-        prediction_figures(model, windows, seen=3, predicted=4, frame_shape=(5,), device=CPU)
+        prediction_metrics(model, windows, seen=3, predicted=4, frame_shape=(5,), device=CPU)
     classifier = ScaledModel(FrameScaler(5, "real"), Classifier(frame_size=5, hidden_size=2, num_classes=2))
     with pytest.raises(TypeError, match="a Classifier makes no predictions"):
-        prediction_figures(classifier, windows, seen=3, predicted=2, frame_shape=(5,), device=CPU)
+        prediction_metrics(classifier, windows, seen=3, predicted=2, frame_shape=(5,), device=CPU)
 
 
 @pytest.mark.parametrize(

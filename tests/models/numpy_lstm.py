@@ -50,8 +50,8 @@ def squash(values: Floats, activation: str) -> Floats:
     return np.tanh(values) if activation == "tanh" else np.maximum(values, 0)
 
 
-def squash_derivative(squashed: Floats, activation: str) -> Floats:
-    return 1 - squashed**2 if activation == "tanh" else (squashed > 0).astype(np.float64)
+def squash_derivative(tanh_c: Floats, activation: str) -> Floats:
+    return 1 - tanh_c**2 if activation == "tanh" else (tanh_c > 0).astype(np.float64)
 
 
 def rows(gate: str, size: int) -> slice:
@@ -129,9 +129,9 @@ def step_back(
     """Add to the layer's gradients; return those of x, h_before and c_before."""
     m, size = moment, d_h.shape[1]
     wi, wf, wo = layer.get("peepholes", np.zeros((3, size)))
-    squashed = squash(m.c, activation)
-    dz = {"o": d_h * squashed * m.o * (1 - m.o)}
-    d_c = d_c + d_h * m.o * squash_derivative(squashed, activation) + dz["o"] * wo
+    tanh_c = squash(m.c, activation)
+    dz = {"o": d_h * tanh_c * m.o * (1 - m.o)}
+    d_c = d_c + d_h * m.o * squash_derivative(tanh_c, activation) + dz["o"] * wo
     dz["i"] = d_c * m.a * m.i * (1 - m.i)
     dz["f"] = d_c * m.c_before * m.f * (1 - m.f)
     dz["a"] = d_c * m.i * squash_derivative(m.a, activation)

@@ -71,13 +71,13 @@ def test_reconstruction_comes_in_natural_order() -> None:
     torch.manual_seed(0)
     model = CompositeModel(frame_size=D, hidden_size=24, future=False)
     seen = torch.eye(D).repeat_interleave(B, dim=0).view(D, B, D)[:T]  # frame t is the t-th unit vector
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(200):
         reconstruction = model(seen, 0).reconstruction
         loss = (reconstruction - seen).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert model(seen, 0).reconstruction.argmax(dim=-1).tolist() == [[t] * B for t in range(T)]
     # Out of the decoder itself, the last frame seen comes first.
     assert model.reconstruction_decoder is not None
@@ -267,9 +267,9 @@ def test_segments_change_nothing_but_memory(segment: int) -> None:
 
 
 def test_decoders_start_at_the_mean_frame_where_they_are_told_to() -> None:
-    model = CompositeModel(frame_size=D, hidden_size=H, values="probability", initialisation="uniform")
+    model = CompositeModel(frame_size=D, hidden_size=H, values="probability", initialization="uniform")
     mean = torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0])
-    model.start_at(mean)
+    model.set_output_bias(mean)
     with torch.no_grad():
         prediction = model(torch.rand(T, B, D), F)
     for emitted in prediction:

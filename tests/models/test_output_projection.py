@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrep.models.output_projection import Values, cost_of_frames, cost_of_outputs, read_out
+from vidrep.models.output_projection import Values, frame_loss, project_output, projected_loss
 
 
 def drawn(values: Values, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
@@ -24,8 +24,8 @@ def test_cost_and_gradients_are_those_of_autograd(
 ) -> None:
     learning, truth = drawn(values, dtype)
     costs = (
-        3 * cost_of_outputs(*learning, truth, values, products=products),
-        3 * cost_of_frames(read_out(*learning), truth, values),
+        3 * projected_loss(*learning, truth, values, products=products),
+        3 * frame_loss(project_output(*learning), truth, values),
     )
     torch.testing.assert_close(costs[0], costs[1], rtol=most, atol=0)
     found, expected = (torch.autograd.grad(cost, learning) for cost in costs)
@@ -36,12 +36,12 @@ def test_cost_and_gradients_are_those_of_autograd(
 @pytest.mark.parametrize("values", ["probability", "real"])
 def test_gradients_are_those_of_finite_differences(values: Values) -> None:
     learning, truth = drawn(values, torch.float64)
-    assert torch.autograd.gradcheck(lambda *given: cost_of_outputs(*given, truth, values), learning)
+    assert torch.autograd.gradcheck(lambda *given: projected_loss(*given, truth, values), learning)
 
 
 def test_a_gradient_can_be_asked_for_twice() -> None:
     learning, truth = drawn("probability", torch.float64)
-    cost = cost_of_outputs(*learning, truth, "probability")
+    cost = projected_loss(*learning, truth, "probability")
     first = torch.autograd.grad(cost, learning, retain_graph=True)
     for one, other in zip(first, torch.autograd.grad(cost, learning), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -13,7 +13,7 @@ def scaler(values: str) -> FrameScaler:
     return one
 
 
-def test_real_values_are_standardised_and_come_back() -> None:
+def test_real_values_are_standardized_and_come_back() -> None:
     stored = torch.tensor([[[3.0, 4.0, -2.5]]], dtype=torch.float16)
     frames = scaler("real")(stored)
     assert frames.dtype == torch.float32

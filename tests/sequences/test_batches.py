@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vidrep.sequences.batches import Ahead, GeneratedBatches, WindowBatch
+from vidrep.sequences.batches import GeneratedBatches, Prefetcher, WindowBatch
 from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from vidrep.synthetic.rendering import DeviceRenderer, GeneratedWindows, draws_of_step, renderer_on
 
@@ -50,9 +50,9 @@ def test_a_generated_batch_depends_on_seed_and_step_alone() -> None:
     "config",
     [
         MovingMnistConfig(num_frames=6),
-        MovingMnistConfig(num_digits=3, canvas=50, num_frames=12, speed=0.37),
+        MovingMnistConfig(num_digits=3, canvas=50, num_frames=12, displacement=0.37),
         MovingMnistConfig(num_digits=1, canvas=28, num_frames=2),
-        MovingMnistConfig(canvas=29, num_frames=30, speed=0.9),
+        MovingMnistConfig(canvas=29, num_frames=30, displacement=0.9),
     ],
     ids=str,
 )
@@ -74,7 +74,7 @@ def test_frames_made_by_torch_are_those_made_by_numpy(config: MovingMnistConfig)
 def test_on_a_gpu_batches_are_those_of_a_cpu_while_it_computes() -> None:
     device, busy = torch.device("cuda"), torch.randn(4096, 4096, device="cuda")
     batches = {kind: GeneratedBatches(GENERATOR, 64, 11, torch.device(kind)) for kind in ("cpu", "cuda")}
-    ahead, sums = Ahead(batches["cuda"].batch, device), []
+    ahead, sums = Prefetcher(batches["cuda"].batch, device), []
     for step in range(50):
         busy = (busy @ busy).clamp(-1, 1)  # so that batches are used long after they are made
         sums.append(ahead(step).windows.long().mul(torch.arange(32 * 32, device=device)).sum())
@@ -126,7 +126,7 @@ def test_on_a_gpu_an_item_is_used_when_it_is_there_and_its_memory_kept_until_the
             raise ValueError("one is enough")
         return WindowBatch(Frames(), None)
 
-    ahead = Ahead(make, torch.device("cuda"))
+    ahead = Prefetcher(make, torch.device("cuda"))
     ahead(0)
     with pytest.raises(ValueError, match="one is enough"):
         ahead(1)
@@ -144,7 +144,7 @@ def test_ahead_gives_every_step_its_own_item_in_any_order() -> None:
         made.append((step, threading.current_thread().name))
         return (10 * step,)
 
-    ahead = Ahead(make, torch.device("cpu"))
+    ahead = Prefetcher(make, torch.device("cpu"))
     assert [ahead(step)[0] for step in (0, 1, 2, 7, 8, 3)] == [0, 10, 20, 70, 80, 30]
     in_thread = [step for step, name in made if name.startswith("vidrep-batches")]
     assert {1, 2, 8} <= set(in_thread)
@@ -157,7 +157,7 @@ def test_what_fails_ahead_fails_where_it_is_used() -> None:
             raise ValueError("step 2 cannot be")
         return (step,)
 
-    ahead = Ahead(make, torch.device("cpu"))
+    ahead = Prefetcher(make, torch.device("cpu"))
     assert [ahead(0), ahead(1)] == [(0,), (1,)]
     with pytest.raises(ValueError, match="step 2 cannot be"):
         ahead(2)

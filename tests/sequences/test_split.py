@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from vidrep.errors import InputError
-from vidrep.sequences.split import Partition, partition_videos
+from vidrep.sequences.split import VideoSplit, split_videos
 
 
 def divide(
@@ -17,8 +17,8 @@ def divide(
     validation: float = 0.2,
     test: float = 0.25,
     seed: int = 0,
-) -> Partition:
-    return partition_videos(
+) -> VideoSplit:
+    return split_videos(
         keys, labels, splits or [""] * len(keys), validation_fraction=validation, test_fraction=test, seed=seed
     )
 
@@ -71,7 +71,7 @@ def test_the_last_video_of_a_label_stays_in_training(num_videos: int) -> None:
     assert len(parts.test) == 3 * (num_videos - 1)
 
 
-def test_of_two_videos_one_is_held_apart_however_small_the_part() -> None:
+def test_of_two_videos_one_is_held_out_however_small_the_part() -> None:
     keys, labels = many(2)
     parts = divide(keys, labels, validation=0.01, test=0.0)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (3, 3, 0)
@@ -81,11 +81,11 @@ def test_named_splits_are_kept_and_others_left_out(caplog: pytest.LogCaptureFixt
     keys, labels = many(4, "a")
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         parts = divide(keys, labels, ["train", "validation", "test", ""])
-    assert parts == Partition(train=[0], validation=[1], test=[2])
+    assert parts == VideoSplit(train=[0], validation=[1], test=[2])
     assert "1 videos have no split and are left out" in caplog.text
 
 
-def test_without_a_validation_split_a_part_of_the_training_split_is_held_apart() -> None:
+def test_without_a_validation_split_a_part_of_the_training_split_is_held_out() -> None:
     keys, labels = many(10, "a")
     parts = divide(keys, labels, ["train"] * 6 + ["test"] * 4, validation=0.5)
     assert parts.test == [6, 7, 8, 9]
@@ -101,7 +101,7 @@ def test_nothing_to_train_on_is_refused() -> None:
 def test_what_belongs_together_stays_together() -> None:
     keys, labels = many(20)
     crops = [f"{key}#crop-{number}" for key in keys for number in range(3)]
-    parts = partition_videos(
+    parts = split_videos(
         crops,
         [label for label in labels for _ in range(3)],
         [""] * len(crops),

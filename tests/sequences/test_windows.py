@@ -13,7 +13,7 @@ from small_features import features_of
 
 from vidrep.features.store import Features, open_features
 from vidrep.sequences.resident import CopiedWindows, ResidentWindows, windows_on
-from vidrep.sequences.windows import Windows, batches_of, cut_windows, window_starts
+from vidrep.sequences.windows import Windows, batches_of, sliding_windows, window_starts
 
 
 @pytest.mark.parametrize("num_frames", range(12))
@@ -42,7 +42,7 @@ def features(tmp_path: Path) -> Features:
 
 
 def test_gathered_windows_are_plain_slices_time_first(features: Features) -> None:
-    windows = cut_windows(features, [3, 0], length=4, stride=2)
+    windows = sliding_windows(features, [3, 0], length=4, stride=2)
     assert list(zip(windows.videos, windows.starts, windows.lengths, strict=True)) == [
         (3, 0, 4),
         (3, 1, 4),
@@ -60,8 +60,8 @@ def test_gathered_windows_are_plain_slices_time_first(features: Features) -> Non
 
 
 def test_a_short_video_gives_no_window_or_one_padded_with_zeros(features: Features) -> None:
-    assert len(cut_windows(features, [1, 2], length=4, stride=2)) == 0
-    windows = cut_windows(features, [1, 2, 3], length=4, stride=2, keep_short=True)
+    assert len(sliding_windows(features, [1, 2], length=4, stride=2)) == 0
+    windows = sliding_windows(features, [1, 2, 3], length=4, stride=2, keep_short=True)
     assert windows.lengths.tolist() == [3, 1, 4, 4]
     gathered = windows.gather(np.arange(4))
     np.testing.assert_array_equal(gathered[:3, 0], features.rows(1).reshape(3, 6))
@@ -118,7 +118,7 @@ def test_gathering_is_the_plain_loop(
     rng = np.random.default_rng(1)
     videos = {f"{n}.npy": (rng.random((n, 2, 3)) * 250).astype(dtype) for n in (9, 3, 5, 1, 7)}
     features = kind(features_of(tmp_path, videos))
-    windows = cut_windows(features, [4, 1, 0, 3, 2], length=4, stride=2, keep_short=keep_short)
+    windows = sliding_windows(features, [4, 1, 0, 3, 2], length=4, stride=2, keep_short=keep_short)
     assert (windows.lengths < 4).any() == keep_short
     for size in (0, 1, 2, 3, 20, 64):
         indices = rng.integers(0, len(windows), size)
@@ -131,7 +131,7 @@ def test_gathering_is_the_plain_loop(
 
 
 def test_only_rows_that_a_window_needs_lie_on_the_device(features: Features) -> None:
-    windows = cut_windows(features, [3, 1], length=4, stride=2)
+    windows = sliding_windows(features, [3, 1], length=4, stride=2)
     resident = ResidentWindows(windows, torch.device("cpu"))
     assert tuple(resident.rows.shape) == (5 + 1, 6)
     np.testing.assert_array_equal(resident.rows[:5].numpy(), features.rows(3).reshape(5, 6))
@@ -145,13 +145,13 @@ def test_windows_beyond_their_video_are_refused(features: Features, start: int, 
 
 
 def test_windows_that_are_not_there(features: Features) -> None:
-    windows = cut_windows(features, [0], length=4, stride=1)
+    windows = sliding_windows(features, [0], length=4, stride=1)
     with pytest.raises(IndexError):
         windows.gather(np.array([len(windows)]))
 
 
 def test_windows_go_to_another_process(features: Features) -> None:
-    windows = cut_windows(features, range(4), length=2, stride=1)
+    windows = sliding_windows(features, range(4), length=2, stride=1)
     indices = np.array([3, 0, 7])
     expected = windows.gather(indices)
     sent = pickle.loads(pickle.dumps(windows))
@@ -159,7 +159,7 @@ def test_windows_go_to_another_process(features: Features) -> None:
 
 
 def test_batches_go_through_all_windows_once_in_order(features: Features) -> None:
-    windows = cut_windows(features, range(4), length=2, stride=1)
+    windows = sliding_windows(features, range(4), length=2, stride=1)
     batches = list(batches_of(windows, 4))
     assert {len(batch) for batch in batches[:-1]} == {4}
     assert np.concatenate(batches).tolist() == list(range(len(windows)))
@@ -167,7 +167,7 @@ def test_batches_go_through_all_windows_once_in_order(features: Features) -> Non
 
 
 def test_rows_go_to_a_device_that_has_room_for_them(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = cut_windows(features, [3, 1], length=4, stride=2)
+    windows = sliding_windows(features, [3, 1], length=4, stride=2)
     asked: list[torch.device] = []
     monkeypatch.setattr("vidrep.sequences.resident.ResidentWindows", lambda windows, device: asked.append(device))
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
@@ -184,7 +184,7 @@ def test_rows_go_to_a_device_that_has_room_for_them(features: Features, monkeypa
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_windows_are_the_same(features: Features) -> None:
-    windows = cut_windows(features, range(4), length=2, stride=1)
+    windows = sliding_windows(features, range(4), length=2, stride=1)
     indices, device = np.arange(len(windows)), torch.device("cuda")
     for rows in (CopiedWindows(windows, device), ResidentWindows(windows, device)):
         np.testing.assert_array_equal(rows.gather(indices).cpu().numpy(), windows.gather(indices))

@@ -43,7 +43,7 @@ def test_sequences_are_the_generators(tmp_path, mnist):
         (230, 230, "sequences"),
     ]
     assert features.settings == {
-        "kind": "moving-mnist", "digits": "train", "num_digits": 2, "canvas": 32, "num_frames": 4, "speed": 0.1,
+        "kind": "moving-mnist", "digits": "train", "num_digits": 2, "canvas": 32, "num_frames": 4, "displacement": 0.1,
         "seed": 4,
     }  # fmt: skip
 

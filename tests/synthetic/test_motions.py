@@ -43,7 +43,7 @@ def signed_area(trajectory):
     return 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
 
 
-def shape_centres(clip):
+def shape_centers(clip):
     """(T, 2): mean x and y, in pixels, of what is brighter than any background, which is the shape."""
     bright = clip / 255 @ LUMA > 0.5
     return np.array([np.argwhere(frame)[:, ::-1].mean(axis=0) for frame in bright])
@@ -102,9 +102,9 @@ def test_ranges_are_as_stated_and_the_shape_stays_inside(motion):
         assert 1.48 < ratio < 2.21
         assert 0.108 < np.sqrt(trajectory.radius.max() * trajectory.radius.min()) < 0.162
         assert abs(trajectory.angle[-1] - trajectory.angle[0]) <= np.pi / 2
-        for centre in (trajectory.x, trajectory.y):
-            assert (centre - trajectory.radius).min() > 0
-            assert (centre + trajectory.radius).max() < 1
+        for center in (trajectory.x, trajectory.y):
+            assert (center - trajectory.radius).min() > 0
+            assert (center + trajectory.radius).max() < 1
 
 
 def test_no_channel_alone_tells_the_class_in_a_single_frame():
@@ -171,13 +171,13 @@ def test_the_painted_area_is_the_shapes_own():
 def test_the_shape_is_always_brighter_than_the_background():
     for seed in range(40):
         appearance = draw_appearance(np.random.default_rng(seed), frame_size=32)
-        shape_luma, background_luma = appearance.colours @ LUMA, appearance.background @ LUMA
+        shape_luma, background_luma = appearance.colors @ LUMA, appearance.background @ LUMA
         assert 0.6 <= shape_luma.mean() <= 0.9
         assert shape_luma.min() > 0.5 > 0.46 > background_luma.max() > background_luma.min() > 0.09
         assert np.ptp(shape_luma) > 0.1
         assert background_luma.std() > 0.02
         assert appearance.background.min() > -1e-9
-        assert appearance.colours.max() < 1 + 1e-9
+        assert appearance.colors.max() < 1 + 1e-9
 
 
 @pytest.mark.parametrize("motion", ["left", "right", "up", "down"])
@@ -185,7 +185,7 @@ def test_pixels_move_as_the_class_says(motion):
     axis, sign = (0 if motion in ("left", "right") else 1), (1 if motion in ("right", "down") else -1)
     for seed in range(4):
         clip = render_clip(motion, np.random.default_rng(seed), num_frames=8, frame_size=64)
-        steps = np.diff(shape_centres(clip)[:, axis])
+        steps = np.diff(shape_centers(clip)[:, axis])
         assert (sign * steps > 0).all()
         assert 0.25 * 64 < sign * steps.sum() < 0.52 * 64
 
@@ -193,8 +193,8 @@ def test_pixels_move_as_the_class_says(motion):
 @pytest.mark.parametrize(("motion", "sense"), [("clockwise", 1), ("counter-clockwise", -1)])
 def test_pixels_turn_as_the_class_says(motion, sense):
     for seed in range(4):
-        centres = shape_centres(render_clip(motion, np.random.default_rng(seed), num_frames=12, frame_size=64))
-        right, down = (centres - centres.mean(axis=0)).T
+        centers = shape_centers(render_clip(motion, np.random.default_rng(seed), num_frames=12, frame_size=64))
+        right, down = (centers - centers.mean(axis=0)).T
         # Bearings as on a clock: from twelve o'clock, growing clockwise.
         bearings = np.unwrap(np.arctan2(right, -down))
         assert sense * (bearings[-1] - bearings[0]) == pytest.approx(2 * np.pi * 11 / 12, abs=0.2)

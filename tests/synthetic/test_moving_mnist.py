@@ -17,14 +17,14 @@ DIGITS = np.random.default_rng(3).integers(0, 256, (7, 28, 28), dtype=np.uint8)
 CONFIGS = [
     MovingMnistConfig(),
     MovingMnistConfig(num_digits=1, num_frames=3),
-    MovingMnistConfig(num_digits=3, canvas=50, num_frames=12, speed=0.37),
+    MovingMnistConfig(num_digits=3, canvas=50, num_frames=12, displacement=0.37),
     MovingMnistConfig(canvas=28, num_frames=2),
 ]
 
 
 def one_track(row: float, column: float, turn: float, config: MovingMnistConfig) -> list[tuple[int, int]]:
-    vertical = config.speed * math.sin(2 * math.pi * turn)
-    horizontal = config.speed * math.cos(2 * math.pi * turn)
+    vertical = config.displacement * math.sin(2 * math.pi * turn)
+    horizontal = config.displacement * math.cos(2 * math.pi * turn)
     places = []
     for _ in range(config.num_frames):
         row, column = row + vertical, column + horizontal
@@ -87,7 +87,7 @@ def test_tracks_stay_inside_reach_every_edge_and_keep_their_speed() -> None:
 
 
 def test_the_first_frame_has_already_stepped_and_an_edge_is_kept_for_one_frame() -> None:
-    config = MovingMnistConfig(canvas=10_028, speed=0.25, num_frames=6)
+    config = MovingMnistConfig(canvas=10_028, displacement=0.25, num_frames=6)
     draws = np.array([[0.5, 0.6, 0.0]])  # to the right, along a row
 
     class Drawn(np.random.Generator):
@@ -136,9 +136,9 @@ def test_a_sequence_depends_on_the_seed_and_its_number_only() -> None:
         ("canvas", 27, "canvas is 27, it must hold a digit of 28 pixels"),
         ("num_frames", 0, "num_frames is 0, it must be at least 1"),
         ("num_digits", 0, "num_digits is 0, it must be at least 1"),
-        ("speed", 0.0, "speed is 0.0, it must be between 0 and 1"),
-        ("speed", 1.0, "speed is 1.0"),
-        ("speed", math.nan, "speed is nan"),
+        ("displacement", 0.0, "displacement is 0.0, it must be above 0 and below 1"),
+        ("displacement", 1.0, "displacement is 1.0"),
+        ("displacement", math.nan, "displacement is nan"),
     ],
 )
 def test_what_cannot_be_is_refused(setting: str, value: Any, message: str) -> None:

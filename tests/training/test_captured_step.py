@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from small_features import training_settings
 
 import vidrep
-from vidrep.config import OptimiserSettings, PretrainConfig
+from vidrep.config import OptimizerSettings, PretrainConfig
 from vidrep.errors import Stopped
 from vidrep.progress import Progress
 from vidrep.training import captured_step, loop
 
-OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
+OPTIMISERS = get_args(get_type_hints(OptimizerSettings)["name"])
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to capture a step on")
 
 
@@ -39,7 +39,7 @@ def objective_on(device: str) -> Any:
     ],
 )
 def test_what_can_be_captured(device: str, state: dict[str, torch.Tensor], segment: int, may: bool) -> None:
-    settings = training_settings(segment=segment)
+    settings = training_settings(recompute_every=segment)
     assert captured_step.can_capture(objective_on(device), state, settings) is may
 
 
@@ -52,8 +52,8 @@ def capturing_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
         raise error
 
     monkeypatch.setattr(captured_step.CapturedStep, "_capture", fail)
-    optimiser: Any = SimpleNamespace(param_groups=[])
-    return captured_step.CapturedStep(objective_on("cuda"), optimiser, OptimiserSettings())
+    optimizer: Any = SimpleNamespace(param_groups=[])
+    return captured_step.CapturedStep(objective_on("cuda"), optimizer, OptimizerSettings())
 
 
 def test_a_lack_of_memory_for_a_graph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_lack_of_memory_for_a_graph_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def pretrain(folder: Path, name: str, *, precision: str = "fp32", resume: bool = False, **others: Any) -> list[float]:
     """Train a small composite model for 12 steps on the GPU; return the losses that were told."""
-    optimiser: dict[str, Any] = others.pop("optimiser", {})
+    optimizer: dict[str, Any] = others.pop("optimizer", {})
     config = vidrep.load_recipe(
         PretrainConfig,
         "modern-mnist-2layer-conditional",
@@ -83,13 +83,13 @@ def pretrain(folder: Path, name: str, *, precision: str = "fp32", resume: bool =
             "model.hidden_size": 48,
             "training.steps": 12,
             "training.batch_size": 6,
-            "training.evaluate_every": 6,
-            "optimiser.warmup_steps": 3,
+            "training.validate_every": 6,
+            "optimizer.warmup_steps": 3,
         },
     )
-    config = replace(config, optimiser=replace(config.optimiser, **optimiser))
+    config = replace(config, optimizer=replace(config.optimizer, **optimizer))
     losses: list[float] = []
-    told = others.pop("on_progress", lambda progress: losses.append(progress.figures["loss"]))
+    told = others.pop("on_progress", lambda progress: losses.append(progress.metrics["loss"]))
     vidrep.pretrain(
         None,
         folder / name,
@@ -118,10 +118,10 @@ def weights_of(folder: Path, name: str) -> dict[str, torch.Tensor]:
 @on_a_gpu
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_captured_steps_are_those_they_stand_for(folder: Path, monkeypatch: pytest.MonkeyPatch, name: Any) -> None:
-    optimiser = {"name": name, "learning_rate": 1e-3, "weight_decay": 0.01}
-    captured = pretrain(folder, "captured", optimiser=optimiser)
+    optimizer = {"name": name, "learning_rate": 1e-3, "weight_decay": 0.01}
+    captured = pretrain(folder, "captured", optimizer=optimizer)
     monkeypatch.setattr(loop, "can_capture", lambda *_: False)
-    eager = pretrain(folder, "eager", optimiser=optimiser)
+    eager = pretrain(folder, "eager", optimizer=optimizer)
     assert len(set(captured)) == 12
     assert captured == pytest.approx(eager, rel=1e-5)
     torch.testing.assert_close(weights_of(folder, "captured"), weights_of(folder, "eager"), rtol=1e-4, atol=1e-5)

@@ -14,9 +14,9 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings, CompositeSettings, OptimiserSettings
+from vidrep.config import ClassifierSettings, CompositeSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.models.classifier import Classifier
 from vidrep.models.saved import load_model, save_model
@@ -25,7 +25,7 @@ from vidrep.training.loop import train
 from vidrep.training.pretrain import pretrain
 
 SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
-NEARLY_STILL = OptimiserSettings(learning_rate=1e-9, warmup_steps=0)
+NEARLY_STILL = OptimizerSettings(learning_rate=1e-9, warmup_steps=0)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_it_starts_from_the_pretrained_encoder_and_scaler(
     tmp_path: Path, features: Features, pretrained: Path, freeze: bool
 ) -> None:
     model = ClassifierSettings(hidden_size=99, num_layers=1, dropout=0.5, freeze=freeze)
-    config = finetune_config(model=model, steps=1, optimiser=NEARLY_STILL)
+    config = finetune_config(model=model, steps=1, optimizer=NEARLY_STILL)
     run = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu").folder
     there, here = encoder_and_scaler(pretrained), encoder_and_scaler(run)
     assert len(there) == 8
@@ -96,8 +96,8 @@ def test_from_scratch_it_starts_elsewhere(tmp_path: Path, features: Features, pr
 def test_a_frozen_encoder_stays_exactly_and_the_readout_learns(
     tmp_path: Path, features: Features, pretrained: Path
 ) -> None:
-    config = finetune_config(model=ClassifierSettings(freeze=True), optimiser=OptimiserSettings(weight_decay=0.1))
-    first = finetune_config(model=ClassifierSettings(freeze=True), steps=1, optimiser=NEARLY_STILL)
+    config = finetune_config(model=ClassifierSettings(freeze=True), optimizer=OptimizerSettings(weight_decay=0.1))
+    first = finetune_config(model=ClassifierSettings(freeze=True), steps=1, optimizer=NEARLY_STILL)
     runs = [
         finetune(features, tmp_path / name, one, pretrained=pretrained, device="cpu").folder
         for name, one in (("first", first), ("last", config))
@@ -143,9 +143,9 @@ def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> N
 def test_videos_that_it_holds_apart_itself_are_not_touched_either(tmp_path: Path, features: Features) -> None:
     one = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
     changed = circles()
-    held_apart = [key for key, part in parts_of(one).items() if part == "test"]
-    assert len(held_apart) == 2
-    for key in held_apart:
+    held_out = [key for key, part in parts_of(one).items() if part == "test"]
+    assert len(held_out) == 2
+    for key in held_out:
         changed[key] = changed[key] * 50
     other = finetune(features_of(tmp_path / "o", changed), tmp_path / "other", finetune_config(), device="cpu").folder
     for name in ("model.safetensors", "baselines.safetensors"):
@@ -181,11 +181,11 @@ def test_it_learns_what_only_order_tells(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(20, num_frames=8))
     config = finetune_config(
         model=ClassifierSettings(hidden_size=16, dropout=0.1),
-        optimiser=OptimiserSettings(learning_rate=0.02, warmup_steps=5),
+        optimizer=OptimizerSettings(learning_rate=0.02, warmup_steps=5),
         length=8,
         steps=100,
         batch_size=16,
-        evaluate_every=20,
+        validate_every=20,
     )
     result = finetune(features, tmp_path / "run", config, device="cpu")
     looks = [json.loads(line)["validation"] for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
@@ -214,12 +214,12 @@ def test_one_video_of_every_class_will_do_with_a_warning(tmp_path: Path, caplog:
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = finetune(features_of(tmp_path, circles(1)), tmp_path / "run", finetune_config(), device="cpu")
     assert (result.num_train_videos, result.num_validation_videos, result.num_test_videos) == (2, 0, 0)
-    assert "no video can be held apart" in caplog.text
+    assert "no video can be held out" in caplog.text
 
 
-def test_unlabelled_videos_take_no_part(tmp_path: Path, features: Features) -> None:
-    listed = {"left/00.npy": Labelling("", None), "right/03.npy": Labelling("left", None)}
-    result = finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
+def test_unlabeled_videos_take_no_part(tmp_path: Path, features: Features) -> None:
+    annotations = {"left/00.npy": Annotation("", None), "right/03.npy": Annotation("left", None)}
+    result = finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
     assert "left/00.npy" not in parts_of(result.folder)
     rows = {row["video"]: row for row in csv.DictReader((result.folder / "videos.csv").read_text().splitlines())}
     assert len(rows) == 9
@@ -232,12 +232,14 @@ def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None
         ({"left": "go", "right": "go"}, "have one label only, 'go'; a classifier needs two or more"),
         ({"left": "go", "right": ""}, "have one label only, 'go'"),
     ):
-        listed = {row.path: Labelling(labels[row.label], None) for row in features.videos}
+        annotations = {row.path: Annotation(labels[row.label], None) for row in features.videos}
         with pytest.raises(LabelError, match=said):
-            finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
-    listed = {row.path: Labelling(None, "train" if row.label == "left" else "validation") for row in features.videos}
+            finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
+    annotations = {
+        row.path: Annotation(None, "train" if row.label == "left" else "validation") for row in features.videos
+    }
     with pytest.raises(LabelError, match="have one label only, 'left'"):
-        finetune(features, tmp_path / "run", finetune_config(), device="cpu", listed=listed)
+        finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
     assert not (tmp_path / "run").exists()
 
 
@@ -280,7 +282,7 @@ def test_what_cannot_be_a_start_is_refused(tmp_path: Path, features: Features, p
 
 def test_a_classifier_is_a_start_too(tmp_path: Path, features: Features) -> None:
     first = finetune(features, tmp_path / "first", finetune_config(), device="cpu").folder
-    config = finetune_config(steps=1, optimiser=NEARLY_STILL)
+    config = finetune_config(steps=1, optimizer=NEARLY_STILL)
     second = finetune(features, tmp_path / "second", config, pretrained=first, device="cpu").folder
     for name, value in encoder_and_scaler(first).items():
         torch.testing.assert_close(encoder_and_scaler(second)[name], value, rtol=0, atol=2e-8)
@@ -303,25 +305,25 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, pretrained: Path, w
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("accumulate", [2, 3])
+@pytest.mark.parametrize("gradient_accumulation", [2, 3])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_pieces_of_padded_windows_add_up(tmp_path: Path, accumulate: int, reduction: Any) -> None:
+def test_pieces_of_padded_windows_add_up(tmp_path: Path, gradient_accumulation: int, reduction: Any) -> None:
     """The mean is over frames: a piece of short windows counts less. The sum over 8 windows' frames is so much more."""
     videos = {key: frames[: 1 + number % 4] for number, (key, frames) in enumerate(sorted(circles(6).items()))}
     features = features_of(tmp_path, videos)
     lines = {}
-    for pieces, reduced in ((1, "mean"), (accumulate, reduction)):
-        optimiser = OptimiserSettings(name="sgd", learning_rate=1e-9, warmup_steps=0, clip_norm=0, reduction=reduced)
+    for pieces, reduced in ((1, "mean"), (gradient_accumulation, reduction)):
+        optimizer = OptimizerSettings(name="sgd", learning_rate=1e-9, warmup_steps=0, clip_norm=0, reduction=reduced)
         config = finetune_config(
             model=ClassifierSettings(hidden_size=5, dropout=0),
-            optimiser=optimiser,
+            optimizer=optimizer,
             steps=1,
             batch_size=7,
-            accumulate=pieces,
+            gradient_accumulation=pieces,
         )
         run = finetune(features, tmp_path / f"{pieces}", config, device="cpu").folder
         lines[pieces] = json.loads((run / "metrics.jsonl").read_text())
-    whole, summed = lines[1], lines[accumulate]
+    whole, summed = lines[1], lines[gradient_accumulation]
     assert summed["train"]["loss"] == pytest.approx(whole["train"]["loss"], rel=1e-5)
     ratio = summed["gradient_norm"] / whole["gradient_norm"]
     if reduction == "mean":
@@ -335,7 +337,7 @@ def test_pieces_of_padded_windows_add_up(tmp_path: Path, accumulate: int, reduct
 def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Features, settings: dict[str, Any]) -> None:
     config = pretrain_config(model=CompositeSettings(hidden_size=6, conditional_future=True, **settings))
     source = pretrain(features, tmp_path / "source", config, device="cpu").folder
-    still = finetune_config(optimiser=NEARLY_STILL, steps=1, evaluate_every=1)
+    still = finetune_config(optimizer=NEARLY_STILL, steps=1, validate_every=1)
     run = finetune(features, tmp_path / "run", still, pretrained=source, device="cpu").folder
     arguments = load_model(run)[1].arguments
     assert {name: arguments[name] for name in settings} == settings

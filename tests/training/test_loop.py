@@ -14,7 +14,7 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 from toy_training import KilledError, assert_same, killed_after, tree_of
 
 from vidrep import files
-from vidrep.config import ClassifierSettings, OptimiserSettings
+from vidrep.config import ClassifierSettings, OptimizerSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.features.store import Features
 from vidrep.progress import Progress
@@ -33,16 +33,16 @@ def features(tmp_path: Path) -> Features:
 
 
 def run_training(
-    kind: Kind, features: Features, output: Path, optimiser: OptimiserSettings | None = None, **options: Any
+    kind: Kind, features: Features, output: Path, optimizer: OptimizerSettings | None = None, **options: Any
 ) -> TrainingOutcome:
     """Train for 10 steps, with dropout on, looking after every 5; options of the config or of the function."""
     names = ("resume", "overwrite", "should_stop", "on_progress")
     passed = {name: options.pop(name) for name in names if name in options}
     if kind == "pretrain":
-        config = pretrain_config(optimiser=optimiser, **options)
+        config = pretrain_config(optimizer=optimizer, **options)
         return pretrain(features, output, config, device="cpu", **passed).outcome
     model = ClassifierSettings(hidden_size=5, num_layers=2, dropout=0.5)
-    config = finetune_config(model=model, optimiser=optimiser, **options)
+    config = finetune_config(model=model, optimizer=optimizer, **options)
     return finetune(features, output, config, device="cpu", **passed).outcome
 
 
@@ -66,31 +66,31 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
-DECAYS = get_args(get_type_hints(OptimiserSettings)["decay"])
+OPTIMISERS = get_args(get_type_hints(OptimizerSettings)["name"])
+LR_SCHEDULES = get_args(get_type_hints(OptimizerSettings)["lr_schedule"])
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
 @pytest.mark.parametrize(
-    ("name", "decay"),
+    ("name", "lr_schedule"),
     [
-        pytest.param(name, decay, marks=() if number % 4 == place else pytest.mark.slow)
+        pytest.param(name, lr_schedule, marks=() if number % 4 == place else pytest.mark.slow)
         for number, name in enumerate(OPTIMISERS)
-        for place, decay in enumerate(DECAYS)
+        for place, lr_schedule in enumerate(LR_SCHEDULES)
     ],
 )
 def test_ten_steps_are_five_and_five_bit_for_bit(
-    tmp_path: Path, features: Features, kind: Kind, name: Any, decay: Any
+    tmp_path: Path, features: Features, kind: Kind, name: Any, lr_schedule: Any
 ) -> None:
     """With dropout, momentum and two pieces a batch, between two looks."""
-    optimiser = OptimiserSettings(name=name, decay=decay, warmup_steps=2, weight_decay=0.01, decay_every=3)
-    settings = {"accumulate": 2, "evaluate_every": 4, "checkpoint_every": 5}
-    run_training(kind, features, tmp_path / "whole", optimiser, **settings)
+    optimizer = OptimizerSettings(name=name, lr_schedule=lr_schedule, warmup_steps=2, weight_decay=0.01, lr_step=3)
+    settings = {"gradient_accumulation": 2, "validate_every": 4, "checkpoint_every": 5}
+    run_training(kind, features, tmp_path / "whole", optimizer, **settings)
     with pytest.raises(KilledError):
-        run_training(kind, features, tmp_path / "pieces", optimiser, on_progress=killed_after(5), **settings)
+        run_training(kind, features, tmp_path / "pieces", optimizer, on_progress=killed_after(5), **settings)
     assert checkpoint(tmp_path / "pieces")["position"]["step"] == 5
     assert checkpoint(tmp_path / "pieces")["position"]["num_summed"] == 1
-    outcome = run_training(kind, features, tmp_path / "pieces", optimiser, resume=True, **settings)
+    outcome = run_training(kind, features, tmp_path / "pieces", optimizer, resume=True, **settings)
     assert outcome.steps == 10
     assert_same_run(tmp_path / "whole", tmp_path / "pieces")
     assert [line["step"] for line in tree_of(tmp_path / "whole")["metrics"]] == [4, 8, 10]
@@ -164,7 +164,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ScriptedLosses(monkeypatch, [5.0, 6.0, 3.0, 4.0, 3.0, 0.0])
-    outcome = run_training("pretrain", features, tmp_path / "run", steps=12, evaluate_every=2, patience=2)
+    outcome = run_training("pretrain", features, tmp_path / "run", steps=12, validate_every=2, patience=2)
     assert outcome.stopped_early
     assert (outcome.steps, outcome.best_step, outcome.best_loss) == (10, 6, 3.0)
     ScriptedLosses(monkeypatch, [5.0, 6.0, 3.0])
@@ -174,7 +174,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
             features,
             tmp_path / "until the best",
             steps=12,
-            evaluate_every=2,
+            validate_every=2,
             patience=2,
             on_progress=killed_after(6),
         )
@@ -196,7 +196,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
 def test_patience_is_counted_on_over_a_resume(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"steps": 20, "evaluate_every": 2, "patience": 3}
+    settings = {"steps": 20, "validate_every": 2, "patience": 3}
     ScriptedLosses(monkeypatch, [3.0, 4.0, 5.0])
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "run", on_progress=killed_after(6), **settings)
@@ -211,20 +211,20 @@ def test_without_patience_a_run_never_stops_early(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ScriptedLosses(monkeypatch, [1.0, 2.0, 2.0, 2.0, 2.0])
-    outcome = run_training("pretrain", features, tmp_path / "run", evaluate_every=2, patience=0)
+    outcome = run_training("pretrain", features, tmp_path / "run", validate_every=2, patience=0)
     assert (outcome.steps, outcome.best_step, outcome.stopped_early) == (10, 2, False)
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accumulate, steps = optimizer_step.OptimiserStep._add_up_gradient, count(1)
+    gradient_accumulation, steps = optimizer_step.OptimizerStep._add_up_gradient, count(1)
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
     monkeypatch.setattr(
-        optimizer_step.OptimiserStep,
+        optimizer_step.OptimizerStep,
         "_add_up_gradient",
-        lambda *passed: accumulate(*passed) | ({"loss": torch.tensor(math.nan)} if next(steps) == 7 else {}),
+        lambda *passed: gradient_accumulation(*passed) | ({"loss": torch.tensor(math.nan)} if next(steps) == 7 else {}),
     )
     with pytest.raises(
         TrainingError,
@@ -312,7 +312,7 @@ def test_it_goes_on_with_the_same_settings_only(tmp_path: Path, features: Featur
     for changes, said in (
         ({"steps": 20}, "training.steps 20, the run has 10"),
         ({"seed": 3}, "training.seed 3, the run has 0"),
-        ({"optimiser": OptimiserSettings(warmup_steps=3)}, "optimiser.warmup_steps 3, the run has 2"),
+        ({"optimizer": OptimizerSettings(warmup_steps=3)}, "optimizer.warmup_steps 3, the run has 2"),
     ):
         with pytest.raises(OutputError, match=f"run: resumed with {said}"):
             run_training(kind, features, tmp_path / "run", resume=True, **changes)
@@ -385,7 +385,7 @@ def test_progress_names_steps_and_losses(tmp_path: Path, features: Features) -> 
     run_training("pretrain", features, tmp_path / "run", on_progress=seen.append)
     assert [progress.done for progress in seen] == list(range(1, 11))
     assert {progress.total for progress in seen} == {10}
-    assert {"loss", "best validation loss", "steps/s"} <= seen[-1].figures.keys()
+    assert {"loss", "best validation loss", "steps/s"} <= seen[-1].metrics.keys()
 
 
 def test_a_run_with_a_model_is_never_replaced_by_an_older_one(tmp_path: Path, features: Features) -> None:

@@ -1,4 +1,4 @@
-"""Optimisers against their equations in NumPy, schedules, clipping, and what weight decay is for."""
+"""Optimizers against their equations in NumPy, schedules, clipping, and what weight decay is for."""
 
 import math
 from typing import Any
@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vidrep.config import OptimiserSettings
+from vidrep.config import OptimizerSettings
 from vidrep.models.lstm import LSTM
 from vidrep.training.optimizers import (
     ClippedVelocity,
-    build_optimiser,
+    build_optimizer,
     clip_gradient,
     learning_rate,
     set_learning_rate,
@@ -21,36 +21,36 @@ from vidrep.training.optimizers import (
 
 
 def test_the_rate_rises_linearly_and_stays() -> None:
-    settings = OptimiserSettings(learning_rate=2.0, warmup_steps=4, decay="none")
+    settings = OptimizerSettings(learning_rate=2.0, warmup_steps=4, lr_schedule="constant")
     assert [learning_rate(step, 8, settings) for step in range(8)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 2.0]
 
 
 def test_the_rate_falls_along_half_a_cosine() -> None:
-    settings = OptimiserSettings(learning_rate=2.0, warmup_steps=2, decay="cosine")
+    settings = OptimizerSettings(learning_rate=2.0, warmup_steps=2, lr_schedule="cosine")
     rates = [learning_rate(step, 6, settings) for step in range(7)]
     assert rates == pytest.approx([1.0, 2.0, 2.0, 1 + math.cos(math.pi / 4), 1.0, 1 - math.cos(math.pi / 4), 0.0])
 
 
 def test_without_or_with_too_long_a_warm_up() -> None:
-    at_once = OptimiserSettings(learning_rate=2.0, warmup_steps=0, decay="none")
+    at_once = OptimizerSettings(learning_rate=2.0, warmup_steps=0, lr_schedule="constant")
     assert learning_rate(0, 3, at_once) == 2.0
-    too_long = OptimiserSettings(learning_rate=3.0, warmup_steps=100, decay="cosine")
+    too_long = OptimizerSettings(learning_rate=3.0, warmup_steps=100, lr_schedule="cosine")
     assert [learning_rate(step, 3, too_long) for step in range(3)] == pytest.approx([1.0, 2.0, 3.0])
 
 
 def test_the_rate_falls_by_steps_of_the_whole_training() -> None:
-    settings = OptimiserSettings(learning_rate=8.0, warmup_steps=2, decay="step", decay_every=3, decay_factor=0.5)
+    settings = OptimizerSettings(learning_rate=8.0, warmup_steps=2, lr_schedule="step", lr_step=3, lr_gamma=0.5)
     assert [learning_rate(step, 8, settings) for step in range(8)] == [4.0, 8.0, 8.0, 4.0, 4.0, 4.0, 2.0, 2.0]
-    recipe = OptimiserSettings(learning_rate=1e-4, warmup_steps=0, decay="step", decay_every=10_000, decay_factor=0.9)
+    recipe = OptimizerSettings(learning_rate=1e-4, warmup_steps=0, lr_schedule="step", lr_step=10_000, lr_gamma=0.9)
     assert learning_rate(9_999, 10**6, recipe) == 1e-4
     assert learning_rate(10_000, 10**6, recipe) == pytest.approx(0.9e-4)
     assert learning_rate(50_000, 10**6, recipe) == pytest.approx(0.9**5 * 1e-4)
 
 
 def test_the_rate_falls_with_plateaus_and_for_no_other_schedule() -> None:
-    settings = OptimiserSettings(learning_rate=8.0, warmup_steps=2, decay="plateau", decay_factor=0.5)
+    settings = OptimizerSettings(learning_rate=8.0, warmup_steps=2, lr_schedule="plateau", lr_gamma=0.5)
     assert [learning_rate(5, 8, settings, num_plateaus=number) for number in range(4)] == [8.0, 4.0, 2.0, 1.0]
-    constant = OptimiserSettings(learning_rate=8.0, warmup_steps=2, decay="none", decay_factor=0.5)
+    constant = OptimizerSettings(learning_rate=8.0, warmup_steps=2, lr_schedule="constant", lr_gamma=0.5)
     assert learning_rate(5, 8, constant, num_plateaus=3) == 8.0
 
 
@@ -68,11 +68,11 @@ CLASSES = {
 def test_weight_decay_is_for_matrices_that_learn(name: Any) -> None:
     model = LSTM(3, 4, 2, peepholes=True)
     model.get_parameter("layers.1.input_weight").requires_grad_(False)
-    optimiser = build_optimiser(model, OptimiserSettings(name=name, learning_rate=0.1, weight_decay=0.5))
-    assert type(optimiser) is CLASSES[name]
+    optimizer = build_optimizer(model, OptimizerSettings(name=name, learning_rate=0.1, weight_decay=0.5))
+    assert type(optimizer) is CLASSES[name]
     if name in ("sgd", "adam", "adamw", "adagrad"):
-        assert all(group["fused"] for group in optimiser.param_groups)
-    decay_of = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+        assert all(group["fused"] for group in optimizer.param_groups)
+    decay_of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {key: decay_of.get(id(one)) for key, one in model.named_parameters()} == {
         "layers.0.input_weight": 0.5,
         "layers.0.recurrent_weight": 0.5,
@@ -89,10 +89,10 @@ def test_weight_decay_is_for_matrices_that_learn(name: Any) -> None:
 def test_decay_shrinks_matrices_and_leaves_the_others(name: Any) -> None:
     model = LSTM(3, 4, peepholes=True)
     before = {key: one.detach().clone() for key, one in model.named_parameters()}
-    optimiser = build_optimiser(model, OptimiserSettings(name=name, learning_rate=1e-3, weight_decay=0.5))
+    optimizer = build_optimizer(model, OptimizerSettings(name=name, learning_rate=1e-3, weight_decay=0.5))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimiser.step()
+    optimizer.step()
     after = dict(model.named_parameters())
     for key in ("layers.0.bias", "layers.0.peepholes"):
         assert torch.equal(after[key], before[key])
@@ -114,7 +114,7 @@ RATE, MOMENTUM, DECAY, CLIP = 0.02, 0.9, 0.1, 0.02
 
 
 class InNumPy:
-    """The equations of each optimiser, for one array."""
+    """The equations of each optimizer, for one array."""
 
     def __init__(self, w: Any, decay: float) -> None:
         self.w, self.decay, self.time = w.copy(), decay, 0
@@ -157,23 +157,23 @@ class InNumPy:
 @pytest.mark.parametrize("name", CLASSES)
 def test_twenty_steps_are_the_equations(name: Any) -> None:
     """The gradient depends on the weights, and the rate on the step."""
-    settings = OptimiserSettings(
+    settings = OptimizerSettings(
         name=name,
         learning_rate=RATE,
         momentum=MOMENTUM,
         weight_decay=DECAY,
         clip_velocity=CLIP,
         warmup_steps=0,
-        decay="step",
-        decay_every=7,
-        decay_factor=0.9,
+        lr_schedule="step",
+        lr_step=7,
+        lr_gamma=0.9,
     )
     model, rng = Numbers(), np.random.default_rng(1)
-    optimiser = build_optimiser(model, settings)
+    optimizer = build_optimizer(model, settings)
     arrays = {"weight": InNumPy(model.weight.detach().numpy(), DECAY), "bias": InNumPy(model.bias.detach().numpy(), 0)}
     clipped = free = 0
     for step in range(20):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, 20, settings)
         for key, array in arrays.items():
             noise, parameter = rng.normal(size=array.w.shape), model.get_parameter(key)
@@ -182,7 +182,7 @@ def test_twenty_steps_are_the_equations(name: Any) -> None:
             getattr(array, name)(array.w * 0.3 + noise, RATE * 0.9 ** (step // 7))
             clipped += int((np.abs(array.m) == CLIP).sum())
             free += int((np.abs(array.m) < CLIP).sum())
-        optimiser.step()
+        optimizer.step()
         for key, array in arrays.items():
             np.testing.assert_allclose(model.get_parameter(key).detach().numpy(), array.w, rtol=1e-12, atol=1e-14)
     assert min(clipped, free) > 50 or name != "srivastava"
@@ -197,7 +197,7 @@ def test_clipping(clip_norm: float, clip_value: float) -> None:
         model.get_parameter(key).grad = torch.from_numpy(gradient.copy())
     norm = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients.values()))
     assert norm > 2.1
-    told = clip_gradient(model, OptimiserSettings(clip_norm=clip_norm, clip_value=clip_value))
+    told = clip_gradient(model, OptimizerSettings(clip_norm=clip_norm, clip_value=clip_value))
     assert float(told) == pytest.approx(norm, rel=1e-12)
     for key, gradient in gradients.items():
         expected = gradient * min(1, clip_norm / (norm + 1e-6)) if clip_norm else gradient
@@ -209,24 +209,24 @@ def test_clipping(clip_norm: float, clip_value: float) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
-    settings = OptimiserSettings(
+    settings = OptimizerSettings(
         name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY, clip_velocity=CLIP
     )
     found = []
     for kind in (float, torch.tensor):
         model, rng = Numbers(), np.random.default_rng(1)
-        optimiser = build_optimiser(model, settings)
-        for group in optimiser.param_groups:
+        optimizer = build_optimizer(model, settings)
+        for group in optimizer.param_groups:
             group["lr"] = kind(1.0)
-        held = [group["lr"] for group in optimiser.param_groups]
+        held = [group["lr"] for group in optimizer.param_groups]
         for step in range(5):
-            set_learning_rate(optimiser, RATE * 0.5**step)
+            set_learning_rate(optimizer, RATE * 0.5**step)
             for parameter in (model.weight, model.bias):
                 parameter.grad = torch.from_numpy(rng.normal(size=parameter.shape))
-            optimiser.step()
+            optimizer.step()
         found.append(torch.cat([model.weight.detach().flatten(), model.bias.detach()]))
         if kind is torch.tensor:
-            assert all(group["lr"] is one for group, one in zip(optimiser.param_groups, held, strict=True))
+            assert all(group["lr"] is one for group, one in zip(optimizer.param_groups, held, strict=True))
     # A rate in float32 is rounded.
     torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-9)
 
@@ -234,36 +234,36 @@ def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_steps_on_cuda_wait_for_nothing(name: Any) -> None:
     """Fake tensors say that they are on CUDA; asked for a value, they raise."""
-    settings = OptimiserSettings(name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    settings = OptimizerSettings(name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     with FakeTensorMode():
         model = nn.Linear(3, 4, device="cuda")
-        optimiser = build_optimiser(model, settings)
-        assert {group["lr"].device.type for group in optimiser.param_groups} == {"cuda"}
-        assert all(group.get("capturable", True) for group in optimiser.param_groups)
-        assert {bool(group.get("fused")) for group in optimiser.param_groups} == {name in ("sgd", "adam", "adamw")}
+        optimizer = build_optimizer(model, settings)
+        assert {group["lr"].device.type for group in optimizer.param_groups} == {"cuda"}
+        assert all(group.get("capturable", True) for group in optimizer.param_groups)
+        assert {bool(group.get("fused")) for group in optimizer.param_groups} == {name in ("sgd", "adam", "adamw")}
         if name in ("sgd", "adam", "adamw"):  # one kernel each, which only CUDA has
             return
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
         for _ in range(2):
-            set_learning_rate(optimiser, RATE)
-            optimiser.step()
+            set_learning_rate(optimizer, RATE)
+            optimizer.step()
         assert model.weight.device.type == "cuda"
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_checkpoint_of_another_device_changes_no_way_of_computing(name: Any) -> None:
-    settings = OptimiserSettings(name=name, learning_rate=RATE, momentum=MOMENTUM)
+    settings = OptimizerSettings(name=name, learning_rate=RATE, momentum=MOMENTUM)
     model = Numbers()
-    optimiser = build_optimiser(model, settings)
+    optimizer = build_optimizer(model, settings)
     for parameter in (model.weight, model.bias):
         parameter.grad = torch.ones_like(parameter)
-    optimiser.step()
-    saved = optimiser.state_dict()
+    optimizer.step()
+    saved = optimizer.state_dict()
     other_ways = {"lr": torch.tensor(0.5), "capturable": True, "fused": None, "foreach": None}
     other_ways = {key: way for key, way in other_ways.items() if key in saved["param_groups"][0]}
     foreign = saved | {"param_groups": [group | other_ways for group in saved["param_groups"]]}
-    other = build_optimiser(model, settings)
+    other = build_optimizer(model, settings)
     built_with = [{key: group[key] for key in other_ways} for group in other.param_groups]
     other.load_state_dict(foreign)
     assert [{key: group[key] for key in other_ways} for group in other.param_groups] == built_with

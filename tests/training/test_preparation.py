@@ -9,18 +9,18 @@ import torch
 from small_features import features_of, with_value
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.annotations import Labelling
-from vidrep.sequences.windows import cut_windows
+from vidrep.features.annotations import Annotation
+from vidrep.sequences.windows import sliding_windows
 from vidrep.training.preparation import (
     choose_batch_size,
     choose_values,
     fit_scaler,
-    lay_over,
+    merge_annotations,
     naming_lack_of_memory,
     require_sound,
     require_windows,
     seeded,
-    thin_out,
+    subsample,
 )
 
 
@@ -92,8 +92,8 @@ def test_damaged_rows_are_named_by_video(tmp_path: Path, dtype: str) -> None:
 def test_no_window_is_refused_with_the_longest_video(tmp_path: Path) -> None:
     features = features_of(tmp_path, random_videos("uint8", 3, 5))
     with pytest.raises(InputError, match=r"no training video has a window of 6 frames, .* 5; use others"):
-        require_windows(cut_windows(features, [0, 1], length=6, stride=1), name="training", advice="use others")
-    require_windows(cut_windows(features, [0, 1], length=5, stride=1), name="training", advice="use others")
+        require_windows(sliding_windows(features, [0, 1], length=6, stride=1), name="training", advice="use others")
+    require_windows(sliding_windows(features, [0, 1], length=5, stride=1), name="training", advice="use others")
 
 
 def test_a_batch_is_not_larger_than_there_are_windows() -> None:
@@ -104,9 +104,9 @@ def test_a_batch_is_not_larger_than_there_are_windows() -> None:
 
 
 def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> None:
-    windows = cut_windows(features_of(tmp_path, random_videos("uint8", 30, 30)), [0, 1], length=3, stride=1)
-    assert thin_out(windows, 56) is windows
-    thinned = thin_out(windows, 10)
+    windows = sliding_windows(features_of(tmp_path, random_videos("uint8", 30, 30)), [0, 1], length=3, stride=1)
+    assert subsample(windows, 56) is windows
+    thinned = subsample(windows, 10)
     places = list(zip(thinned.videos.tolist(), thinned.starts.tolist(), strict=True))
     assert len(set(places)) == len(thinned) == 10
     assert places[0] == (0, 0)
@@ -116,9 +116,9 @@ def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> No
 
 def test_a_listing_is_laid_over_and_what_it_lacks_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features = features_of(tmp_path, random_videos("uint8", 3, 3))
-    listed = {"0.npy": Labelling("run", "test"), "9.npy": Labelling("run", "test")}
+    annotations = {"0.npy": Annotation("run", "test"), "9.npy": Annotation("run", "test")}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
-        videos = lay_over(features, listed)
+        videos = merge_annotations(features, annotations)
     assert (videos.labels, videos.splits) == (["run", ""], ["test", ""])
     assert "1 videos are listed but not in the features: 9.npy" in caplog.text
     assert "1 videos are not listed: 1.npy" in caplog.text

@@ -1,4 +1,4 @@
-"""Pretraining: what it learns from, what it leaves alone, and what it minimises."""
+"""Pretraining: what it learns from, what it leaves alone, and what it minimizes."""
 
 import csv
 import json
@@ -10,12 +10,12 @@ import pytest
 import torch
 from small_features import circles, features_of, pretrain_config, with_value
 
-from vidrep.config import CompositeSettings, OptimiserSettings
+from vidrep.config import CompositeSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.annotations import Labelling
+from vidrep.features.annotations import Annotation
 from vidrep.models.composite import CompositeModel
 from vidrep.models.saved import load_model
-from vidrep.sequences.windows import cut_windows
+from vidrep.sequences.windows import sliding_windows
 from vidrep.training.pretrain import pretrain
 
 ALL_SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
@@ -62,8 +62,8 @@ def test_the_validation_loss_is_both_decoders_mean_cost_per_frame(tmp_path: Path
     model, description = load_model(result.folder)
     assert description.values == ("probability" if (dtype, values) == ("uint8", "auto") else "real")
     assert isinstance(model.model, CompositeModel)
-    held_apart = [features.index(key) for key, part in parts_of(result.folder).items() if part == "validation"]
-    windows = cut_windows(features, held_apart, length=5, stride=2)
+    held_out = [features.index(key) for key, part in parts_of(result.folder).items() if part == "validation"]
+    windows = sliding_windows(features, held_out, length=5, stride=2)
     assert len(windows) == 6
     assert result.validation.num_windows == 6
     frames = model.scaler(torch.from_numpy(windows.gather(np.arange(6))))
@@ -98,14 +98,14 @@ def test_it_learns_to_predict(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(20, num_frames=10))
     config = pretrain_config(
         model=CompositeSettings(hidden_size=24),
-        optimiser=OptimiserSettings(learning_rate=0.02, warmup_steps=10),
+        optimizer=OptimizerSettings(learning_rate=0.02, warmup_steps=10),
         steps=250,
         batch_size=32,
-        evaluate_every=50,
+        validate_every=50,
     )
     future = pretrain(features, tmp_path / "run", config, device="cpu").validation.costs["future"]["squared_error"]
     assert future["model"].mean < 0.3 * future["mean frame"].mean
-    assert future["model"].mean < 0.3 * future["last frame"].mean
+    assert future["model"].mean < 0.3 * future["persistence"].mean
 
 
 def test_test_videos_are_not_touched(tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ def test_test_videos_are_not_touched(tmp_path: Path) -> None:
 
 def test_labels_change_nothing(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    other = {key.path: Labelling("same", None) for key in features.videos}
+    other = {key.path: Annotation("same", None) for key in features.videos}
     runs = [
-        pretrain(features, tmp_path / name, pretrain_config(), device="cpu", listed=listed).folder
-        for name, listed in (("one", None), ("other", other))
+        pretrain(features, tmp_path / name, pretrain_config(), device="cpu", annotations=annotations).folder
+        for name, annotations in (("one", None), ("other", other))
     ]
     assert (runs[0] / "model.safetensors").read_bytes() == (runs[1] / "model.safetensors").read_bytes()
 
@@ -140,9 +140,9 @@ def test_videos_that_no_list_names_are_learnt_from(tmp_path: Path) -> None:
 
 def test_a_listing_is_laid_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features = features_of(tmp_path, circles())
-    listed = {"left/03.npy": Labelling("left", "test"), "gone.npy": Labelling("left", "test")}
+    annotations = {"left/03.npy": Annotation("left", "test"), "gone.npy": Annotation("left", "test")}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
-        result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu", listed=listed)
+        result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu", annotations=annotations)
     assert parts_of(result.folder)["left/03.npy"] == "test"
     assert "listed but not in the features: gone.npy" in caplog.text
 

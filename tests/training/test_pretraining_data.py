@@ -14,7 +14,7 @@ from toy_training import assert_same, tree_of
 from vidrep.config import (
     CompositeSettings,
     MovingMnistSettings,
-    OptimiserSettings,
+    OptimizerSettings,
     PredictionWindows,
     PretrainConfig,
 )
@@ -26,7 +26,7 @@ from vidrep.models.saved import load_model
 from vidrep.training.pretrain import PretrainResult, pretrain
 
 # So small a rate that weights stay what they were, but for their last bits.
-STANDING_STILL = OptimiserSettings(name="sgd", learning_rate=1e-30, warmup_steps=0, decay="none", clip_norm=0)
+STANDING_STILL = OptimizerSettings(name="sgd", learning_rate=1e-30, warmup_steps=0, lr_schedule="constant", clip_norm=0)
 
 
 def looks(run: Path) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def test_sequences_are_generated_as_training_goes(tmp_path: Path) -> None:
         "num_digits": 2,
         "canvas": 32,
         "num_frames": 5,
-        "speed": 0.1,
+        "displacement": 0.1,
         "seed": 0,
     }
     assert result.validation.num_windows == 1024
@@ -75,7 +75,7 @@ def test_it_goes_on_with_the_same_digits_only(tmp_path: Path) -> None:
         pretrain(None, tmp_path / "run", mnist_config(), mnist=others, device="cpu", resume=True)
 
 
-def test_nearly_all_digits_can_be_held_apart_but_one(tmp_path: Path) -> None:
+def test_nearly_all_digits_can_be_held_out_but_one(tmp_path: Path) -> None:
     on_mnist(tmp_path, config=mnist_config(validation_fraction=0.999))
 
 
@@ -94,7 +94,7 @@ def test_without_a_future_decoder_windows_are_what_is_seen(tmp_path: Path) -> No
     assert load_model(run)[1].windows["predicted"] == 0
     found = evaluate(run, features_of(tmp_path / "other", circles(num_frames=16, seed=9)), device="cpu")
     assert isinstance(found, PredictionEvaluation)
-    assert found.figures.costs.keys() == {"reconstruction"}
+    assert found.metrics.costs.keys() == {"reconstruction"}
 
 
 def test_generated_runs_with_one_seed_are_the_same_and_with_another_not(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_features_or_digits_but_not_both_and_not_neither(tmp_path: Path) -> None
 def stateful_config(**settings: Any) -> PretrainConfig:
     windows = PredictionWindows(seen=2, predicted=1, stride=2, stateful=True)
     config = pretrain_config(
-        model=CompositeSettings(hidden_size=5, num_layers=2), optimiser=STANDING_STILL, batch_size=1, **settings
+        model=CompositeSettings(hidden_size=5, num_layers=2), optimizer=STANDING_STILL, batch_size=1, **settings
     )
     return replace(config, windows=windows)
 
@@ -152,7 +152,7 @@ def stateful_config(**settings: Any) -> PretrainConfig:
 def test_the_state_is_carried_through_a_video_and_starts_anew_with_the_next(tmp_path: Path, steps: int) -> None:
     """Videos of 10 frames have four windows of 2 + 1 at 0, 2, 4 and 6: after step 4 a new video begins."""
     features = features_of(tmp_path, circles(2, num_frames=10, classes=("left",)))
-    config = stateful_config(steps=steps, evaluate_every=steps, validation_fraction=0.5)
+    config = stateful_config(steps=steps, validate_every=steps, validation_fraction=0.5)
     run = pretrain(features, tmp_path / "run", config, device="cpu").folder
     model, _ = load_model(run)
     assert isinstance(model.model, CompositeModel)
@@ -181,7 +181,7 @@ def test_pieces_of_a_batch_teach_what_the_whole_does(tmp_path: Path, pieces: int
     model = CompositeSettings(hidden_size=5, conditional_future=True, peepholes=True)
     found = []
     for number in (1, pieces):
-        config = pretrain_config(model=model, steps=3, evaluate_every=3, batch_size=8, accumulate=number)
+        config = pretrain_config(model=model, steps=3, validate_every=3, batch_size=8, gradient_accumulation=number)
         if stateful:
             config = replace(config, windows=PredictionWindows(seen=2, predicted=2, stride=2, stateful=True))
         found.append(first_look(tmp_path, f"run{number}", config))
@@ -193,7 +193,9 @@ def test_pieces_of_a_batch_teach_what_the_whole_does(tmp_path: Path, pieces: int
 def test_segments_teach_what_whole_windows_do(tmp_path: Path) -> None:
     model = CompositeSettings(hidden_size=5, num_layers=2, conditional_future=True, peepholes=True)
     found = [
-        first_look(tmp_path, f"run{size}", pretrain_config(model=model, steps=3, evaluate_every=3, segment=size))
+        first_look(
+            tmp_path, f"run{size}", pretrain_config(model=model, steps=3, validate_every=3, recompute_every=size)
+        )
         for size in (0, 2)
     ]
     assert found[1]["gradient_norm"] == pytest.approx(found[0]["gradient_norm"], rel=1e-4)
@@ -203,9 +205,9 @@ def test_segments_teach_what_whole_windows_do(tmp_path: Path) -> None:
 def test_a_summed_objective_has_the_gradient_of_the_mean_times_the_values(tmp_path: Path) -> None:
     norms = []
     for reduction in ("mean", "sum"):
-        optimiser = replace(STANDING_STILL, reduction=reduction)
+        optimizer = replace(STANDING_STILL, reduction=reduction)
         config = pretrain_config(
-            model=CompositeSettings(hidden_size=5), optimiser=optimiser, steps=1, evaluate_every=1, batch_size=4
+            model=CompositeSettings(hidden_size=5), optimizer=optimizer, steps=1, validate_every=1, batch_size=4
         )
         config = replace(config, windows=PredictionWindows(seen=3, predicted=3))
         norms.append(first_look(tmp_path, reduction, config)["gradient_norm"])
@@ -214,18 +216,18 @@ def test_a_summed_objective_has_the_gradient_of_the_mean_times_the_values(tmp_pa
 
 def test_fewer_frames_are_reconstructed_where_it_is_asked_for(tmp_path: Path) -> None:
     config = replace(
-        pretrain_config(model=CompositeSettings(hidden_size=5), optimiser=STANDING_STILL, steps=1, evaluate_every=1),
+        pretrain_config(model=CompositeSettings(hidden_size=5), optimizer=STANDING_STILL, steps=1, validate_every=1),
         windows=PredictionWindows(seen=4, reconstructed=1, predicted=2),
     )
     features = features_of(tmp_path, circles(8, num_frames=6))
     run = pretrain(features, tmp_path / "run", config, device="cpu").folder
     model, description = load_model(run)
     assert isinstance(model.model, CompositeModel)
-    held_apart = [
+    held_out = [
         row.path for row in features.videos if f"{row.path},{row.label},validation" in (run / "videos.csv").read_text()
     ]
     total = []
-    for key in held_apart:
+    for key in held_out:
         frames = model.scaler(torch.from_numpy(np.array(features.rows(features.index(key))))[:, None])
         with torch.no_grad():
             last = model.model(frames[:4], 2).reconstruction[-1]
@@ -236,7 +238,7 @@ def test_fewer_frames_are_reconstructed_where_it_is_asked_for(tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["generated", "stateful", "conditional, in segments and pieces"])
 def test_ten_steps_are_seven_and_three_wherever_batches_come_from(tmp_path: Path, kind: str) -> None:
-    config = mnist_config() if kind == "generated" else pretrain_config(accumulate=2, segment=2)
+    config = mnist_config() if kind == "generated" else pretrain_config(gradient_accumulation=2, recompute_every=2)
     if kind == "stateful":
         config = replace(config, windows=PredictionWindows(seen=2, predicted=2, stride=2, stateful=True))
     if kind.startswith("conditional"):
@@ -259,7 +261,7 @@ def test_ten_steps_are_seven_and_three_wherever_batches_come_from(tmp_path: Path
 def test_products_in_bf16_learn_nearly_the_same(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(8, num_frames=10))
     model = CompositeSettings(hidden_size=8, num_layers=2, conditional_future=True, peepholes=True)
-    config = pretrain_config(model=model, steps=20, evaluate_every=20)
+    config = pretrain_config(model=model, steps=20, validate_every=20)
     found = {}
     for precision in ("fp32", "bf16"):
         run = pretrain(features, tmp_path / precision, config, device="cpu", precision=precision).folder

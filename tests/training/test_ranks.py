@@ -17,7 +17,7 @@ from toy_training import assert_same, tree_of
 
 from vidrep.errors import ConfigError, TrainingError
 from vidrep.training import ranks
-from vidrep.training.ranks import ALONE, Ranks, is_one_of_several, joined_ranks, speaks
+from vidrep.training.ranks import ALONE, Ranks, is_main_process, is_one_of_several, joined_ranks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork")
 
@@ -66,7 +66,7 @@ def test_parts_make_up_the_batch() -> None:
 def test_a_process_by_itself_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "3")  # as some cluster's own variable
-    assert speaks() and not is_one_of_several()
+    assert is_main_process() and not is_one_of_several()
     monkeypatch.setenv("WORLD_SIZE", "")
     assert not is_one_of_several()
     with joined_ranks() as joined:
@@ -74,7 +74,7 @@ def test_a_process_by_itself_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in {"WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     # Clusters set these for every command, those too that join nobody and have something to say.
-    assert is_one_of_several() and speaks()
+    assert is_one_of_several() and is_main_process()
 
 
 @pytest.mark.parametrize(("port", "reason"), [("9", "timed out"), ("x", "invalid literal")])
@@ -84,7 +84,7 @@ def test_whom_it_cannot_reach_is_named(monkeypatch: pytest.MonkeyPatch, port: st
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainingError, match=rf"MASTER_PORT localhost:{port} \(.*{reason}.*\); give "), joined_ranks():
         pass
-    assert speaks()
+    assert is_main_process()
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +114,12 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("pretrain", {}),
         ("generated", {}),
-        ("pretrain", STATEFUL | {"training.accumulate": 2, "optimiser.reduction": "sum", "optimiser.clip_norm": 0.5}),
-        ("finetune", {"model.dropout": 0.0, "training.accumulate": 2}),
-        ("finetune", {"model.dropout": 0.0, "optimiser.reduction": "sum"}),
+        (
+            "pretrain",
+            STATEFUL | {"training.gradient_accumulation": 2, "optimizer.reduction": "sum", "optimizer.clip_norm": 0.5},
+        ),
+        ("finetune", {"model.dropout": 0.0, "training.gradient_accumulation": 2}),
+        ("finetune", {"model.dropout": 0.0, "optimizer.reduction": "sum"}),
     ],
 )
 def test_the_same_curve_by_one_two_and_three(
@@ -127,12 +130,12 @@ def test_the_same_curve_by_one_two_and_three(
         answers = several(tmp_path / str(size), ranks=size, kind=kind, settings=settings)
         assert codes(answers) == [0] * size, answers
         # The same bits on every rank: weights, and what rank 0 measured.
-        assert len({json.dumps({**answer, "seconds": 0, "speaks": 0}) for answer in answers}) == 1, answers
+        assert len({json.dumps({**answer, "seconds": 0, "is_main_process": 0}) for answer in answers}) == 1, answers
         curves[size] = curve(tmp_path / str(size))
     for size in (2, 3):
         assert curves[size].keys() == curves[1].keys()
-        for name, figures in curves[1].items():
-            assert curves[size][name] == pytest.approx(figures, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+        for name, metrics in curves[1].items():
+            assert curves[size][name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name
     losses = curves[1]["train.loss"]
     assert len(set(losses)) == 3
 
@@ -149,7 +152,7 @@ def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
     assert killed[victim]["code"] == -signal.SIGKILL
     assert killed[1 - victim]["code"] == 7 and killed[1 - victim]["error"].startswith(LOST), killed
     assert killed[1 - victim]["error"].endswith(")") and "onnection" in killed[1 - victim]["error"], killed
-    assert killed[1 - victim]["speaks"] and killed[1 - victim]["seconds"] < 10
+    assert killed[1 - victim]["is_main_process"] and killed[1 - victim]["seconds"] < 10
     resumed = several(tmp_path / "run", resume=True, **options)
     assert codes(resumed) == [0, 0], resumed
     assert [answer["weights"] for answer in resumed] == [whole[0]["weights"]] * 2
@@ -195,7 +198,7 @@ def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) ->
     kind, _, message = second["error"].partition(": ")
     assert kind == "FeatureFileError" and "missing.h5: no such file" in message
     assert first["error"].startswith(f"{kind}: rank 1 on ") and first["error"].endswith(f": {message}")
-    assert codes([first, second]) == [3, 3] and (first["speaks"], second["speaks"]) == (True, False)
+    assert codes([first, second]) == [3, 3] and (first["is_main_process"], second["is_main_process"]) == (True, False)
     first, second = several(tmp_path / "run", ranks=2, other_seed=1)
     assert second["error"] == "InputError: other settings than on rank 0; give every process the same"
     assert first["error"].startswith("InputError: rank 1 on ") and codes([first, second]) == [3, 3]
@@ -222,8 +225,8 @@ def test_a_checkpoint_belongs_to_any_number_of_ranks(several: SeveralRanks, tmp_
     (alone,) = several(tmp_path / "run", ranks=1, settings=STATEFUL, resume=True)
     (warning,) = alone["warnings"]
     assert warning.endswith("goes on with ranks 1, not 2: the result may differ in the last bits")
-    for name, figures in curve(tmp_path / "whole").items():
-        assert curve(tmp_path / "run")[name] == pytest.approx(figures, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+    for name, metrics in curve(tmp_path / "whole").items():
+        assert curve(tmp_path / "run")[name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name
 
 
 def test_what_a_rank_draws_depends_on_seed_rank_and_step_alone(several: SeveralRanks, tmp_path: Path) -> None:

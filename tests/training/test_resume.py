@@ -15,7 +15,7 @@ import pytest
 import torch
 from toy_training import KilledError, assert_same, killed_after, toy_task, train_toy, tree_of
 
-from vidrep.config import OptimiserSettings
+from vidrep.config import OptimizerSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
 from vidrep.models.lstm_kernels.matmul import library
@@ -24,8 +24,8 @@ from vidrep.training import loop, optimizer_step
 from vidrep.training.checkpoints import Checkpoints
 from vidrep.training.run import RunFolder
 
-OPTIMISERS = get_args(get_type_hints(OptimiserSettings)["name"])
-DECAYS = get_args(get_type_hints(OptimiserSettings)["decay"])
+OPTIMISERS = get_args(get_type_hints(OptimizerSettings)["name"])
+LR_SCHEDULES = get_args(get_type_hints(OptimizerSettings)["lr_schedule"])
 # The rate of "plateau" falls after steps 4, 6 and 10.
 LOSSES = {2: 3.0, 4: 4.0, 6: 5.0, 8: 2.0, 10: 2.5}
 
@@ -36,24 +36,24 @@ def checkpoints(run: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-@pytest.mark.parametrize("decay", DECAYS)
-def test_ten_steps_are_five_and_five(tmp_path: Path, name: Any, decay: Any) -> None:
+@pytest.mark.parametrize("lr_schedule", LR_SCHEDULES)
+def test_ten_steps_are_five_and_five(tmp_path: Path, name: Any, lr_schedule: Any) -> None:
     """Between two looks, with dropout, momentum, clipped velocity, weight decay and three pieces a batch."""
-    optimiser = OptimiserSettings(
+    optimizer = OptimizerSettings(
         name=name,
-        decay=decay,
+        lr_schedule=lr_schedule,
         learning_rate=0.01,
         clip_velocity=1e-3,
         warmup_steps=3,
         weight_decay=0.01,
-        decay_every=2,
-        decay_factor=0.5,
-        plateau_looks=1,
+        lr_step=2,
+        lr_gamma=0.5,
+        plateau_patience=1,
     )
 
     def run(path: Path, **options: Any) -> None:
-        task = toy_task(accumulate=3, losses=LOSSES)
-        train_toy(path, optimiser, task=task, accumulate=3, checkpoint_every=5, **options)
+        task = toy_task(gradient_accumulation=3, losses=LOSSES)
+        train_toy(path, optimizer, task=task, gradient_accumulation=3, checkpoint_every=5, **options)
 
     run(tmp_path / "whole")
     with pytest.raises(KilledError):
@@ -64,11 +64,11 @@ def test_ten_steps_are_five_and_five(tmp_path: Path, name: Any, decay: Any) -> N
     assert_same(tree_of(tmp_path / "pieces"), whole)
     rates = [look["learning_rate"] for look in whole["metrics"]]
     expected = {
-        "none": [1, 1, 1, 1],
+        "constant": [1, 1, 1, 1],
         "cosine": [0.5 * (1 + math.cos(math.pi * past / 7)) for past in (0, 2, 4, 6)],
         "step": [0.5, 0.25, 0.125, 0.0625],
         "plateau": [1, 0.5, 0.25, 0.25],
-    }[decay]
+    }[lr_schedule]
     assert rates == pytest.approx([0.01 * 2 / 3, *(0.01 * left for left in expected)])
 
 
@@ -163,21 +163,21 @@ def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
     def listen(progress: Progress) -> None:
         saved.append(checkpoints(tmp_path / "run")[-1] if (tmp_path / "run" / "checkpoints").exists() else 0)
 
-    options = {"evaluate_every": 100, "checkpoint_minutes": 0.25}
+    options = {"validate_every": 100, "checkpoint_minutes": 0.25}
     train_toy(tmp_path / "run", clock=lambda: float(next(ticks)), on_progress=listen, **options)
     assert saved == [0, 0, 0, 4, 4, 4, 7, 7, 7, 10]
     train_toy(tmp_path / "never", clock=lambda: float(next(ticks)), **options | {"checkpoint_minutes": 0})
     assert checkpoints(tmp_path / "never") == [10]
 
 
-@pytest.mark.parametrize("accumulate", [2, 4, 6, 100])
+@pytest.mark.parametrize("gradient_accumulation", [2, 4, 6, 100])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_pieces_add_up_to_the_batch(tmp_path: Path, accumulate: int, reduction: str) -> None:
+def test_pieces_add_up_to_the_batch(tmp_path: Path, gradient_accumulation: int, reduction: str) -> None:
     runs = {}
-    for name, pieces in (("whole", 1), ("pieces", accumulate)):
-        task = toy_task(dropout=0.0, accumulate=pieces, reduction=reduction)
-        optimiser = OptimiserSettings(name="sgd", learning_rate=0.01, warmup_steps=0, clip_norm=0.5)
-        train_toy(tmp_path / name, optimiser, task=task)
+    for name, pieces in (("whole", 1), ("pieces", gradient_accumulation)):
+        task = toy_task(dropout=0.0, gradient_accumulation=pieces, reduction=reduction)
+        optimizer = OptimizerSettings(name="sgd", learning_rate=0.01, warmup_steps=0, clip_norm=0.5)
+        train_toy(tmp_path / name, optimizer, task=task)
         runs[name] = tree_of(tmp_path / name)
     for name, value in runs["whole"]["model"].items():
         torch.testing.assert_close(runs["pieces"]["model"][name], value, rtol=0, atol=1e-6)
@@ -197,7 +197,7 @@ def test_a_line_of_metrics(tmp_path: Path) -> None:
     outcome = train_toy(
         tmp_path / "run",
         clock=lambda: float(next(ticks)),
-        on_progress=lambda progress: losses.append(progress.figures["loss"]),
+        on_progress=lambda progress: losses.append(progress.metrics["loss"]),
     )
     assert outcome.data_share == 1 / 2
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -216,11 +216,11 @@ def test_figures_that_are_read_some_steps_later_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, num_read: int
 ) -> None:
     """Looks, checkpoints and a stop between, each of which is to know of all steps before it."""
-    settings = {"evaluate_every": 5, "checkpoint_every": 4, "keep_checkpoints": 9}
+    settings = {"validate_every": 5, "checkpoint_every": 4, "keep_checkpoints": 9}
     train_toy(tmp_path / "each", **settings)
     monkeypatch.setitem(loop._STEPS_READ_AT_ONCE, "cpu", at_once)
     shown: list[float] = []
-    train_toy(tmp_path / "later", on_progress=lambda told: shown.append(told.figures["loss"]), **settings)
+    train_toy(tmp_path / "later", on_progress=lambda told: shown.append(told.metrics["loss"]), **settings)
     assert_same(tree_of(tmp_path / "later"), tree_of(tmp_path / "each"))
     assert len(shown) == 10
     assert len(set(shown)) == num_read
@@ -236,16 +236,16 @@ def test_a_bad_step_that_is_noticed_later_is_named_and_spoils_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, noticed: int, kept: int
 ) -> None:
     monkeypatch.setitem(loop._STEPS_READ_AT_ONCE, "cpu", 3)
-    accumulate, steps = optimizer_step.OptimiserStep._add_up_gradient, count(1)
+    gradient_accumulation, steps = optimizer_step.OptimizerStep._add_up_gradient, count(1)
     done: list[int] = []
 
     def spoilt(*passed: Any) -> dict[str, torch.Tensor]:
         done.append(next(steps))
-        return accumulate(*passed) | ({"loss": torch.tensor(math.nan)} if done[-1] == bad else {})
+        return gradient_accumulation(*passed) | ({"loss": torch.tensor(math.nan)} if done[-1] == bad else {})
 
-    monkeypatch.setattr(optimizer_step.OptimiserStep, "_add_up_gradient", spoilt)
+    monkeypatch.setattr(optimizer_step.OptimizerStep, "_add_up_gradient", spoilt)
     with pytest.raises(TrainingError, match=f"the loss is nan at step {bad}; "):
-        train_toy(tmp_path / "run", evaluate_every=5)
+        train_toy(tmp_path / "run", validate_every=5)
     assert done[-1] == noticed
     found = [int(path.stem) for path in (tmp_path / "run").glob("checkpoints/*.pt")]
     assert found == ([kept] if kept else [])
@@ -254,7 +254,7 @@ def test_a_bad_step_that_is_noticed_later_is_named_and_spoils_no_checkpoint(
 def test_the_norm_that_is_told_is_the_one_before_clipping(tmp_path: Path) -> None:
     norms = {}
     for name, clipping in (("free", {}), ("norm", {"clip_norm": 1e-3}), ("value", {"clip_value": 1e-6})):
-        settings = replace(OptimiserSettings(clip_norm=0.0), **clipping)
+        settings = replace(OptimizerSettings(clip_norm=0.0), **clipping)
         train_toy(tmp_path / name, settings, task=toy_task(dropout=0.0), steps=1)
         norms[name] = tree_of(tmp_path / name)["metrics"][0]["gradient_norm"]
     assert norms["free"] > 0.01
@@ -273,12 +273,12 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
             with torch.no_grad():
                 task.model.model.get_parameter("readout.bias")[0] = math.inf
 
-    accumulate = optimizer_step.OptimiserStep._add_up_gradient
+    gradient_accumulation = optimizer_step.OptimizerStep._add_up_gradient
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            optimizer_step.OptimiserStep,
+            optimizer_step.OptimizerStep,
             "_add_up_gradient",
-            lambda *passed: accumulate(*passed) | {"loss": torch.tensor(1.0)},
+            lambda *passed: gradient_accumulation(*passed) | {"loss": torch.tensor(1.0)},
         )
         patched.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(1.0))
         said = r"a weight is not finite at step 6; .*; the weights of step 4 and the last checkpoint are kept in .*run$"

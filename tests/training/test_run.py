@@ -15,7 +15,7 @@ from vidrep import files
 from vidrep.config import PretrainConfig, load_recipe
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
-from vidrep.sequences.split import Partition
+from vidrep.sequences.split import VideoSplit
 from vidrep.training.run import RunFolder, RunVideos, read_content_used
 from vidrep.training.run_metrics import Metrics
 
@@ -30,7 +30,7 @@ def features(tmp_path: Path) -> Features:
 @pytest.fixture
 def videos(features: Features) -> RunVideos:
     return RunVideos(
-        features.videos, [row.label for row in features.videos], Partition(train=[0, 2], validation=[3], test=[1])
+        features.videos, [row.label for row in features.videos], VideoSplit(train=[0, 2], validation=[3], test=[1])
     )
 
 
@@ -128,14 +128,14 @@ def test_to_go_on_and_to_start_anew_are_two_things(tmp_path: Path, videos: RunVi
 
 def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos) -> None:
     prepare(tmp_path / "run", videos)
-    changes: dict[str, float] = {"seed": 3, "steps": 11, "patience": 5, "evaluate_every": 4, "batch_size": 7}
+    changes: dict[str, float] = {"seed": 3, "steps": 11, "patience": 5, "validate_every": 4, "batch_size": 7}
     run = RunFolder(tmp_path / "run")
     changed = run.prepared(pretrain_config(**changes), videos, resume=True, overwrite=False, device=CPU)
     with pytest.raises(OutputError) as caught, changed:
         pass
     assert str(caught.value) == (
-        f"{tmp_path / 'run'}: resumed with training.batch_size 7, the run has 4; training.evaluate_every 4, the run "
-        "has 5; training.patience 5, the run has 10; and 2 more; resume with the same recipe and settings, or give "
+        f"{tmp_path / 'run'}: resumed with training.batch_size 7, the run has 4; training.patience 5, the run has "
+        "10; training.seed 3, the run has 0; and 2 more; resume with the same recipe and settings, or give "
         "a new folder"
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 
 def moving_square(num_frames, height=48, width=64):
-    """(T, H, W, 3): a bright square on a grey ramp, in another place in each frame."""
+    """(T, H, W, 3): a bright square on a gray ramp, in another place in each frame."""
     frames = np.empty((num_frames, height, width, 3), np.uint8)
     frames[:] = np.linspace(20, 120, width, dtype=np.uint8)[:, None]
     for number, frame in enumerate(frames):
@@ -39,7 +39,7 @@ def encode(
     rotation=0,
     sample_aspect_ratio=None,
 ):
-    """Write frames, RGB pixels (T, H, W, 3) or a list of video frames, whose colour tags are kept.
+    """Write frames, RGB pixels (T, H, W, 3) or a list of video frames, whose color tags are kept.
 
     pts: their times in units of 1/rate s. mux: the container's options.
     """

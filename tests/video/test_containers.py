@@ -47,7 +47,7 @@ def status(path, decoder):
     try:
         with open_video(path, decoder=decoder) as video:
             num_frames = sum(1 for _ in video.frames(Sampling()))
-            return num_frames, video.verdict().status
+            return num_frames, video.report().status
     except VideoError:
         return 0, "failed"
 
@@ -73,7 +73,7 @@ def test_the_verdict_says_how_much_there_should_be(whole, decoder):
     with open_video(whole, decoder=decoder) as video:
         assert len(list(video.frames(Sampling()))) == 20  # what is missing is behind the frames
         expected = f"cut short: it has {size - 2} bytes, but should have at least {size} by its container"
-        assert video.verdict().message.startswith(expected)
+        assert video.report().message.startswith(expected)
 
 
 @pytest.mark.parametrize("whole", ["webm"], indirect=True)
@@ -83,7 +83,7 @@ def test_what_the_decoder_says_of_one_video_it_says_of_the_next(whole):
     for _ in range(3):
         with open_video(whole) as video:
             list(video.frames(Sampling()))
-            messages.append(video.verdict().message)
+            messages.append(video.report().message)
     assert messages[0].endswith("File ended prematurely")
     assert messages == [messages[0]] * 3
 
@@ -119,7 +119,7 @@ def test_who_stops_early_does_not_miss_the_end(whole, decoder):
     os.truncate(whole, whole.stat().st_size - 2)
     with open_video(whole, decoder=decoder) as video:
         assert len(list(video.frames(Sampling(max_frames=3)))) == 3
-        assert video.verdict().status == "ok"
+        assert video.report().status == "ok"
 
 
 @pytest.mark.parametrize("whole", ["mp4", "mkv", "mkv of unknown size", "avi", "wmv", "flv"], indirect=True)

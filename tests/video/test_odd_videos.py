@@ -22,8 +22,8 @@ both = pytest.mark.parametrize("decoder", DECODERS)
 def read(path, decoder):
     with open_video(path, decoder=decoder) as video:
         frames = list(video.frames(Sampling()))
-        verdict = video.verdict()
-    assert (verdict.status, verdict.message) == ("ok", "")
+        report = video.report()
+    assert (report.status, report.message) == ("ok", "")
     return frames
 
 
@@ -163,41 +163,41 @@ def test_alpha_is_dropped_not_blended(tmp_path, make_video, decoder, codec, suff
     assert error(read(path, decoder), pixels[:, :, :3]) == 0
 
 
-# ---- colours
+# ---- colors
 
 # Weights of red and blue in the luma of each matrix; AVColorSpace of its tag.
 MATRICES = {"BT.601": (0.299, 0.114, 6), "BT.709": (0.2126, 0.0722, 1), "BT.2020": (0.2627, 0.0593, 9)}
 LIMITED, FULL = 1, 2
-COLOURS = np.array(list(itertools.product([0, 90, 170, 255], repeat=3)), np.uint8)
+COLORS = np.array(list(itertools.product([0, 90, 170, 255], repeat=3)), np.uint8)
 PATCH = 16
 
 
-def colour_frame(matrix, colour_range, tag):
-    """A row of patches, one for each of COLOURS, converted as the standards say."""
+def color_frame(matrix, color_range, tag):
+    """A row of patches, one for each of COLORS, converted as the standards say."""
     red_weight, blue_weight, _ = MATRICES[matrix]
-    red, green, blue = (COLOURS / 255).T
+    red, green, blue = (COLORS / 255).T
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
     chroma = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
-    luma_scale, chroma_scale, black = (255, 255, 0) if colour_range == FULL else (219, 224, 16)
+    luma_scale, chroma_scale, black = (255, 255, 0) if color_range == FULL else (219, 224, 16)
     values = [luma * luma_scale + black, *(one * chroma_scale + 128 for one in chroma)]
-    frame = av.VideoFrame(PATCH * len(COLOURS), PATCH, "yuv444p")
+    frame = av.VideoFrame(PATCH * len(COLORS), PATCH, "yuv444p")
     for plane, value in zip(frame.planes, values, strict=True):
         row = np.zeros(plane.line_size, np.uint8)
         row[: plane.width] = np.clip(value.round(), 0, 255).repeat(PATCH)
         plane.update(np.tile(row, plane.height).tobytes())
-    frame.colorspace, frame.color_range = tag, colour_range
+    frame.colorspace, frame.color_range = tag, color_range
     return frame
 
 
-def shown_colours(path, decoder):
+def shown_colors(path, decoder):
     (frame,) = read(path, decoder)
     height, width, _ = frame.rgb.shape
-    patch = width // len(COLOURS)
+    patch = width // len(COLORS)
     return frame.rgb[height // 2, patch // 2 :: patch].astype(int)
 
 
 @both
-@pytest.mark.parametrize("colour_range", [LIMITED, FULL])
+@pytest.mark.parametrize("color_range", [LIMITED, FULL])
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize(
     ("codec", "suffix", "aspect"),
@@ -207,37 +207,33 @@ def shown_colours(path, decoder):
         ("libx264", ".mp4", Fraction(1, 2)),  # what is scaled takes another way through the converter
     ],
 )
-def test_colours_are_those_that_the_tags_mean(
-    tmp_path, make_video, decoder, matrix, colour_range, codec, suffix, aspect
-):
+def test_colors_are_those_that_the_tags_mean(tmp_path, make_video, decoder, matrix, color_range, codec, suffix, aspect):
     path = make_video(
         tmp_path / f"a{suffix}",
-        [colour_frame(matrix, colour_range, MATRICES[matrix][2])],
+        [color_frame(matrix, color_range, MATRICES[matrix][2])],
         codec=codec,
         pix_fmt="yuv444p",
         options={"qp": "0"} if codec == "libx264" else {},
         sample_aspect_ratio=aspect,
     )
-    assert np.abs(shown_colours(path, decoder) - COLOURS).max() <= 2
+    assert np.abs(shown_colors(path, decoder) - COLORS).max() <= 2
 
 
 @both
 def test_without_a_tag_the_matrix_is_that_of_small_video(tmp_path, make_video, decoder):
     off = {}
     for matrix in ("BT.601", "BT.709"):
-        path = make_video(tmp_path / "a.mkv", [colour_frame(matrix, LIMITED, 2)], codec="ffv1", pix_fmt="yuv444p")
-        off[matrix] = np.abs(shown_colours(path, decoder) - COLOURS).max()
+        path = make_video(tmp_path / "a.mkv", [color_frame(matrix, LIMITED, 2)], codec="ffv1", pix_fmt="yuv444p")
+        off[matrix] = np.abs(shown_colors(path, decoder) - COLORS).max()
     assert off["BT.601"] <= 2 < 20 < off["BT.709"]
 
 
 @pytest.mark.parametrize("tag", [8, 10, 14])
 def test_a_matrix_that_the_converter_does_not_know_fails_no_video(tmp_path, make_video, tag):
-    path = make_video(
-        tmp_path / "a.mp4", [colour_frame("BT.601", LIMITED, tag)], pix_fmt="yuv444p", options={"qp": "0"}
-    )
+    path = make_video(tmp_path / "a.mp4", [color_frame("BT.601", LIMITED, tag)], pix_fmt="yuv444p", options={"qp": "0"})
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).colorspace == tag
-    assert np.abs(shown_colours(path, "pyav") - COLOURS).max() <= 2
+    assert np.abs(shown_colors(path, "pyav") - COLORS).max() <= 2
 
 
 # ---- names
@@ -296,5 +292,5 @@ def test_forty_real_clips_are_ok(real_data):
     clips = sorted((real_data / "tennis7").glob("*/*.mp4"))[::9]
     assert len(clips) >= 40
     for clip in clips:
-        frames = read(clip, "pyav")  # which asserts the verdict
+        frames = read(clip, "pyav")  # which asserts the report
         assert {frame.rgb.shape for frame in frames} == {(90, 192, 3)}

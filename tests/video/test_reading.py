@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, VideoError
-from vidrep.video.reading import DECODERS, judge, open_video
+from vidrep.video.reading import DECODERS, open_video, summarize
 from vidrep.video.sampling import Sampling
 from vidrep.video.writing import write_h264
 
@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("decoder", DECODERS)
 def read(path, decoder="pyav", **sampling):
     with open_video(path, decoder=decoder) as video:
         frames = list(video.frames(Sampling(**sampling)))
-        return frames, video.verdict()
+        return frames, video.report()
 
 
 def times(frames):
@@ -34,8 +34,8 @@ def test_the_decoders_are_known():
 def test_a_clip_of_ours(tmp_path, make_frames, decoder):
     written = make_frames(12)
     write_h264(tmp_path / "a.mp4", written, frames_per_second=8)
-    frames, verdict = read(tmp_path / "a.mp4", decoder)
-    assert (verdict.status, verdict.message, verdict.fps, verdict.frames_promised) == ("ok", "", 8.0, 12)
+    frames, report = read(tmp_path / "a.mp4", decoder)
+    assert (report.status, report.message, report.fps, report.num_frames_from_header) == ("ok", "", 8.0, 12)
     assert times(frames) == pytest.approx([number / 8 for number in range(12)])
     found = pixels(frames)
     assert found.shape == written.shape and found.dtype == np.uint8 and found.flags.c_contiguous
@@ -46,22 +46,22 @@ def test_a_clip_of_ours(tmp_path, make_frames, decoder):
 def test_frames_are_chosen_while_reading(tmp_path, make_frames, decoder):
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
     whole, _ = read(tmp_path / "a.mp4", decoder)
-    frames, verdict = read(tmp_path / "a.mp4", decoder, every=5)
+    frames, report = read(tmp_path / "a.mp4", decoder, every=5)
     np.testing.assert_array_equal(pixels(frames), pixels(whole)[::5])
     frames, _ = read(tmp_path / "a.mp4", decoder, fps=2.5)
     assert times(frames) == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6])
-    frames, verdict = read(tmp_path / "a.mp4", decoder, max_frames=3)
+    frames, report = read(tmp_path / "a.mp4", decoder, max_frames=3)
     assert len(frames) == 3
-    assert (verdict.status, verdict.frames_promised) == ("ok", 20)  # stopping early is not damage
+    assert (report.status, report.num_frames_from_header) == ("ok", 20)  # stopping early is not damage
 
 
 @both
 def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path, make_frames, decoder):
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
     whole, _ = read(tmp_path / "a.mp4", decoder)
-    frames, verdict = read(tmp_path / "a.mp4", decoder, start=0.5, end=0.8)
+    frames, report = read(tmp_path / "a.mp4", decoder, start=0.5, end=0.8)
     np.testing.assert_array_equal(pixels(frames), pixels(whole)[5:8])
-    assert (verdict.status, verdict.frames_promised) == ("ok", 20)
+    assert (report.status, report.num_frames_from_header) == ("ok", 20)
     assert len(read(tmp_path / "a.mp4", decoder, start=1.5)[0]) == 5
 
 
@@ -87,8 +87,8 @@ def test_both_decoders_give_the_same_pixels_in_the_order_of_showing(tmp_path, ma
     codec, pts = ("mpeg4", None) if suffix == ".avi" else ("libx264", None)
     options = {name: value for name, value in options.items() if codec == "libx264" or name != "bf"}
     path = make_video(tmp_path / f"a{suffix}", make_frames(30), codec=codec, options=options, pts=pts)
-    (first, verdict), (second, _) = read(path, "pyav"), read(path, "opencv")
-    assert verdict.status == "ok"
+    (first, report), (second, _) = read(path, "pyav"), read(path, "opencv")
+    assert report.status == "ok"
     np.testing.assert_array_equal(pixels(first), pixels(second))  # the very same: both convert with swscale
     assert len(first) == 30
     assert (np.diff(times(first)) > 0).all()
@@ -151,9 +151,9 @@ def test_lossless_frames_come_back_exactly_and_can_be_written_to(
 
 def test_an_edit_list_is_no_damage(tmp_path, make_frames, make_video):
     path = make_video(tmp_path / "a.mp4", make_frames(30), pts=list(range(-10, 20)), options={"bf": "0", "g": "5"})
-    frames, verdict = read(path)
+    frames, report = read(path)
     assert len(frames) == 20
-    assert (verdict.status, verdict.message) == ("ok", "")
+    assert (report.status, report.message) == ("ok", "")
 
 
 def test_a_colon_in_a_name_is_no_protocol(tmp_path, make_frames, monkeypatch):
@@ -242,11 +242,11 @@ def test_a_file_cut_short_is_partial(whole, packets_of, decoder):
     content = whole.read_bytes()
     for end in (position, position + size // 2):  # between two frames, and within one
         whole.write_bytes(content[:end])
-        frames, verdict = read(whole, decoder)
+        frames, report = read(whole, decoder)
         assert 12 <= len(frames) <= 13
-        assert verdict.status == "partial"
-        assert "20 frames that the header promises" in verdict.message
-        assert verdict.frames_promised == 20
+        assert report.status == "partial"
+        assert "20 frames that the header promises" in report.message
+        assert report.num_frames_from_header == 20
 
 
 @both
@@ -257,12 +257,12 @@ def test_a_damaged_packet_loses_itself_alone(whole, packets_of, decoder):
     content[position : position + size] = bytes([255]) * size
     whole.write_bytes(content)
     if decoder == "opencv":  # it may stop there or hide the loss: only "ok" with frames missing would be a lie
-        frames, verdict = read(whole, decoder)
-        assert len(frames) == 20 or verdict.status == "partial"
+        frames, report = read(whole, decoder)
+        assert len(frames) == 20 or report.status == "partial"
         return
-    frames, verdict = read(whole)
-    assert verdict.status == "partial"
-    assert "packet 10" in verdict.message or "h264" in verdict.message
+    frames, report = read(whole)
+    assert report.status == "partial"
+    assert "packet 10" in report.message or "h264" in report.message
     expected = {frame.seconds: frame.rgb for frame in intact}
     same = [np.array_equal(frame.rgb, expected[frame.seconds]) for frame in frames]
     assert sum(same) == 19
@@ -275,8 +275,8 @@ def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(tmp_path, make
     )
     position, size = packets_of(path)[15]
     path.write_bytes(path.read_bytes()[: position + size // 2])
-    frames, verdict = read(path)
-    assert verdict.status == "partial"
+    frames, report = read(path)
+    assert report.status == "partial"
     assert len(frames) >= 15
 
 
@@ -287,18 +287,25 @@ def test_an_index_cut_off_gives_no_frame(whole):
 
 def test_no_frame_of_a_span_in_a_damaged_file_says_both():
     with pytest.raises(VideoError) as caught:
-        judge(problems=[], num_given=0, fps=1, frames_promised=3, missing="cut short", why_none="no frame lies there")
+        summarize(
+            problems=[],
+            num_given=0,
+            fps=1,
+            num_frames_from_header=3,
+            missing="cut short",
+            why_none="no frame lies there",
+        )
     assert str(caught.value) == "no frame lies there; cut short"
 
 
 def test_verdicts():
-    assert judge(problems=[], num_given=3, fps=1, frames_promised=3).status == "ok"
-    partial = judge(problems=["a", "a", "b"], num_given=3, fps=1, frames_promised=3, missing="cut short")
+    assert summarize(problems=[], num_given=3, fps=1, num_frames_from_header=3).status == "ok"
+    partial = summarize(problems=["a", "a", "b"], num_given=3, fps=1, num_frames_from_header=3, missing="cut short")
     assert (partial.status, partial.message) == ("partial", "cut short; a (and 2 more problems)")
     with pytest.raises(VideoError, match="not one frame could be decoded: the stream holds no frame"):
-        judge(problems=[], num_given=0, fps=1, frames_promised=0)
+        summarize(problems=[], num_given=0, fps=1, num_frames_from_header=0)
     with pytest.raises(VideoError, match="not one frame could be decoded: a"):
-        judge(problems=["a"], num_given=0, fps=1, frames_promised=0)
+        summarize(problems=["a"], num_given=0, fps=1, num_frames_from_header=0)
 
 
 # ---- real files
@@ -346,16 +353,16 @@ def test_real_files(real_data, name):
         assert truth in refusal(real_data / name)
         assert refusal(real_data / name, "opencv")
         return
-    frames, verdict = read(real_data / name)
+    frames, report = read(real_data / name)
     height, width = frames[0].rgb.shape[:2]
-    assert (len(frames), height, width, verdict.status, verdict.frames_promised) == truth
+    assert (len(frames), height, width, report.status, report.num_frames_from_header) == truth
     assert (np.diff(times(frames)) > 0).all()
     assert times(frames)[0] == 0
     if name in OPENCV_FAILS:
         assert "not one frame could be decoded" in refusal(real_data / name, "opencv")
         return
-    second, verdict = read(real_data / name, "opencv")
-    assert verdict.status == ("partial" if name in OPENCV_PARTIAL else "ok")
+    second, report = read(real_data / name, "opencv")
+    assert report.status == ("partial" if name in OPENCV_PARTIAL else "ok")
     assert len(second) == (28 if "corrupted" in name else len(frames))
     assert times(second) == pytest.approx(times(frames)[: len(second)], abs=1e-3)
     differences = [np.abs(one.rgb.astype(int) - two.rgb).mean() for one, two in zip(frames, second, strict=False)]

@@ -320,7 +320,7 @@ def test_read_text_drops_the_byte_order_mark(tmp_path: Path) -> None:
 # ---- refusals
 
 
-def test_a_path_that_does_not_exist_offers_its_neighbours(make: MakeFiles) -> None:
+def test_a_path_that_does_not_exist_offers_its_neighbors(make: MakeFiles) -> None:
     make("clips/left/a.mp4")
     assert refusal("clps") == "'clps' does not exist: did you mean 'clips'?"
     assert "did you mean 'left'?" in refusal("clips/lefft/a.mp4")

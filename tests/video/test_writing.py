@@ -9,7 +9,7 @@ from vidrep.video.writing import write_h264
 RED_BLUE = ((220, 40, 40), (40, 40, 220))
 
 
-def two_coloured_frames(num_frames=7, height=32, width=48):
+def two_colored_frames(num_frames=7, height=32, width=48):
     frames = np.zeros((num_frames, height, width, 3), np.uint8)
     frames[:, :, : width // 2], frames[:, :, width // 2 :] = RED_BLUE
     frames[:, :8, :8] = np.linspace(0, 255, num_frames, dtype=np.uint8)[:, None, None, None]
@@ -17,7 +17,7 @@ def two_coloured_frames(num_frames=7, height=32, width=48):
 
 
 def test_a_player_finds_the_frames_that_were_written(tmp_path):
-    frames = two_coloured_frames()
+    frames = two_colored_frames()
     write_h264(tmp_path / "clip.mp4", frames, frames_per_second=12)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         stream = container.streams.video[0]
@@ -27,7 +27,7 @@ def test_a_player_finds_the_frames_that_were_written(tmp_path):
     assert [frame.time for frame in decoded] == pytest.approx([index / 12 for index in range(7)])
     pixels = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
     assert pixels.shape == frames.shape
-    # Away from the colour edges, which 4:2:0 blurs, the compression costs a few grey levels.
+    # Away from the color edges, which 4:2:0 blurs, the compression costs a few gray levels.
     inside = np.s_[:, 12:28, [4, 12, 36, 44]]
     np.testing.assert_allclose(pixels[inside].astype(int), frames[inside].astype(int), atol=8)
     np.testing.assert_allclose(pixels[:, 4, 4].astype(int), frames[:, 4, 4].astype(int), atol=8)
@@ -56,7 +56,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch):
     path.write_bytes(b"as before")
     monkeypatch.setattr(writing.av, "VideoFrame", Failing)
     with pytest.raises(OSError, match="no space left"):
-        write_h264(path, two_coloured_frames(), frames_per_second=10)
+        write_h264(path, two_colored_frames(), frames_per_second=10)
     assert path.read_bytes() == b"as before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -79,4 +79,4 @@ def test_frames_that_cannot_be_written_are_refused(tmp_path, frames, message):
 
 def test_a_frame_rate_below_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="frames_per_second is 0"):
-        write_h264(tmp_path / "clip.mp4", two_coloured_frames(), frames_per_second=0)
+        write_h264(tmp_path / "clip.mp4", two_colored_frames(), frames_per_second=0)

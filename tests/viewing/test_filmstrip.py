@@ -10,7 +10,7 @@ from PIL import Image
 from vidrep.errors import OutputError
 from vidrep.viewing.filmstrip import FilmRow, can_be_shown, write_filmstrip
 
-RED, GREY, WHITE = (220, 50, 32), (128, 128, 128), (255, 255, 255)
+RED, GRAY, WHITE = (220, 50, 32), (128, 128, 128), (255, 255, 255)
 Pixels = NDArray[np.uint8]
 
 
@@ -25,8 +25,8 @@ def drawn(path: Path) -> Pixels:
 
 
 def enlarged(frame: Pixels, factor: int) -> Pixels:
-    colour = np.stack([frame] * 3, axis=-1) if frame.ndim == 2 else frame
-    return np.kron(colour, np.ones((factor, factor, 1), np.uint8))
+    color = np.stack([frame] * 3, axis=-1) if frame.ndim == 2 else frame
+    return np.kron(color, np.ones((factor, factor, 1), np.uint8))
 
 
 def test_truth_stands_above_the_model_and_a_line_parts_seen_from_coming(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_truth_stands_above_the_model_and_a_line_parts_seen_from_coming(tmp_path
                 assert (below == WHITE).all()
         strip = picture[top : top + strip_height]
         assert (strip[:, lefts[3] - 5 : lefts[3]] == RED).all()
-        assert (strip[:, [left - 1 for left in (lefts[1], lefts[2], lefts[4])]] == GREY).all()
+        assert (strip[:, [left - 1 for left in (lefts[1], lefts[2], lefts[4])]] == GRAY).all()
     assert (picture[strip_height : strip_height + 8] == WHITE).all()
 
 
@@ -66,7 +66,7 @@ def test_without_two_sides_there_is_no_line(tmp_path: Path, num_seen: int) -> No
     write_filmstrip(tmp_path / "film.png", [[FilmRow(np.zeros((3, 64, 64), np.uint8))]], num_seen=num_seen)
     picture = drawn(tmp_path / "film.png")
     assert picture.shape == (64, 3 * 64 + 2, 3)
-    assert {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()} == {(0, 0, 0), GREY}
+    assert {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()} == {(0, 0, 0), GRAY}
 
 
 def test_a_picture_is_replaced_and_a_refused_one_leaves_nothing(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from ..devices import choose_device, set_threads
 from ..errors import ConfigError, InputError, some_names
-from ..features.annotations import SPLITS, Labelling
+from ..features.annotations import SPLITS, Annotation
 from ..features.store import Features
 from ..metrics.baselines import load_baselines
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
 from ..models.saved import ModelDescription, load_model, require_fitting_features
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..synthetic.mnist import load_digits
-from ..training.finetune import standardised_frames
-from ..training.preparation import LabelledVideos, lay_over, require_sound
+from ..training.finetune import standardized_frames
+from ..training.preparation import AnnotatedVideos, merge_annotations, require_sound
 from ..training.run import read_content_used
 from ..viewing.filmstrip import can_be_shown, require_picture_name
 from .prediction import PredictionEvaluation, evaluate_prediction, extracted_windows, generated_sequences
@@ -83,7 +83,7 @@ def evaluate(
     seed: int = 1,
     predicted: int | None = None,
     split: str | None = None,
-    listed: Mapping[str, Labelling] | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
     shuffle_frames: bool = False,
     filmstrip: Path | str | None = None,
     device: str = "auto",
@@ -94,7 +94,7 @@ def evaluate(
 
     mnist: a folder with the IDX files of MNIST, in place of features: a pretrained model is measured on
         `num_sequences` sequences, those that `generate_moving_mnist` writes for the same digits and seed, with the
-        run's own canvas and speed and `num_digits` digits; None takes the run's own number, or 2.
+        run's own canvas and displacement and `num_digits` digits; None takes the run's own number, or 2.
     predicted: frames that a pretrained model predicts, if not as many as in training.
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that the run was trained on, or whose figures chose its weights, are left out.
@@ -108,7 +108,7 @@ def evaluate(
     """
     if (features is None) == (mnist is None):
         raise ConfigError("give a run either features or a folder of MNIST digits to be measured on, one of the two")
-    if mnist is not None and (split is not None or listed or shuffle_frames):
+    if mnist is not None and (split is not None or annotations or shuffle_frames):
         raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
     if split is not None and split not in SPLITS:
         raise ConfigError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
@@ -122,7 +122,7 @@ def evaluate(
             features,
             predicted=predicted,
             split=split,
-            listed=listed,
+            annotations=annotations,
             shuffle_frames=shuffle_frames,
             filmstrip=film,
             on_progress=on_progress,
@@ -141,7 +141,7 @@ def _evaluate_on_features(
     *,
     predicted: int | None,
     split: str | None,
-    listed: Mapping[str, Labelling] | None,
+    annotations: Mapping[str, Annotation] | None,
     shuffle_frames: bool,
     filmstrip: Path | None,
     on_progress: ProgressListener,
@@ -153,7 +153,7 @@ def _evaluate_on_features(
         dtype=features.dtype,
         settings=features.settings,
     )
-    videos = lay_over(features, listed)
+    videos = merge_annotations(features, annotations)
     chosen = _choose_videos(run.folder, features, videos, split)
     if run.description.kind == "classifier":
         chosen = _with_known_label(features, chosen, videos, run.description)
@@ -192,7 +192,7 @@ def _require_possible(
             )
 
 
-def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split: str | None) -> Chosen:
+def _choose_videos(run: Path, features: Features, videos: AnnotatedVideos, split: str | None) -> Chosen:
     content = read_content_used(run)
     used = {
         index
@@ -218,7 +218,7 @@ def _choose_videos(run: Path, features: Features, videos: LabelledVideos, split:
 
 
 def _with_known_label(
-    features: Features, chosen: Chosen, videos: LabelledVideos, description: ModelDescription
+    features: Features, chosen: Chosen, videos: AnnotatedVideos, description: ModelDescription
 ) -> Chosen:
     """Leave out the videos without a label, and those whose label the run does not know."""
     unknown = sorted({videos.labels[index] for index in chosen.indices} - {*description.classes, ""})
@@ -266,6 +266,6 @@ def _baseline_answers(
     """Yield each baseline's name and the class that it chooses for each of some videos, (V,)."""
     yield "majority class", np.full(len(videos), int(np.argmax(run.description.class_counts)))
     baselines, scaler = load_baselines(run.folder), run.model.scaler.cpu()
-    said = [baselines.video_probabilities(standardised_frames(features, video, scaler)) for video in videos]
+    said = [baselines.video_probabilities(standardized_frames(features, video, scaler)) for video in videos]
     for name in said[0]:
         yield name, np.array([int(one[name].argmax()) for one in said])

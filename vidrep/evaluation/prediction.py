@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError
 from ..features.store import Features
-from ..metrics.prediction import PredictionFigures, filmstrip_rows, prediction_figures
+from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
 from ..progress import ProgressListener
-from ..sequences.windows import WindowSet, cut_windows
+from ..sequences.windows import WindowSet, sliding_windows
 from ..synthetic.mnist import DIGIT_SIDE
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
@@ -27,7 +27,7 @@ class PredictionEvaluation:
     which: str
     num_videos: int
     num_left_out: int
-    figures: PredictionFigures
+    metrics: PredictionMetrics
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _sequence_config(run: TrainedRun, num_digits: int | None, *, num_frames: int
             num_digits=own.get("num_digits", usual.num_digits) if num_digits is None else num_digits,
             canvas=shape[0],
             num_frames=num_frames,
-            speed=own.get("speed", usual.speed),
+            displacement=own.get("displacement", usual.displacement),
         )
     except TypeError as error:
         raise InputError(f"{run.folder}: its model.json has Moving MNIST settings that are no numbers") from error
@@ -90,7 +90,7 @@ def _sequence_config(run: TrainedRun, num_digits: int | None, *, num_frames: int
 def extracted_windows(run: TrainedRun, features: Features, chosen: Chosen, *, predicted: int | None) -> MeasuredWindows:
     """Return the windows of the chosen videos; raises InputError if there are none."""
     length = run.seen + run.num_predicted(predicted)
-    windows = cut_windows(features, chosen.indices, length=length, stride=run.description.windows["stride"])
+    windows = sliding_windows(features, chosen.indices, length=length, stride=run.description.windows["stride"])
     otherwise = "train with shorter windows" if predicted is None else "predict fewer frames"
     require_windows(windows, name="such", advice=f"give longer videos, or {otherwise}")
     return MeasuredWindows(windows, chosen.which, len(np.unique(windows.videos)), chosen.num_left_out)
@@ -107,12 +107,12 @@ def evaluate_prediction(
         "frame_shape": tuple(run.description.frame_shape),
         "device": run.device,
     }
-    figures = prediction_figures(run.model, measured.windows, **spans, on_progress=on_progress)
+    metrics = prediction_metrics(run.model, measured.windows, **spans, on_progress=on_progress)
     if filmstrip is not None:
         write_filmstrip(filmstrip, filmstrip_rows(run.model, measured.windows, **spans), num_seen=run.seen)
     return PredictionEvaluation(
         which=measured.which,
         num_videos=measured.num_videos,
         num_left_out=measured.num_left_out,
-        figures=figures,
+        metrics=metrics,
     )

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from ..errors import VideoError
 from ..files import sha256_of_file
-from ..video.reading import Verdict, open_video
+from ..video.reading import DecodeReport, open_video
 from ..video.sampling import Sampling
 from .preparation import Pixels, Preparation
 
 DEFAULT_TIMEOUT = 120.0
-"""Seconds without a sign of life after which a worker's video is given up."""
+"""Seconds without a heartbeat after which a worker's video is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class VideoEnded:
     number: int
     size: int
     sha256: str
-    verdict: Verdict
+    report: DecodeReport
     cpu_seconds: float
 
 
@@ -95,7 +95,7 @@ def decode(
 
     workers: decoding processes, started anew rather than forked; 0 decodes in this one, where a decoder that crashes
         or hangs is not survived.
-    timeout: seconds without a sign of life (a packet read, a block of the file hashed) after which a video is given up.
+    timeout: seconds without a heartbeat (a packet read, a block of the file hashed) after which a video is given up.
 
     check_stop: called often while this process decodes; what it raises ends the decoding.
 
@@ -128,11 +128,11 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
                 spent += time.thread_time()
                 yield ready
                 spent -= time.thread_time()
-            verdict = video.verdict()
+            report = video.report()
     except VideoError as error:
         yield VideoFailed(job.number, str(error))
         return
-    yield VideoEnded(job.number, size, sha256, verdict, spent + time.thread_time())
+    yield VideoEnded(job.number, size, sha256, report, spent + time.thread_time())
 
 
 def _fingerprint(path: Path, on_progress: Callable[[], None] | None) -> tuple[int, str]:

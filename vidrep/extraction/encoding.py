@@ -68,7 +68,7 @@ class BatchedEncoder:
         encoder.flush()         # what waits
 
     The last batch is padded with what stood in its memory before, so that all have one shape: a frame's feature depends
-    neither on its neighbours nor on its place in the batch.
+    neither on its neighbors nor on its place in the batch.
 
     num_threads: batches that are computed at the same time, each by one thread of its own; 0 computes them here. One
         thread a batch, rather than many for one batch, so that cores that decoding leaves idle are never waited for,
@@ -118,17 +118,17 @@ class BatchedEncoder:
             runs.append(_Run(ended.number, len(self._batch.seconds)))
         runs[-1].ended = ended
 
-    def hand_on(self) -> None:
+    def emit(self) -> None:
         """Hand on what is computed, without waiting."""
         while self._computing and self._computing[0][0].done():
-            self._hand_on_oldest()
+            self._emit_oldest()
 
     def flush(self) -> None:
         """Encode and hand on all that waits."""
         if self._batch.seconds:
             self._compute()
         while self._computing:
-            self._hand_on_oldest()
+            self._emit_oldest()
         for run in self._batch.runs:  # the ends of videos whose last frame filled a batch
             if run.ended is not None:
                 self._sink.end_video(run.ended)
@@ -139,12 +139,12 @@ class BatchedEncoder:
         frames = self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.uint8)
         self._batch = _Batch(frames)
         if self._threads is None:
-            self._hand_on(batch, self._encode(batch.frames))
+            self._emit(batch, self._encode(batch.frames))
         else:
             self._computing.append((self._threads.submit(self._encode, batch.frames), batch))
             # One batch more than threads, so that none of them waits for this one.
             while len(self._computing) > self._num_threads + 1:
-                self._hand_on_oldest()
+                self._emit_oldest()
 
     def _encode(self, frames: NDArray[np.uint8]) -> _Encoded:
         cpu, wall = time.thread_time(), time.perf_counter()
@@ -153,14 +153,14 @@ class BatchedEncoder:
         features = features.reshape(num_frames, num_views, *features.shape[1:])
         return _Encoded(features, time.thread_time() - cpu, time.perf_counter() - wall)
 
-    def _hand_on_oldest(self) -> None:
+    def _emit_oldest(self) -> None:
         future, batch = self._computing.popleft()
         while not future.done():
             self._check_stop()
             wait([future], timeout=_POLL_SECONDS)
-        self._hand_on(batch, future.result())
+        self._emit(batch, future.result())
 
-    def _hand_on(self, batch: _Batch, encoded: _Encoded) -> None:
+    def _emit(self, batch: _Batch, encoded: _Encoded) -> None:
         self.cpu_seconds += encoded.cpu_seconds
         self.wall_seconds += encoded.wall_seconds
         start = 0

@@ -20,7 +20,7 @@ from ..video.sources import VideoSource
 from .decoding import Decoding
 from .encoding import network_threads, use_one_core
 from .extractor import Extractor
-from .output import Place
+from .output import ExtractionOutput
 
 # So many headers are read, so many videos and frames of each are tried; more would tell little that is new.
 _MAX_HEADERS = 200
@@ -70,7 +70,7 @@ def estimate(
     output, sampling = Path(output).resolve(), sampling or Sampling()
     decoding = Decoding(preparation=extractor.preparation, sampling=sampling, decoder=decoder)
     settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
-    done = Place(output, start_over=overwrite).done(settings)
+    done = ExtractionOutput(output, start_over=overwrite).done(settings)
     views = extractor.preparation.views
     sizes = [_size(source.path) for source in sources]
     to_do = [

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, Stopped, some_names
-from ..features.annotations import Labelling, OverlayResult, overlay
+from ..features.annotations import Annotation, MergedAnnotations, merge
 from ..features.failures import Failure, write_failures
 from ..features.store import Features
 from ..features.table import VideoRow
@@ -27,7 +27,7 @@ from ..video.sources import VideoSource
 from .decoding import DEFAULT_TIMEOUT, Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, decode
 from .encoding import BatchedEncoder, network_threads
 from .extractor import Extractor
-from .output import Place
+from .output import ExtractionOutput
 from .parts import PartsWriter, Spool
 from .rates import StageRates
 
@@ -67,7 +67,7 @@ def extract(
     *,
     sampling: Sampling | None = None,
     decoder: str = "pyav",
-    listed: Mapping[str, Labelling] | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
     overwrite: bool = False,
     prune: bool = False,
     workers: int = 0,
@@ -103,13 +103,13 @@ def extract(
     # A link's two names are one output, with one lock.
     output = Path(os.path.realpath(output)) if Path(output).is_symlink() else Path(output)
     with locking_output(output):
-        place = Place(output, start_over=overwrite)
-        place.sweep()
+        place = ExtractionOutput(output, start_over=overwrite)
+        place.recover()
         extractor = extractor() if callable(extractor) else extractor
         decoding = Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), decoder=decoder)
         settings = {**extractor.settings, "sampling": asdict(decoding.sampling), "decoder": decoder}
         done = place.done(settings)
-        wanted = overlay([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], listed or {})
+        wanted = merge([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], annotations or {})
         num_threads = network_threads(extractor, threads)
         num_workers = min(workers, len(sources))
         try:
@@ -138,13 +138,13 @@ def extract(
                     encoder.flush()
             publishing = time.monotonic()
             gone = work.videos_without_source() if prune else set[str]()
-            features = place.publish(work.names() if listed else {}, without=gone, check_stop=check_stop)
+            features = place.publish(work.names() if annotations else {}, without=gone, check_stop=check_stop)
             publish_seconds = time.monotonic() - publishing
         except Stopped:
             write_failures(place.failures, work.sorted_failures())
             raise
         finally:
-            place.tidy()
+            place.cleanup()
         if work.replaced:
             changed = some_names(sorted(work.replaced))
             _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
@@ -196,7 +196,7 @@ class _Work:
     def __init__(
         self,
         sources: Sequence[VideoSource],
-        wanted: OverlayResult,
+        wanted: MergedAnnotations,
         views: Sequence[str],
         done: Mapping[str, VideoRow],
         writer: PartsWriter,
@@ -234,7 +234,7 @@ class _Work:
     def take(self, event: Event | None, encoder: BatchedEncoder) -> bool:
         """Do what an event asks for; return whether it is the last of a video."""
         if event is None:
-            encoder.hand_on()
+            encoder.emit()
             return False
         if isinstance(event, FrameReady):
             if event.number not in self._spools:
@@ -267,16 +267,16 @@ class _Work:
     def end_video(self, ended: VideoEnded) -> None:
         """Hand a finished video to the parts."""
         began = time.perf_counter()
-        source, verdict = self._sources[ended.number], ended.verdict
+        source, report = self._sources[ended.number], ended.report
         rows = [
             VideoRow.new(
                 source.key + view,
                 label=self._wanted.labels[ended.number],
                 split=self._wanted.splits[ended.number],
-                fps=verdict.fps,
-                frames_promised=verdict.frames_promised,
-                status=verdict.status,
-                message=verdict.message,
+                fps=report.fps,
+                num_frames_from_header=report.num_frames_from_header,
+                status=report.status,
+                message=report.message,
                 source_size=ended.size,
                 source_sha256=ended.sha256,
             )
@@ -309,5 +309,5 @@ class _Work:
     def progress(self, seconds: float) -> Progress:
         """Say where the extraction stands."""
         num_frames = self.num_new_frames + sum(spool.num_rows for spool in self._spools.values())
-        figures = {"frames/s": num_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
-        return Progress(done=self._num_seen, total=len(self._sources), unit="videos", figures=figures)
+        metrics = {"frames/s": num_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
+        return Progress(done=self._num_seen, total=len(self._sources), unit="videos", metrics=metrics)

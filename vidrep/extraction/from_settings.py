@@ -7,7 +7,7 @@ from ..features.store import Settings
 from ..video.sampling import Sampling
 from .extractor import Extractor
 
-_PATCH_SETTINGS = ("size", "region", "colour", "resize", "crops", "grid", "seed")
+_PATCH_SETTINGS = ("size", "region", "color", "resize", "crops", "grid", "seed")
 
 
 def build_extractor(settings: Settings, *, weights: Path | None = None, device: str = "auto") -> Extractor:

@@ -13,7 +13,7 @@ from ..files import remove, remove_leftovers, rename_folder
 from .parts import find_parts, remove_parts
 
 
-class Place:
+class ExtractionOutput:
     """Where an extraction's output, its parts and its list of failures lie.
 
     start_over: what is there already does not count. The new parts gather in a hidden folder beside it, found again by
@@ -52,7 +52,7 @@ class Place:
                 "give a new folder, or a file name that ends in .h5"
             )
 
-    def sweep(self) -> None:
+    def recover(self) -> None:
         """Remove what a killed process left half written, and end a renaming that it began.
 
         To be called by the one process that holds the lock.
@@ -126,13 +126,13 @@ class Place:
         return open_features(self.output)
 
     def _swap_folders(self) -> None:
-        """Put the folder of new parts in the place of the old one; a kill in between leaves the old one to `sweep`."""
+        """Put the folder of new parts in the place of the old one; after a kill in between, `recover` ends it."""
         if self.output.is_dir():
             rename_folder(self.output, self._aside)
         rename_folder(self.parts, self.output)
         _remove_folder_of_parts(self._aside)
 
-    def tidy(self) -> None:
+    def cleanup(self) -> None:
         """Leave no folder of ours in which nothing is."""
         if not self._was_there and not find_parts(self.parts):
             remove_parts(self.parts)

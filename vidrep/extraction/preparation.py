@@ -1,4 +1,4 @@
-"""What decoding does to a frame before a network, or the feature file, sees it: resize, cut, grey.
+"""What decoding does to a frame before a network, or the feature file, sees it: resize, cut, gray.
 
 A preparation is small and can be pickled, for it travels to the decoding workers. It resizes as torchvision does, bit
 for bit, without importing torchvision, which would cost every worker a second.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, VideoError
 
-REGIONS = ("frame", "centre")
+REGIONS = ("frame", "center")
 RESIZES = ("exact", "fast")
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 
 def check_region(region: str) -> str:
-    """Return the region of a frame that an extractor looks at, "frame" or "centre"; raise ConfigError for another."""
+    """Return the region of a frame that an extractor looks at, "frame" or "center"; raise ConfigError for another."""
     if region not in REGIONS:
         raise ConfigError(f"region {region!r}: allowed are {', '.join(REGIONS)}")
     return region
@@ -38,9 +38,9 @@ class Preparation:
     """Turns an upright RGB frame of any size, (H, W, 3) uint8, into `shape`.
 
     side: pixels along each side of what comes out.
-    scaled_to: for region "centre", the shorter side before the crop; `side` unless given.
-    region: "frame" squeezes the whole frame into the square; "centre" scales the shorter side and crops the middle.
-    colour: keep RGB; otherwise grey as ITU-R 601 luma weighs it.
+    scaled_to: for region "center", the shorter side before the crop; `side` unless given.
+    region: "frame" squeezes the whole frame into the square; "center" scales the shorter side and crops the middle.
+    color: keep RGB; otherwise gray as ITU-R 601 luma weighs it.
     crops: so many squares of the frame's own pixels, at places that are the same in every frame of a video and random
         over videos, a function of `seed` and the video's key. A frame smaller than a square is enlarged.
     grid: the region in grid x grid cells, each made `side` pixels wide.
@@ -54,7 +54,7 @@ class Preparation:
     side: int
     scaled_to: int = 0
     region: str = "frame"
-    colour: bool = True
+    color: bool = True
     interpolation: str = "bilinear"
     resize: str = "exact"
     crops: int = 0
@@ -76,8 +76,8 @@ class Preparation:
         if self.crops and self.region != "frame":
             raise ConfigError(f"crops {self.crops} and region {self.region!r}: crops come from the whole frame")
         whole = self.side * self.grid
-        if self.region == "centre" and 0 < self.scaled_to < whole:
-            raise ConfigError(f"scaled_to {self.scaled_to}: the centre of {whole} pixels a side does not fit into it")
+        if self.region == "center" and 0 < self.scaled_to < whole:
+            raise ConfigError(f"scaled_to {self.scaled_to}: the center of {whole} pixels a side does not fit into it")
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -91,8 +91,8 @@ class Preparation:
 
     @property
     def view_shape(self) -> tuple[int, ...]:
-        """The shape of one view of one frame: (side, side, 3) in colour, (side, side) in grey."""
-        return (self.side, self.side, 3) if self.colour else (self.side, self.side)
+        """The shape of one view of one frame: (side, side, 3) in color, (side, side) in gray."""
+        return (self.side, self.side, 3) if self.color else (self.side, self.side)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ class Preparation:
             if min(height, width) >= self.side:
                 return height, width
             return _shorter_side(height, width, self.side)
-        if self.region == "centre":
+        if self.region == "center":
             return _shorter_side(height, width, self.scaled_to or whole)
         return whole, whole
 
@@ -129,7 +129,7 @@ class Preparation:
             if rgb.shape[:2] != (height, width):
                 rgb = resize(rgb, (height, width), self.interpolation, arithmetic=self.resize)
             views = self._cut(rgb, places)
-            return views if self.colour else _grey(views)
+            return views if self.color else _gray(views)
 
         return prepare
 
@@ -175,8 +175,8 @@ def resize(rgb: Pixels, size: tuple[int, int], interpolation: str, *, arithmetic
     return pixels
 
 
-def _grey(rgb: Pixels) -> Pixels:
+def _gray(rgb: Pixels) -> Pixels:
     """Turn (..., 3) into (...), weighed and cut to whole numbers as torchvision does."""
     red, green, blue = (rgb[..., channel].astype(np.float32) * weight for channel, weight in enumerate(_LUMA))
-    grey: NDArray[np.float32] = red + green + blue
-    return grey.astype(np.uint8)
+    gray: NDArray[np.float32] = red + green + blue
+    return gray.astype(np.uint8)

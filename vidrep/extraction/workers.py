@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import VidrepError
-from ..machine import keep_freed_memory, torch_on_one_core
+from ..machine import torch_on_one_core, tune_malloc
 from .decoding import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode_video
 from .preparation import Pixels
 
@@ -56,7 +56,7 @@ class _Ready:
 
 
 class _Slots:
-    """A worker's shared memory: `num` slots of some frames each, and a counter that is its sign of life.
+    """A worker's shared memory: `num` slots of some frames each, and a counter that is its heartbeat.
 
     It is unlinked as soon as it is made, so that nothing of it is left when processes are killed.
     """
@@ -82,7 +82,7 @@ def _work(connection: Connection, slots: _Slots, decoding: Decoding) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_main_process, name="vidrep-parent-watch", daemon=True).start()
-    keep_freed_memory()
+    tune_malloc()
     decoding.preparation.load()
     # The workers are the parallelism. A main module that imports torch did so before this function runs.
     with torch_on_one_core(), suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process is gone
@@ -241,11 +241,11 @@ def decode_in_workers(
     Raises VidrepError if workers cannot be started.
     """
     waiting = iter(jobs)
-    crew = [_Worker(decoding, _Slots(decoding.preparation.shape)) for _ in range(workers)]
+    pool = [_Worker(decoding, _Slots(decoding.preparation.shape)) for _ in range(workers)]
     try:
-        for worker in crew:
+        for worker in pool:
             worker.start()
-        at_work = list(crew)
+        at_work = list(pool)
         while at_work:
             readable = wait([worker.connection for worker in at_work], timeout=_POLL_SECONDS)
             if not readable:
@@ -256,9 +256,9 @@ def decode_in_workers(
                     if is_done:
                         at_work.remove(worker)
                 elif (limit := worker.time_limit(timeout)) and worker.silent_seconds() > limit:
-                    yield from _replace(worker, f"no sign of life for {limit:g} s")
+                    yield from _replace(worker, f"no heartbeat for {limit:g} s")
     finally:
-        for worker in crew:
+        for worker in pool:
             worker.end()
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..errors import InputError, LabelError, nearest_names, some_names
 from ..video.sources import read_text
-from .annotations import SPLITS, Labelling, combined
+from .annotations import SPLITS, Annotation, combined
 
 _COLUMNS = ("video", "label", "split")
 _LIST_NAME = re.compile(r"(train|test)list(\d+)\.txt")
 
 
-def read_label_csv(path: Path) -> dict[str, Labelling]:
+def read_label_csv(path: Path) -> dict[str, Annotation]:
     """Read a CSV that names videos and their label, split or both.
 
     The first line names the columns, in any order: video, and label or split or both. Splits are train, validation
@@ -24,7 +24,7 @@ def read_label_csv(path: Path) -> dict[str, Labelling]:
     InputError for a file that cannot be read.
     """
     rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    listed: dict[str, Labelling] = {}
+    annotations: dict[str, Annotation] = {}
     columns: list[str] = []
     try:
         for cells in rows:
@@ -33,17 +33,17 @@ def read_label_csv(path: Path) -> dict[str, Labelling]:
             if not any(values):
                 continue
             if columns:
-                _add(listed, *_labelling_of_row(values, columns, place))
+                _add(annotations, *_labelling_of_row(values, columns, place))
             else:
                 columns = _checked_columns(values, place)
     except csv.Error as error:
         raise LabelError(f"{_place(path, rows.line_num)}: not a CSV ({error}); write one video a line") from error
-    if not listed:
+    if not annotations:
         raise LabelError(f"{str(path)!r} names no video: write a line 'video,label' and one line a video under it")
-    return listed
+    return annotations
 
 
-def read_splits(path: Path, *, number: int = 1) -> dict[str, Labelling]:
+def read_splits(path: Path, *, number: int = 1) -> dict[str, Annotation]:
     """Read UCF-101's lists: trainlistNN.txt and testlistNN.txt, with the classes numbered in classInd.txt beside them.
 
     path: the folder that holds them, of which the lists with `number` are read, or one of the two lists.
@@ -56,33 +56,33 @@ def read_splits(path: Path, *, number: int = 1) -> dict[str, Labelling]:
     """
     lists = _split_lists(path, number)
     classes = _read_classes(lists["train"].parent / "classInd.txt")
-    listed: dict[str, Labelling] = {}
+    annotations: dict[str, Annotation] = {}
     for split, list_file in lists.items():
-        num_before = len(listed)
+        num_before = len(annotations)
         for place, line in _lines(list_file):
             name, class_number = _name_and_number(line)
-            _add(listed, name, Labelling(_label_of(name, class_number, classes, place), split, place))
-        if len(listed) == num_before:
+            _add(annotations, name, Annotation(_label_of(name, class_number, classes, place), split, place))
+        if len(annotations) == num_before:
             raise LabelError(f"{str(list_file)!r} names no video: write one video a line")
-    return listed
+    return annotations
 
 
-def read_labelling(
+def read_annotations(
     *, labels: Path | str | None = None, splits: Path | str | None = None, number: int = 1
-) -> dict[str, Labelling]:
+) -> dict[str, Annotation]:
     """Read a CSV of labels, UCF-101's lists, or both, one laid over the other.
 
     With both, every split comes from the lists (a split column of the CSV is not looked at), and labels from either.
 
     Raises what read_label_csv and read_splits raise, and LabelError where both name a video's label and disagree.
     """
-    listed = read_label_csv(Path(labels)) if labels is not None else {}
+    annotations = read_label_csv(Path(labels)) if labels is not None else {}
     if splits is None:
-        return listed
-    listed = {name: Labelling(one.label, None, one.place) for name, one in listed.items()}
+        return annotations
+    annotations = {name: Annotation(one.label, None, one.place) for name, one in annotations.items()}
     for name, from_lists in read_splits(Path(splits), number=number).items():
-        listed[name] = combined(name, listed[name], from_lists) if name in listed else from_lists
-    return listed
+        annotations[name] = combined(name, annotations[name], from_lists) if name in annotations else from_lists
+    return annotations
 
 
 def _checked_columns(names: list[str], place: str) -> list[str]:
@@ -98,7 +98,7 @@ def _checked_columns(names: list[str], place: str) -> list[str]:
     return columns
 
 
-def _labelling_of_row(values: list[str], columns: list[str], place: str) -> tuple[str, Labelling]:
+def _labelling_of_row(values: list[str], columns: list[str], place: str) -> tuple[str, Annotation]:
     if len(values) != len(columns):
         raise LabelError(
             f"{place}: {len(values)} values for {len(columns)} columns ({','.join(columns)}); quote commas"
@@ -107,7 +107,7 @@ def _labelling_of_row(values: list[str], columns: list[str], place: str) -> tupl
     if not row["video"]:
         raise LabelError(f"{place}: no video is named; write its key in the column 'video'")
     split = row.get("split")
-    return row["video"], Labelling(row.get("label"), None if split is None else _checked_split(split, place), place)
+    return row["video"], Annotation(row.get("label"), None if split is None else _checked_split(split, place), place)
 
 
 def _checked_split(split: str, place: str) -> str:
@@ -185,12 +185,12 @@ def _range(classes: Mapping[int, str]) -> str:
     return f"{min(classes)} to {max(classes)}" if classes else "none"
 
 
-def _add(listed: dict[str, Labelling], name: str, said: Labelling) -> None:
-    if name in listed:
+def _add(annotations: dict[str, Annotation], name: str, said: Annotation) -> None:
+    if name in annotations:
         raise LabelError(
-            f"{said.place}: video {name!r} was named before, in {listed[name].place}; keep one of the lines"
+            f"{said.place}: video {name!r} was named before, in {annotations[name].place}; keep one of the lines"
         )
-    listed[name] = said
+    annotations[name] = said
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ _DROPPED_EXTENSIONS = VIDEO_EXTENSIONS | {".npy", ".npz"}  # not any: "subject.0
 
 
 @dataclass(frozen=True)
-class Labelling:
+class Annotation:
     """What a listing says about one video: None where it does not say, '' where it says that there is none.
 
     place: the file and line that say so, for messages.
@@ -26,7 +26,7 @@ class Labelling:
 
 
 @dataclass(frozen=True)
-class OverlayResult:
+class MergedAnnotations:
     """Labels and splits of all videos after a listing was laid over them.
 
     labels, splits: in the order of the keys.
@@ -41,9 +41,9 @@ class OverlayResult:
     unlisted: list[str]
 
 
-def overlay(
-    keys: Sequence[str], labels: Sequence[str], splits: Sequence[str], listed: Mapping[str, Labelling]
-) -> OverlayResult:
+def merge(
+    keys: Sequence[str], labels: Sequence[str], splits: Sequence[str], annotations: Mapping[str, Annotation]
+) -> MergedAnnotations:
     """Lay a listing over the labels and splits of videos, which are given in the order of their keys.
 
     A listed name is a video's key, or else the end of exactly one key ("Archery/a.avi" of "UCF-101/Archery/a.avi") or
@@ -57,14 +57,14 @@ def overlay(
     if not len(keys) == len(labels) == len(splits):
         raise ValueError(f"{len(keys)} keys, {len(labels)} labels and {len(splits)} splits; give one of each a video")
     new_labels, new_splits = list(labels), list(splits)
-    by_video, missing = _by_video(keys, listed)
-    if listed and not by_video:
-        raise _nothing_in_common(keys, listed)
+    by_video, missing = _by_video(keys, annotations)
+    if annotations and not by_video:
+        raise _nothing_in_common(keys, annotations)
     for index, said in by_video.items():
         new_labels[index] = new_labels[index] if said.label is None else said.label
         new_splits[index] = new_splits[index] if said.split is None else said.split
-    unlisted = [key for index, key in enumerate(keys) if index not in by_video] if listed else []
-    return OverlayResult(new_labels, new_splits, missing, unlisted)
+    unlisted = [key for index, key in enumerate(keys) if index not in by_video] if annotations else []
+    return MergedAnnotations(new_labels, new_splits, missing, unlisted)
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ def _without_extension(name: str) -> str:
     return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
 
 
-def _by_video(keys: Sequence[str], listed: Mapping[str, Labelling]) -> tuple[dict[int, Labelling], list[str]]:
+def _by_video(keys: Sequence[str], annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
     """Return what is said of each video, by its position among the keys, and the listed names that match none."""
     whole, bare = _NameIndex.of(keys), _NameIndex.of([_without_extension(key) for key in keys])
-    by_video: dict[int, Labelling] = {}
+    by_video: dict[int, Annotation] = {}
     missing: list[str] = []
-    for name, said in listed.items():
+    for name, said in annotations.items():
         found = whole.find(name) or bare.find(_without_extension(name))
         if len(found) > 1:
             several = some_names(repr(keys[index]) for index in found)
-            raise LabelError(f"{said.place or 'listed'}: {name!r} could be {several}; write the whole key")
+            raise LabelError(f"{said.place or 'annotations'}: {name!r} could be {several}; write the whole key")
         if not found:
             missing.append(name)
             continue
@@ -122,16 +122,16 @@ def _by_video(keys: Sequence[str], listed: Mapping[str, Labelling]) -> tuple[dic
     return by_video, missing
 
 
-def _nothing_in_common(keys: Sequence[str], listed: Mapping[str, Labelling]) -> LabelError:
-    name, said = next(iter(listed.items()))
+def _nothing_in_common(keys: Sequence[str], annotations: Mapping[str, Annotation]) -> LabelError:
+    name, said = next(iter(annotations.items()))
     there = some_names(map(repr, keys), count=1) or "none"
     return LabelError(
-        f"none of the {len(listed)} listed videos is among the {len(keys)} to be labelled: "
+        f"none of the {len(annotations)} listed videos is among the {len(keys)} to be labelled: "
         f"{said.place or 'the listing'} names {name!r}, the videos are {there}; write names as the videos' are"
     )
 
 
-def combined(video: str, first: Labelling, second: Labelling) -> Labelling:
+def combined(video: str, first: Annotation, second: Annotation) -> Annotation:
     """Lay two sayings about one video together; raises LabelError if they contradict each other."""
     places = " and ".join(place for place in (first.place, second.place) if place)
     where = f"{places}: " if places else ""
@@ -139,7 +139,7 @@ def combined(video: str, first: Labelling, second: Labelling) -> Labelling:
         raise LabelError(f"{where}{video!r} has the labels {first.label!r} and {second.label!r}; correct one of them")
     if first.split and second.split and first.split != second.split:
         raise LabelError(f"{where}{video!r} is in the splits {first.split!r} and {second.split!r}; keep one of them")
-    return Labelling(_fuller(first.label, second.label), _fuller(first.split, second.split), places)
+    return Annotation(_fuller(first.label, second.label), _fuller(first.split, second.split), places)
 
 
 def _fuller(first: str | None, second: str | None) -> str | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, FeatureFileError, InputError, VideoError, some_names
 from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
-from .annotations import Labelling, overlay
+from .annotations import Annotation, merge
 from .failures import Failure, failures_path, write_failures
 from .foreign import read_video_array
 from .rows import Rows
@@ -76,7 +76,7 @@ def import_features(
     output: Path | str,
     *,
     fps: float = 0.0,
-    listed: Mapping[str, Labelling] | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
     overwrite: bool = False,
     on_progress: ProgressListener = ignore_progress,
 ) -> ImportSummary:
@@ -100,7 +100,7 @@ def import_features(
     items = _items(source)
     shapes, failures = _survey(items)
     kept = [item for item in items if item.key in shapes]
-    wanted = overlay([i.key for i in kept], [i.label for i in kept], [i.split for i in kept], listed or {})
+    wanted = merge([i.key for i in kept], [i.label for i in kept], [i.split for i in kept], annotations or {})
     frame_shape, dtype = next(iter(shapes.values()))[1:]
     with writing_features(
         output,

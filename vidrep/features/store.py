@@ -24,10 +24,12 @@ from ..errors import FeatureFileError, OutputError
 from .checksum import RowsChecksum
 from .rows import LoadedRows, Rows, RowsFile, give_back_pages
 from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
-from .untrusted import ArrayLayout, UnfitError, UntrustedFile, open_untrusted
+from .untrusted import ArrayLayout, PlainArray, UnfitError, UntrustedFile, open_untrusted
+from .version_1 import OLD_COLUMNS, current_settings
 
 FORMAT = "vidrep-features"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
 SUFFIXES = frozenset({".h5", ".hdf5"})
 DTYPES = ("float16", "float32", "uint8")
 _BLOCK_BYTES = 4 << 20
@@ -214,7 +216,7 @@ def _open_file(path: Path) -> tuple[RowsFile, list[VideoRow], Settings, dict[str
         _check_layouts(**layouts)
         rows = _read_table(file)
         _check_rows(rows, num_features=layouts["features"].shape[0])
-        settings, versions = _read_json(file, "settings"), _read_json(file, "versions")
+        settings, versions = current_settings(_read_json(file, "settings")), _read_json(file, "versions")
         return RowsFile(path, file.state, layouts), rows, settings, versions
 
 
@@ -225,8 +227,8 @@ def _require_format(path: Path, file: UntrustedFile) -> None:
             f"{path}: an HDF5 file, but not of format {FORMAT}; `vidrep import` turns other files into one"
         )
     version = file.attribute("version")
-    if version != VERSION:
-        raise FeatureFileError(f"{path}: version {version} of {FORMAT}; this vidrep reads version {VERSION}")
+    if version not in _READABLE:
+        raise FeatureFileError(f"{path}: version {version} of {FORMAT}; this vidrep reads versions 1 and {VERSION}")
 
 
 def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
@@ -245,7 +247,7 @@ def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
 def _read_table(file: UntrustedFile) -> list[VideoRow]:
     columns = {}
     for name, kind in COLUMNS.items():
-        array = file.array(f"videos/{name}")
+        array = _column(file, name)
         if not is_column_dtype(array.layout.dtype, kind):
             raise UnfitError(f"/videos/{name} is of type {array.layout.dtype}, which its column cannot be")
         columns[name] = array.column()
@@ -253,6 +255,15 @@ def _read_table(file: UntrustedFile) -> list[VideoRow]:
     if len(lengths) > 1:
         raise UnfitError(f"the columns of /videos have different lengths: {', '.join(map(str, sorted(lengths)))}")
     return rows_of(columns)
+
+
+def _column(file: UntrustedFile, name: str) -> PlainArray:
+    try:
+        return file.array(f"videos/{name}")
+    except KeyError:
+        if name not in OLD_COLUMNS:
+            raise
+        return file.array(f"videos/{OLD_COLUMNS[name]}")
 
 
 def _check_rows(rows: Sequence[VideoRow], *, num_features: int) -> None:

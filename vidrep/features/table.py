@@ -19,7 +19,7 @@ class VideoRow:
     start, length: its frames are rows start .. start + length of /features and /timestamps.
     label, split: names, '' if none.
     fps: the stream's average frame rate before sampling, 0.0 if unknown.
-    frames_promised: what the container's header says, 0 if it says nothing; it may lie.
+    num_frames_from_header: what the container's header says, 0 if it says nothing; it may lie.
     status, message: "ok", or "partial" with the reason.
     source_size, source_sha256: the source's bytes and their SHA-256; 0 and '' if there is no source file.
     checksum: SHA-256 of its rows of /features followed by those of /timestamps, little-endian, in hexadecimal.
@@ -31,7 +31,7 @@ class VideoRow:
     label: str
     split: str
     fps: float
-    frames_promised: int
+    num_frames_from_header: int
     status: str
     message: str
     source_size: int
@@ -46,7 +46,7 @@ class VideoRow:
         label: str = "",
         split: str = "",
         fps: float = 0.0,
-        frames_promised: int = 0,
+        num_frames_from_header: int = 0,
         status: str = "ok",
         message: str = "",
         source_size: int = 0,
@@ -60,7 +60,7 @@ class VideoRow:
             label=label,
             split=split,
             fps=fps,
-            frames_promised=frames_promised,
+            num_frames_from_header=num_frames_from_header,
             status=status,
             message=message,
             source_size=source_size,

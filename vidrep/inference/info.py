@@ -10,7 +10,7 @@ from ..features.store import Features, open_features
 from ..models.saved import DESCRIPTION_NAME, read_description
 
 
-def describe(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
+def info(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
     """Describe a feature file, a folder of parts or a run folder: names and values, JSON-like.
 
     verify: read all features and compare their checksums.
@@ -77,8 +77,8 @@ def _describe_run(path: Path) -> dict[str, Any]:
         description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
     looks = _read_metrics(path / "metrics.jsonl")
     if looks:
-        figures = ", ".join(f"{name} {value:.6g}" for name, value in looks[-1]["validation"].items())
-        description["last look"] = f"step {looks[-1]['step']}, validation {figures}"
+        metrics = ", ".join(f"{name} {value:.6g}" for name, value in looks[-1]["validation"].items())
+        description["last look"] = f"step {looks[-1]['step']}, validation {metrics}"
     return description
 
 

@@ -50,7 +50,7 @@ class Baselines:
     mean_feature: LinearClassifier
 
     def video_probabilities(self, frames: Tensor) -> dict[str, Tensor]:
-        """Classify one video from its standardised frames, (N, D): {baseline: (K,)}."""
+        """Classify one video from its standardized frames, (N, D): {baseline: (K,)}."""
         return {
             "single frame": self.single_frame.probabilities(frames).mean(dim=0),
             "mean feature": self.mean_feature.probabilities(frames.mean(dim=0, keepdim=True))[0],
@@ -60,7 +60,7 @@ class Baselines:
 def fit_baselines(
     videos: Iterable[Tensor], *, lengths: Sequence[int], classes: NDArray[np.int64], num_classes: int
 ) -> Baselines:
-    """Fit both on videos' standardised frames, each (N, D), which are taken one video at a time.
+    """Fit both on videos' standardized frames, each (N, D), which are taken one video at a time.
 
     lengths: N of each video; classes: of each video.
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from ..features.store import Features
 from ..models.classifier import Classifier, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel
-from ..sequences.windows import Windows, batches_of, cut_windows
+from ..sequences.windows import Windows, batches_of, sliding_windows
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
 
 
 def classification_windows(features: Features, videos: Sequence[int], description: ModelDescription) -> Windows:
     """Cut the windows that a classifier reads; a video shorter than one gives one that is padded."""
-    return cut_windows(
+    return sliding_windows(
         features,
         videos,
         length=description.windows["length"],

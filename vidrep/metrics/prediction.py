@@ -46,7 +46,7 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionFigures:
+class PredictionMetrics:
     """What reconstructed and predicted frames cost.
 
     num_windows: that were measured. seen, reconstructed, predicted: frames of each.
@@ -54,11 +54,11 @@ class PredictionFigures:
         divided by 255), are
         "squared_error" and "absolute_error", summed over a frame's values (in the literature of Moving MNIST, MSE and
         MAE);
-        "squared_error_standardised", in units of the training part's standard deviation, for real values;
+        "squared_error_standardized", in units of the training part's standard deviation, for real values;
         "nats", Bernoulli cross-entropy summed over a frame's values, for values in [0, 1]: see `bernoulli_nats`;
         "ssim" and "psnr" with a data range of 1, of which more is better, for images: uint8 frames (H, W) or (H, W, C).
     Predictors are "model", free running; "model, teacher-forced", which is told the true frame before each that it
-        emits, for decoders that are conditional; "mean frame" (of the training part); "last frame" (the last one
+        emits, for decoders that are conditional; "mean frame" (of the training part); "persistence" (the last one
         seen); "zeros"; and for nats "entropy floor", which no prediction of such frames can go below.
     """
 
@@ -69,7 +69,7 @@ class PredictionFigures:
     costs: dict[str, dict[str, dict[str, Curve]]]
 
 
-def prediction_figures(
+def prediction_metrics(
     model: ScaledModel,
     windows: WindowSet,
     *,
@@ -79,10 +79,10 @@ def prediction_figures(
     frame_shape: tuple[int, ...],
     device: torch.device,
     on_progress: ProgressListener = ignore_progress,
-) -> PredictionFigures:
+) -> PredictionMetrics:
     """Measure a composite model on windows of `seen + predicted` frames.
 
-    predicted: may be another number than in training. reconstructed: of the last frames seen; None for all of them.
+    predicted: may be another number than in training. reconstructed: of the persistences seen; None for all of them.
     """
     decoding = _Decoding(model.to(device).eval(), windows, seen, predicted, reconstructed, device)
     measures = _measures(model, frame_shape, decoding.dtype)
@@ -97,7 +97,7 @@ def prediction_figures(
         steps = total / len(windows)
         curve = Curve(mean=float(steps.mean()), per_time_step=steps.tolist())
         costs[decoder].setdefault(cost, {})[predictor] = curve
-    return PredictionFigures(
+    return PredictionMetrics(
         num_windows=len(windows),
         seen=seen,
         reconstructed=decoding.num_reconstructed,
@@ -225,7 +225,7 @@ class _Decoding:
             guesses[TEACHER_FORCED] = self._frames(told)
         trivial = {
             "mean frame": self.model.scaler.mean,
-            "last frame": original[self.seen - 1],
+            "persistence": original[self.seen - 1],
             "zeros": original.new_zeros(()),
         }
         return guesses | {name: frame.expand_as(original[start:stop]) for name, frame in trivial.items()}
@@ -248,7 +248,7 @@ def _measures(model: ScaledModel, frame_shape: tuple[int, ...], dtype: np.dtype[
         measures = {"nats": bernoulli_nats} | measures
     else:
         std = model.scaler.std
-        measures["squared_error_standardised"] = lambda guess, truth: squared_error(guess / std, truth / std)
+        measures["squared_error_standardized"] = lambda guess, truth: squared_error(guess / std, truth / std)
     if dtype == np.uint8 and len(frame_shape) in (2, 3):
         if has_ssim(frame_shape):
             measures["ssim"] = partial(ssim, frame_shape=frame_shape)
@@ -269,8 +269,8 @@ def _totals(decoded: _Decoded, measures: dict[str, _Measure]) -> dict[_Key, NDAr
             stacked = torch.stack([guess[step, piece] for guess in decoded.guesses.values()])
             truth = frames[None, piece]
             for cost, measure in measures.items():
-                figures = measure(stacked, truth.expand_as(stacked)).sum(dim=1).tolist()
-                for name, figure in zip(names, figures, strict=True):
+                metrics = measure(stacked, truth.expand_as(stacked)).sum(dim=1).tolist()
+                for name, figure in zip(names, metrics, strict=True):
                     totals[decoded.decoder, cost, name][step] += figure
             if "nats" in measures:
                 totals[decoded.decoder, "nats", ENTROPY_FLOOR][step] += float(entropy_floor(truth).sum())

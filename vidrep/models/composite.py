@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .initialization import Initialisation
+from .initialization import Initialization
 from .lstm import LSTM, LSTMState
 from .lstm_kernels.reference import Activation
-from .output_projection import Values, cost_of_outputs, read_out
+from .output_projection import Values, project_output, projected_loss
 
 # Values that were never anything but 0 or 1 start as if they could be something else.
 _LEAST_START = 1e-3
@@ -37,12 +37,12 @@ class Decoder(nn.Module):
     running). If not, there is no input at all.
     """
 
-    def __init__(self, lstm: LSTM, frame_size: int, values: Values, initialisation: Initialisation) -> None:
+    def __init__(self, lstm: LSTM, frame_size: int, values: Values, initialization: Initialization) -> None:
         super().__init__()
         self.values: Values = values
         self.lstm = lstm
         self.readout = nn.Linear(lstm.hidden_size, frame_size)
-        initialisation.draw_readout(self.readout)
+        initialization.draw_readout(self.readout)
 
     @property
     def conditional(self) -> bool:
@@ -82,7 +82,7 @@ class Decoder(nn.Module):
 
     def _cost(self, outputs: Tensor, truth: Tensor) -> Tensor:
         readout = self.readout
-        return cost_of_outputs(outputs, readout.weight, readout.bias, truth, self.values, products=self.lstm.products)
+        return projected_loss(outputs, readout.weight, readout.bias, truth, self.values, products=self.lstm.products)
 
     def _outputs(self, representation: LSTMState, truth: Tensor) -> Tensor:
         """Run the LSTM with teacher forcing: its h at every time step, (N, B, H)."""
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
         return torch.cat(emitted)
 
     def _read_out(self, outputs: Tensor) -> Tensor:
-        return read_out(outputs, self.readout.weight, self.readout.bias, products=self.lstm.products)
+        return project_output(outputs, self.readout.weight, self.readout.bias, products=self.lstm.products)
 
 
 class CompositeModel(nn.Module):
@@ -112,8 +112,8 @@ class CompositeModel(nn.Module):
     frames seen in reverse order, x_T first; they are turned round here, once, so that nobody else sees that.
 
     conditional_reconstruction, conditional_future: see `Decoder`. peepholes, activation, dropout: see `LSTM`; dropout
-    is the encoder's. initialisation, uniform_scale, forget_bias: see `Initialisation`.
-    values: "probability" for frames in [0, 1], whose readout is a logit; "real" for standardised ones.
+    is the encoder's. initialization, uniform_scale, forget_bias: see `Initialization`.
+    values: "probability" for frames in [0, 1], whose readout is a logit; "real" for standardized ones.
     """
 
     def __init__(
@@ -129,13 +129,13 @@ class CompositeModel(nn.Module):
         peepholes: bool = False,
         activation: Activation = "tanh",
         dropout: float = 0.0,
-        initialisation: Literal["orthogonal", "xavier", "uniform"] = "orthogonal",
+        initialization: Literal["orthogonal", "xavier", "uniform"] = "orthogonal",
         uniform_scale: float = 0.01,
         forget_bias: float = 1.0,
         values: Values = "real",
     ) -> None:
         super().__init__()
-        start = Initialisation(method=initialisation, uniform_scale=uniform_scale, forget_bias=forget_bias)
+        start = Initialization(method=initialization, uniform_scale=uniform_scale, forget_bias=forget_bias)
 
         def stack(input_size: int | None, dropout: float = 0.0) -> LSTM:
             return LSTM(
@@ -145,7 +145,7 @@ class CompositeModel(nn.Module):
                 peepholes=peepholes,
                 activation=activation,
                 dropout=dropout,
-                initialisation=start,
+                initialization=start,
             )
 
         def decoder(*, conditional: bool) -> Decoder:
@@ -212,7 +212,7 @@ class CompositeModel(nn.Module):
         return to_frames(emitted, self.values)
 
     @torch.no_grad()
-    def start_at(self, mean_frame: Tensor) -> None:
+    def set_output_bias(self, mean_frame: Tensor) -> None:
         """Let the decoders of an untrained model emit about this frame, (D,), of probabilities."""
         for decoder in (self.reconstruction_decoder, self.future_decoder):
             if decoder is not None:

@@ -10,7 +10,7 @@ PEEPHOLE_SCALE = 0.1  # peepholes start uniform in plus or minus this, as in the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialisation:
+class Initialization:
     """How weights are drawn.
 
     method: "orthogonal" for recurrent matrices, gate by gate, with Xavier uniform for the others; "xavier" uniform for

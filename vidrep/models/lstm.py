@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .initialization import PEEPHOLE_SCALE, Initialisation
+from .initialization import PEEPHOLE_SCALE, Initialization
 from .lstm_kernels.dispatch import choose_sequence
 from .lstm_kernels.reference import Activation, LayerWeights, plain_sequence
 
@@ -46,16 +46,16 @@ class LSTMLayer(nn.Module):
         return LayerWeights(self.input_weight, self.recurrent_weight, self.bias, self.peepholes)
 
     @torch.no_grad()
-    def draw(self, initialisation: Initialisation) -> None:
+    def draw(self, initialization: Initialization) -> None:
         """Draw the weights anew, each gate's by themselves."""
         hidden_size = self.recurrent_weight.shape[1]
         for gate in range(4):
             rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
-            initialisation.draw(self.recurrent_weight[rows], recurrent=True)
+            initialization.draw(self.recurrent_weight[rows], recurrent=True)
             if self.input_weight is not None:
-                initialisation.draw(self.input_weight[rows])
+                initialization.draw(self.input_weight[rows])
         self.bias.zero_()
-        self.bias[hidden_size : 2 * hidden_size] = initialisation.forget_bias
+        self.bias[hidden_size : 2 * hidden_size] = initialization.forget_bias
         if self.peepholes is not None:
             nn.init.uniform_(self.peepholes, -PEEPHOLE_SCALE, PEEPHOLE_SCALE)
 
@@ -87,7 +87,7 @@ class LSTM(nn.Module):
         peepholes: bool = False,
         activation: Activation = "tanh",
         dropout: float = 0.0,
-        initialisation: Initialisation | None = None,
+        initialization: Initialization | None = None,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers, self.dropout = input_size, hidden_size, num_layers, dropout
@@ -98,7 +98,7 @@ class LSTM(nn.Module):
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
         self.layers = nn.ModuleList(LSTMLayer(size, hidden_size, peepholes=peepholes) for size in sizes)
         for layer in self._layers():
-            layer.draw(initialisation or Initialisation())
+            layer.draw(initialization or Initialization())
 
     def forward(
         self, inputs: Tensor | None, state: LSTMState | None = None, *, num_steps: int | None = None

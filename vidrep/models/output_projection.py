@@ -24,7 +24,7 @@ from .lstm_kernels.matmul import linear, product
 Values = Literal["probability", "real"]
 
 
-def read_out(outputs: Tensor, weight: Tensor, bias: Tensor, *, products: torch.dtype | None = None) -> Tensor:
+def project_output(outputs: Tensor, weight: Tensor, bias: Tensor, *, products: torch.dtype | None = None) -> Tensor:
     """Emit frames: outputs (N, B, H), weight (D, H), bias (D,) -> (N, B, D), before the output non-linearity.
 
     products: the type that operands of the product are rounded to, and its result, or None.
@@ -34,7 +34,7 @@ def read_out(outputs: Tensor, weight: Tensor, bias: Tensor, *, products: torch.d
     return (outputs.to(products) @ weight.to(products).T).to(outputs.dtype) + bias
 
 
-def cost_of_outputs(
+def projected_loss(
     outputs: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -45,20 +45,20 @@ def cost_of_outputs(
 ) -> Tensor:
     """Return what it costs to emit `truth`, (N, B, D), by a readout of outputs, (N, B, H): a scalar, summed over all.
 
-    It has gradients in outputs, weight and bias, none in truth. products: see `read_out`.
+    It has gradients in outputs, weight and bias, none in truth. products: see `project_output`.
     """
     cost: Tensor = _Cost.apply(outputs, weight, bias, truth, values, products)
     return cost
 
 
-def cost_of_frames(emitted: Tensor, truth: Tensor, values: Values) -> Tensor:
+def frame_loss(emitted: Tensor, truth: Tensor, values: Values) -> Tensor:
     """Return what emitted frames cost in all, before the output non-linearity: nats, or squared error for real ones."""
     cost = F.binary_cross_entropy_with_logits if values == "probability" else F.mse_loss
     return cost(emitted, truth, reduction="sum")
 
 
 class _Cost(torch.autograd.Function):
-    """`cost_of_frames` of `read_out`, and its gradients."""
+    """`frame_loss` of `project_output`, and its gradients."""
 
     @staticmethod
     def forward(
@@ -73,7 +73,7 @@ class _Cost(torch.autograd.Function):
         """Emit, sum the cost up, and turn what was emitted into the cost's derivative."""
         rows, matrix = outputs.flatten(0, 1).to(products or outputs.dtype), weight.to(products or weight.dtype)
         emitted, truth = linear(rows, matrix, bias), truth.flatten(0, 1)
-        cost = cost_of_frames(emitted, truth, values)
+        cost = frame_loss(emitted, truth, values)
         if any(ctx.needs_input_grad):
             slope = emitted.sigmoid_().sub_(truth) if values == "probability" else emitted.sub_(truth).mul_(2)
             ctx.save_for_backward(rows, matrix, slope)

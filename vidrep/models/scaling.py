@@ -7,7 +7,7 @@ from .output_projection import Values
 
 
 class FrameScaler(nn.Module):
-    """Turns stored frames into the model's: uint8 is divided by 255, then "real" values are standardised.
+    """Turns stored frames into the model's: uint8 is divided by 255, then "real" values are standardized.
 
     mean, std: (D,) of the training frames, in original units (after the division). A value that never changes counts
     as having std 1. They are buffers, saved with the model.

@@ -1,4 +1,4 @@
-"""The batch of every optimiser step, on the device that trains: a pure function of the step.
+"""The batch of every optimizer step, on the device that trains: a pure function of the step.
 
 Where several processes train together, each makes only its `part` of the batch.
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..synthetic.moving_mnist import MovingMnist
 from ..synthetic.rendering import draws_of_step, renderer_on
 from .resident import DeviceWindows
-from .samplers import ConsecutiveSampler, EndlessSampler
+from .samplers import ConsecutiveSampler, InfiniteSampler
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
@@ -39,7 +39,7 @@ class Batches(Protocol):
 class ShuffledBatches:
     """Windows of features, in an order shuffled anew every epoch."""
 
-    def __init__(self, windows: DeviceWindows, sampler: EndlessSampler, part: slice = WHOLE) -> None:
+    def __init__(self, windows: DeviceWindows, sampler: InfiniteSampler, part: slice = WHOLE) -> None:
         self._windows, self._sampler, self._part = windows, sampler, part
 
     def batch(self, step: int) -> WindowBatch:
@@ -77,7 +77,7 @@ class GeneratedBatches:
         return WindowBatch(self._renderer.render(draws[self._part]))
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Makes the item of the next step in a thread while the one of this step is used; on a GPU, beside its other work.
 
     Items are tuples of tensors and other things, and pure functions of the step, so that asking for another step than

@@ -1,10 +1,10 @@
-"""Which windows each optimiser step takes: a pure function of (seed, step), so that a resumed training goes on."""
+"""Which windows each optimizer step takes: a pure function of (seed, step), so that a resumed training goes on."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class EndlessSampler:
+class InfiniteSampler:
     """Deals out `num_items` in an order shuffled anew every epoch, for ever.
 
     The epochs follow each other without a gap, so that every batch is full: one may hold the end of an epoch and the

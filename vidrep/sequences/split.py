@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Partition:
+class VideoSplit:
     """Indices of the videos of each part, ascending."""
 
     train: list[int]
@@ -20,7 +20,7 @@ class Partition:
     test: list[int]
 
 
-def partition_videos(
+def split_videos(
     keys: Sequence[str],
     labels: Sequence[str],
     splits: Sequence[str],
@@ -29,11 +29,11 @@ def partition_videos(
     validation_fraction: float,
     test_fraction: float,
     seed: int,
-) -> Partition:
+) -> VideoSplit:
     """Divide videos into parts.
 
     Videos whose split is train, validation or test go there; if any names a split, those without one are left out. If
-    none does, `test_fraction` of each label's videos are held apart. If no split is called validation,
+    none does, `test_fraction` of each label's videos are held out. If no split is called validation,
     `validation_fraction` of each label's training videos are. Which ones, depends on the seed and on keys, not on the
     order: adding a video moves none of another label, and at most one of its own. The last video of a label stays in
     training.
@@ -51,20 +51,20 @@ def partition_videos(
         if left_out:
             _log.warning("%d videos have no split and are left out, since others have one", left_out)
     else:
-        train, test = _hold_apart(everything, keys, labels, groups, test_fraction, f"{seed} test")
+        train, test = _hold_out(everything, keys, labels, groups, test_fraction, f"{seed} test")
         parts = {"train": train, "validation": [], "test": test}
     if not parts["validation"]:
-        train, validation = _hold_apart(parts["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
+        train, validation = _hold_out(parts["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
         parts |= {"train": train, "validation": validation}
     if not parts["train"]:
         raise InputError("no video to train on: none has the split 'train'; give --labels or --splits")
-    return Partition(**parts)
+    return VideoSplit(**parts)
 
 
-def _hold_apart(
+def _hold_out(
     videos: Sequence[int], keys: Sequence[str], labels: Sequence[str], groups: Sequence[str], fraction: float, salt: str
 ) -> tuple[list[int], list[int]]:
-    """Divide videos into those that stay and, of each label, about `fraction` of its groups that are held apart."""
+    """Divide videos into those that stay and, of each label, about `fraction` of its groups that are held out."""
     by_label: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for video in videos:
         by_label[labels[video]][groups[video]].append(video)

@@ -100,7 +100,7 @@ class Windows:
         return out.reshape(*out.shape[:2], self.features.frame_size)
 
 
-def cut_windows(
+def sliding_windows(
     features: Features,
     videos: Sequence[int],
     *,

@@ -49,7 +49,7 @@ def generate_moving_mnist(
         "num_digits": config.num_digits,
         "canvas": config.canvas,
         "num_frames": config.num_frames,
-        "speed": config.speed,
+        "displacement": config.displacement,
         "seed": seed,
     }
     with writing_features(

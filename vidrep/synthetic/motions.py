@@ -56,7 +56,7 @@ SHAPES = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """The shape's pose in every frame: centre x and y and radius in frame sides, angle in radians; each (T,)."""
+    """The shape's pose in every frame: center x and y and radius in frame sides, angle in radians; each (T,)."""
 
     x: Floats
     y: Floats
@@ -69,14 +69,14 @@ class Appearance:
     """What does not change in a clip.
 
     shape: the outline.
-    colours: (2, 3) RGB in [0, 1], between which the texture blends.
+    colors: (2, 3) RGB in [0, 1], between which the texture blends.
     texture: (G, G) blends in [0, 1] on a grid over the shape, moving with it.
     background: (H, W, 3) RGB in [0, 1].
     pixel_noise: standard deviation of what is added to every value.
     """
 
     shape: Shape
-    colours: Floats
+    colors: Floats
     texture: Floats
     background: Floats
     pixel_noise: float
@@ -90,7 +90,7 @@ def render_clip(motion: str, rng: np.random.Generator, *, num_frames: int, frame
 
 
 def draw_trajectory(motion: str, rng: np.random.Generator, *, num_frames: int, reach: float = 1.0) -> Trajectory:
-    """Draw the poses of one clip of `motion`, for a shape that reaches so many radii from its centre."""
+    """Draw the poses of one clip of `motion`, for a shape that reaches so many radii from its center."""
     if motion not in MOTIONS:
         raise ValueError(f"motion is {motion!r}; it must be one of {', '.join(MOTIONS)}")
     course_x, course_y, course_scale = _draw_courses(motion, rng, num_frames=num_frames)
@@ -139,20 +139,20 @@ def draw_appearance(rng: np.random.Generator, *, frame_size: int) -> Appearance:
     """Draw outline, texture and background, none of which depends on the motion; the shape is the brighter one."""
     shape = SHAPES[str(rng.choice(list(SHAPES)))]
     mean_luma, contrast = rng.uniform(0.67, 0.83), rng.uniform(0.07, 0.14)
-    colours = _draw_colours(rng, np.array([mean_luma - contrast, mean_luma + contrast]))
-    nodes = _draw_colours(rng, rng.uniform(0.1, 0.45, size=(_BACKGROUND_GRID, _BACKGROUND_GRID)))
+    colors = _draw_colors(rng, np.array([mean_luma - contrast, mean_luma + contrast]))
+    nodes = _draw_colors(rng, rng.uniform(0.1, 0.45, size=(_BACKGROUND_GRID, _BACKGROUND_GRID)))
     columns = np.linspace(0, _BACKGROUND_GRID - 1, frame_size)
     return Appearance(
         shape=shape,
-        colours=colours,
+        colors=colors,
         texture=rng.random((_TEXTURE_GRID, _TEXTURE_GRID)),
         background=_interpolate(nodes, columns[:, None], columns[None, :]),
         pixel_noise=rng.uniform(*_PIXEL_NOISE),
     )
 
 
-def _draw_colours(rng: np.random.Generator, luma: Floats) -> Floats:
-    """Draw a colour of each `luma`, (...): (..., 3) RGB in [0, 1]."""
+def _draw_colors(rng: np.random.Generator, luma: Floats) -> Floats:
+    """Draw a color of each `luma`, (...): (..., 3) RGB in [0, 1]."""
     tint = rng.uniform(-1, 1, size=(*luma.shape, 3))
     tint -= (tint @ _LUMA_WEIGHTS)[..., None]
     # As much of the tint as keeps every channel within [0, 1].
@@ -176,8 +176,8 @@ def _interpolate(grid: Floats, rows: Floats, columns: Floats) -> Floats:
 def _render(trajectory: Trajectory, appearance: Appearance, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Paint the moving shape over the background: (T, H, W, 3)."""
     frame_size, shape = len(appearance.background), appearance.shape
-    pixel_centres = (np.arange(frame_size) + 0.5) / frame_size
-    from_x, from_y = pixel_centres - trajectory.x[:, None], pixel_centres - trajectory.y[:, None]
+    pixel_centers = (np.arange(frame_size) + 0.5) / frame_size
+    from_x, from_y = pixel_centers - trajectory.x[:, None], pixel_centers - trajectory.y[:, None]
     # Only the pixels within the shape's reach are worth an arctangent: about a tenth of them.
     reach = shape.tip * trajectory.radius + 1 / frame_size
     frame, row, column = np.nonzero(from_y[:, :, None] ** 2 + from_x[:, None, :] ** 2 < reach[:, None, None] ** 2)
@@ -186,13 +186,13 @@ def _render(trajectory: Trajectory, appearance: Appearance, rng: np.random.Gener
 
     pixels_per_radius = trajectory.radius[frame] * frame_size
     coverage = np.clip(0.5 - _signed_distance(own, shape) * pixels_per_radius, 0, 1)[:, None]
-    # The grid spans the shape from tip to tip; of the pixels on its edge, the centres may lie outside.
+    # The grid spans the shape from tip to tip; of the pixels on its edge, the centers may lie outside.
     on_grid = (np.clip(np.stack([own.imag, own.real]) / shape.tip, -1, 1) + 1) / 2 * (_TEXTURE_GRID - 1)
     blend = _interpolate(appearance.texture, on_grid[0], on_grid[1])[:, None]
-    colour = appearance.colours[0] + blend * (appearance.colours[1] - appearance.colours[0])
+    color = appearance.colors[0] + blend * (appearance.colors[1] - appearance.colors[0])
 
     clip = np.repeat(appearance.background[None].astype(np.float32), len(trajectory.x), axis=0)
-    clip[frame, row, column] += (coverage * (colour - appearance.background[row, column])).astype(np.float32)
+    clip[frame, row, column] += (coverage * (color - appearance.background[row, column])).astype(np.float32)
     clip += appearance.pixel_noise * rng.standard_normal(clip.shape, dtype=np.float32)
     return (np.clip(clip, 0, 1) * 255 + 0.5).astype(np.uint8)
 

@@ -29,7 +29,7 @@ class MovingMnistConfig:
     """Pixels along each side of a frame."""
     num_frames: int = 20
     """Frames in a sequence, seen and future together."""
-    speed: float = 0.1
+    displacement: float = 0.1
     """Way per frame, in units of the distance that a digit can go along a side (canvas - 28 pixels)."""
 
     def __post_init__(self) -> None:
@@ -39,8 +39,8 @@ class MovingMnistConfig:
             raise ConfigError(f"moving MNIST: canvas is {self.canvas}, it must hold a digit of {DIGIT_SIDE} pixels")
         if self.num_frames < 1:
             raise ConfigError(f"moving MNIST: num_frames is {self.num_frames}, it must be at least 1")
-        if not 0 < self.speed < 1:
-            raise ConfigError(f"moving MNIST: speed is {self.speed}, it must be between 0 and 1, both excluded")
+        if not 0 < self.displacement < 1:
+            raise ConfigError(f"moving MNIST: displacement is {self.displacement}, it must be above 0 and below 1")
 
 
 class MovingMnist:
@@ -89,7 +89,7 @@ def trajectories(rng: np.random.Generator, num_tracks: int, config: MovingMnistC
     """Draw the ways of digits: (T, num_tracks, 2) top-left pixels, (row, column), each from 0 to S - 28.
 
     Draws `rng.random((num_tracks, 3))`: where in the unit square a digit starts, row then column, and its direction
-    as a part of a full turn, with velocity speed * (sin, cos).
+    as a part of a full turn, with velocity displacement * (sin, cos).
     """
     return _bounce(rng.random((num_tracks, _DRAWS_PER_TRACK)), config)
 
@@ -100,7 +100,7 @@ def _bounce(draws: NDArray[np.float64], config: MovingMnistConfig) -> NDArray[np
     Every frame first steps, then clamps to the unit square and turns back what reached its edge, then is recorded.
     """
     position, angle = draws[:, :2].copy(), 2 * np.pi * draws[:, 2]
-    velocity = config.speed * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    velocity = config.displacement * np.stack([np.sin(angle), np.cos(angle)], axis=1)
     way = np.empty((config.num_frames, *position.shape))
     for recorded in way:
         position += velocity

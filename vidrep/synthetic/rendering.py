@@ -34,7 +34,7 @@ class GeneratedWindows:
 
 
 def draws_of_step(generator: MovingMnist, batch_size: int, *, seed: int, step: int) -> NDArray[np.float64]:
-    """Draw what makes the batch of an optimiser step, (B, N, 4): a pure function of (seed, step)."""
+    """Draw what makes the batch of an optimizer step, (B, N, 4): a pure function of (seed, step)."""
     return generator.draw(batch_size, np.random.default_rng([seed, step, _TRAINING]))
 
 

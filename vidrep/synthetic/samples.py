@@ -27,7 +27,7 @@ class SampleConfig:
     num_frames: int = 20
     """Frames in a clip."""
     frame_size: int = 64
-    """Width and height of a frame in pixels; even, because H.264 halves the colour planes."""
+    """Width and height of a frame in pixels; even, because H.264 halves the color planes."""
     frames_per_second: int = 10
     """Frame rate written in the files; it changes no pixel."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""The optimiser step as one CUDA graph: the device does all of it without being told kernel by kernel."""
+"""The optimizer step as one CUDA graph: the device does all of it without being told kernel by kernel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import OptimiserSettings, TrainingSettings
-from .optimizer_step import Objective, OptimiserStep
+from ..config import OptimizerSettings, TrainingSettings
+from .optimizer_step import Objective, OptimizerStep
 from .optimizers import set_learning_rate
 
-# Steps done kernel by kernel first: they compile kernels, make the optimiser's state and choose products.
+# Steps done kernel by kernel first: they compile kernels, make the optimizer's state and choose products.
 _NUM_EAGER_STEPS = 3
 
 
@@ -19,14 +19,14 @@ def can_capture(objective: Objective[Any], state: dict[str, Tensor], settings: T
     """Say whether steps can be a CUDA graph: on CUDA, with nothing carried over them and nothing computed twice.
 
     state: what is carried. What a graph replays writes where it wrote before, so that state would be lost; and what is
-    computed twice, with `training.segment`, asks for the state of random numbers, which cannot be known meanwhile.
+    computed twice, with `training.recompute_every`, asks for the state of random numbers, which a capture cannot give.
     """
     device = next(objective.model.parameters()).device
-    return device.type == "cuda" and not state and settings.segment == 0
+    return device.type == "cuda" and not state and settings.recompute_every == 0
 
 
-class CapturedStep(OptimiserStep):
-    """Does steps as `OptimiserStep`, on CUDA: the first ones so, one more to be captured, and that is replayed.
+class CapturedStep(OptimizerStep):
+    """Does steps as `OptimizerStep`, on CUDA: the first ones so, one more to be captured, and that is replayed.
 
     Batches are NamedTuples of tensors on the device, each of the same shape in all of them; a task whose batches hold
     something else, which Python has to look at, is not captured. All steps count, the first ones too: nothing has to
@@ -38,9 +38,9 @@ class CapturedStep(OptimiserStep):
     """
 
     def __init__(
-        self, objective: Objective[Any], optimiser: torch.optim.Optimizer, settings: OptimiserSettings
+        self, objective: Objective[Any], optimizer: torch.optim.Optimizer, settings: OptimizerSettings
     ) -> None:
-        super().__init__(objective, optimiser, settings)
+        super().__init__(objective, optimizer, settings)
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._num_eager = 0
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -55,7 +55,7 @@ class CapturedStep(OptimiserStep):
         """
         if not all(item is None or (isinstance(item, Tensor) and item.is_cuda) for item in batch):
             return super().__call__(batch, learning_rate)
-        set_learning_rate(self._optimiser, learning_rate)
+        set_learning_rate(self._optimizer, learning_rate)
         if self._num_eager < _NUM_EAGER_STEPS:
             self._num_eager += 1
             return self._do_eagerly(batch)

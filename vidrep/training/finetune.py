@@ -15,16 +15,16 @@ from torch import Tensor
 from ..config import FinetuneConfig
 from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError, OutputError
-from ..features.annotations import Labelling
+from ..features.annotations import Annotation
 from ..features.store import Features
 from ..metrics.baselines import Baselines, fit_baselines, save_baselines
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
 from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.batches import Ahead
+from ..sequences.batches import Prefetcher
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
-from ..sequences.samplers import EndlessSampler
+from ..sequences.samplers import InfiniteSampler
 from ..sequences.windows import Windows, batches_of
 from .finetuning_data import FinetuneData, data_of_labelled
 from .loop import TrainingOutcome, never, train
@@ -60,7 +60,7 @@ def finetune(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    listed: Mapping[str, Labelling] | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     should_stop: Callable[[], bool] = never,
@@ -70,7 +70,7 @@ def finetune(
 
     pretrained: a run of `pretrain` (or of this function) whose encoder and scaler the classifier starts from; None
         takes the config's.
-    Videos of split "test" are not touched. Without any split, a part of each class's videos is held apart for
+    Videos of split "test" are not touched. Without any split, a part of each class's videos is held out for
     `evaluate`; another part, to choose the weights. See `pretrain` for the other arguments.
 
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
@@ -85,9 +85,9 @@ def finetune(
         torch_device = ranks.device(choose_device(device))
         precision, products = choose_precision(precision, torch_device)
         ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
-        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
-        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
-            data = data_of_labelled(features, config, listed=listed)
+        ranks.call_on_rank_zero(lambda: run.require_usable(resume=resume, overwrite=overwrite))
+        with ranks.on_rank_zero(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+            data = data_of_labelled(features, config, annotations=annotations)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
             ranks.require_same(data=(features.settings, data.videos.table()))
             prepared = run.prepared(
@@ -98,19 +98,19 @@ def finetune(
                 device=torch_device,
                 num_ranks=ranks.size,
             )
-            with ranks.on_first(prepared), naming_lack_of_memory(data.batch_size):
+            with ranks.on_rank_zero(prepared), naming_lack_of_memory(data.batch_size):
                 outcome = train(
                     task,
                     run,
                     config.training,
-                    config.optimiser,
+                    config.optimizer,
                     precision=precision,
                     resume=resume,
                     on_progress=on_progress,
                     should_stop=should_stop,
                     ranks=ranks,
                 )
-            ranks.from_first(lambda: save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu())))
+            ranks.call_on_rank_zero(lambda: save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu())))
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
@@ -124,14 +124,14 @@ def finetune(
 def _fit_baselines(data: FinetuneData, scaler: FrameScaler) -> Baselines:
     fitted_on = data.parts.train + data.parts.validation
     return fit_baselines(
-        (standardised_frames(data.features, video, scaler) for video in fitted_on),
+        (standardized_frames(data.features, video, scaler) for video in fitted_on),
         lengths=[data.features.videos[video].length for video in fitted_on],
         classes=data.video_classes[fitted_on],
         num_classes=len(data.classes),
     )
 
 
-def standardised_frames(features: Features, video: int, scaler: FrameScaler) -> Tensor:
+def standardized_frames(features: Features, video: int, scaler: FrameScaler) -> Tensor:
     """Return all frames of a video, (N, D), each value with mean 0 and deviation 1 over the training frames."""
     stored = np.array(features.rows(video)).reshape(-1, features.frame_size)
     return (scaler.original(torch.from_numpy(stored)) - scaler.mean) / scaler.std
@@ -165,7 +165,7 @@ def _build_task(
         scaler = _take_over(config.pretrained, classifier, features)
     else:
         scaler = fit_scaler(features, data.parts.train, choose_values(features, "auto"))
-    classifier.encoder.products, classifier.encoder.segment = products, config.training.segment
+    classifier.encoder.products, classifier.encoder.segment = products, config.training.recompute_every
     description = ModelDescription(
         kind="classifier",
         arguments=arguments,
@@ -227,7 +227,7 @@ class _Batches:
         rows = windows_on(data.windows, device)
         self._windows = _LabelledWindows(data.windows, rows, data.video_classes, device)
         self._lengths, self._part = data.windows.lengths, part
-        self._sampler = EndlessSampler(len(data.windows), data.batch_size, seed)
+        self._sampler = InfiniteSampler(len(data.windows), data.batch_size, seed)
 
     def batch(self, step: int) -> _Batch:
         indices = self._sampler.batch(step)
@@ -249,12 +249,12 @@ class _FinetuneTask:
         self.model, self.description = model, description
         self._validation, self._video_classes, self._device = data.validation, data.video_classes, device
         self._ranks, self._part = ranks, ranks.part(data.batch_size)
-        self._reduction = config.optimiser.reduction
-        self._pieces = piece_slices(self._part.stop - self._part.start, config.training.accumulate)
+        self._reduction = config.optimizer.reduction
+        self._pieces = piece_slices(self._part.stop - self._part.start, config.training.gradient_accumulation)
         # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.
-        self._look_size = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0].stop
+        self._look_size = piece_slices(data.batch_size // ranks.size, config.training.gradient_accumulation)[0].stop
         self.frames_per_step = data.batch_size * config.windows.length  # padding included
-        self.batch = Ahead(_Batches(data, config.training.seed, device, self._part).batch, device)
+        self.batch = Prefetcher(_Batches(data, config.training.seed, device, self._part).batch, device)
 
     def pieces(self, batch: _Batch) -> Iterator[Piece]:
         """Classify a batch piece by piece."""
@@ -273,7 +273,7 @@ class _FinetuneTask:
         """Go on from nothing."""
 
     def validate(self) -> dict[str, float]:
-        """Return the loss over all frames of the held-apart windows, and the accuracy per window."""
+        """Return the loss over all frames of the held-out windows, and the accuracy per window."""
         loss, correct = torch.zeros(2, dtype=torch.float64)
         rows = CopiedWindows(self._validation, self._device)
         windows = _LabelledWindows(self._validation, rows, self._video_classes, self._device)
@@ -284,7 +284,7 @@ class _FinetuneTask:
             loss += float(self._mean_cost(logits, batch)) * batch.num_frames
             probabilities = window_probabilities(logits, torch.from_numpy(batch.lengths).to(self._device))
             correct += float((probabilities.argmax(dim=-1) == batch.classes).sum())
-        totals = self._ranks.add_up({"loss": loss, "correct": correct})
+        totals = self._ranks.all_reduce({"loss": loss, "correct": correct})
         num_frames, num_windows = int(self._validation.lengths.sum()), len(self._validation)
         return {"loss": float(totals["loss"]) / num_frames, "window_accuracy": float(totals["correct"]) / num_windows}
 

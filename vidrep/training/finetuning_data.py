@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..config import FinetuneConfig
 from ..errors import LabelError, some_names
-from ..features.annotations import Labelling
+from ..features.annotations import Annotation
 from ..features.store import Features
-from ..sequences.split import Partition, partition_videos
-from ..sequences.windows import Windows, cut_windows
-from .preparation import choose_batch_size, lay_over, require_sound, require_windows, thin_out
+from ..sequences.split import VideoSplit, split_videos
+from ..sequences.windows import Windows, sliding_windows
+from .preparation import choose_batch_size, merge_annotations, require_sound, require_windows, subsample
 from .run import RunVideos
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class FinetuneData:
     """
 
     features: Features
-    parts: Partition
+    parts: VideoSplit
     classes: list[str]
     video_classes: NDArray[np.int64]
     windows: Windows
@@ -41,24 +41,24 @@ class FinetuneData:
 
 
 def data_of_labelled(
-    features: Features, config: FinetuneConfig, *, listed: Mapping[str, Labelling] | None
+    features: Features, config: FinetuneConfig, *, annotations: Mapping[str, Annotation] | None
 ) -> FinetuneData:
     """Divide the labelled videos of features into parts and cut them into windows; raises as `finetune`."""
-    videos = lay_over(features, listed)
+    videos = merge_annotations(features, annotations)
     labelled = [index for index, label in enumerate(videos.labels) if label]
     if not labelled:
         raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
-    parts = _labelled_partition(features, videos.labels, videos.splits, labelled, config)
+    parts = _split_labeled(features, videos.labels, videos.splits, labelled, config)
     classes = sorted({videos.labels[index] for index in parts.train})
     _check_classes(features, videos.labels, parts, classes)
     class_of = {name: number for number, name in enumerate(classes)}
     windows, validation = (
-        cut_windows(features, part, length=config.windows.length, stride=config.windows.stride, keep_short=True)
+        sliding_windows(features, part, length=config.windows.length, stride=config.windows.stride, keep_short=True)
         for part in (parts.train, parts.validation)
     )
     require_windows(windows, name="training", advice="use other videos")
     if len(validation) == 0:
-        _log.warning("no video can be held apart: the weights are chosen by the loss on the training videos")
+        _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
     require_sound(features, parts.train + parts.validation)
@@ -69,16 +69,16 @@ def data_of_labelled(
         video_classes=np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64),
         windows=windows,
         batch_size=batch_size,
-        validation=thin_out(validation),
+        validation=subsample(validation),
         videos=RunVideos(features.videos, videos.labels, parts),
     )
 
 
-def _labelled_partition(
+def _split_labeled(
     features: Features, labels: Sequence[str], splits: Sequence[str], labelled: Sequence[int], config: FinetuneConfig
-) -> Partition:
+) -> VideoSplit:
     """Divide the videos that have a label; the others take no part."""
-    chosen = partition_videos(
+    chosen = split_videos(
         [features.videos[index].path for index in labelled],
         [labels[index] for index in labelled],
         [splits[index] for index in labelled],
@@ -87,12 +87,12 @@ def _labelled_partition(
         test_fraction=config.test_fraction,
         seed=config.training.seed,
     )
-    return Partition(
+    return VideoSplit(
         **{part: [labelled[position] for position in getattr(chosen, part)] for part in ("train", "validation", "test")}
     )
 
 
-def _check_classes(features: Features, labels: Sequence[str], parts: Partition, classes: Sequence[str]) -> None:
+def _check_classes(features: Features, labels: Sequence[str], parts: VideoSplit, classes: Sequence[str]) -> None:
     if len(classes) < 2:
         raise LabelError(
             f"{features.path}: the training videos have one label only, {classes[0]!r}; a classifier needs two or more"

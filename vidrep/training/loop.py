@@ -10,14 +10,14 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..config import OptimiserSettings, TrainingSettings
+from ..config import OptimizerSettings, TrainingSettings
 from ..errors import Stopped, TrainingError
 from ..models.lstm_kernels.matmul import library
 from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
 from .captured_step import CapturedStep, can_capture
-from .optimizer_step import Objective, OptimiserStep
-from .optimizers import build_optimiser, learning_rate
+from .optimizer_step import Objective, OptimizerStep
+from .optimizers import build_optimizer, learning_rate
 from .ranks import ALONE, Ranks
 from .run import RunFolder
 from .run_metrics import Metrics, Speed
@@ -31,7 +31,7 @@ _STEPS_READ_AT_ONCE = {"cuda": 20}
 
 
 class Task(Objective[Batch], Protocol[Batch]):
-    """What is trained: a model, an objective for every step, and a look at held-apart videos."""
+    """What is trained: a model, an objective for every step, and a look at held-out videos."""
 
     description: ModelDescription
 
@@ -46,7 +46,7 @@ class Task(Objective[Batch], Protocol[Batch]):
         """
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the held-apart videos, the same on all ranks; "loss" chooses the best weights."""
+        """Return figures on the held-out videos, the same on all ranks; "loss" chooses the best weights."""
 
     def state(self) -> dict[str, Tensor]:
         """Return what is carried from step to step besides weights, if anything; all ranks ask, for all that is."""
@@ -59,7 +59,7 @@ class Task(Objective[Batch], Protocol[Batch]):
 class _Position:
     """How far a training has come; all of it goes into a checkpoint.
 
-    step: optimiser steps done. best_loss, best_step: of the best look so far. num_looks_since_best: looks since then.
+    step: optimizer steps done. best_loss, best_step: of the best look so far. num_looks_since_best: looks since then.
     num_plateaus: how often the learning rate was lowered for want of a better look.
     sums, num_summed: of the figures of the steps since the last look.
     """
@@ -89,7 +89,7 @@ class _Position:
 class TrainingOutcome:
     """What a training came to.
 
-    steps: optimiser steps done in all. best_step, best_loss: of the weights that were kept. seconds: this call took.
+    steps: optimizer steps done in all. best_step, best_loss: of the weights that were kept. seconds: this call took.
     stopped_early: whether patience ran out before the steps did. data_share: part of the steps' time that was spent
     waiting for data.
     """
@@ -111,7 +111,7 @@ def train(
     task: Task[Any],
     run: RunFolder,
     settings: TrainingSettings,
-    optimiser_settings: OptimiserSettings,
+    optimizer_settings: OptimizerSettings,
     *,
     resume: bool,
     on_progress: ProgressListener,
@@ -131,31 +131,31 @@ def train(
     """
     began = saved_at = clock()
     computation = _computation(task, precision, ranks)
-    optimiser = build_optimiser(task.model, optimiser_settings)
+    optimizer = build_optimizer(task.model, optimizer_settings)
     # A run that was stopped before its first checkpoint goes on from its beginning.
     kept = run.checkpoints
-    checkpoint = ranks.from_first(lambda: kept.load() if kept.paths() else None) if resume else None
-    position = _Position() if checkpoint is None else _go_on(task, run, optimiser, checkpoint, computation)
-    ranks.copy_from_first(task.model.state_dict().values())
+    checkpoint = ranks.call_on_rank_zero(lambda: kept.load() if kept.paths() else None) if resume else None
+    position = _Position() if checkpoint is None else _go_on(task, run, optimizer, checkpoint, computation)
+    ranks.broadcast(task.model.state_dict().values())
     metrics = Metrics(run.path, step=position.step) if ranks.is_first else None
     speed, first_step = Speed(), position.step
     if ranks.size == 1 and can_capture(task, task.state(), settings):
-        do_step: OptimiserStep = CapturedStep(task, optimiser, optimiser_settings)
+        do_step: OptimizerStep = CapturedStep(task, optimizer, optimizer_settings)
     else:
-        do_step = OptimiserStep(task, optimiser, optimiser_settings, ranks)
+        do_step = OptimizerStep(task, optimizer, optimizer_settings, ranks)
     unread: list[dict[str, Tensor]] = []
     most_unread = _STEPS_READ_AT_ONCE.get(_device_of(task).type, 1)
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
         step_began = clock()
-        rate = learning_rate(position.step, settings.steps, optimiser_settings, num_plateaus=position.num_plateaus)
+        rate = learning_rate(position.step, settings.steps, optimizer_settings, num_plateaus=position.num_plateaus)
         batch = task.batch(position.step)
         waited = clock() - step_began
         ranks.seed(settings.seed, position.step)
         unread.append(do_step(batch, rate))
         position.step += 1
         is_last = position.step == settings.steps
-        looks = is_last or position.step % settings.evaluate_every == 0
+        looks = is_last or position.step % settings.validate_every == 0
         if looks or len(unread) == most_unread or position.step == first_step + 1:
             figures, unread = _read(unread, position, run), []
         speed.add(num_frames=task.frames_per_step, seconds=clock() - step_began, waited=waited)
@@ -167,17 +167,17 @@ def train(
             _require_finite_weights(task, position, run)
             line: dict[str, Any] = {}
             if looks:
-                validation = _look(task, run, position, optimiser_settings)
+                validation = _look(task, run, position, optimizer_settings)
                 line = {"step": position.step, "learning_rate": rate, "gradient_norm": figures["gradient_norm"]}
                 line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
-            content = _checkpoint(task, optimiser, position, computation)
+            content = _checkpoint(task, optimizer, position, computation)
             if metrics is not None:
                 _publish(task, run, metrics, position, line, content, num_kept=settings.keep_checkpoints)
             saved_at = clock()
         shown = {"loss": figures["loss"], "steps/s": (position.step - first_step) / max(clock() - began, 1e-9)}
         if position.best_step:
             shown["best validation loss"] = position.best_loss
-        on_progress(Progress(done=position.step, total=settings.steps, unit="steps", figures=shown))
+        on_progress(Progress(done=position.step, total=settings.steps, unit="steps", metrics=shown))
         if stops and not is_last and not _is_patience_over(position, settings):
             raise Stopped(f"stopped at step {position.step} of {settings.steps}; --resume goes on from there")
     return TrainingOutcome(
@@ -222,13 +222,13 @@ def _diverged(what: str, position: _Position, run: RunFolder) -> TrainingError:
     kept = [*([f"the weights of step {position.best_step}"] if position.best_step else []), *kept]
     state = f"{' and '.join(kept)} are kept in {run.path}" if kept else "there was no checkpoint yet"
     return TrainingError(
-        f"{what} at step {position.step}; start anew with a lower optimiser.learning_rate or with "
-        f"optimiser.clip_norm; {state}"
+        f"{what} at step {position.step}; start anew with a lower optimizer.learning_rate or with "
+        f"optimizer.clip_norm; {state}"
     )
 
 
 def _look(
-    task: Task[Any], run: RunFolder, position: _Position, optimiser_settings: OptimiserSettings
+    task: Task[Any], run: RunFolder, position: _Position, optimizer_settings: OptimizerSettings
 ) -> dict[str, float]:
     """Validate, and note whether the weights are the best so far."""
     task.model.eval()
@@ -239,7 +239,7 @@ def _look(
         position.best_loss, position.best_step, position.num_looks_since_best = figures["loss"], position.step, 0
     else:
         position.num_looks_since_best += 1
-        position.num_plateaus += position.num_looks_since_best % optimiser_settings.plateau_looks == 0
+        position.num_plateaus += position.num_looks_since_best % optimizer_settings.plateau_patience == 0
     return figures
 
 
@@ -293,7 +293,7 @@ def _computation(task: Task[Any], precision: str, ranks: Ranks) -> dict[str, str
 
 
 def _checkpoint(
-    task: Task[Any], optimiser: torch.optim.Optimizer, position: _Position, computation: dict[str, str]
+    task: Task[Any], optimizer: torch.optim.Optimizer, position: _Position, computation: dict[str, str]
 ) -> dict[str, Any]:
     states, device = {"cpu": torch.get_rng_state()}, _device_of(task)
     if device.type == "cuda":
@@ -301,7 +301,7 @@ def _checkpoint(
     return {
         "description": asdict(task.description),
         "model": task.model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "optimizer": optimizer.state_dict(),
         "task": task.state(),
         "position": asdict(position),
         "random_states": states,
@@ -312,7 +312,7 @@ def _checkpoint(
 def _go_on(
     task: Task[Any],
     run: RunFolder,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     checkpoint: dict[str, Any],
     computation: dict[str, str],
 ) -> _Position:
@@ -320,7 +320,7 @@ def _go_on(
     try:
         run.require_same_description(checkpoint["description"], asdict(task.description))
         task.model.load_state_dict(checkpoint["model"])
-        optimiser.load_state_dict(checkpoint["optimiser"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
         task.load_state(checkpoint["task"])
         torch.set_rng_state(checkpoint["random_states"]["cpu"])
         if device.type == "cuda" and "cuda" in checkpoint["random_states"]:

@@ -1,4 +1,4 @@
-"""One optimiser step: a batch's gradient, piece by piece, clipped, and what the optimiser makes of it."""
+"""One optimizer step: a batch's gradient, piece by piece, clipped, and what the optimizer makes of it."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..config import OptimiserSettings
+from ..config import OptimizerSettings
 from ..models.saved import ScaledModel
 from .optimizers import clip_gradient, set_learning_rate
 from .ranks import ALONE, Ranks
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
     """
 
     objective: Tensor
-    figures: dict[str, Tensor]
+    metrics: dict[str, Tensor]
     is_last: bool
 
 
@@ -37,15 +37,15 @@ class Objective(Protocol[Batch]):
         """Compute a batch piece by piece, each when it is asked for: its graph is freed before the next one."""
 
 
-def piece_slices(batch_size: int, accumulate: int) -> list[slice]:
+def piece_slices(batch_size: int, gradient_accumulation: int) -> list[slice]:
     """Divide a batch into `accumulate` pieces as equal as can be, none of them empty."""
-    num_pieces = min(accumulate, batch_size)
+    num_pieces = min(gradient_accumulation, batch_size)
     edges = [batch_size * number // num_pieces for number in range(num_pieces + 1)]
     return [slice(start, end) for start, end in pairwise(edges)]
 
 
-class OptimiserStep:
-    """Does optimiser steps of one training, of which other ranks compute other parts of each batch.
+class OptimizerStep:
+    """Does optimizer steps of one training, of which other ranks compute other parts of each batch.
 
     A weight's gradient is summed over ranks while those of the layers below are still being computed.
     """
@@ -53,11 +53,11 @@ class OptimiserStep:
     def __init__(
         self,
         objective: Objective[Any],
-        optimiser: torch.optim.Optimizer,
-        settings: OptimiserSettings,
+        optimizer: torch.optim.Optimizer,
+        settings: OptimizerSettings,
         ranks: Ranks = ALONE,
     ) -> None:
-        self._objective, self._optimiser, self._settings, self._ranks = objective, optimiser, settings, ranks
+        self._objective, self._optimizer, self._settings, self._ranks = objective, optimizer, settings, ranks
         self._is_last_piece = False
         for weight in objective.model.parameters() if ranks.size > 1 else ():
             if weight.requires_grad:
@@ -72,23 +72,23 @@ class OptimiserStep:
 
         Weights of which a figure says that it is not finite are spoilt.
         """
-        set_learning_rate(self._optimiser, learning_rate)
+        set_learning_rate(self._optimizer, learning_rate)
         return self._do(batch)
 
     def _do(self, batch: Any) -> dict[str, Tensor]:
-        figures = self._add_up_gradient(batch)
-        figures["gradient_norm"] = clip_gradient(self._objective.model, self._settings)
-        self._optimiser.step()
-        return figures
+        metrics = self._add_up_gradient(batch)
+        metrics["gradient_norm"] = clip_gradient(self._objective.model, self._settings)
+        self._optimizer.step()
+        return metrics
 
     def _add_up_gradient(self, batch: Any) -> dict[str, Tensor]:
         self._objective.model.train()
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         totals: dict[str, Tensor] = {}
         for piece in self._objective.pieces(batch):
             self._is_last_piece = piece.is_last
             piece.objective.backward()  # type: ignore[no-untyped-call]
-            for name, figure in piece.figures.items():
+            for name, figure in piece.metrics.items():
                 totals[name] = totals[name] + figure if name in totals else figure
         self._ranks.finish_sums()
-        return self._ranks.add_up(totals)
+        return self._ranks.all_reduce(totals)

@@ -1,4 +1,4 @@
-"""Optimisers, clipping and learning-rate schedules."""
+"""Optimizers, clipping and learning-rate schedules."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..config import OptimiserSettings
+from ..config import OptimizerSettings
 
 # Devices on which torch has one kernel for all parameters of SGD, Adam and AdamW. Adagrad's is for the CPU alone up to
 # torch 2.11 at least; RMSprop has none anywhere.
 _FUSED_DEVICES = ("cpu", "cuda")
-# What an optimiser is built with for its device; a checkpoint of another device must not change it.
+# What an optimizer is built with for its device; a checkpoint of another device must not change it.
 _WAYS = ("lr", "fused", "foreach", "capturable")
 
 
@@ -65,8 +65,8 @@ class ClippedVelocity(torch.optim.Optimizer):
         return velocity
 
 
-def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Build the optimiser of the parameters that learn, fused where torch can; weight decay is for matrices alone.
+def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Build the optimizer of the parameters that learn, fused where torch can; weight decay is for matrices alone.
 
     On CUDA its steps can be captured in a graph: the learning rate, which changes, lies on the device, as all of the
     state does. It loads the state of a checkpoint from any device.
@@ -80,15 +80,15 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.opti
     ]
     devices = {parameter.device for parameter in learning.values()}
     on_cuda = all(device.type == "cuda" for device in devices)
-    optimiser = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
-    for group in optimiser.param_groups if on_cuda else ():
+    optimizer = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
+    for group in optimizer.param_groups if on_cuda else ():
         group["lr"] = torch.tensor(settings.learning_rate, dtype=torch.float32, device=next(iter(devices)))
-    optimiser.register_load_state_dict_pre_hook(_keep_ways)
-    return optimiser
+    optimizer.register_load_state_dict_pre_hook(_keep_ways)
+    return optimizer
 
 
 def _build(
-    groups: list[dict[str, Any]], settings: OptimiserSettings, *, fused: bool, on_cuda: bool
+    groups: list[dict[str, Any]], settings: OptimizerSettings, *, fused: bool, on_cuda: bool
 ) -> torch.optim.Optimizer:
     rate, momentum = settings.learning_rate, settings.momentum
     match settings.name:
@@ -107,25 +107,25 @@ def _build(
             return ClippedVelocity(groups, lr=rate, momentum=momentum, clip_velocity=settings.clip_velocity)
 
 
-def _keep_ways(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state to be loaded with how `optimiser` computes in place of how the saved one did."""
+def _keep_ways(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state to be loaded with how `optimizer` computes in place of how the saved one did."""
     groups = [
         saved | {name: own[name] for name in _WAYS if name in own}
-        for saved, own in zip(state["param_groups"], optimiser.param_groups, strict=True)
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     return {**state, "param_groups": groups}
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of what follows; where it lies on a device, nobody waits for that."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
 
 
-def clip_gradient(model: nn.Module, settings: OptimiserSettings) -> Tensor:
+def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
     """Clip the gradient, by its norm or value by value, if the settings say so; return the norm that it had before."""
     clipped = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = nn.utils.get_total_norm([parameter.grad for parameter in clipped if parameter.grad is not None])
@@ -136,21 +136,21 @@ def clip_gradient(model: nn.Module, settings: OptimiserSettings) -> Tensor:
     return norm
 
 
-def learning_rate(step: int, total_steps: int, settings: OptimiserSettings, *, num_plateaus: int = 0) -> float:
+def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> float:
     """Return the learning rate of a step, 0 being the first: a linear rise, times what the schedule has left of it.
 
-    num_plateaus: how often looks at held-apart windows have shown no progress, for the schedule "plateau"; all others
+    num_plateaus: how often looks at held-out windows have shown no progress, for the schedule "plateau"; all others
     are pure functions of the step.
     """
     warmup = min(settings.warmup_steps, total_steps)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    match settings.decay:
-        case "none":
+    match settings.lr_schedule:
+        case "constant":
             left = 1.0
         case "cosine":
             left = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total_steps - warmup)))
         case "step":
-            left = settings.decay_factor ** (step // settings.decay_every)
+            left = settings.lr_gamma ** (step // settings.lr_step)
         case "plateau":
-            left = settings.decay_factor**num_plateaus
+            left = settings.lr_gamma**num_plateaus
     return settings.learning_rate * rise * left

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
-from ..features.annotations import Labelling, overlay
+from ..features.annotations import Annotation, merge
 from ..features.checksum import RowsChecksum
 from ..features.store import Features
 from ..models.output_projection import Values
@@ -19,7 +19,7 @@ from ..sequences.windows import Windows
 
 _log = logging.getLogger(__name__)
 
-# A look at held-apart videos takes at most this many windows, evenly spread, so that it stays short.
+# A look at held-out videos takes at most this many windows, evenly spread, so that it stays short.
 MAX_VALIDATION_WINDOWS = 2048
 # What `training.batch_size` 0 comes to where there are windows enough.
 DEFAULT_BATCH_SIZE = 64
@@ -30,21 +30,23 @@ _CONSTANT = 1e-6
 
 
 @dataclass(frozen=True)
-class LabelledVideos:
+class AnnotatedVideos:
     """Labels and splits of a feature file's videos, after a listing was laid over them."""
 
     labels: list[str]
     splits: list[str]
 
 
-def lay_over(features: Features, listed: Mapping[str, Labelling] | None) -> LabelledVideos:
+def merge_annotations(features: Features, annotations: Mapping[str, Annotation] | None) -> AnnotatedVideos:
     """Lay labels and splits over those of the feature file; what is listed but missing is logged, and vice versa."""
     keys = [row.path for row in features.videos]
-    result = overlay(keys, [row.label for row in features.videos], [row.split for row in features.videos], listed or {})
+    result = merge(
+        keys, [row.label for row in features.videos], [row.split for row in features.videos], annotations or {}
+    )
     for what, names in (("listed but not in the features", result.missing), ("not listed", result.unlisted)):
         if names:
             _log.warning("%d videos are %s: %s", len(names), what, some_names(names))
-    return LabelledVideos(result.labels, result.splits)
+    return AnnotatedVideos(result.labels, result.splits)
 
 
 def choose_values(features: Features, values: str) -> Values:
@@ -129,7 +131,7 @@ def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
 
     batch_size: windows of a step, if they are what takes it; a GPU is said to have room for half of them, for all but
-    weights and the optimiser's state grows with them.
+    weights and the optimizer's state grows with them.
     """
     try:
         yield
@@ -145,7 +147,8 @@ def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
             if half:
                 less = f"training.batch_size {half} takes about half; or lower model.hidden_size or model.num_layers"
         raise ConfigError(
-            f"the training does not fit into {where}; {less}, or set training.accumulate or training.segment"
+            f"the training does not fit into {where}; {less}, or set training.gradient_accumulation or "
+            "training.recompute_every"
         ) from error
 
 
@@ -176,7 +179,7 @@ def choose_batch_size(num_windows: int, wanted: int) -> int:
     return wanted or min(DEFAULT_BATCH_SIZE, num_windows)
 
 
-def thin_out(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:
+def subsample(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:
     """Keep at most so many windows, evenly spread."""
     if len(windows) <= most:
         return windows

@@ -15,15 +15,15 @@ from torch import Tensor
 from ..config import PretrainConfig
 from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError
-from ..features.annotations import Labelling
+from ..features.annotations import Annotation
 from ..features.store import Features
-from ..metrics.prediction import PredictionFigures, filmstrip_rows, prediction_figures, windows_at_once
+from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics, windows_at_once
 from ..models.composite import CompositeModel
 from ..models.lstm import LSTMState
-from ..models.output_projection import cost_of_frames
+from ..models.output_projection import frame_loss
 from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.batches import Ahead, WindowBatch
+from ..sequences.batches import Prefetcher, WindowBatch
 from ..sequences.windows import batches_of
 from ..viewing.filmstrip import can_be_shown, write_filmstrip
 from .loop import TrainingOutcome, never, train
@@ -36,11 +36,11 @@ from .run import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainResult:
-    """What a pretraining came to: its run folder, how it went, and the best weights' figures on held-apart videos."""
+    """What a pretraining came to: its run folder, how it went, and the best weights' figures on held-out videos."""
 
     folder: Path
     outcome: TrainingOutcome
-    validation: PredictionFigures
+    validation: PredictionMetrics
     num_train_videos: int
     num_validation_videos: int
     num_parameters: int
@@ -55,7 +55,7 @@ def pretrain(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    listed: Mapping[str, Labelling] | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: ProgressListener = ignore_progress,
@@ -63,9 +63,9 @@ def pretrain(
 ) -> PretrainResult:
     """Train a composite model without labels into the run folder `output`, on features or on Moving MNIST.
 
-    features: videos whose split is "test" are not touched; a part of the others is held apart, by video, to choose the
+    features: videos whose split is "test" are not touched; a part of the others is held out, by video, to choose the
     weights. mnist: in place of features, a folder with the files of MNIST, from which sequences are generated without
-    end; a part of its training digits is held apart.
+    end; a part of its training digits is held out.
     device: "auto", "cpu", "cuda" or "mps". precision: "auto", "fp32" or "bf16", of matrix products; "auto" is bf16
     where that is native. listed: labels and splits laid over the file's. resume: go on from the run's checkpoint.
     overwrite: start anew where a run is. should_stop: asked after every step; then a checkpoint is written.
@@ -82,9 +82,9 @@ def pretrain(
         torch_device = ranks.device(choose_device(device))
         precision, products = choose_precision(precision, torch_device)
         ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
-        ranks.from_first(lambda: run.require_usable(resume=resume, overwrite=overwrite))
-        with ranks.on_first(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
-            data = _read(features, mnist, config, listed=listed, device=torch_device, ranks=ranks)
+        ranks.call_on_rank_zero(lambda: run.require_usable(resume=resume, overwrite=overwrite))
+        with ranks.on_rank_zero(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
+            data = _read(features, mnist, config, annotations=annotations, device=torch_device, ranks=ranks)
             task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
             ranks.require_same(data=(data.settings, data.videos.table()))
             prepared = run.prepared(
@@ -95,24 +95,24 @@ def pretrain(
                 device=torch_device,
                 num_ranks=ranks.size,
             )
-            with ranks.on_first(prepared), naming_lack_of_memory(data.batch_size):
+            with ranks.on_rank_zero(prepared), naming_lack_of_memory(data.batch_size):
                 outcome = train(
                     task,
                     run,
                     config.training,
-                    config.optimiser,
+                    config.optimizer,
                     precision=precision,
                     resume=resume,
                     on_progress=on_progress,
                     should_stop=should_stop,
                     ranks=ranks,
                 )
-            figures = ranks.from_first(lambda: _measure(run, data, config, torch_device))
+            metrics = ranks.call_on_rank_zero(lambda: _measure(run, data, config, torch_device))
     parts = data.videos.parts
     return PretrainResult(
         folder=run.path,
         outcome=outcome,
-        validation=figures,
+        validation=metrics,
         num_train_videos=len(parts.train),
         num_validation_videos=len(parts.validation),
         num_parameters=sum(parameter.numel() for parameter in task.model.parameters()),
@@ -124,11 +124,11 @@ def _build_task(
 ) -> "_PretrainTask":
     """Build the model, with fresh weights, and what trains it."""
     arguments = {"frame_size": data.scaler.mean.numel(), **asdict(config.model)}
-    start_at_mean = arguments.pop("start_at_mean")  # no matter to who loads the model
+    init_output_bias = arguments.pop("init_output_bias")  # no matter to who loads the model
     composite = CompositeModel(values=data.scaler.values, **arguments)
-    if start_at_mean and data.scaler.values == "probability":
-        composite.start_at(data.scaler.mean)
-    composite.set_computation(products=products, segment=config.training.segment)
+    if init_output_bias and data.scaler.values == "probability":
+        composite.set_output_bias(data.scaler.mean)
+    composite.set_computation(products=products, segment=config.training.recompute_every)
     model = ScaledModel(data.scaler, composite).to(device)
     description = ModelDescription(
         kind="composite",
@@ -142,8 +142,8 @@ def _build_task(
     return _PretrainTask(model, description, config, data, device, ranks)
 
 
-def _measure(run: RunFolder, data: PretrainData, config: PretrainConfig, device: torch.device) -> PredictionFigures:
-    """Measure the best weights on the held-apart windows; draw some of these, if their frames are pictures."""
+def _measure(run: RunFolder, data: PretrainData, config: PretrainConfig, device: torch.device) -> PredictionMetrics:
+    """Measure the best weights on the held-out windows; draw some of these, if their frames are pictures."""
     best, _ = load_model(run.path)
     spans: dict[str, Any] = {
         "seen": config.windows.seen,
@@ -155,7 +155,7 @@ def _measure(run: RunFolder, data: PretrainData, config: PretrainConfig, device:
     if can_be_shown(data.frame_shape, data.dtype):
         strips = filmstrip_rows(best, data.validation, **spans)
         write_filmstrip(run.filmstrip_path, strips, num_seen=config.windows.seen)
-    return prediction_figures(best, data.validation, **spans)
+    return prediction_metrics(best, data.validation, **spans)
 
 
 def _read(
@@ -163,15 +163,15 @@ def _read(
     mnist: Path | str | None,
     config: PretrainConfig,
     *,
-    listed: Mapping[str, Labelling] | None,
+    annotations: Mapping[str, Annotation] | None,
     device: torch.device,
     ranks: Ranks,
 ) -> PretrainData:
     if features is not None and mnist is None:
-        return data_of_features(features, config, listed=listed, device=device, ranks=ranks)
+        return data_of_features(features, config, annotations=annotations, device=device, ranks=ranks)
     if features is not None or mnist is None:
         raise ConfigError("give features, or the folder of MNIST's files with --mnist: one of the two")
-    if listed:
+    if annotations:
         raise ConfigError("labels and splits are of features; generated sequences have none, leave them out")
     return data_of_mnist(Path(mnist), config, device=device, ranks=ranks)
 
@@ -179,7 +179,7 @@ def _read(
 class _PretrainTask:
     """The composite model's objective: what the frames of both decoders cost, added 1:1.
 
-    Figures are per frame, summed over its values: nats for probabilities, else squared error in standardised units.
+    Figures are per frame, summed over its values: nats for probabilities, else squared error in standardized units.
     """
 
     def __init__(
@@ -192,15 +192,15 @@ class _PretrainTask:
         ranks: Ranks,
     ) -> None:
         self.model, self.description = model, description
-        self._windows, self._reduction = config.windows, config.optimiser.reduction
+        self._windows, self._reduction = config.windows, config.optimizer.reduction
         self._batch_size, self._validation, self._device = data.batch_size, data.validation, device
         self._ranks, self._part = ranks, ranks.part(data.batch_size)
         self._num_windows = self._part.stop - self._part.start
-        self._pieces = piece_slices(self._num_windows, config.training.accumulate)
+        self._pieces = piece_slices(self._num_windows, config.training.gradient_accumulation)
         # A look may take no more memory than a step; ranks, whose parts may differ by a window, share the same batches.
-        piece = piece_slices(data.batch_size // ranks.size, config.training.accumulate)[0]
+        piece = piece_slices(data.batch_size // ranks.size, config.training.gradient_accumulation)[0]
         self._look_size = min(piece.stop, windows_at_once(data.validation.length, data.scaler.mean.numel()))
-        self.batch = Ahead(data.batches.batch, device)
+        self.batch = Prefetcher(data.batches.batch, device)
         self.frames_per_step = data.batch_size * config.windows.length
         self._carried = _zero_state(self._composite, self._num_windows, device) if config.windows.stateful else None
 
@@ -229,15 +229,15 @@ class _PretrainTask:
         lengths = {"reconstruction": len(seen), "future": len(coming)}
         per_frame = {name: cost / (lengths[name] * self._batch_size) for name, cost in costs.items()}
         shares = costs if self._reduction == "sum" else {name: c / frames.shape[-1] for name, c in per_frame.items()}
-        figures = {name: cost.detach() for name, cost in per_frame.items()}
+        metrics = {name: cost.detach() for name, cost in per_frame.items()}
         return Piece(
             objective=torch.stack(list(shares.values())).sum(),
-            figures={"loss": torch.stack(list(figures.values())).sum(), **figures},
+            metrics={"loss": torch.stack(list(metrics.values())).sum(), **metrics},
             is_last=is_last,
         )
 
     def validate(self) -> dict[str, float]:
-        """Return the costs of the held-apart windows, free running, in all and of each decoder."""
+        """Return the costs of the held-out windows, free running, in all and of each decoder."""
         composite = self._composite
         decoders = {"reconstruction": composite.reconstruction_decoder, "future": composite.future_decoder}
         totals = {name: torch.zeros((), dtype=torch.float64) for name, one in decoders.items() if one is not None}
@@ -254,8 +254,8 @@ class _PretrainTask:
             ):
                 if emitted is not None:
                     share = len(truth) * len(self._validation)
-                    totals[name] += float(cost_of_frames(emitted, truth, self._composite.values)) / share
-        costs = {name: float(total) for name, total in self._ranks.add_up(totals).items()}
+                    totals[name] += float(frame_loss(emitted, truth, self._composite.values)) / share
+        costs = {name: float(total) for name, total in self._ranks.all_reduce(totals).items()}
         return {"loss": sum(costs.values()), **costs}
 
     def state(self) -> dict[str, Tensor]:

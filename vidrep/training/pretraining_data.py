@@ -14,15 +14,15 @@ import torch
 
 from ..config import PretrainConfig
 from ..errors import ConfigError, InputError
-from ..features.annotations import Labelling
+from ..features.annotations import Annotation
 from ..features.store import Features
 from ..models.output_projection import Values
 from ..models.scaling import FrameScaler
 from ..sequences.batches import Batches, ConsecutiveBatches, GeneratedBatches, ShuffledBatches
 from ..sequences.resident import windows_on
-from ..sequences.samplers import ConsecutiveSampler, EndlessSampler
-from ..sequences.split import Partition, partition_videos
-from ..sequences.windows import Windows, WindowSet, batches_of, cut_windows
+from ..sequences.samplers import ConsecutiveSampler, InfiniteSampler
+from ..sequences.split import VideoSplit, split_videos
+from ..sequences.windows import Windows, WindowSet, batches_of, sliding_windows
 from ..synthetic.mnist import load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
@@ -32,10 +32,10 @@ from .preparation import (
     choose_values,
     fit_scaler,
     fit_scaler_to_frames,
-    lay_over,
+    merge_annotations,
     require_sound,
     require_windows,
-    thin_out,
+    subsample,
 )
 from .ranks import ALONE, Ranks
 from .run import RunVideos
@@ -67,7 +67,7 @@ def data_of_features(
     features: Features,
     config: PretrainConfig,
     *,
-    listed: Mapping[str, Labelling] | None,
+    annotations: Mapping[str, Annotation] | None,
     device: torch.device,
     ranks: Ranks = ALONE,
 ) -> PretrainData:
@@ -75,10 +75,10 @@ def data_of_features(
 
     ranks: of a step's batch only this rank's part is read.
     """
-    videos = lay_over(features, listed)
-    parts = partition_videos(
+    videos = merge_annotations(features, annotations)
+    parts = split_videos(
         [row.path for row in features.videos],
-        ["" for _ in features.videos],  # which videos are held apart must not depend on labels
+        ["" for _ in features.videos],  # which videos are held out must not depend on labels
         [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
         groups=[row.source_sha256 or row.path for row in features.videos],
         validation_fraction=config.training.validation_fraction,
@@ -91,7 +91,7 @@ def data_of_features(
             "use more videos"
         )
     windows, validation = (
-        cut_windows(
+        sliding_windows(
             features,
             part,
             length=config.windows.length,
@@ -108,7 +108,7 @@ def data_of_features(
     return PretrainData(
         batches=_batches_of_features(windows, batch_size, config, device, ranks.part(batch_size)),
         batch_size=batch_size,
-        validation=thin_out(validation),
+        validation=subsample(validation),
         scaler=fit_scaler(features, parts.train, values),
         frame_shape=features.frame_shape,
         dtype=features.dtype,
@@ -123,13 +123,13 @@ def _batches_of_features(
     rows, seed = windows_on(windows, device), config.training.seed
     if config.windows.stateful:
         return ConsecutiveBatches(rows, ConsecutiveSampler(windows.videos, batch_size, seed), device, part)
-    return ShuffledBatches(rows, EndlessSampler(len(windows), batch_size, seed), part)
+    return ShuffledBatches(rows, InfiniteSampler(len(windows), batch_size, seed), part)
 
 
 def data_of_mnist(
     mnist: Path | None, config: PretrainConfig, *, device: torch.device, ranks: Ranks = ALONE
 ) -> PretrainData:
-    """Generate Moving MNIST from the training digits, some of which are held apart to choose the weights by.
+    """Generate Moving MNIST from the training digits, some of which are held out to choose the weights by.
 
     mnist: a folder with the files of MNIST; None lets torchvision fetch them. ranks: of a step's batch only this rank's
     part is rendered.
@@ -139,16 +139,16 @@ def data_of_mnist(
         raise ConfigError("windows.stateful is for videos; generated sequences have one window each, set it to false")
     kind = MovingMnistConfig(num_frames=config.windows.length, **asdict(config.moving_mnist))
     digits, seed = load_digits(mnist, "train"), config.training.seed
-    num_held_apart = min(max(1, round(config.training.validation_fraction * len(digits))), len(digits) - 1)
+    num_held_out = min(max(1, round(config.training.validation_fraction * len(digits))), len(digits) - 1)
     shuffled = digits[np.random.default_rng(seed).permutation(len(digits))]
-    held_apart, learnt_from = MovingMnist(shuffled[:num_held_apart], kind), MovingMnist(shuffled[num_held_apart:], kind)
+    held_out, learnt_from = MovingMnist(shuffled[:num_held_out], kind), MovingMnist(shuffled[num_held_out:], kind)
     values: Values = "real" if config.values == "real" else "probability"
     measured = GeneratedWindows(learnt_from, _NUM_MEASURED, seed)
     batch_size = config.training.batch_size or DEFAULT_BATCH_SIZE
     return PretrainData(
         batches=GeneratedBatches(learnt_from, batch_size, seed, device, ranks.part(batch_size)),
         batch_size=batch_size,
-        validation=GeneratedWindows(held_apart, _NUM_LOOKED_AT, seed),
+        validation=GeneratedWindows(held_out, _NUM_LOOKED_AT, seed),
         scaler=fit_scaler_to_frames(
             (np.concatenate(measured.gather(chosen)) for chosen in batches_of(measured, _BLOCK)),
             kind.canvas**2,
@@ -163,5 +163,5 @@ def data_of_mnist(
             **asdict(kind),
             "seed": seed,
         },
-        videos=RunVideos((), (), Partition(train=[], validation=[], test=[])),
+        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[])),
     )

@@ -1,7 +1,7 @@
 """Several processes that train one model together, as torchrun starts them; each is a rank, a lone one is rank 0 of 1.
 
 Every rank has the whole model and takes a part of every batch, as pieces of a batch are computed one after the other;
-gradients and figures are summed over ranks, so that all of them do the same optimiser step. Rank 0 alone writes.
+gradients and figures are summed over ranks, so that all of them do the same optimizer step. Rank 0 alone writes.
 
 A rank that fails says why in torchrun's store before it closes its connections. The others, which were waiting for it
 or soon will, then raise the same error: nobody is left behind, and what rank 0 reports is the reason, whoever had it.
@@ -77,7 +77,7 @@ class Ranks:
     def finish_sums(self) -> None:
         """Wait until all that was begun is summed."""
 
-    def add_up(self, figures: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
+    def all_reduce(self, figures: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
         """Return the sums over all ranks of scalars of one type, with the same names everywhere."""
         return figures
 
@@ -85,15 +85,15 @@ class Ranks:
         """Say of each wish whether any rank has it."""
         return list(wishes)
 
-    def from_first(self, make: Callable[[], Made]) -> Made:
+    def call_on_rank_zero(self, make: Callable[[], Made]) -> Made:
         """Do or make something on rank 0 alone, while the others wait; return it to all, or fail on all."""
         return make()
 
-    def on_first(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
+    def on_rank_zero(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
         """Return a context on rank 0, and one that does nothing on the others; nobody waits."""
         return context
 
-    def copy_from_first(self, tensors: Iterable["Tensor"]) -> None:
+    def broadcast(self, tensors: Iterable["Tensor"]) -> None:
         """Overwrite tensors with rank 0's."""
 
     def require_same(self, **things: object) -> None:
@@ -108,12 +108,12 @@ def is_one_of_several() -> bool:
     return int(os.environ.get("WORLD_SIZE") or 1) > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
-def speaks() -> bool:
+def is_main_process() -> bool:
     """Say whether this process is one to print: unless it joined others, of which rank 0 prints for all."""
-    return _speaks
+    return _is_main_process
 
 
-_speaks = True
+_is_main_process = True
 _joined: "_JoinedRanks | None" = None
 _joinings = count()
 
@@ -125,15 +125,15 @@ def joined_ranks() -> Iterator[Ranks]:
     An error that leaves the block on one rank leaves it on all of them, the next time they have to wait for each other.
     Raises TrainingError if a rank cannot be reached, or ended without a word.
     """
-    global _joined, _speaks
+    global _joined, _is_main_process
     if _joined is not None or not is_one_of_several():
         yield _joined or ALONE
         return
     ranks = _joined = _JoinedRanks()
-    _speaks = ranks.is_first
+    _is_main_process = ranks.is_first
     try:
         yield ranks
-        ranks.from_first(lambda: None)
+        ranks.call_on_rank_zero(lambda: None)
     except Stopped:  # all of them do at the same step
         raise
     except Exception as error:
@@ -230,7 +230,7 @@ class _JoinedRanks(Ranks):
         self._small.clear()
         self._sums.clear()
 
-    def add_up(self, figures: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
+    def all_reduce(self, figures: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
         total = self._torch.stack(list(figures.values()))
         with self._naming_the_lost():
             self._dist.all_reduce(total)
@@ -242,23 +242,23 @@ class _JoinedRanks(Ranks):
             self._dist.all_reduce(counts)
         return [count > 0 for count in counts.tolist()]
 
-    def from_first(self, make: Callable[[], Made]) -> Made:
+    def call_on_rank_zero(self, make: Callable[[], Made]) -> Made:
         made = [make() if self.is_first else None]
         with self._naming_the_lost():
             self._dist.broadcast_object_list(made, 0, group=self._patient)
         return made[0]  # type: ignore[return-value]
 
-    def on_first(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
+    def on_rank_zero(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
         return context if self.is_first else nullcontext()
 
-    def copy_from_first(self, tensors: Iterable["Tensor"]) -> None:
+    def broadcast(self, tensors: Iterable["Tensor"]) -> None:
         with self._naming_the_lost():
             for tensor in tensors:
                 self._dist.broadcast(tensor, 0)
 
     def require_same(self, **things: object) -> None:
         hashes = {name: sha256(repr(thing).encode()).hexdigest() for name, thing in things.items()}
-        first = self.from_first(lambda: hashes)
+        first = self.call_on_rank_zero(lambda: hashes)
         for name, thing in things.items():
             if hashes[name] != first[name]:
                 here = f" ({thing})" if isinstance(thing, str) else ""
@@ -281,7 +281,7 @@ class _JoinedRanks(Ranks):
 
     def _reason(self, error: RuntimeError) -> VidrepError:
         """Return what another rank told; else that one is lost, which rank 0 prints and the first other to find it."""
-        global _speaks
+        global _is_main_process
         finder = str(self.rank)
         with suppress(RuntimeError):  # the store may be lost too
             if self._store.check([_REASON]):
@@ -290,7 +290,7 @@ class _JoinedRanks(Ranks):
                 return reason
             if not self.is_first:  # rank 0 may be the one that is lost
                 finder = self._store.compare_set(_FINDER, "", finder).decode()
-        _speaks = finder == str(self.rank)
+        _is_main_process = finder == str(self.rank)
         return TrainingError(
             f"one of {self.size} processes was killed, or has not answered for {_MOST_SILENCE.seconds // 60} minutes; "
             f"the same command with --resume goes on from the last checkpoint ({_short(error)})"

@@ -7,7 +7,7 @@ metrics.jsonl       one line a look: step, training and validation figures
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
-samples/filmstrip.png              some held-apart windows above what a pretraining makes of them, if they are pictures
+samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
 tensorboard/        the figures of metrics.jsonl as TensorBoard's events, where it is installed
 """
 
@@ -34,7 +34,7 @@ from ..features.table import VideoRow
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.saved import DESCRIPTION_NAME
-from ..sequences.split import Partition
+from ..sequences.split import VideoSplit
 from .checkpoints import Checkpoints
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
 
@@ -239,7 +239,7 @@ class RunVideos:
 
     rows: Sequence[VideoRow]
     labels: Sequence[str]
-    parts: Partition
+    parts: VideoSplit
 
     def table(self) -> str:
         """Return videos.csv."""

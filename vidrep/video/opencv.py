@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, VideoError
 from .containers import damage_of_container
 from .geometry import pixel_aspect, square_pixel_size
-from .reading import Frame, Header, Verdict, judge
+from .reading import DecodeReport, Frame, Header, summarize
 from .sampling import FrameChooser, Sampling
 
 # What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
@@ -105,7 +105,7 @@ class OpenCvReader:
         num_frames, fps = (self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
         return Header(max(0, int(num_frames)), max(0.0, float(fps)))
 
-    def verdict(self) -> Verdict:
+    def report(self) -> DecodeReport:
         """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
         promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         missing = ""
@@ -113,11 +113,11 @@ class OpenCvReader:
             missing = f"{self._num_decoded} of the {promised} frames that the header promises were decoded"
         elif not self._stopped_early:
             missing = damage_of_container(self._path, self._on_packet)
-        return judge(
+        return summarize(
             problems=self._problems,
             num_given=self._num_given,
             fps=max(0.0, float(self._capture.get(cv2.CAP_PROP_FPS))),
-            frames_promised=promised,
+            num_frames_from_header=promised,
             missing=missing,
             why_none=self._why_none,
         )

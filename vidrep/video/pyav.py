@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from .containers import damage_of_container
 from .geometry import pixel_aspect, square_pixel_size
-from .reading import Frame, Header, Verdict, judge
+from .reading import DecodeReport, Frame, Header, summarize
 from .sampling import FrameChooser, Sampling
 
 # FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
@@ -158,7 +158,7 @@ class PyAvReader:
     def _formats(self) -> list[str]:
         return self._container.format.name.split(",")
 
-    def verdict(self) -> Verdict:
+    def report(self) -> DecodeReport:
         """Judge the video, after its frames were read."""
         logged = [f"{name}: {' '.join(text.split())}" for level, name, text in self._log if level <= _SERIOUS]
         promised = self._stream.frames
@@ -170,11 +170,11 @@ class PyAvReader:
             missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
         elif not self._stopped_early:
             missing = damage_of_container(self._path, self._on_packet)
-        return judge(
+        return summarize(
             problems=self._problems + logged,
             num_given=self._num_given,
             fps=self._fps,
-            frames_promised=promised,
+            num_frames_from_header=promised,
             missing=missing,
             why_none=self._why_none,
         )
@@ -211,7 +211,7 @@ class _Clock:
 class _ToRgb:
     """Converts the frames of one video to upright RGB with square pixels.
 
-    Colours are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
+    Colors are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
     A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
     shows is what the encoder kept under the transparent parts, as in a player that knows no alpha. High dynamic range
     is not mapped to standard.

@@ -1,11 +1,11 @@
-"""Video file to upright RGB frames with their times, and a verdict on how much of it could be decoded.
+"""Video file to upright RGB frames with their times, and a report on how much of it could be decoded.
 
 A reader is used like this, by both decoders:
 
     with open_video(path, decoder="pyav") as video:
         for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
             ...
-        video.verdict()                           # Verdict(status "ok" or "partial", message, ...)
+        video.report()                           # DecodeReport(status "ok" or "partial", message, ...)
 
 Frames come as a player shows them: turned as the container asks and with square pixels.
 """
@@ -39,19 +39,19 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class DecodeReport:
     """What became of a video.
 
     status: "ok", or "partial" if frames were lost or damaged; a video with no frame at all is a VideoError.
     message: why it is partial, '' if it is ok.
     fps: the stream's average frame rate, 0.0 if unknown.
-    frames_promised: what the header says, 0 if nothing.
+    num_frames_from_header: what the header says, 0 if nothing.
     """
 
     status: Literal["ok", "partial"]
     message: str
     fps: float
-    frames_promised: int
+    num_frames_from_header: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class VideoReader(Protocol):
     def frames(self, sampling: Sampling) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
 
-    def verdict(self) -> Verdict:
+    def report(self) -> DecodeReport:
         """Judge the video, after its frames were read.
 
         Raises VideoError if not one frame could be decoded, or none lies in the span that the sampling asks for.
@@ -84,7 +84,7 @@ def open_video(
     """Open a video file.
 
     on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
-        kept or not, and while the verdict reads: the sign that nothing hangs. Opening itself gives none.
+        kept or not, and while the report reads: the sign that nothing hangs. Opening itself gives none.
 
     Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
     decoder.
@@ -117,10 +117,16 @@ def require_decoder(decoder: str) -> None:
         raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
 
 
-def judge(
-    *, problems: list[str], num_given: int, fps: float, frames_promised: int, missing: str = "", why_none: str = ""
-) -> Verdict:
-    """Turn what was seen while decoding into a verdict.
+def summarize(
+    *,
+    problems: list[str],
+    num_given: int,
+    fps: float,
+    num_frames_from_header: int,
+    missing: str = "",
+    why_none: str = "",
+) -> DecodeReport:
+    """Turn what was seen while decoding into a report.
 
     problems: what the decoder said, one a line, repeated ones as often as they came.
     missing: a sentence if the file holds less than its header promises.
@@ -137,4 +143,4 @@ def judge(
     if num_given == 0:
         raise VideoError(f"not one frame could be decoded: {message or 'the stream holds no frame'}")
     status: Literal["ok", "partial"] = "partial" if reasons else "ok"
-    return Verdict(status=status, message=message, fps=fps, frames_promised=frames_promised)
+    return DecodeReport(status=status, message=message, fps=fps, num_frames_from_header=num_frames_from_header)

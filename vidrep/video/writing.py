@@ -34,7 +34,7 @@ def _check_frames(frames: NDArray[np.uint8], *, frames_per_second: int) -> None:
         raise ValueError(f"frames are {frames.dtype} of shape {frames.shape}; they must be uint8 of shape (T, H, W, 3)")
     num_frames, height, width, _ = frames.shape
     if min(num_frames, height, width) < 1 or height % 2 or width % 2:
-        # yuv420p keeps one colour sample for every 2 x 2 pixels.
+        # yuv420p keeps one color sample for every 2 x 2 pixels.
         raise ValueError(f"{num_frames} frames of {height}x{width}; there must be some, of even height and width")
     if frames_per_second < 1:
         raise ValueError(f"frames_per_second is {frames_per_second}; it must be at least 1")

@@ -99,5 +99,5 @@ class _Grid:
         return column * (self.width + _LINE) + boundary
 
     def _enlarged(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        pixels = frame.reshape(*frame.shape[:2], -1)  # one channel of grey, or three
+        pixels = frame.reshape(*frame.shape[:2], -1)  # one channel of gray, or three
         return np.broadcast_to(pixels, (*pixels.shape[:2], 3)).repeat(self.factor, axis=0).repeat(self.factor, axis=1)

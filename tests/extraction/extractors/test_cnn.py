@@ -175,7 +175,7 @@ def test_the_whole_frame_is_squeezed_into_the_square():
     assert seen.mean() == pytest.approx(255 / 4, abs=1)
     assert (extractor.settings["region"], extractor.settings["scaled_to"]) == ("frame", 224)
     assert views_of(CnnExtractor(model="squeezenet1_1", weights="none", device="cpu"), [wide]).max() == 0
-    with pytest.raises(ConfigError, match="frame, centre"):
+    with pytest.raises(ConfigError, match="frame, center"):
         CnnExtractor(model="squeezenet1_1", weights="none", region="middle")
 
 
@@ -184,7 +184,7 @@ def test_settings_say_everything(squeezenet):
     assert len(settings.pop("weights_sha256")) == 64
     assert settings == {
         "kind": "cnn", "model": "squeezenet1_1", "layer": "classifier.0", "weights": "random, seed 0",
-        "weights_file": "", "region": "centre", "resize": "exact", "scaled_to": 256, "crop": 224,
+        "weights_file": "", "region": "center", "resize": "exact", "scaled_to": 256, "crop": 224,
         "interpolation": "bilinear", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
         "precision": "fp32", "batch_size": BATCH,
     }  # fmt: skip

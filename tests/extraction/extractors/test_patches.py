@@ -1,4 +1,4 @@
-"""Patches are torchvision's resizing and ITU-R's grey."""
+"""Patches are torchvision's resizing and ITU-R's gray."""
 
 import numpy as np
 import pytest
@@ -23,12 +23,12 @@ def patches_of(extractor, frame):
     return extractor.encode(extractor.preparation.for_video("a")(frame))
 
 
-@pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("region", ["frame", "centre"])
-def test_any_frame_becomes_a_square(region, colour):
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("region", ["frame", "center"])
+def test_any_frame_becomes_a_square(region, color):
     for size in (1, 7, 16):
-        extractor = PatchExtractor(size=size, region=region, colour=colour)
-        assert extractor.frame_shape == ((size, size, 3) if colour else (size, size))
+        extractor = PatchExtractor(size=size, region=region, color=color)
+        assert extractor.frame_shape == ((size, size, 3) if color else (size, size))
         for height, width in [(48, 64), (33, 7), (1, 1), (1, 50), (7, 7)]:
             patches = patches_of(extractor, picture(height, width))
             assert patches.shape == (1, *extractor.frame_shape)
@@ -40,20 +40,20 @@ def test_regions_are_torchvisions(height_width):
     frame = picture(*height_width)
     image = torch.from_numpy(frame).permute(2, 0, 1)
     whole = transforms.resize(image, [12, 12], antialias=True).permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(patches_of(PatchExtractor(size=12, colour=True), frame)[0], whole)
+    np.testing.assert_array_equal(patches_of(PatchExtractor(size=12, color=True), frame)[0], whole)
     square = frame[:, 8:56] if height_width == (48, 64) else frame[8:56]
     middle = transforms.resize(torch.from_numpy(square.copy()).permute(2, 0, 1), [12, 12], antialias=True)
-    found = patches_of(PatchExtractor(size=12, region="centre", colour=True), frame)[0]
+    found = patches_of(PatchExtractor(size=12, region="center", color=True), frame)[0]
     # Cropping before or after resizing differs only where the filter reaches across the edge of the crop.
     np.testing.assert_array_equal(found[1:-1, 1:-1], middle.permute(1, 2, 0).numpy()[1:-1, 1:-1])
 
 
-def test_grey_is_itu_r_601():
+def test_gray_is_itu_r_601():
     frame = picture(9, 9)
     weighed = frame @ np.array([0.2989, 0.587, 0.114])
-    grey = patches_of(PatchExtractor(size=9), frame)[0]
-    assert np.abs(grey - weighed).max() <= 1  # cut off to a whole number
-    np.testing.assert_array_equal(patches_of(PatchExtractor(size=9, colour=True), frame)[0], frame)
+    gray = patches_of(PatchExtractor(size=9), frame)[0]
+    assert np.abs(gray - weighed).max() <= 1  # cut off to a whole number
+    np.testing.assert_array_equal(patches_of(PatchExtractor(size=9, color=True), frame)[0], frame)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_grey_is_itu_r_601():
 )
 def test_a_video_becomes_a_sequence_for_each_view(tmp_path, clip, choices, views):
     clip(tmp_path / "a.mp4", num_frames=4, side=32)
-    extractor = PatchExtractor(size=8, colour=True, **choices)
+    extractor = PatchExtractor(size=8, color=True, **choices)
     extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor)
     features = open_features(tmp_path / "f.h5")
     assert [row.path for row in features.videos] == views
@@ -79,7 +79,7 @@ def test_a_video_becomes_a_sequence_for_each_view(tmp_path, clip, choices, views
 
 def test_settings_name_only_what_matters():
     """Features that were made before there were crops and cells are those that are made without them now."""
-    plain = {"kind": "patches", "size": 8, "region": "frame", "colour": False, "resize": "exact"}
+    plain = {"kind": "patches", "size": 8, "region": "frame", "color": False, "resize": "exact"}
     assert PatchExtractor(size=8).settings == PatchExtractor(size=8, seed=4).settings == plain
     assert PatchExtractor(size=8, crops=2, seed=4).settings == {**plain, "crops": 2, "seed": 4}
     assert PatchExtractor(size=8, grid=2).settings == {**plain, "grid": 2}
@@ -106,7 +106,7 @@ def test_a_video_of_one_pixel(tmp_path, real_data):
         ({"size": 0}, "size 0: give the pixels along a side"),
         ({"size": 2049}, "size 2049: give the pixels along a side, 1 to 2048"),
         ({"size": 512, "grid": 5}, "grid 5 of size 512: give cells that make at most 2048 pixels a side"),
-        ({"region": "center"}, "region 'center': allowed are"),
+        ({"region": "middle"}, "region 'middle': allowed are"),
         ({"crops": 2, "grid": 2}, "crops 2 and grid 2: give one of the two"),
     ],
 )

@@ -32,10 +32,10 @@ class CnnExtractor:
         W, token sequences (N, C) over N.
     weights: "DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
         dictionary (.pth, .pt, .safetensors).
-    region: "centre" is exactly the preprocessing of the model's default weights in torchvision (resize, centre crop,
-        normalise), which sees less than half of a wide frame; "frame" squeezes the whole frame into the same square.
+    region: "center" is exactly the preprocessing of the model's default weights in torchvision (resize, center crop,
+        normalize), which sees less than half of a wide frame; "frame" squeezes the whole frame into the same square.
     resize: "exact" or "fast", see `Preparation`.
-    precision: "fp32", "bf16", or "auto": bf16 where the device computes in it natively. Batch normalisation is folded
+    precision: "fp32", "bf16", or "auto": bf16 where the device computes in it natively. Batch normalization is folded
         into the convolutions in float32, before that.
     batch_size: B; features are computed in batches of just this many frames.
 
@@ -51,7 +51,7 @@ class CnnExtractor:
         model: str = "mobilenet_v3_small",
         layer: str | None = None,
         weights: str = "DEFAULT",
-        region: str = "centre",
+        region: str = "center",
         resize: str = "exact",
         device: str = "auto",
         precision: str = "auto",
@@ -98,7 +98,7 @@ class CnnExtractor:
             "weights_file": str(Path(weights).resolve()) if origin == "file" else "",
             "region": region,
             "resize": resize,
-            "scaled_to": preset.resize_size[0] if region == "centre" else crop,
+            "scaled_to": preset.resize_size[0] if region == "center" else crop,
             "crop": crop,
             "interpolation": preset.interpolation.value,
             "mean": list(preset.mean),
@@ -127,8 +127,8 @@ class CnnExtractor:
     def _features(self, images: Tensor) -> Tensor:
         """Turn (B, H, W, 3) uint8 on the device into (B, D) float32."""
         channels_last = images.permute(0, 3, 1, 2).to(torch.float32)
-        normalised = (channels_last / 255).sub_(self._mean).div_(self._std).to(self._compute_dtype)
-        features: Tensor = self._network(normalised)["features"].to(torch.float32)
+        normalized = (channels_last / 255).sub_(self._mean).div_(self._std).to(self._compute_dtype)
+        features: Tensor = self._network(normalized)["features"].to(torch.float32)
         if features.ndim == 4:
             return features.mean(dim=(2, 3))
         if features.ndim == 3:
@@ -151,7 +151,7 @@ class _Streams:
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> None:
-    """Fold each batch normalisation that follows a convolution, and alone sees its output, into the convolution.
+    """Fold each batch normalization that follows a convolution, and alone sees its output, into the convolution.
 
     In evaluation both are linear, so the result is the same but for rounding; on a CPU it saves up to half of the time.
     """

@@ -1,4 +1,4 @@
-"""Pixels as features: every frame made small, whole, its centre, or squares cut out of it, grey or in colour, uint8."""
+"""Pixels as features: every frame made small, whole, its center, or squares cut out of it, gray or in color, uint8."""
 
 import math
 
@@ -18,9 +18,9 @@ _BATCH_BYTES = 1 << 20
 
 
 class PatchExtractor:
-    """Makes patches of size x size pixels, (size, size) grey or (size, size, 3) RGB, uint8.
+    """Makes patches of size x size pixels, (size, size) gray or (size, size, 3) RGB, uint8.
 
-    size: pixels along each side. region, colour, resize, crops, grid, seed: see `Preparation`.
+    size: pixels along each side. region, color, resize, crops, grid, seed: see `Preparation`.
 
     Raises ConfigError for an impossible size, or what else cannot be.
     """
@@ -33,7 +33,7 @@ class PatchExtractor:
         *,
         size: int = 32,
         region: str = "frame",
-        colour: bool = False,
+        color: bool = False,
         resize: str = "exact",
         crops: int = 0,
         grid: int = 1,
@@ -44,7 +44,7 @@ class PatchExtractor:
         if grid > 1 and size * grid > MAX_SIZE:
             raise ConfigError(f"grid {grid} of size {size}: give cells that make at most {MAX_SIZE} pixels a side")
         self.preparation = Preparation(
-            side=size, region=region, colour=colour, resize=resize, crops=crops, grid=grid, seed=seed
+            side=size, region=region, color=color, resize=resize, crops=crops, grid=grid, seed=seed
         )
         self.frame_shape = self.preparation.view_shape
         self.batch_size = max(1, min(64, _BATCH_BYTES // math.prod(self.preparation.shape)))
@@ -52,7 +52,7 @@ class PatchExtractor:
             "kind": "patches",
             "size": size,
             "region": region,
-            "colour": colour,
+            "color": color,
             "resize": resize,
             **({"crops": crops, "seed": seed} if crops else {}),
             **({"grid": grid} if grid > 1 else {}),

@@ -34,7 +34,7 @@ def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
         if weights == "DEFAULT":
             return _with_default_weights(model)
-        # Two networks have an initialisation of their own that is slow and warns; torch's layers have theirs anyway.
+        # Two networks have an initialization of their own that is slow and warns; torch's layers have theirs anyway.
         options = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
         network: nn.Module = models.get_model(model, weights=None, **options)
     if weights == "none":

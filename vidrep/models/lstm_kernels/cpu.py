@@ -70,7 +70,7 @@ def fast_sequence(
         h=h.new_empty(num_steps, *h.shape),
         c=torch.empty_like(c).expand(num_steps, *c.shape),
         gates=h.new_empty(len(h), 4 * h.shape[1]).expand(num_steps, -1, -1) if gates is None else gates,
-        squashed=torch.empty_like(h).expand(num_steps, *h.shape),
+        tanh_c=torch.empty_like(h).expand(num_steps, *h.shape),
         operand=None if products is None else h.new_empty(1, *h.shape, dtype=products).expand(num_steps, *h.shape),
     )
     _run(h, c, rounded, activation, run, is_input_in_gates=gates is not None)
@@ -86,7 +86,7 @@ class _Run(NamedTuple):
     """(T, B, H)"""
     gates: Tensor
     """(T, B, 4H): i, f, a, o, after their activations"""
-    squashed: Tensor
+    tanh_c: Tensor
     """(T, B, H): s(c)"""
     operand: Tensor | None
     """(T, B, H): h before each time step, rounded for its product; None if that is of the same type"""
@@ -119,9 +119,9 @@ def _run(
     starts = run.gates.unbind() if is_input_in_gates else [weights.bias] * num_steps
     by_gate = run.gates.unflatten(2, (4, size))  # type: ignore[no-untyped-call]
     gates = zip(by_gate[:, :, :2].unbind(), *(gate.unbind() for gate in by_gate.unbind(2)), strict=True)
-    steps = zip(run.h.unbind(), run.c.unbind(), run.squashed.unbind(), gates, starts, operands, strict=True)
+    steps = zip(run.h.unbind(), run.c.unbind(), run.tanh_c.unbind(), gates, starts, operands, strict=True)
     is_moved = not _is_zero(h)
-    for next_h, next_c, squashed, (to_i_and_f, to_i, to_f, to_a, to_o), start, operand in steps:
+    for next_h, next_c, tanh_c, (to_i_and_f, to_i, to_f, to_a, to_o), start, operand in steps:
         if is_moved:
             moved = h if operand is None else operand.copy_(h)
             summed = add_product(start, moved, weights.recurrent, room=room)
@@ -139,8 +139,8 @@ def _run(
         if only_o is not None:
             of_o.addcmul_(only_o, c)
         torch.sigmoid(of_o, out=to_o)
-        _activate(c, activation, out=squashed)
-        h = torch.mul(to_o, squashed, out=next_h)
+        _activate(c, activation, out=tanh_c)
+        h = torch.mul(to_o, tanh_c, out=next_h)
 
 
 def _is_zero(h: Tensor) -> bool:
@@ -185,13 +185,13 @@ class _Sequence(torch.autograd.Function):
             h=all_h[1:],
             c=all_c[1:],
             gates=h.new_empty(num_steps, batch_size, 4 * size) if gates is None else gates,
-            squashed=h.new_empty(num_steps, batch_size, size),
+            tanh_c=h.new_empty(num_steps, batch_size, size),
             operand=None if products is None else h.new_empty(num_steps, batch_size, size, dtype=products),
         )
         _run(h, c, weights, activation, run, is_input_in_gates=gates is not None)
         operand = all_h[:-1] if run.operand is None else run.operand
         ctx.save_for_backward(
-            inputs, weights.input, weights.recurrent, peepholes, operand, all_c, run.gates, run.squashed
+            inputs, weights.input, weights.recurrent, peepholes, operand, all_c, run.gates, run.tanh_c
         )
         ctx.activation = activation
         ctx.set_materialize_grads(False)
@@ -202,10 +202,10 @@ class _Sequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, d_c_last: Tensor | None) -> tuple[Tensor | None, ...]:
         """Go back through time, then collect over it what the inputs and weights get."""
-        inputs, input_weight, recurrent, peepholes, operand, c, gates, squashed = ctx.saved_tensors
+        inputs, input_weight, recurrent, peepholes, operand, c, gates, tanh_c = ctx.saved_tensors
         needed = dict(zip(("inputs", "h", "c", *LayerWeights._fields), ctx.needs_input_grad, strict=False))
         d_gates, d_operand, d_h, d_c = _back_through_time(
-            _Kept(c, gates, squashed, peepholes, ctx.activation), recurrent, d_outputs, d_c_last, to_start=needed["h"]
+            _Kept(c, gates, tanh_c, peepholes, ctx.activation), recurrent, d_outputs, d_c_last, to_start=needed["h"]
         )
         rows = d_operand.flatten(0, 1)
         num_zeros = len(operand[0]) if _is_zero(operand[0]) else 0
@@ -234,11 +234,11 @@ class _Sequence(torch.autograd.Function):
 
 
 class _Kept(NamedTuple):
-    """What going back through time needs of the way there: c (T+1, B, H), gates (T, B, 4H), squashed (T, B, H)."""
+    """What going back through time needs of the way there: c (T+1, B, H), gates (T, B, 4H), tanh_c (T, B, H)."""
 
     c: Tensor
     gates: Tensor
-    squashed: Tensor
+    tanh_c: Tensor
     peepholes: Tensor | None
     activation: Activation
 
@@ -254,7 +254,7 @@ def _back_through_time(
     d_gates, of_h, of_c = _factors(kept)
     d_operand = d_gates if recurrent.dtype == d_gates.dtype else torch.empty_like(d_gates, dtype=recurrent.dtype)
     if d_outputs is None:
-        d_outputs = kept.c.new_zeros(()).expand_as(kept.squashed)
+        d_outputs = kept.c.new_zeros(()).expand_as(kept.tanh_c)
     d_c = torch.zeros_like(kept.c[0]) if d_c_last is None else d_c_last.clone()
     room, to_before = torch.empty_like(d_c), recurrent.t()
     by_gate, after = d_gates.view(*d_gates.shape[:2], 4, -1), None
@@ -282,13 +282,13 @@ def _factors(kept: _Kept) -> tuple[Tensor, Tensor, Tensor]:
     to_i, to_f, to_a, to_o = factors.chunk(4, dim=2)
     _aten.sigmoid_backward(a, i, grad_input=to_i)
     _aten.sigmoid_backward(kept.c[:-1], f, grad_input=to_f)
-    _aten.sigmoid_backward(kept.squashed, o, grad_input=to_o)
+    _aten.sigmoid_backward(kept.tanh_c, o, grad_input=to_o)
     if kept.activation == "tanh":
         _aten.tanh_backward(i, a, grad_input=to_a)
-        to_c = _aten.tanh_backward(o, kept.squashed)
+        to_c = _aten.tanh_backward(o, kept.tanh_c)
     else:
         _aten.threshold_backward(i, a, 0, grad_input=to_a)
-        to_c = _aten.threshold_backward(o, kept.squashed, 0)
+        to_c = _aten.threshold_backward(o, kept.tanh_c, 0)
     if kept.peepholes is None:
         return factors, to_c, f
     to_c.addcmul_(to_o, kept.peepholes[2])

@@ -33,9 +33,9 @@ def _squash(x, is_relu: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _slope(squashed, is_relu: tl.constexpr):  # type: ignore[no-untyped-def]
+def _slope(tanh_c, is_relu: tl.constexpr):  # type: ignore[no-untyped-def]
     """The activation's derivative s', of its value."""
-    return tl.where(squashed > 0.0, 1.0, 0.0) if is_relu else 1.0 - squashed * squashed
+    return tl.where(tanh_c > 0.0, 1.0, 0.0) if is_relu else 1.0 - tanh_c * tanh_c
 
 
 @triton.jit
@@ -119,13 +119,13 @@ def _backward_kernel(  # type: ignore[no-untyped-def]
     place = rows * num_units + columns
     before = tl.load(c_before + place, mask=mask, other=0.0)
     i, f, a, o, c = _gates(z, bias, peepholes, before, rows, columns, mask, num_units, has_peepholes, is_relu)
-    squashed = _squash(c, is_relu)
+    tanh_c = _squash(c, is_relu)
     d_h = tl.load(d_output + place, mask=mask, other=0.0)
     d_h += tl.load(d_from_after + place, mask=mask, other=0.0).to(tl.float32)
     d_cell = tl.load(d_c + place, mask=mask, other=0.0)
 
-    d_o = d_h * squashed * o * (1.0 - o)
-    d_cell += d_h * o * _slope(squashed, is_relu)
+    d_o = d_h * tanh_c * o * (1.0 - o)
+    d_cell += d_h * o * _slope(tanh_c, is_relu)
     if has_peepholes:
         d_cell += d_o * tl.load(peepholes + columns + 2 * num_units, mask=inside, other=0.0)
     d_i = d_cell * a * i * (1.0 - i)
