@@ -2,9 +2,9 @@
 
 python tests/features/mutants.py FOLDER FIRST LAST
 
-FOLDER holds ours.h5 and foreign.h5. Copy number n has 1 to 4 bytes changed that are not rows, as n determines. Prints
-one line a copy before it is read, so that the last line tells which one crashed or took too long, and a summary at the
-end. Memory is bounded, because HDF5 believes the length of a text of free length, up to 4 GB, before it looks for it.
+FOLDER holds ours.h5 and foreign.h5. Copy number n has 1 to 4 changed bytes outside of the rows, drawn from the seed n.
+Prints the number of a copy before it reads the copy, so that the last line names the one that crashed or took too
+long, and a summary at the end. Memory is bounded, because HDF5 trusts the declared length of a variable-length text.
 """
 
 import faulthandler

@@ -1,4 +1,4 @@
-"""Rows are mapped when they are asked for, a bounded number of files at a time, and never those of another file."""
+"""Rows are mapped when they are first read, from a bounded number of files at a time, and only from the right file."""
 
 import gc
 import multiprocessing

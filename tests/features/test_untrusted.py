@@ -1,4 +1,4 @@
-"""Whatever is in a file, it is read as it is meant or refused in one line; nothing outside of it is touched."""
+"""Every file is read correctly or refused in one line; nothing outside of the file is read."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def foreign(tmp_path):
 
 @pytest.fixture
 def secret(tmp_path):
-    """A file beside, of which nothing may be read."""
+    """A neighboring file, of which nothing may be read."""
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["features"] = np.ones((8, 3), np.float16)
         file["videos"] = np.ones(8)
@@ -60,7 +60,7 @@ def imported(path):
     return import_features(path, path.with_name("out.h5"))
 
 
-# ---- layouts that read what is not there, or too much; each takes the place of /features, of a shape that would fit
+# ---- layouts of values that are elsewhere, missing or too many; each replaces /features and has its shape
 
 
 def soft_link(file, _shape):
@@ -171,7 +171,7 @@ def huge_chunks(file, shape):
         (compound, "/features is of type [('x'"),
         (opaque, "/features is of type |V2"),
         (odd_floats, "/features is of type float"),
-        (points_in_time, "/features is of a type that numpy has not"),
+        (points_in_time, "/features is of a type that numpy lacks"),
         (nothing_stored, "/features declares 48 bytes that are not in the file"),
         (huge_and_empty, "bytes that are not in the file"),
         (huge_and_hardly_filled, "bytes that are not in the file"),
@@ -364,20 +364,82 @@ def test_a_chunk_that_cannot_be_unpacked_costs_its_videos_alone(foreign):
 # ---- heaps of texts
 
 
+def heap_of(content):
+    """Return where the first heap begins and ends."""
+    start = content.index(b"GCOL\x01\0\0\0")
+    return start, start + int.from_bytes(content[start + 8 : start + 16], "little")
+
+
+def with_free_space(content, size):
+    """Change the size of the heap's object 0, the free space."""
+    start, end = heap_of(content)
+    free = max(
+        place
+        for place in range(start + 16, end - 16, 8)
+        if content[place : place + 8] == bytes(8)
+        and int.from_bytes(content[place + 8 : place + 16], "little") == end - place
+    )
+    return content[: free + 8] + size.to_bytes(8, "little") + content[free + 16 :]
+
+
 @pytest.mark.parametrize("size", [0, 8, 2**63])
 def test_a_heap_that_hdf5_would_never_come_to_the_end_of(ours, foreign, size):
     for path, read in ((ours, open_features), (foreign, imported)):
         content = path.read_bytes()
-        start = content.index(b"GCOL\x01\0\0\0")
-        end = start + int.from_bytes(content[start + 8 : start + 16], "little")
-        free = max(
-            place
-            for place in range(start + 16, end - 16, 8)
-            if content[place : place + 8] == bytes(8)
-            and int.from_bytes(content[place + 8 : place + 16], "little") == end - place
-        )
-        path.write_bytes(content[: free + 8] + size.to_bytes(8, "little") + content[free + 16 :])
-        assert f"the heap of texts at byte {start} is damaged" in refusal_of(path, read)
+        path.write_bytes(with_free_space(content, size))
+        assert f"the heap of texts at byte {heap_of(content)[0]} is damaged" in refusal_of(path, read)
+
+
+def test_a_damaged_heap_within_the_features(tmp_path):
+    path = tmp_path / "foreign.h5"
+    with h5py.File(path, "w") as file:
+        file["features"] = np.zeros((2, 64, 64), np.float16)
+        file["labels"] = ["run", "walk"]
+        rows, labels = file["features"].id.get_offset(), file["labels"].id.get_offset()
+    sound = path.read_bytes()
+    start, end = heap_of(sound)
+    changed = bytearray(sound)
+    changed[rows : rows + end - start] = with_free_space(sound, 0)[start:end]
+    changed[start:end] = bytes(end - start)
+    for reference in (labels, labels + 16):
+        changed[reference + 4 : reference + 12] = rows.to_bytes(8, "little")
+    path.write_bytes(changed)
+    assert f"the heap of texts at byte {rows} is damaged" in refusal_of(path, imported)
+
+
+def test_a_heap_of_one_huge_text(ours):
+    with h5py.File(ours, "r+") as file:
+        file.attrs["settings"] = json.dumps({"kind": "x" * (1 << 18)})
+    assert "is damaged, or above 262144 bytes" in refusal_of(ours, open_features)
+
+
+def test_sizes_that_the_check_of_heaps_would_read_wrongly(tmp_path):
+    path = tmp_path / "foreign.h5"
+    properties = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    properties.set_sizes(8, 16)
+    with h5py.File(h5py.h5f.create(bytes(path), fcpl=properties)) as file:
+        file["features"] = np.zeros((2, 4, 3), np.float16)
+    assert "its offsets or sizes have more than 8 bytes" in refusal_of(path, imported)
+
+
+def test_texts_that_are_too_much_together(foreign, monkeypatch):
+    monkeypatch.setattr("vidrep.features.untrusted._LARGEST_COLUMN_BYTES", 128)
+    with h5py.File(foreign, "r+") as file:
+        file["labels"][:] = ["a" * 64, "b" * 64]
+    features = imported(foreign).features
+    assert [row.label for row in features.videos] == ["a" * 64, "b" * 64]
+    features.path.unlink()
+    with h5py.File(foreign, "r+") as file:
+        file["labels"][1] = "b" * 65
+    assert "/labels holds texts of more than 65536 bytes, or of more than 128 together" in refusal_of(foreign, imported)
+
+
+def test_more_classes_than_any(foreign):
+    with h5py.File(foreign, "r+") as file:
+        del file["labels"]
+        file["labels"] = [0, 1]
+        file.attrs["classes"] = np.full(4097, b"c")
+    assert "attribute classes of shape (4097,)" in refusal_of(foreign, imported)
 
 
 # ---- random damage

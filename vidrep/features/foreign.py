@@ -1,8 +1,8 @@
-"""HDF5 files that are not ours, read for `vidrep import`: one array of all videos, with labels if it has them.
+"""HDF5 files of other programs, read for `vidrep import`: one array of all videos, and columns with a value a video.
 
 features (V, T, ...)                         or the only array of three or more dimensions
-labels | label (V,)                          names, or numbers; then the attribute `classes`, of the file or of the
-                                             labels, gives the names, if it is there
+labels | label (V,)                          names, or numbers; the attribute `classes` of the labels or of the file
+                                             may give the names of the numbers
 split | splits (V,)                          train, validation (val) or test
 video_ids | paths | names | keys (V,)        unique names
 """
@@ -23,9 +23,9 @@ _LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class VideoArray:
-    """The features of V videos of T frames each, and what is said of each video; [] where nothing is said.
+    """The features of V videos of T frames each, and their columns.
 
-    num_videos: V. features: (V, T, ...), read when they are sliced.
+    num_videos: V. features: (V, T, ...), read when sliced. labels, splits, names: V each, or [] if the file has none.
     """
 
     num_videos: int
@@ -36,11 +36,11 @@ class VideoArray:
 
 
 def read_video_array(path: Path) -> VideoArray:
-    """Read what an HDF5 file of one array for all videos says of them; the array itself is read by and by.
+    """Read the columns of an HDF5 file of one array of all videos; the array itself is read when it is sliced.
 
-    Raises FeatureFileError, naming the file, if it is ours already, damaged, or laid out otherwise.
+    Raises FeatureFileError, which names the file, if it is a feature file, damaged, or of another layout.
     """
-    with open_untrusted(path, what="HDF5 file", advice="docs/feature-file.md says what can be imported") as file:
+    with open_untrusted(path, what="HDF5 file", advice="docs/feature-file.md lists what can be imported") as file:
         if file.attribute("format") == FORMAT:
             raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
         arrays, unfit = _arrays(file)
@@ -57,7 +57,7 @@ def read_video_array(path: Path) -> VideoArray:
 
 
 def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], dict[str, UnfitError]]:
-    """Return the arrays at the top of the file, and what is wrong with what else is there."""
+    """Return the readable arrays at the top of the file, and why each of the others is refused."""
     arrays, unfit = {}, {}
     for name in file.names():
         try:
@@ -70,16 +70,16 @@ def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], dict[str, Unfit
 def _features(arrays: dict[str, PlainArray], unfit: dict[str, UnfitError]) -> PlainArray:
     _require_fit(("features",), unfit)
     deep = {name: array for name, array in arrays.items() if len(array.layout.shape) >= 3}
-    if "features" not in deep and len(deep) != 1:
+    chosen = deep.get("features", next(iter(deep.values())) if len(deep) == 1 else None)
+    if chosen is None:
         found = [f"{name} {array.layout.shape}" for name, array in arrays.items()]
         raise UnfitError(
             "no array 'features' of shape (videos, frames, values); "
             f"it holds {', '.join(found) or 'no array'}{''.join(f'; {error}' for error in unfit.values())}"
         )
-    chosen = deep["features"] if "features" in deep else next(iter(deep.values()))
-    if chosen.layout.dtype.kind in "OS":
-        raise UnfitError(f"/{chosen.layout.name} holds text; wanted are numbers")
     layout = chosen.layout
+    if layout.dtype.kind in "OS":
+        raise UnfitError(f"/{layout.name} holds text; wanted are numbers")
     video_bytes = layout.num_bytes // max(1, layout.shape[0])
     if layout.offset is None and video_bytes > _LARGEST_PACKED_VIDEO_BYTES:
         raise UnfitError(
@@ -90,14 +90,14 @@ def _features(arrays: dict[str, PlainArray], unfit: dict[str, UnfitError]) -> Pl
 
 
 def _require_fit(names: tuple[str, ...], unfit: dict[str, UnfitError]) -> None:
-    """Raise what is wrong with an array that would have been used, rather than do without it."""
+    """Raise the error of an array that would have been used, rather than ignore the array."""
     for name in names:
         if name in unfit:
             raise unfit[name]
 
 
 def _column(file: UntrustedFile, arrays: dict[str, PlainArray], names: tuple[str, ...], num_videos: int) -> list[str]:
-    """Read the first of the named columns as text; [] if there is none of them."""
+    """Read the first column of these names as text; [] if there is none."""
     array = next((arrays[name] for name in names if name in arrays), None)
     if array is None:
         return []

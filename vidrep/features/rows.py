@@ -1,8 +1,7 @@
-"""The rows of one HDF5 file, mapped into memory when they are first asked for."""
+"""The rows of one HDF5 file, mapped into memory when they are first read."""
 
 import mmap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
-from .untrusted import UNREADABLE, ArrayLayout, FileState
+from .untrusted import UNREADABLE, ArrayLayout, FileState, reason_of
 
 
 class Rows(Protocol):
-    """An array of which a range of rows can be had: a view of a memory map, or what is read from chunks."""
+    """An array that gives ranges of rows: views of a memory map, or copies read from chunks."""
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class RowsFile:
-    """Some arrays of a file, by the names that they go by here; nothing is open, so that it can be sent elsewhere.
+    """Some arrays of a file. It holds nothing open, so that it can be pickled.
 
-    state: what the file was when the layouts were read: another file at this path would be read as garbage.
+    state: the file's when its layouts were read. Another file at this path would be read as garbage.
     """
 
     path: Path
@@ -33,21 +32,15 @@ class RowsFile:
     layouts: Mapping[str, ArrayLayout]
 
     def open(self) -> dict[str, Rows]:
-        """Map the file; the arrays are views that keep the map alive. What lies in chunks is read when sliced.
+        """Return the arrays by name: views of a map, which they keep alive. Arrays in chunks are read when sliced.
 
-        Raises FeatureFileError if the file has gone, or is not the one that it was.
+        Raises FeatureFileError if the file is gone or has changed.
         """
-        with self._refusing_unreadable():
-            if any(layout.offset is None and layout.num_bytes for layout in self.layouts.values()):
-                return self._open_chunked()
-            return self._map()
-
-    @contextmanager
-    def _refusing_unreadable(self) -> Iterator[None]:
+        is_chunked = any(layout.offset is None and layout.num_bytes for layout in self.layouts.values())
         try:
-            yield
+            return self._open_chunked() if is_chunked else self._map()
         except UNREADABLE as error:
-            reason = " ".join(str(error).split())
+            reason = reason_of(error)
             raise FeatureFileError(f"{self.path}: cannot be read any more ({reason}); open it anew") from error
 
     def _map(self) -> dict[str, Rows]:
@@ -78,10 +71,10 @@ def _view(mapped: mmap.mmap, layout: ArrayLayout) -> NDArray[Any]:
 
 
 def give_back_pages(view: NDArray[Any]) -> None:
-    """Let go of the pages of a mapped view, of which others may have to be read again; of another array do nothing.
+    """Release the memory of a mapped view; if it is read again, it comes from the file. Leave other arrays alone.
 
-    The system would take them back when it needs them, but until then a large file that is read through once looks
-    like memory that the process needs.
+    The system takes the pages back only when memory is short. Until then, a large file that was read once counts as
+    memory of the process.
     """
     whole = view
     while isinstance(whole.base, np.ndarray):
@@ -94,7 +87,7 @@ def give_back_pages(view: NDArray[Any]) -> None:
 
 
 class _ChunkedRows:
-    """An array in chunks, decompressed at every access; the file is open as long as this is alive."""
+    """An array in chunks, decompressed at every access. It keeps the file open."""
 
     def __init__(self, path: Path, file: h5py.File, name: str) -> None:
         self._path, self._file, self._dataset = path, file, file[name]
@@ -103,21 +96,20 @@ class _ChunkedRows:
         try:
             values: NDArray[Any] = self._dataset[rows]
         except UNREADABLE as error:
-            reason = " ".join(str(error).split())
             raise FeatureFileError(
-                f"{self._path}: rows {rows.start} to {rows.stop} of {self._dataset.name} cannot be read ({reason}); "
-                "make the file again"
+                f"{self._path}: rows {rows.start} to {rows.stop} of {self._dataset.name} cannot be read "
+                f"({reason_of(error)}); make the file again"
             ) from error
         return values
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRows:
-    """Arrays that were read into memory, in the place of a RowsFile."""
+    """Arrays in memory, in the place of a RowsFile."""
 
     path: Path
     arrays: Mapping[str, NDArray[Any]]
 
     def open(self) -> dict[str, Rows]:
-        """Return the arrays."""
+        """Return the arrays by name."""
         return dict(self.arrays)

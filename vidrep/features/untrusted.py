@@ -1,10 +1,11 @@
 """HDF5 files that may come from anywhere, read without trusting them.
 
-An array is looked at before a byte of it is read: it must lie in the file itself, not behind a link and not in another
-file, be of a plain type, and not declare more than the file can hold. Filters other than HDF5's own for compression are
-not run, so that no plug-in is loaded.
+Every array is checked before a byte of it is read. It must lie in the file itself, neither behind a link nor in another
+file. It must be of a plain type, and must not declare more than the file can hold. Only HDF5's own compression filters
+run, so that no plug-in is loaded.
 """
 
+import io
 import math
 import os
 import re
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
 
-# Deflate, the tightest of HDF5's own filters, makes one byte of 1032 at most.
+# Deflate, the tightest of HDF5's own filters, makes at most 1032 bytes of one.
 _LARGEST_COMPRESSION = 1100
 _COMPRESSORS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF}
 _HARMLESS_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -29,14 +30,13 @@ _HARMLESS_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _LARGEST_CHUNK_BYTES = 1 << 30
 _LARGEST_COLUMN_BYTES = 1 << 30
 _LARGEST_TEXT_BYTES = 1 << 16
-# References of variable-length text may all point to one long text: they are followed so many at a time.
+# Many variable-length texts may refer to the same bytes. HDF5 follows so many references in one call.
 _TEXTS_AT_A_TIME = 64
-_MOST_ATTRIBUTE_VALUES = 1 << 16
-# "Global heap collection" of the HDF5 file format; its header and those of its objects are equally long.
+_MOST_ATTRIBUTE_VALUES = 1 << 12
+# Variable-length texts lie in "global heap collections". HDF5 makes them of 4 to 64 KiB, or as large as one text.
 _HEAP_SIGNATURE = re.compile(rb"GCOL\x01\0\0\0")
 _HEAP_OBJECT = struct.Struct("<H6xQ")
-_HEAP_HEADER_BYTES = _HEAP_OBJECT.size
-_MOST_SCANNED_BYTES = 256 << 20
+_LARGEST_HEAP_BYTES = 1 << 18
 _NUMBER_KINDS = "biuf"
 _LINKS = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "a link into another file"}
 
@@ -51,16 +51,16 @@ UNREADABLE = (
     MemoryError,
     SystemError,
 )
-"""What h5py raises, one or the other, for files that are damaged or laid out otherwise than expected."""
+"""The exceptions that h5py raises for files that are damaged or have another layout than expected."""
 
 
 class UnfitError(ValueError):
-    """What is wrong with a part of a file; the message names the part, and whoever catches it the file."""
+    """A part of a file cannot be read; the message names the part. `open_untrusted` adds the name of the file."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells whether a path still names the same, unchanged file."""
+    """The identity of a file: equal as long as a path leads to the same, unchanged file."""
 
     inode: int
     num_bytes: int
@@ -68,14 +68,14 @@ class FileState:
 
     @classmethod
     def of(cls, descriptor: int) -> "FileState":
-        """Look at an open file."""
+        """Return the state of an open file."""
         status = os.fstat(descriptor)
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """Where an array lies in its file and how: `offset` is that of its first byte, None if it is in chunks."""
+    """Where an array lies in its file: `offset` is the place of its first byte, None if the array is in chunks."""
 
     name: str
     shape: tuple[int, ...]
@@ -84,53 +84,85 @@ class ArrayLayout:
 
     @property
     def num_values(self) -> int:
-        """Values of the whole array."""
+        """The number of values of the whole array."""
         return math.prod(self.shape)
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the whole array, decompressed."""
+        """The size of the whole array in bytes, decompressed."""
         return self.num_values * self.dtype.itemsize
 
 
 @contextmanager
 def open_untrusted(path: Path, *, what: str, advice: str) -> Iterator["UntrustedFile"]:
-    """Open an HDF5 file to read; what goes wrong within the block becomes a FeatureFileError of one line.
+    """Open an HDF5 file to read it; any failure within the block becomes a FeatureFileError of one line.
 
-    what: what the file was taken for, "feature file"; advice: what to do if it is none.
+    what: the kind of file that the caller expects, "feature file"; advice: what to do if it is of another kind.
     """
     try:
-        with h5py.File(path, "r") as file:
-            yield UntrustedFile(file)
+        with _GuardedFile(path) as guarded, h5py.File(guarded, "r") as file:
+            yield UntrustedFile(file, FileState.of(guarded.fileno()))
     except UNREADABLE as error:
-        raise FeatureFileError(f"{path}: not a readable {what} ({_reason(error)}); {advice}") from error
+        raise FeatureFileError(f"{path}: not a readable {what} ({reason_of(error)}); {advice}") from error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return the message of an exception in one line, its type if it has no message."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"it lacks {reason}" if isinstance(error, KeyError) else reason
+
+
+class _GuardedFile(io.FileIO):
+    """A file whose damaged heaps are refused when HDF5 reads them.
+
+    HDF5 2.0 loops for ever on a heap with an object of size zero, and no signal stops it.
+    """
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from the current place; UnfitError if a damaged heap begins in it."""
+        start = self.tell()
+        if super().readinto(buffer) != len(buffer):
+            raise UnfitError(f"it ends before byte {start + len(buffer)}")
+        for match in _HEAP_SIGNATURE.finditer(buffer):
+            place = self.seek(start + match.start())
+            if not _is_sound_heap(self.read(_LARGEST_HEAP_BYTES)):
+                raise UnfitError(f"the heap of texts at byte {place} is damaged, or above {_LARGEST_HEAP_BYTES} bytes")
+        return len(buffer)
+
+
+def _is_sound_heap(content: bytes) -> bool:
+    """Follow the sizes of a heap's objects: each must be a step forward, and together they must lead to its end."""
+    place, end = _HEAP_OBJECT.size, int.from_bytes(content[8:16], "little")
+    while place + _HEAP_OBJECT.size <= end <= len(content):
+        number, size = _HEAP_OBJECT.unpack_from(content, place)
+        # Object 0 is the free space. Its size includes its own header.
+        step = _HEAP_OBJECT.size + -(-size // 8) * 8 if number else size
+        if step < _HEAP_OBJECT.size:
+            return False
+        place += step
+    return place <= end <= len(content)
 
 
 class UntrustedFile:
     """An open HDF5 file.
 
-    state: of the very file that HDF5 has open, whatever lies at its path by now.
+    state: that of the file that HDF5 has open, even if its path leads to another file by now.
     """
 
-    def __init__(self, file: h5py.File) -> None:
-        self._file = file
-        self._groups = {"": file.id}
-        self._are_heaps_checked = False
-        self.state = FileState.of(file.id.get_vfd_handle())
+    def __init__(self, file: h5py.File, state: FileState) -> None:
+        # The check of heaps reads sizes of 8 bytes. It refuses heaps with shorter ones unless zeros follow them.
+        if max(file.id.get_create_plist().get_sizes()) > 8:
+            raise UnfitError("its offsets or sizes have more than 8 bytes")
+        self._file, self.state = file, state
 
     def names(self) -> list[str]:
-        """Return the names of all that is at the top of the file."""
+        """Return the names at the top of the file."""
         return list(self._file)
 
     def array(self, name: str) -> "PlainArray":
-        """Return an array, "features" or "videos/path", once it has been seen that it can be read safely.
+        """Return an array, "features" or "videos/path", that can be read safely.
 
-        Raises UnfitError, naming the array, if it cannot; KeyError if it is not there.
+        Raises UnfitError, which names the array, if it cannot be read safely, and KeyError if it is not there.
         """
         dataset = self._linked_hard(name)
         if not isinstance(dataset, h5py.h5d.DatasetID):
@@ -148,16 +180,13 @@ class UntrustedFile:
         is_beyond_end = layout.offset is not None and layout.offset + layout.num_bytes > self.state.num_bytes
         if stored_bytes > self.state.num_bytes or layout.num_bytes > possible_bytes or is_beyond_end:
             raise UnfitError(f"/{name} declares {layout.num_bytes} bytes that are not in the file; it may be cut short")
-        if layout.dtype.kind == "O":
-            self._require_sound_heaps()
         return PlainArray(dataset, layout)
 
     def _linked_hard(self, name: str) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | h5py.h5t.TypeID:
-        """Open what lies under a name in the file itself: a link to elsewhere is not followed."""
+        """Open an object of the file itself; a link to elsewhere is refused."""
         parent, _, last = name.rpartition("/")
-        if parent not in self._groups:
-            self._groups[parent] = self._linked_hard(parent)
-        group, encoded = self._groups[parent], last.encode("utf-8", "surrogateescape")
+        group = self._linked_hard(parent) if parent else self._file.id
+        encoded = last.encode("utf-8", "surrogateescape")
         if not isinstance(group, h5py.h5g.GroupID):
             raise UnfitError(f"/{parent} is no group")
         if not group.links.exists(encoded):
@@ -168,11 +197,10 @@ class UntrustedFile:
         return h5py.h5o.open(group, encoded)
 
     def attribute(self, name: str) -> str | int | float | None:
-        """Return an attribute of the file that is one text or number, None if it is not there.
+        """Return an attribute of the file that is one text or number; None if it is not there.
 
         Raises UnfitError if it is anything else.
         """
-        self._require_sound_heaps()
         value = _attribute(self._file.id, name)
         if value is None:
             return None
@@ -181,57 +209,14 @@ class UntrustedFile:
         return _decoded(value.item())
 
     def list_attribute(self, name: str, *, of: str) -> list[str | int | float] | None:
-        """Return an attribute that lists texts or numbers: that of an array, or else of the file; None if neither is.
+        """Return an attribute that lists texts or numbers, of the array `of` or else of the file; None if absent.
 
         Raises UnfitError if it is anything else.
         """
-        self._require_sound_heaps()
         values = _attribute(self._linked_hard(of), name)
         if values is None:
             values = _attribute(self._file.id, name)
         return None if values is None else [_decoded(value) for value in values.ravel().tolist()]
-
-    def _require_sound_heaps(self) -> None:
-        """Raise UnfitError if a heap, where texts of free length lie, is one that HDF5 would never come to the end of.
-
-        Looked through is what lies between contiguous arrays, the first part of it if it is large.
-        """
-        if self._are_heaps_checked:
-            return
-        self._are_heaps_checked = True
-        descriptor, scanned, begin = self._file.id.get_vfd_handle(), 0, 0
-        for start, stop in [*sorted(self._contiguous()), (self.state.num_bytes, self.state.num_bytes)]:
-            between = os.pread(descriptor, min(max(0, start - begin), _MOST_SCANNED_BYTES - scanned), begin)
-            for match in _HEAP_SIGNATURE.finditer(between):
-                if not _is_sound_heap(between, match.start()):
-                    raise UnfitError(f"the heap of texts at byte {begin + match.start()} is damaged")
-            scanned, begin = scanned + len(between), max(begin, stop)
-
-    def _contiguous(self) -> Iterator[tuple[int, int]]:
-        """Yield where each contiguous array at the top of the file begins and ends."""
-        for name in self.names():
-            try:
-                layout = self.array(name).layout
-            except UNREADABLE:
-                continue
-            if layout.offset is not None:
-                yield layout.offset, layout.offset + layout.num_bytes
-
-
-def _is_sound_heap(content: bytes, start: int) -> bool:
-    """Follow the sizes of a heap's objects: they must lead to its end, every one by a step."""
-    end = start + int.from_bytes(content[start + 8 : start + _HEAP_HEADER_BYTES], "little")
-    position = start + _HEAP_HEADER_BYTES
-    while position + _HEAP_HEADER_BYTES <= end <= len(content):
-        number, size = (
-            int.from_bytes(content[position + at : position + at + n], "little") for at, n in ((0, 2), (8, 8))
-        )
-        # Number 0 is the free space, whose size counts its own header.
-        step = _HEAP_HEADER_BYTES + -(-size // 8) * 8 if number else size
-        if step < _HEAP_HEADER_BYTES:
-            return False
-        position += step
-    return position <= end <= len(content)
 
 
 def _attribute(holder: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str) -> NDArray[Any] | None:
@@ -253,15 +238,15 @@ def _decoded(value: bytes | int | float) -> str | int | float:
 
 @dataclass(frozen=True)
 class PlainArray:
-    """An array of an open file that can be read safely, and where it lies."""
+    """An array of an open file that can be read safely."""
 
     dataset: h5py.h5d.DatasetID
     layout: ArrayLayout
 
     def column(self) -> NDArray[np.generic]:
-        """Read a whole array of one dimension, (n,): numbers or bytes; text of free length is objects that are bytes.
+        """Read a whole array of shape (n,): numbers, bytes, or for variable-length text objects that are bytes.
 
-        Raises UnfitError if it has more dimensions, or more bytes than a column can have.
+        Raises UnfitError if it has another number of dimensions or is larger than a column may be.
         """
         layout = self.layout
         if len(layout.shape) != 1 or layout.num_bytes > _LARGEST_COLUMN_BYTES:
@@ -270,33 +255,39 @@ class PlainArray:
                 f"most {_LARGEST_COLUMN_BYTES} bytes"
             )
         if layout.dtype.kind == "O":
-            return self._free_texts()
+            return self._variable_texts()
         values: NDArray[np.generic] = np.empty(layout.shape, dtype=layout.dtype)
         self.dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
         return values
 
-    def _free_texts(self) -> NDArray[np.generic]:
+    def _variable_texts(self) -> NDArray[np.generic]:
         dataset, texts = h5py.Dataset(self.dataset), np.empty(self.layout.shape, dtype=object)
+        bytes_left = _LARGEST_COLUMN_BYTES
         for start in range(0, len(texts), _TEXTS_AT_A_TIME):
             some = dataset[start : start + _TEXTS_AT_A_TIME]
-            if max(map(len, some)) > _LARGEST_TEXT_BYTES:
-                raise UnfitError(f"/{self.layout.name} holds texts of more than {_LARGEST_TEXT_BYTES} bytes")
+            lengths = [len(text) for text in some]
+            bytes_left -= sum(lengths)
+            if max(lengths) > _LARGEST_TEXT_BYTES or bytes_left < 0:
+                raise UnfitError(
+                    f"/{self.layout.name} holds texts of more than {_LARGEST_TEXT_BYTES} bytes, or of more than "
+                    f"{_LARGEST_COLUMN_BYTES} together"
+                )
             texts[start : start + _TEXTS_AT_A_TIME] = some
         return texts
 
 
 def _plain_dtype(name: str, dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:
-    """Return the type of numbers or text; others (references, compounds, ...) are refused."""
+    """Return the type of numbers or text; refuse others (references, compounds, ...)."""
     stored_as = dataset.get_type()
     try:
         dtype: np.dtype[Any] = stored_as.dtype
     except TypeError as error:
-        raise UnfitError(f"/{name} is of a type that numpy has not ({error})") from error
+        raise UnfitError(f"/{name} is of a type that numpy lacks ({error})") from error
     if isinstance(stored_as, h5py.h5t.TypeStringID):
         if dtype.itemsize > _LARGEST_TEXT_BYTES:
             raise UnfitError(f"/{name} holds texts of {dtype.itemsize} bytes; at most {_LARGEST_TEXT_BYTES} are read")
         return dtype
-    # Numbers that numpy lacks are given the nearest type: their bytes would mean something else.
+    # h5py gives numbers that numpy lacks the nearest type, in which the bytes would mean something else.
     if dtype.kind not in _NUMBER_KINDS or dtype.subdtype or not stored_as.equal(h5py.h5t.py_create(dtype)):
         raise UnfitError(f"/{name} is of type {dtype}; plain numbers and text are read")
     return dtype
