@@ -3,9 +3,9 @@
 The lock is the kernel's (`flock`), on a hidden file beside the output: it is free the moment its holder ends, however
 it ends. The file itself only names the holder; one that stays behind locks nobody out.
 
-Some network disks have no kernel locks. There, and on Windows, where this module has never run, who makes the file has
-the lock. From a holder that has ended, the next process of the same host takes it over; any other file that a crash
-leaves, on Windows each, stays until somebody removes it, and the error names it.
+Some network disks have no kernel locks. There the process that makes the file has the lock. If a crash leaves the file,
+the next process on the same host takes the lock over; a process on another host is refused until somebody removes the
+file, which the error names. Windows is treated the same, without the taking over, and has never been tried.
 
 This module imports nothing heavy: a command takes the lock before it loads torch.
 """
