@@ -8,9 +8,14 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections import namedtuple
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vidrep.errors import OutputError
 from vidrep.files import (
@@ -26,11 +31,11 @@ from vidrep.files import (
 )
 
 
-def names(folder):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path):
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
     for text in ("first", "second"):
         with replacing(path) as temporary:
@@ -40,7 +45,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
     assert names(path.parent) == ["a.txt"]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("as before")
     with pytest.raises(RuntimeError, match="half way"), replacing(path) as temporary:
@@ -50,11 +55,10 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_is_an_error_in_one_line(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text("as before")
-    usage = namedtuple("usage", "total used free")(10**9, 0, 2_500_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(total=10**9, free=2_500_000))
     message = (
         f"{path}: cannot be written (No space left on device; the disk has 2.5 MB left); "
         "free some space or choose another place; what was there is as it was"
@@ -70,8 +74,8 @@ def test_a_full_disk_is_an_error_in_one_line(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_disk_that_tells_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: namedtuple("usage", "total used free")(0, 0, 0))
+def test_a_disk_that_tells_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(total=0, free=0))
     write_text(tmp_path / "a.txt", "text")
     assert (tmp_path / "a.txt").read_text() == "text"
 
@@ -101,7 +105,7 @@ for attempt in (write, reserve):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes")
-def test_a_limit_of_file_sizes_is_named(tmp_path):
+def test_a_limit_of_file_sizes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("as before")
     found = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True).stdout
@@ -114,10 +118,12 @@ def test_a_limit_of_file_sizes_is_named(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_folder_that_cannot_be_synced_is_said_after_all_is_done(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_synced_is_said_after_all_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.fsync
 
-    def fail(descriptor):
+    def fail(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(errno.EIO, "Input/output error")
         real(descriptor)
@@ -128,8 +134,8 @@ def test_a_folder_that_cannot_be_synced_is_said_after_all_is_done(tmp_path, monk
     assert (tmp_path / "a.txt").read_text() == "text"
 
 
-def test_what_cannot_be_cleared_away_does_not_hide_the_reason(tmp_path, monkeypatch):
-    def fail(*arguments):
+def test_what_cannot_be_cleared_away_does_not_hide_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> NoReturn:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "unlink", fail)
@@ -143,7 +149,7 @@ def test_what_cannot_be_cleared_away_does_not_hide_the_reason(tmp_path, monkeypa
     assert names(tmp_path) == []
 
 
-def test_only_leftovers_of_that_very_file_are_removed(tmp_path):
+def test_only_leftovers_of_that_very_file_are_removed(tmp_path: Path) -> None:
     others = [".a.txt.12.tmp.txt", ".a.txt.tmp", ".ab.txt.12.tmp", ".b.txt.12.tmp", "a.txt", "a.txt.12.tmp"]
     for name in [*others, ".a.txt.12.tmp", ".a.txt.4194304.tmp"]:
         (tmp_path / name).touch()
@@ -153,7 +159,7 @@ def test_only_leftovers_of_that_very_file_are_removed(tmp_path):
     remove(tmp_path / "absent.txt")
 
 
-def test_only_an_empty_folder_is_removed(tmp_path):
+def test_only_an_empty_folder_is_removed(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     with pytest.raises(OutputError, match=r"a: cannot be removed \(Directory not empty\)"):
         remove_folder(tmp_path / "a")
@@ -161,7 +167,7 @@ def test_only_an_empty_folder_is_removed(tmp_path):
     assert names(tmp_path) == ["a"]
 
 
-def test_writing_at_places_leaves_zeros_between(tmp_path):
+def test_writing_at_places_leaves_zeros_between(tmp_path: Path) -> None:
     with writing_file(tmp_path / "a") as file:
         file.reserve(5000)
         file.write_at(b"end", 4000)
@@ -170,13 +176,45 @@ def test_writing_at_places_leaves_zeros_between(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"begin" + bytes(3995) + b"end" + bytes(2)
 
 
-@pytest.mark.parametrize(("num_bytes", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_400_000, "3.4 MB")])
-def test_sizes_in_words(num_bytes, words):
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (3_400_000, "3.4 MB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (999_949_999, "999.9 MB"),
+        (999_950_000, "1.0 GB"),
+        (1_234_567_890_123, "1234.6 GB"),
+    ],
+)
+def test_sizes_in_words(num_bytes: int, words: str) -> None:
     assert size_in_words(num_bytes) == words
 
 
+UNITS = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
+anywhere = st.integers(0, 12).flatmap(lambda digits: st.integers(0, 1000 * 10**digits))
+at_a_boundary = st.builds(
+    lambda unit, per_hundred_thousand: unit + unit * per_hundred_thousand // 100_000,
+    st.sampled_from([1000, 1000**2, 1000**3, 1000**4]),
+    st.integers(-20, 20),
+)
+
+
+@settings(derandomize=True, max_examples=500, database=None)
+@given(anywhere | at_a_boundary)
+def test_a_size_in_words_is_the_size_in_its_largest_unit_to_one_digit(num_bytes: int) -> None:
+    number, unit = size_in_words(num_bytes).split(" ")
+    error = abs(Fraction(number) * UNITS[unit] - num_bytes)
+    assert error <= (Fraction(UNITS[unit], 20) if unit != "B" else 0)
+    assert Fraction(number) < 1000 or unit == "GB"
+    assert Fraction(number) >= 1 or unit == "B"
+
+
 @pytest.mark.parametrize("make", ["file in the way", "folder in its place", "long name"])
-def test_a_place_that_cannot_be_written_is_an_error_in_one_line(tmp_path, make):
+def test_a_place_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path, make: str) -> None:
     path = tmp_path / "a.txt"
     if make == "file in the way":
         path.write_text("as before")
@@ -191,13 +229,13 @@ def test_a_place_that_cannot_be_written_is_an_error_in_one_line(tmp_path, make):
     assert names(tmp_path) == before
 
 
-def test_text_is_utf8_with_its_line_ends_and_foreign_bytes_escaped(tmp_path):
+def test_text_is_utf8_with_its_line_ends_and_foreign_bytes_escaped(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "é\r\n\udcff\n")
     assert (tmp_path / "a.txt").read_bytes() == "é\r\n\\xff\n".encode()
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 << 20])
-def test_the_hash_of_a_file(tmp_path, size):
+def test_the_hash_of_a_file(tmp_path: Path, size: int) -> None:
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "a").write_bytes(content)
     assert sha256_of_file(tmp_path / "a") == hashlib.sha256(content).hexdigest()

@@ -118,11 +118,13 @@ def _require_room(path: Path, num_bytes: int | None) -> None:
 
 
 def size_in_words(num_bytes: int) -> str:
-    """Say how many bytes: "812 B", "3.4 MB"."""
-    if num_bytes < 1000:
-        return f"{num_bytes} B"
-    power = min((len(str(num_bytes)) - 1) // 3, 3)
-    return f"{num_bytes / 1000**power:.1f} {' kMG'[power]}B"
+    """Return a size as people read it, below 1000 of its unit up to GB: "812 B", "3.4 MB", "1200.0 GB"."""
+    number, unit = str(num_bytes), "B"
+    for power, larger in enumerate(("kB", "MB", "GB"), start=1):
+        if float(number) < 1000:  # as rounded: 999,950 bytes are 1.0 MB
+            break
+        number, unit = f"{num_bytes / 1000**power:.1f}", larger
+    return f"{number} {unit}"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,12 @@
-"""One writer an output: a lock that ends with its process, and that says who holds it.
+"""One process at a time writes an output; any other is refused at once, with the name of the one that writes.
 
-The lock is the kernel's, on a hidden file beside the output: it is free the moment its holder ends, however it ends,
-and no other process can pass for the holder. The file's content only tells the others who that is.
+The lock is the kernel's (`flock`), on a hidden file beside the output: it is free the moment its holder ends, however
+it ends. The file itself only names the holder; one that stays behind locks nobody out.
+
+Some network disks have no kernel locks. There the process that makes the file has the lock. If a crash leaves the file,
+the next process on the same host takes the lock over; a process on another host is refused until somebody removes the
+file, which the error names. Windows is treated the same, without the taking over, and has never been tried.
+
 This module imports nothing heavy: a command takes the lock before it loads torch.
 """
 
@@ -13,46 +18,25 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 
 from .errors import OutputError
-from .files import make_folder, naming_output, remove, resize, write_at
+from .files import make_folder, naming_output, resize, write_at
+
+if sys.platform != "win32":
+    import fcntl
 
 _log = logging.getLogger(__name__)
 
 _NO_KERNEL_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
-# Between taking the lock and saying who holds it a process does next to nothing; on a busy machine that takes time.
-_SECONDS_TO_SIGN = 0.25
-_SECONDS_BETWEEN_LOOKS = 0.02
-_MOST_TRIES = 20
+_FOLDER_OF_THIS_HOST = "/"
+_SECONDS_TO_SIGN = 0.25  # what a new holder may need, on a busy machine, to write its name into the file
+_SECONDS_BETWEEN_ATTEMPTS = 0.02
 _MOST_BYTES = 4096
 
-if sys.platform == "win32":
-    import msvcrt
-
-    # What is locked there nobody else can read, so the locked byte lies far behind the content.
-    _LOCKED_BYTE = 1 << 30
-
-    def _lock_in_kernel(descriptor: int) -> bool:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock_in_kernel(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
+_held = set[int]()  # descriptors
 
 
 @contextmanager
@@ -79,7 +63,7 @@ def locking_output(output: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Holder:
-    """Who holds a lock, as its file says."""
+    """The process that a lock file names."""
 
     pid: int
     host: str
@@ -88,153 +72,123 @@ class _Holder:
     def __str__(self) -> str:
         return f"process {self.pid} on host {self.host} since {self.since}"
 
-    def may_live(self) -> bool:
-        """Say if this process may still run; of another host, and on Windows, that cannot be known."""
-        if self.host != socket.gethostname() or os.name == "nt":
-            return True
+    def has_ended(self) -> bool:
+        """Return True only where that is certain: never for another host's process, and never on Windows."""
+        if sys.platform == "win32" or self.host != socket.gethostname():
+            return False
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        except OSError as error:
+            return error.errno == errno.ESRCH
+        return False
 
 
 def _take(lock: Path, output: Path) -> int:
-    """Return the descriptor of the locked file, which no other process has."""
-    for _ in range(_MOST_TRIES):
-        descriptor, created = _open(lock)
-        try:
-            if _lock(descriptor, lock, output, created=created) and _is_still(lock, descriptor):
+    """Return the descriptor of the lock file as soon as this process has the lock; see `_attempt`."""
+    deadline = time.monotonic() + _SECONDS_TO_SIGN
+    while True:
+        with ExitStack() as closing:
+            descriptor, is_new = _open(lock)
+            closing.callback(os.close, descriptor)
+            if _attempt(lock, descriptor, output, is_new=is_new, is_last=time.monotonic() > deadline):
+                closing.pop_all()
                 return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-    raise OutputError(f"{output}: cannot be locked; if no other process writes it, remove {lock} and {_removal(lock)}")
+        time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
 
 def _open(lock: Path) -> tuple[int, bool]:
-    """Open the lock file, not for child processes; say if this call made it."""
-    flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
+    """Open the lock file; return its descriptor, and whether this call made the file."""
     while True:
-        try:
-            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), True
-        except FileExistsError:
-            pass
-        try:
-            return os.open(lock, flags), False
-        except FileNotFoundError:
-            continue  # its holder has just released it
+        with suppress(FileExistsError):
+            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+        with suppress(FileNotFoundError):  # its holder has just removed it
+            return os.open(lock, os.O_RDWR), False
 
 
-def _lock(descriptor: int, lock: Path, output: Path, *, created: bool) -> bool:
-    """Lock the open file; False to try again with a new one. OutputError if another process has it."""
-    try:
-        locked = _lock_in_kernel(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_KERNEL_LOCKS:
-            raise
-        return _lock_by_existence(descriptor, lock, output, created=created)
-    if not locked:
-        holder = _holder_once_signed(descriptor)
-        if _is_still(lock, descriptor):
-            raise OutputError(
-                f"{output} is being written by {holder or 'another process'}; "
-                "wait for it, stop it, or give another output"
-            )
-    elif _is_still(lock, descriptor) and (earlier := _holder(descriptor)):
-        _log.warning("%s: %s was writing it and ended half way; this run goes on in its place", output, earlier)
-    return locked
+def _attempt(lock: Path, descriptor: int, output: Path, *, is_new: bool, is_last: bool) -> bool:
+    """Lock the open file; False to try again: there is a new file, or its holder has yet to sign it.
 
-
-def _lock_by_existence(descriptor: int, lock: Path, output: Path, *, created: bool) -> bool:
-    """Where the file system has no locks: who made the file has the lock, and its process number tells if it lives."""
-    if created:
-        return True
-    holder = _holder_once_signed(descriptor)
+    Raises OutputError if another process has the lock.
+    """
+    in_kernel, holder = _lock_in_kernel(descriptor), _signed_by(descriptor)
+    taken = (is_new or _take_over(descriptor, holder)) if in_kernel is None else in_kernel
     if not _is_still(lock, descriptor):
         return False
-    if holder is None or holder.may_live():
-        raise OutputError(
-            f"{output} is being written by {holder or 'another process'}; wait for it or give another output; "
-            f"if that process has ended, remove {lock} (this file system has no locks that tell)"
-        )
-    _log.warning("%s: %s was writing it and ended half way; this run goes on in its place", output, holder)
-    _remove_leftover(lock, descriptor)
-    return False
+    if taken and holder:
+        _log.warning("%s: %s was writing it and ended half way; this run goes on in its place", output, holder)
+    if not taken and (is_last or (holder and not holder.has_ended())):
+        remedy = "wait for it, stop it, or give another output"
+        if in_kernel is None:
+            remedy += f"; if that process has ended, remove {lock} (this disk has no locks that end with their process)"
+        raise OutputError(f"{output} is being written by {holder or 'another process'}; {remedy}")
+    return taken
 
 
-def _remove_leftover(lock: Path, descriptor: int) -> None:
-    """Remove what an ended process left. One process at a time: it must not be what another has just put there."""
-    removal = _removal(lock)
-    try:
-        os.close(os.open(removal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    except FileExistsError:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-        return
-    try:
-        if _is_still(lock, descriptor):
-            remove(lock)
-    finally:
-        remove(removal)
-
-
-def _removal(lock: Path) -> Path:
-    return lock.with_name(f"{lock.name}.removal")
-
-
-def _holder(descriptor: int) -> _Holder | None:
-    """Read who signed the open lock file; None if nobody has yet."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    try:
-        content = json.loads(os.read(descriptor, _MOST_BYTES))
-        return _Holder(pid=int(content["pid"]), host=str(content["host"]), since=str(content["since"]))
-    except (ValueError, KeyError, TypeError):
+def _lock_in_kernel(descriptor: int) -> bool | None:
+    """Return whether this process now has the kernel's lock; None where there are no such locks."""
+    if sys.platform == "win32":
         return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_KERNEL_LOCKS:
+            return None
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
 
 
-def _holder_once_signed(descriptor: int) -> _Holder | None:
-    """Read who holds the lock; who has just taken it may not have signed yet, over what an ended process left."""
-    deadline = time.monotonic() + _SECONDS_TO_SIGN
-    while True:
-        holder = _holder(descriptor)
-        if (holder and holder.may_live()) or time.monotonic() > deadline:
-            return holder
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+def _take_over(descriptor: int, holder: _Holder | None) -> bool:
+    """Sign the file in the place of a holder that has ended; False if none has, or another process is quicker.
 
-
-def _sign(descriptor: int) -> None:
-    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    content = json.dumps(asdict(_Holder(os.getpid(), socket.gethostname(), since))).encode()
-    resize(descriptor, 0)
-    write_at(descriptor, content, 0)
+    Only processes of one host can do that, so a kernel lock on a folder of that host lets them do it one by one.
+    """
+    if holder is None or not holder.has_ended():
+        return False
+    folder = os.open(_FOLDER_OF_THIS_HOST, os.O_RDONLY)
+    try:
+        if not _lock_in_kernel(folder) or _signed_by(descriptor) != holder:
+            return False
+        _sign(descriptor)
+        return True
+    finally:
+        os.close(folder)
 
 
 def _is_still(lock: Path, descriptor: int) -> bool:
-    """Say if the open file is the one of that name: a holder that ends removes it, and the next makes another."""
+    """Return whether the open file has that name: a holder that ends removes it, and the next one makes another."""
     try:
         return os.path.samestat(lock.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
+def _signed_by(descriptor: int) -> _Holder | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        return _Holder(**json.loads(os.read(descriptor, _MOST_BYTES)))
+    except (ValueError, TypeError):  # nobody yet
+        return None
+
+
+def _sign(descriptor: int) -> None:
+    holder = _Holder(os.getpid(), socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S%z"))
+    resize(descriptor, 0)
+    write_at(descriptor, json.dumps(asdict(holder)).encode(), 0)
+
+
 def _release(lock: Path, descriptor: int) -> None:
-    """Remove the lock file and give the lock back; a file that cannot be removed locks nobody out."""
-    if os.name == "nt":  # an open file cannot be removed there
+    if sys.platform == "win32":  # it removes no open file
         os.close(descriptor)
-    with suppress(OSError):
-        lock.unlink(missing_ok=True)
-    if os.name != "nt":
+    with suppress(OSError):  # a file that stays locks nobody out
+        lock.unlink()
+    if sys.platform != "win32":
         os.close(descriptor)
-
-
-_held = set[int]()
 
 
 def _forget_in_child() -> None:
-    """A child made by a fork would keep the lock after its parent's end."""
+    """Close what a child made by a fork would keep beyond its parent's end."""
     while _held:
         os.close(_held.pop())
 

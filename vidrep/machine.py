@@ -1,4 +1,4 @@
-"""What this machine gives a process: cores, and memory that stays."""
+"""What a process may use of this machine: its cores, and memory that it keeps."""
 
 import ctypes
 import os
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 # Options of glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# The best first; older versions of glibc refuse more than 32 MiB.
+_MMAP_THRESHOLDS = (1 << 30, 32 << 20)
 
 
 def available_cores() -> int:
@@ -22,13 +24,16 @@ def tune_malloc() -> None:
 
     Otherwise it gives every large activation back to the system, which clears it page by page for the next one: up to
     half of the time of a network on a CPU. One arena, since others hand out no blocks as large as activations are.
+    A library that refuses the thresholds stays as it is: any other option alone would end its own adaptation to
+    large blocks, which serves better than half of the options.
     """
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for option, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1)):
-            mallopt(option, value)
+    if mallopt is None or not any(mallopt(_M_MMAP_THRESHOLD, num_bytes) for num_bytes in _MMAP_THRESHOLDS):
+        return
+    if mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1):
+        mallopt(_M_ARENA_MAX, 1)
 
 
 @contextmanager

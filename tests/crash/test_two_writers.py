@@ -1,14 +1,15 @@
-"""Two runs with one output: one does the work, the other says who does it and is gone."""
+"""Two runs with one output: one does the work, the other names it in one line and ends."""
 
 import socket
 import subprocess
+from typing import Any
 
 import pytest
-from extraction import sha256
+from extraction import Extraction, sha256
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_two_runs_with_one_output(extraction, undisturbed, rounds):
+def test_two_runs_with_one_output(extraction: Extraction, undisturbed: Any, rounds: int) -> None:
     for _ in range(rounds):
         extraction.clear()
         both = [

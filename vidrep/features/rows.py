@@ -70,7 +70,7 @@ def _view(mapped: mmap.mmap, layout: ArrayLayout) -> NDArray[Any]:
     return values.reshape(layout.shape)
 
 
-def give_back_pages(view: NDArray[Any]) -> None:
+def release_pages(view: NDArray[Any]) -> None:
     """Release the memory of a mapped view; if it is read again, it comes from the file. Leave other arrays alone.
 
     The system takes the pages back only when memory is short. Until then, a large file that was read once counts as

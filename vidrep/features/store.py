@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeatureFileError, OutputError
 from .checksum import RowsChecksum
-from .rows import LoadedRows, Rows, RowsFile, give_back_pages
+from .rows import LoadedRows, Rows, RowsFile, release_pages
 from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
 from .untrusted import ArrayLayout, PlainArray, UnfitError, UntrustedFile, open_untrusted
 from .version_1 import OLD_COLUMNS, current_settings
@@ -138,7 +138,7 @@ class Features:
         for start in range(0, self.videos[video].length, size):
             features = self.rows(video, start, start + size)
             yield features, times[start : start + size]
-            give_back_pages(features)
+            release_pages(features)
 
     def damaged(self) -> Iterator[str]:
         """Yield the keys of the videos whose rows do not have their checksum any more."""
