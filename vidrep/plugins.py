@@ -1,0 +1,67 @@
+"""Plug-ins: modules that register cells, objectives, heads, transforms and extractors when they are imported.
+
+An installed package names its module in the entry-point group `vidrep.plugins`; a user names any other by `--plugin`.
+Processes that this one starts load the same.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from .errors import ConfigError
+
+GROUP = "vidrep.plugins"
+
+_loaded: list[str] = []
+_installed_are_loaded = False
+
+
+def load_plugins(modules: Sequence[str]) -> None:
+    """Import modules by name, or by the path of a .py file.
+
+    Raises ConfigError if a module is not found; what a module itself raises passes through.
+    """
+    for module in modules:
+        if module not in _loaded:
+            _import(module)
+            _loaded.append(module)
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """Return what `load_plugins` was given so far, for a process that is to load the same."""
+    return tuple(_loaded)
+
+
+def load_installed_plugins() -> None:
+    """Import what installed packages name in the entry-point group; once, later calls cost nothing."""
+    global _installed_are_loaded
+    if not _installed_are_loaded:
+        _installed_are_loaded = True  # a plug-in that asks for names while it is imported must not come back here
+        for entry_point in entry_points(group=GROUP):
+            entry_point.load()
+
+
+def _import(module: str) -> None:
+    if module.endswith(".py"):
+        _import_file(Path(module).absolute())
+        return
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(
+            f"plug-in {module!r}: no such module; give a module on PYTHONPATH or the path of a .py file"
+        ) from error
+
+
+def _import_file(path: Path) -> None:
+    spec = spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise ConfigError(f"plug-in {path}: no such file; give a module on PYTHONPATH or the path of a .py file")
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
