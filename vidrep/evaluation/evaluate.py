@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..devices import choose_device, set_threads
+from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, InputError, some_names
 from ..features.annotations import SPLITS, Annotation
 from ..features.store import Features
@@ -112,27 +112,27 @@ def evaluate(
         raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
     if split is not None and split not in SPLITS:
         raise ConfigError(f"split {split!r}: allowed are {', '.join(SPLITS)}")
-    set_threads(threads)
-    trained = TrainedRun(Path(run), *load_model(Path(run)), choose_device(device))
-    film = None if filmstrip is None else Path(filmstrip)
-    _require_possible(trained, mnist=mnist, predicted=predicted, shuffle_frames=shuffle_frames, filmstrip=film)
-    if features is not None:
-        return _evaluate_on_features(
-            trained,
-            features,
-            predicted=predicted,
-            split=split,
-            annotations=annotations,
-            shuffle_frames=shuffle_frames,
-            filmstrip=film,
-            on_progress=on_progress,
+    with torch_settings(choose_device(device), threads=threads) as settings:
+        trained = TrainedRun(Path(run), *load_model(Path(run)), settings.device)
+        film = None if filmstrip is None else Path(filmstrip)
+        _require_possible(trained, mnist=mnist, predicted=predicted, shuffle_frames=shuffle_frames, filmstrip=film)
+        if features is not None:
+            return _evaluate_on_features(
+                trained,
+                features,
+                predicted=predicted,
+                split=split,
+                annotations=annotations,
+                shuffle_frames=shuffle_frames,
+                filmstrip=film,
+                on_progress=on_progress,
+            )
+        assert mnist is not None  # one of the two is there
+        digits = load_digits(Path(mnist), "test")
+        measured = generated_sequences(
+            trained, digits, num_digits=num_digits, num_sequences=num_sequences, seed=seed, predicted=predicted
         )
-    assert mnist is not None  # one of the two is there
-    digits = load_digits(Path(mnist), "test")
-    measured = generated_sequences(
-        trained, digits, num_digits=num_digits, num_sequences=num_sequences, seed=seed, predicted=predicted
-    )
-    return evaluate_prediction(trained, measured, filmstrip=film, on_progress=on_progress)
+        return evaluate_prediction(trained, measured, filmstrip=film, on_progress=on_progress)
 
 
 def _evaluate_on_features(

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -88,9 +89,17 @@ class BatchedEncoder:
         self._batch = _Batch(np.zeros(self._shape, dtype=np.uint8))
         self._spare: list[NDArray[np.uint8]] = []
         self._computing: deque[tuple[Future[_Encoded], _Batch]] = deque()
+        self._settings = ExitStack()
         self.cpu_seconds = self.wall_seconds = 0.0
 
     def __enter__(self) -> Self:
+        if self._extractor.network_device == "cuda":
+            import torch
+
+            from ..devices import torch_settings
+
+            # All threads share them, so that fp32 features are exact in whichever thread.
+            self._settings.enter_context(torch_settings(torch.device("cuda")))
         return self
 
     def __exit__(
@@ -98,6 +107,7 @@ class BatchedEncoder:
     ) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=kind is None, cancel_futures=True)
+        self._settings.close()
 
     def add_frame(self, frame: FrameReady) -> None:
         """Take the next frame of a video."""

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..devices import choose_device, set_threads
+import torch
+
+from ..devices import choose_device, torch_settings
 from ..errors import InputError
 from ..extraction.extract import extract
 from ..extraction.from_settings import build_extractor, recorded_sampling
@@ -60,44 +62,44 @@ def predict(
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
     the same, FeatureFileError if the features do not fit.
     """
-    set_threads(threads)
-    model, description = load_model(Path(run))
-    if description.kind != "classifier":
-        raise InputError(
-            f"{run}: a pretraining, which has no classes; `vidrep finetune --from {run}` makes a classifier"
-        )
-    if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
-        features = open_features(inputs[0])
-        require_fitting_features(
-            description,
-            where=str(features.path),
-            frame_shape=features.frame_shape,
-            dtype=features.dtype,
-            settings=features.settings,
-        )
-        require_sound(features, range(len(features)))
-        return Predictions(videos=_classify(model, description, features, device), failures=[])
-    if any(_is_feature_file(Path(one)) for one in inputs):
-        raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-    extractor = build_extractor(description.extractor, weights=weights, device=device)
-    sources = find_videos(inputs)
-    with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
-        try:
-            summary = extract(
-                sources,
-                Path(folder) / "features.h5",
-                extractor,
-                sampling=recorded_sampling(description.extractor),
-                decoder=description.extractor["decoder"],
-                workers=workers,
-                threads=threads or available_cores(),
-                on_progress=on_progress,
+    with torch_settings(choose_device(device), threads=threads) as settings:
+        model, description = load_model(Path(run))
+        if description.kind != "classifier":
+            raise InputError(
+                f"{run}: a pretraining, which has no classes; `vidrep finetune --from {run}` makes a classifier"
             )
-        except InputError as error:
-            # The list of failures that it names goes with the folder.
-            raise InputError(str(error).partition(" (every reason")[0]) from error
-        videos = _classify(model, description, open_features(summary.output), device)
-    return Predictions(videos=videos, failures=summary.failures)
+        if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
+            features = open_features(inputs[0])
+            require_fitting_features(
+                description,
+                where=str(features.path),
+                frame_shape=features.frame_shape,
+                dtype=features.dtype,
+                settings=features.settings,
+            )
+            require_sound(features, range(len(features)))
+            return Predictions(videos=_classify(model, description, features, settings.device), failures=[])
+        if any(_is_feature_file(Path(one)) for one in inputs):
+            raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
+        extractor = build_extractor(description.extractor, weights=weights, device=device)
+        sources = find_videos(inputs)
+        with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
+            try:
+                summary = extract(
+                    sources,
+                    Path(folder) / "features.h5",
+                    extractor,
+                    sampling=recorded_sampling(description.extractor),
+                    decoder=description.extractor["decoder"],
+                    workers=workers,
+                    threads=threads or available_cores(),
+                    on_progress=on_progress,
+                )
+            except InputError as error:
+                # The list of failures that it names goes with the folder.
+                raise InputError(str(error).partition(" (every reason")[0]) from error
+            videos = _classify(model, description, open_features(summary.output), settings.device)
+        return Predictions(videos=videos, failures=summary.failures)
 
 
 def _is_feature_file(path: Path) -> bool:
@@ -105,12 +107,12 @@ def _is_feature_file(path: Path) -> bool:
 
 
 def _classify(
-    model: ScaledModel, description: ModelDescription, features: Features, device: str
+    model: ScaledModel, description: ModelDescription, features: Features, device: torch.device
 ) -> list[VideoPrediction]:
     windows = classification_windows(features, range(len(features)), description)
     if len(windows) == 0:
         return []
-    probabilities = classify_windows(model, windows, device=choose_device(device))
+    probabilities = classify_windows(model, windows, device=device)
     predictions = []
     for index, of_video in average_over_windows(windows, probabilities).items():
         ranked = sorted(zip(of_video.tolist(), description.classes, strict=True), key=lambda pair: -pair[0])

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import to_device
 from .windows import Windows
 
 # Rows may take this part of what is free on a GPU; the rest is for the training.
@@ -38,12 +39,6 @@ def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
     return CopiedWindows(windows, device)
 
 
-def send(values: NDArray[np.generic], device: torch.device) -> Tensor:
-    """Copy an array to a device; to a GPU from pinned memory, so that neither the host nor other work waits for it."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
 class CopiedWindows:
     """The windows of a `Windows`, copied to a device batch by batch."""
 
@@ -52,7 +47,7 @@ class CopiedWindows:
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return some windows, (T, B, D)."""
-        return send(self._windows.gather(indices), self._device)
+        return to_device(self._windows.gather(indices), self._device)
 
 
 class ResidentWindows:

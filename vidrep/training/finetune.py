@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import FinetuneConfig
-from ..devices import choose_device, choose_precision, set_threads
+from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, OutputError
 from ..features.annotations import Annotation
 from ..features.store import Features
@@ -26,11 +26,12 @@ from ..sequences.batches import Prefetcher
 from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
 from ..sequences.samplers import InfiniteSampler
 from ..sequences.windows import Windows, batches_of
+from .collectives import Ranks
 from .finetuning_data import FinetuneData, data_of_labelled
 from .loop import TrainingOutcome, never, train
 from .optimizer_step import Piece, piece_slices
 from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
-from .ranks import Ranks, joined_ranks
+from .ranks import joined_ranks
 from .run import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -80,10 +81,11 @@ def finetune(
     if config.pretrained and Path(config.pretrained).resolve() == Path(output).resolve():
         raise OutputError(f"{output} is the run to start from; give a new folder")
     run = RunFolder(Path(output))
-    with joined_ranks() as ranks:
-        set_threads(threads)
-        torch_device = ranks.device(choose_device(device))
-        precision, products = choose_precision(precision, torch_device)
+    with (
+        joined_ranks() as ranks,
+        torch_settings(ranks.device(choose_device(device)), precision=precision, threads=threads) as settings,
+    ):
+        torch_device, precision, products = settings
         ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
         ranks.call_on_rank_zero(lambda: run.require_usable(resume=resume, overwrite=overwrite))
         with ranks.on_rank_zero(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
@@ -248,7 +250,7 @@ class _FinetuneTask:
     ) -> None:
         self.model, self.description = model, description
         self._validation, self._video_classes, self._device = data.validation, data.video_classes, device
-        self._ranks, self._part = ranks, ranks.part(data.batch_size)
+        self._ranks, self._part = ranks, ranks.shard(data.batch_size)
         self._reduction = config.optimizer.reduction
         self._pieces = piece_slices(self._part.stop - self._part.start, config.training.gradient_accumulation)
         # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.

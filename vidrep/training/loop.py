@@ -16,9 +16,9 @@ from ..models.lstm_kernels.matmul import library
 from ..models.saved import ModelDescription, save_model
 from ..progress import Progress, ProgressListener
 from .captured_step import CapturedStep, can_capture
+from .collectives import SINGLE_PROCESS, Ranks
 from .optimizer_step import Objective, OptimizerStep
 from .optimizers import build_optimizer, learning_rate
-from .ranks import ALONE, Ranks
 from .run import RunFolder
 from .run_metrics import Metrics, Speed
 
@@ -118,7 +118,7 @@ def train(
     should_stop: Callable[[], bool] = never,
     precision: str = "fp32",
     clock: Callable[[], float] = time.monotonic,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> TrainingOutcome:
     """Train until the steps or the patience are used up, keeping the best weights and checkpoints to go on from.
 
@@ -137,7 +137,7 @@ def train(
     checkpoint = ranks.call_on_rank_zero(lambda: kept.load() if kept.paths() else None) if resume else None
     position = _Position() if checkpoint is None else _go_on(task, run, optimizer, checkpoint, computation)
     ranks.broadcast(task.model.state_dict().values())
-    metrics = Metrics(run.path, step=position.step) if ranks.is_first else None
+    metrics = Metrics(run.path, step=position.step) if ranks.is_rank_zero else None
     speed, first_step = Speed(), position.step
     if ranks.size == 1 and can_capture(task, task.state(), settings):
         do_step: OptimizerStep = CapturedStep(task, optimizer, optimizer_settings)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..config import OptimizerSettings
 from ..models.saved import ScaledModel
+from .collectives import SINGLE_PROCESS, Ranks
 from .optimizers import clip_gradient, set_learning_rate
-from .ranks import ALONE, Ranks
 
 Batch = TypeVar("Batch", contravariant=True)
 
@@ -55,7 +55,7 @@ class OptimizerStep:
         objective: Objective[Any],
         optimizer: torch.optim.Optimizer,
         settings: OptimizerSettings,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self._objective, self._optimizer, self._settings, self._ranks = objective, optimizer, settings, ranks
         self._is_last_piece = False
@@ -65,7 +65,7 @@ class OptimizerStep:
 
     def _share(self, weight: Tensor) -> None:
         if self._is_last_piece and weight.grad is not None:
-            self._ranks.start_sum(weight.grad)
+            self._ranks.start_all_reduce(weight.grad)
 
     def __call__(self, batch: Any, learning_rate: float) -> dict[str, Tensor]:
         """Do a step; return the batch's figures and "gradient_norm", scalars that nobody has waited for yet.
@@ -90,5 +90,5 @@ class OptimizerStep:
             piece.objective.backward()  # type: ignore[no-untyped-call]
             for name, figure in piece.metrics.items():
                 totals[name] = totals[name] + figure if name in totals else figure
-        self._ranks.finish_sums()
+        self._ranks.finish_all_reduces()
         return self._ranks.all_reduce(totals)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..devices import is_out_of_memory
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.annotations import Annotation, merge
 from ..features.checksum import RowsChecksum
@@ -121,11 +122,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def is_lack_of_memory(error: Exception) -> bool:
-    """Say whether an error is what Python or torch raise when memory, the CPU's or a GPU's, does not suffice."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error)
-
-
 @contextmanager
 def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
@@ -136,7 +132,7 @@ def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not is_lack_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         where, less = "memory", "lower model.hidden_size, model.num_layers or training.batch_size"
         if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..config import PretrainConfig
-from ..devices import choose_device, choose_precision, set_threads
+from ..devices import choose_device, torch_settings
 from ..errors import ConfigError
 from ..features.annotations import Annotation
 from ..features.store import Features
@@ -26,11 +26,12 @@ from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import Prefetcher, WindowBatch
 from ..sequences.windows import batches_of
 from ..viewing.filmstrip import can_be_shown, write_filmstrip
+from .collectives import Ranks
 from .loop import TrainingOutcome, never, train
 from .optimizer_step import Piece, piece_slices
 from .preparation import naming_lack_of_memory, seeded
 from .pretraining_data import PretrainData, data_of_features, data_of_mnist
-from .ranks import Ranks, joined_ranks
+from .ranks import joined_ranks
 from .run import RunFolder
 
 
@@ -77,10 +78,11 @@ def pretrain(
     """
     config = config or PretrainConfig()
     run = RunFolder(Path(output))
-    with joined_ranks() as ranks:
-        set_threads(threads)
-        torch_device = ranks.device(choose_device(device))
-        precision, products = choose_precision(precision, torch_device)
+    with (
+        joined_ranks() as ranks,
+        torch_settings(ranks.device(choose_device(device)), precision=precision, threads=threads) as settings,
+    ):
+        torch_device, precision, products = settings
         ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
         ranks.call_on_rank_zero(lambda: run.require_usable(resume=resume, overwrite=overwrite))
         with ranks.on_rank_zero(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
@@ -194,7 +196,7 @@ class _PretrainTask:
         self.model, self.description = model, description
         self._windows, self._reduction = config.windows, config.optimizer.reduction
         self._batch_size, self._validation, self._device = data.batch_size, data.validation, device
-        self._ranks, self._part = ranks, ranks.part(data.batch_size)
+        self._ranks, self._part = ranks, ranks.shard(data.batch_size)
         self._num_windows = self._part.stop - self._part.start
         self._pieces = piece_slices(self._num_windows, config.training.gradient_accumulation)
         # A look may take no more memory than a step; ranks, whose parts may differ by a window, share the same batches.
@@ -265,8 +267,8 @@ class _PretrainTask:
         whole = _zero_state(self._composite, self._batch_size, self._device)
         for all_ranks, here in zip(whole, self._carried, strict=True):
             all_ranks[:, self._part] = here
-            self._ranks.start_sum(all_ranks)
-        self._ranks.finish_sums()
+            self._ranks.start_all_reduce(all_ranks)
+        self._ranks.finish_all_reduces()
         return whole._asdict()
 
     def load_state(self, state: dict[str, Tensor]) -> None:

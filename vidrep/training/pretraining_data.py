@@ -26,6 +26,7 @@ from ..sequences.windows import Windows, WindowSet, batches_of, sliding_windows
 from ..synthetic.mnist import load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
+from .collectives import SINGLE_PROCESS, Ranks
 from .preparation import (
     DEFAULT_BATCH_SIZE,
     choose_batch_size,
@@ -37,7 +38,6 @@ from .preparation import (
     require_windows,
     subsample,
 )
-from .ranks import ALONE, Ranks
 from .run import RunVideos
 
 # Generated sequences that are looked at to choose the weights, and that the mean frame is taken from.
@@ -69,7 +69,7 @@ def data_of_features(
     *,
     annotations: Mapping[str, Annotation] | None,
     device: torch.device,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> PretrainData:
     """Divide the videos of features into parts and cut them into windows; raises as `pretrain`.
 
@@ -106,7 +106,7 @@ def data_of_features(
     values = choose_values(features, config.values)
     require_sound(features, parts.train + parts.validation)
     return PretrainData(
-        batches=_batches_of_features(windows, batch_size, config, device, ranks.part(batch_size)),
+        batches=_batches_of_features(windows, batch_size, config, device, ranks.shard(batch_size)),
         batch_size=batch_size,
         validation=subsample(validation),
         scaler=fit_scaler(features, parts.train, values),
@@ -127,7 +127,7 @@ def _batches_of_features(
 
 
 def data_of_mnist(
-    mnist: Path | None, config: PretrainConfig, *, device: torch.device, ranks: Ranks = ALONE
+    mnist: Path | None, config: PretrainConfig, *, device: torch.device, ranks: Ranks = SINGLE_PROCESS
 ) -> PretrainData:
     """Generate Moving MNIST from the training digits, some of which are held out to choose the weights by.
 
@@ -146,7 +146,7 @@ def data_of_mnist(
     measured = GeneratedWindows(learnt_from, _NUM_MEASURED, seed)
     batch_size = config.training.batch_size or DEFAULT_BATCH_SIZE
     return PretrainData(
-        batches=GeneratedBatches(learnt_from, batch_size, seed, device, ranks.part(batch_size)),
+        batches=GeneratedBatches(learnt_from, batch_size, seed, device, ranks.shard(batch_size)),
         batch_size=batch_size,
         validation=GeneratedWindows(held_out, _NUM_LOOKED_AT, seed),
         scaler=fit_scaler_to_frames(
