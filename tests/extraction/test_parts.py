@@ -30,7 +30,7 @@ def add(writer, key, num_rows=2, blocks=1):
     spool = writer.new_spool()
     for block, times in zip(np.array_split(rows, blocks), np.array_split(np.arange(num_rows) / 2, blocks), strict=True):
         spool.append(block, times)
-    writer.add_video([VideoRow.new(key)], spool)
+    writer.add_video([VideoRow(key)], spool)
     return rows[:, 0]
 
 
@@ -97,7 +97,7 @@ def test_videos_under_way_do_not_mix(tmp_path):
                 spools[key].append(rows[row : row + 1], np.arange(len(rows))[row : row + 1] / 4)
         spools.pop("c").close()  # a video that failed
         for key in ("b", "a"):
-            writer.add_video([VideoRow.new(f"{key}#1"), VideoRow.new(f"{key}#2")], spools[key])
+            writer.add_video([VideoRow(f"{key}#1"), VideoRow(f"{key}#2")], spools[key])
     features = open_features(tmp_path)
     assert [row.path for row in features.videos] == ["a#1", "a#2", "b#1", "b#2"]
     for index, (key, view) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", 1)]):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, InputError, some_names
-from ..features.annotations import SPLITS, Annotation
+from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
 from ..metrics.baselines import load_baselines
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
@@ -19,7 +19,7 @@ from ..models.saved import ModelDescription, load_model, require_fitting_feature
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..synthetic.mnist import load_digits
 from ..training.finetune import standardized_frames
-from ..training.preparation import AnnotatedVideos, merge_annotations, require_sound
+from ..training.preparation import require_sound
 from ..training.run import read_content_used
 from ..viewing.filmstrip import can_be_shown, require_picture_name
 from .prediction import PredictionEvaluation, evaluate_prediction, extracted_windows, generated_sequences
@@ -153,7 +153,7 @@ def _evaluate_on_features(
         dtype=features.dtype,
         settings=features.settings,
     )
-    videos = merge_annotations(features, annotations)
+    videos = annotate(features, annotations)
     chosen = _choose_videos(run.folder, features, videos, split)
     if run.description.kind == "classifier":
         chosen = _with_known_label(features, chosen, videos, run.description)

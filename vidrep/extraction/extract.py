@@ -269,7 +269,7 @@ class _Work:
         began = time.perf_counter()
         source, report = self._sources[ended.number], ended.report
         rows = [
-            VideoRow.new(
+            VideoRow(
                 source.key + view,
                 label=self._wanted.labels[ended.number],
                 split=self._wanted.splits[ended.number],

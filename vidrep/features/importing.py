@@ -114,7 +114,7 @@ def import_features(
             frames = _stored(item.read())
             size, sha256 = item.fingerprint()
             writer.append(frames, np.arange(len(frames)) / (fps or 1.0))
-            row = VideoRow.new(item.key, label=label, split=split, fps=fps, source_size=size, source_sha256=sha256)
+            row = VideoRow(item.key, label=label, split=split, fps=fps, source_size=size, source_sha256=sha256)
             writer.end_video(row)
             on_progress(Progress(done=number, total=len(kept), unit="videos"))
     write_failures(failures_path(output), failures)

@@ -67,6 +67,6 @@ def generate_moving_mnist(
             sequences = generator.generate(stop - start, rng)
             for number, frames in enumerate(sequences.swapaxes(0, 1), start=start):
                 writer.append(np.ascontiguousarray(frames), timestamps)
-                writer.end_video(VideoRow.new(f"{number:08d}", split=part, fps=1.0))
+                writer.end_video(VideoRow(f"{number:08d}", split=part, fps=1.0))
             on_progress(Progress(done=stop, total=num_videos, unit="sequences"))
     return open_features(output)

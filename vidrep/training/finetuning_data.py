@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ..config import FinetuneConfig
 from ..errors import LabelError, some_names
-from ..features.annotations import Annotation
+from ..features.annotations import AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
 from ..sequences.split import VideoSplit, split_videos
 from ..sequences.windows import Windows, sliding_windows
-from .preparation import choose_batch_size, merge_annotations, require_sound, require_windows, subsample
+from .preparation import choose_batch_size, require_sound, require_windows, subsample
 from .run import RunVideos
 
 _log = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ def data_of_labelled(
     features: Features, config: FinetuneConfig, *, annotations: Mapping[str, Annotation] | None
 ) -> FinetuneData:
     """Divide the labelled videos of features into parts and cut them into windows; raises as `finetune`."""
-    videos = merge_annotations(features, annotations)
+    videos = annotate(features, annotations)
     labelled = [index for index, label in enumerate(videos.labels) if label]
     if not labelled:
         raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
-    parts = _split_labeled(features, videos.labels, videos.splits, labelled, config)
+    parts = _split_labeled(features, videos, labelled, config)
     classes = sorted({videos.labels[index] for index in parts.train})
     _check_classes(features, videos.labels, parts, classes)
     class_of = {name: number for number, name in enumerate(classes)}
@@ -75,14 +75,14 @@ def data_of_labelled(
 
 
 def _split_labeled(
-    features: Features, labels: Sequence[str], splits: Sequence[str], labelled: Sequence[int], config: FinetuneConfig
+    features: Features, videos: AnnotatedVideos, labelled: Sequence[int], config: FinetuneConfig
 ) -> VideoSplit:
     """Divide the videos that have a label; the others take no part."""
     chosen = split_videos(
         [features.videos[index].path for index in labelled],
-        [labels[index] for index in labelled],
-        [splits[index] for index in labelled],
-        groups=[features.videos[index].source_sha256 or features.videos[index].path for index in labelled],
+        [videos.labels[index] for index in labelled],
+        [videos.splits[index] for index in labelled],
+        groups=[videos.groups[index] for index in labelled],
         validation_fraction=config.training.validation_fraction,
         test_fraction=config.test_fraction,
         seed=config.training.seed,

@@ -1,17 +1,14 @@
 """What both trainings do with features before the first step: check them, divide the videos, measure the values."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..devices import is_out_of_memory
-from ..errors import ConfigError, FeatureFileError, InputError, some_names
-from ..features.annotations import Annotation, merge
+from ..errors import ConfigError, FeatureFileError, InputError
 from ..features.checksum import RowsChecksum
 from ..features.store import Features
 from ..models.output_projection import Values
@@ -28,26 +25,6 @@ DEFAULT_BATCH_SIZE = 64
 _VALUES_AT_ONCE = 1 << 17
 # A value that deviates by less than this part of its mean, or of 1, counts as one that never changes.
 _CONSTANT = 1e-6
-
-
-@dataclass(frozen=True)
-class AnnotatedVideos:
-    """Labels and splits of a feature file's videos, after a listing was laid over them."""
-
-    labels: list[str]
-    splits: list[str]
-
-
-def merge_annotations(features: Features, annotations: Mapping[str, Annotation] | None) -> AnnotatedVideos:
-    """Lay labels and splits over those of the feature file; what is listed but missing is logged, and vice versa."""
-    keys = [row.path for row in features.videos]
-    result = merge(
-        keys, [row.label for row in features.videos], [row.split for row in features.videos], annotations or {}
-    )
-    for what, names in (("listed but not in the features", result.missing), ("not listed", result.unlisted)):
-        if names:
-            _log.warning("%d videos are %s: %s", len(names), what, some_names(names))
-    return AnnotatedVideos(result.labels, result.splits)
 
 
 def choose_values(features: Features, values: str) -> Values:
@@ -122,6 +99,11 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def is_lack_of_memory(error: Exception) -> bool:
+    """Say whether an error is what Python or torch raise when memory, the CPU's or a GPU's, does not suffice."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error)
+
+
 @contextmanager
 def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
@@ -132,7 +114,7 @@ def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        if not is_lack_of_memory(error):
             raise
         where, less = "memory", "lower model.hidden_size, model.num_layers or training.batch_size"
         if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():

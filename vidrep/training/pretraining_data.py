@@ -14,7 +14,7 @@ import torch
 
 from ..config import PretrainConfig
 from ..errors import ConfigError, InputError
-from ..features.annotations import Annotation
+from ..features.annotations import Annotation, annotate
 from ..features.store import Features
 from ..models.output_projection import Values
 from ..models.scaling import FrameScaler
@@ -33,7 +33,6 @@ from .preparation import (
     choose_values,
     fit_scaler,
     fit_scaler_to_frames,
-    merge_annotations,
     require_sound,
     require_windows,
     subsample,
@@ -75,12 +74,12 @@ def data_of_features(
 
     ranks: of a step's batch only this rank's part is read.
     """
-    videos = merge_annotations(features, annotations)
+    videos = annotate(features, annotations)
     parts = split_videos(
         [row.path for row in features.videos],
         ["" for _ in features.videos],  # which videos are held out must not depend on labels
         [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
-        groups=[row.source_sha256 or row.path for row in features.videos],
+        groups=videos.groups,
         validation_fraction=config.training.validation_fraction,
         test_fraction=0.0,
         seed=config.training.seed,
