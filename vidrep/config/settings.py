@@ -80,6 +80,12 @@ class PretrainWindows(Settings):
                 f"windows.context {self.context}: set both to the same",
             )
 
+    @property
+    def length(self) -> int:
+        """Frames of a whole window, once nothing is "auto"."""
+        assert self.context != "auto" and self.num_future != "auto"
+        return self.context + self.num_future
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneWindows(Settings):

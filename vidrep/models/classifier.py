@@ -43,6 +43,11 @@ class Classifier(Network):
         self.dropout = dropout
         self.head: Head = HEADS[head](stack.hidden_size, num_classes, head_settings)
 
+    @property
+    def metric_names(self) -> list[str]:
+        """The loss and the accuracy."""
+        return ["loss", "window_accuracy"]
+
     def forward(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K)."""
         probabilities: Tensor = self.head.probabilities(self._outputs(frames), valid)
@@ -65,7 +70,7 @@ class Classifier(Network):
 
     def _loss(self, outputs: Tensor, batch: WindowBatch) -> Losses:
         loss = self.head.loss(outputs, batch.valid, _classes_of(batch), batch.num_valid)
-        return Losses({"cross_entropy": loss}, {"cross_entropy": 1.0})
+        return Losses({"loss": loss}, {"loss": 1.0})
 
 
 def _classes_of(batch: WindowBatch) -> Tensor:

@@ -16,7 +16,7 @@ from .state import State
 
 
 class Losses(NamedTuple):
-    """Losses by name, the weight of each in their sum, and the encoder's last state."""
+    """Losses by name, a lone one as "loss"; the weight of each in their sum; and the encoder's last state."""
 
     by_name: dict[str, Loss]
     weights: dict[str, float]
@@ -27,6 +27,11 @@ class Network(nn.Module, ABC):
     """An encoder and what is trained with it."""
 
     encoder: Encoder
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """The names of all losses and metrics of `validation`."""
 
     @property
     def needs_whole_batch(self) -> bool:

@@ -69,6 +69,11 @@ class PretrainingNetwork(Network):
         return {name: one for name, one in self.objectives.items() if isinstance(one, FrameObjective)}
 
     @property
+    def metric_names(self) -> list[str]:
+        """The names of the objectives."""
+        return list(self.objectives)
+
+    @property
     def needs_whole_batch(self) -> bool:
         """Whether an objective's loss is of a batch as a whole."""
         return any(one.needs_whole_batch for one in self._objectives.values())

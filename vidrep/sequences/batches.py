@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import to_device
 from ..synthetic.moving_mnist import MovingMnist
-from ..synthetic.rendering import draws_of_step, renderer_on
-from .resident import DeviceWindows, send
+from ..synthetic.rendering import GeneratedWindows, draws_of_step, renderer_on
+from .resident import CopiedWindows, DeviceWindows
 from .samplers import ConsecutiveSampler, InfiniteSampler
 from .window_batch import WindowBatch
-from .windows import Windows
+from .windows import Windows, WindowSet
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
@@ -57,16 +58,16 @@ class BatchMaker:
         return WindowBatch(
             self._on_device.gather(here),
             valid=self._valid(indices, here),
-            video=send(videos, self._device),
-            group=send(self._numbers.groups[videos], self._device),
-            classes=None if classes is None else send(classes[videos], self._device),
+            video=to_device(videos, self._device),
+            group=to_device(self._numbers.groups[videos], self._device),
+            classes=None if classes is None else to_device(classes[videos], self._device),
             num_valid=self._num_valid(indices),
         )
 
     def _valid(self, indices: NDArray[np.int64], here: NDArray[np.int64]) -> Tensor | None:
         if self._are_whole(indices):
             return None
-        return send(np.arange(self._windows.length)[:, np.newaxis] < self._windows.lengths[here], self._device)
+        return to_device(np.arange(self._windows.length)[:, np.newaxis] < self._windows.lengths[here], self._device)
 
     def _num_valid(self, indices: NDArray[np.int64]) -> Tensor | None:
         if self._are_whole(indices):
@@ -99,7 +100,55 @@ class ConsecutiveBatches:
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
         indices, is_first = self._sampler.batch(step)
-        return self._maker.batch(indices, self._shard)._replace(is_first=send(is_first[self._shard], self._device))
+        return self._maker.batch(indices, self._shard)._replace(is_first=to_device(is_first[self._shard], self._device))
+
+
+class BatchSet(Protocol):
+    """A fixed number of windows whose batches come in any order, to validate on.
+
+    windows: the same, as stored frames.
+    """
+
+    @property
+    def windows(self) -> WindowSet: ...
+
+    def __len__(self) -> int:
+        """Return W, the number of windows."""
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen windows, (B,); `num_valid` is that of all W."""
+
+
+class FeatureBatchSet:
+    """All windows of a `Windows`."""
+
+    def __init__(self, windows: Windows, numbers: VideoNumbers, device: torch.device) -> None:
+        self.windows, self._maker = windows, BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
+        has_short = (windows.lengths < windows.length).any()
+        mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)
+        self._num_valid = mean if has_short else None
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen windows."""
+        return self._maker.batch(indices)._replace(num_valid=self._num_valid)
+
+
+class GeneratedBatchSet:
+    """A fixed number of generated sequences; each is a video and a group of its own."""
+
+    def __init__(self, windows: GeneratedWindows, device: torch.device) -> None:
+        self.windows, self._device = windows, device
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen sequences."""
+        numbers = to_device(indices, self._device)
+        return WindowBatch(to_device(self.windows.gather(indices), self._device), video=numbers, group=numbers)
 
 
 class GeneratedBatches:
@@ -114,7 +163,7 @@ class GeneratedBatches:
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step; every sequence is a video and a group of its own."""
         draws = draws_of_step(self._generator, self._batch_size, seed=self._seed, step=step)
-        videos = send((step * self._batch_size + np.arange(self._batch_size))[self._shard], self._device)
+        videos = to_device((step * self._batch_size + np.arange(self._batch_size))[self._shard], self._device)
         return WindowBatch(self._renderer.render(draws[self._shard]), video=videos, group=videos)
 
 

@@ -43,6 +43,5 @@ class EveryStepHead(Head):
         num_steps = len(outputs)
         logits = self.frame_logits(outputs).flatten(0, 1)
         losses = F.cross_entropy(logits, classes.repeat(num_steps), reduction="none")
-        if valid is None:
-            return Loss(losses.sum(), num_steps)
-        return Loss((losses * valid.flatten()).sum(), num_steps if num_valid is None else num_valid)
+        total = losses.sum() if valid is None else (losses * valid.flatten()).sum()
+        return Loss(total, num_steps if num_valid is None else num_valid)
