@@ -12,7 +12,7 @@ slice of a memory map. A file is written under a temporary name and published wh
 import copy
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError, OutputError
+from ..errors import FeatureFileError
 from .checksum import RowsChecksum
 from .rows import LoadedRows, Rows, RowsFile, release_pages
+from .settings import Settings, settings_difference
 from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
 from .untrusted import ArrayLayout, PlainArray, UnfitError, UntrustedFile, open_untrusted
 from .version_1 import OLD_COLUMNS, current_settings
@@ -37,9 +38,6 @@ _BLOCK_BYTES = 4 << 20
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30
 _DEEPEST_SETTINGS = 16
-
-Settings = dict[str, Any]
-"""What made the features, JSON-like: equal settings give equal rows for equal sources."""
 
 
 class Features:
@@ -290,28 +288,3 @@ def _read_json(file: UntrustedFile, name: str) -> dict[str, Any]:
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
-
-
-def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> str:
-    """Say what first differs between settings that would not give the same features: "size is 32, not 16"; or ''.
-
-    Where a weights file lies does not count: its hash does.
-    """
-    for key in sorted((found.keys() | wanted.keys()) - {"weights_file"}):
-        one, other = found.get(key), wanted.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            difference = settings_difference(one, other, prefix=f"{prefix}{key}.")
-            if difference:
-                return difference
-        elif one != other:
-            return f"{prefix}{key} is {one!r}, not {other!r}"
-    return ""
-
-
-def require_same_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise OutputError with the first difference if two settings would not give the same features."""
-    difference = settings_difference(found, wanted)
-    if difference:
-        raise OutputError(
-            f"{path} was made with other settings: {difference}; use the same settings, another output, or --overwrite"
-        )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ..devices import choose_device, set_threads
 from ..errors import InputError
+from ..extraction.compatibility import require_same_features
 from ..extraction.extract import extract
 from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
-from ..machine import available_cores
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
-from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
+from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..video.sources import find_videos
@@ -54,7 +54,7 @@ def predict(
     """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
 
     Features of videos are computed just as those that the run was trained on were, with weights known by their hash.
-    weights: where those lie now, if a weights file has moved since.
+    weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
 
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
@@ -68,18 +68,17 @@ def predict(
         )
     if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
         features = open_features(inputs[0])
-        require_fitting_features(
-            description,
-            where=str(features.path),
-            frame_shape=features.frame_shape,
-            dtype=features.dtype,
-            settings=features.settings,
+        require_same_features(
+            features,
+            settings=description.extractor,
+            frame_shape=tuple(description.frame_shape),
+            dtype=description.dtype,
         )
         require_sound(features, range(len(features)))
         return Predictions(videos=_classify(model, description, features, device), failures=[])
     if any(_is_feature_file(Path(one)) for one in inputs):
         raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-    extractor = build_extractor(description.extractor, weights=weights, device=device)
+    extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
     sources = find_videos(inputs)
     with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
         try:
@@ -90,7 +89,7 @@ def predict(
                 sampling=recorded_sampling(description.extractor),
                 decoder=description.extractor["decoder"],
                 workers=workers,
-                threads=threads or available_cores(),
+                threads=threads,
                 on_progress=on_progress,
             )
         except InputError as error:

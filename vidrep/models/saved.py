@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..errors import FeatureFileError, InputError
+from ..errors import InputError
 from ..files import write_text, writing_file
 from .classifier import Classifier
 from .composite import CompositeModel
@@ -136,28 +136,3 @@ def load_model(folder: Path | str) -> tuple[ScaledModel, ModelDescription]:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / WEIGHTS_NAME}: cannot be loaded ({reason})") from error
     return model.eval(), description
-
-
-# What may differ between the features that a model was trained on and those that it is given.
-_FREE_SETTINGS = frozenset({"sampling", "decoder", "batch_size", "weights_file"})
-
-
-def require_fitting_features(
-    description: ModelDescription, *, where: str, frame_shape: tuple[int, ...], dtype: str, settings: dict[str, Any]
-) -> None:
-    """Raise FeatureFileError, with the difference, unless features are of the kind that a model was trained on.
-
-    How frames were sampled may differ. Features that were imported or generated are compared by shape and type alone.
-    """
-    want, got = (tuple(description.frame_shape), description.dtype), (frame_shape, dtype)
-    if want != got:
-        raise FeatureFileError(f"{where}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}")
-    trained = description.extractor
-    if {trained.get("kind"), settings.get("kind")}.isdisjoint({"patches", "cnn"}):
-        return
-    for name in sorted((trained.keys() | settings.keys()) - _FREE_SETTINGS):
-        if trained.get(name) != settings.get(name):
-            raise FeatureFileError(
-                f"{where}: made with {name} {settings.get(name)!r}; the run was trained on features with "
-                f"{trained.get(name)!r}"
-            )

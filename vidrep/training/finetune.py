@@ -15,11 +15,12 @@ from torch import Tensor
 from ..config import FinetuneConfig
 from ..devices import choose_device, choose_precision, set_threads
 from ..errors import ConfigError, OutputError
+from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
 from ..features.store import Features
 from ..metrics.baselines import Baselines, fit_baselines, save_baselines
 from ..models.classifier import Classifier, every_step_loss, window_probabilities
-from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
+from ..models.saved import ModelDescription, ScaledModel, load_model, read_description
 from ..models.scaling import FrameScaler
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import Prefetcher
@@ -183,12 +184,11 @@ def _build_task(
 def _take_over(run: str, classifier: Classifier, features: Features) -> FrameScaler:
     """Give a classifier the weights of a pretrained run's encoder; return the run's scaler."""
     source, description = load_model(run)
-    require_fitting_features(
-        description,
-        where=str(features.path),
-        frame_shape=features.frame_shape,
-        dtype=features.dtype,
-        settings=features.settings,
+    require_same_features(
+        features,
+        settings=description.extractor,
+        frame_shape=tuple(description.frame_shape),
+        dtype=description.dtype,
     )
     classifier.encoder.load_state_dict(source.model.encoder.state_dict())
     return source.scaler
