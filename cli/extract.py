@@ -15,7 +15,7 @@ from .stopping import stopping_on_signals
 if TYPE_CHECKING:
     from vidrep.extraction.estimate import Estimate
     from vidrep.extraction.extract import ExtractSummary
-    from vidrep.extraction.extractor import Extractor
+    from vidrep.extraction.extractors.extractor import Extractor
     from vidrep.video.sources import VideoSource
 
 app = typer.Typer(
@@ -243,8 +243,8 @@ def _extract(
         _report_estimate(expected, sources, output)
         return
 
-    from vidrep.extraction.decoding import DEFAULT_TIMEOUT
     from vidrep.extraction.extract import extract
+    from vidrep.extraction.workers import DEFAULT_TIMEOUT
 
     with stopping_on_signals() as should_stop, console.progress_bar("extract", quiet=quiet) as listen:
         summary = extract(

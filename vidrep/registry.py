@@ -60,6 +60,18 @@ class Registry:
         _load_installed_plugins()
         return sorted({*self._built_in, *self._registered})
 
+    def name_of(self, entry: type[Registered]) -> str:
+        """Return the name of a class; one that is not registered has that of the nearest class it derives from.
+
+        Raises ConfigError if there is none.
+        """
+        names = {place.replace(":", "."): name for name, place in self._built_in.items()}
+        names |= {_full_name(one): name for name, one in self._registered.items()}
+        for ancestor in entry.__mro__:
+            if (name := names.get(_full_name(ancestor))) is not None:
+                return name
+        raise ConfigError(f"{_full_name(entry)} is no registered {self.kind}; register it under a name")
+
     def __contains__(self, name: object) -> bool:
         return name in self.names()
 

@@ -2,46 +2,45 @@
 
 import threading
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
 from vidrep.errors import Stopped
-from vidrep.extraction.decoding import FrameReady, VideoEnded
 from vidrep.extraction.encoding import BatchedEncoder
+from vidrep.extraction.events import FrameReady, VideoEnded
+from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.preparation import Preparation
 from vidrep.video.reading import DecodeReport
 
 BATCH = 4
 
 
-@dataclass
-class Doubling:
-    """Stands for an extractor: doubles the first pixel of each view, and remembers what it saw."""
+class Doubling(Extractor):
+    """Doubles the first pixel of each crop, and remembers its batches."""
 
     preparation = Preparation(side=2, color=False)
     frame_shape = (1,)
     dtype = "uint16"
     batch_size = BATCH
     network_device = "cpu"
-    delay: float = 0.0
 
-    def __post_init__(self):
-        self.settings, self.shapes, self.threads, self.torch_threads = {}, [], set(), set()
+    def __init__(self, delay=0.0):
+        self.delay = delay
+        self.shapes, self.threads, self.torch_threads = [], set(), set()
 
-    def encode(self, views):
-        before = views.copy()
+    def encode(self, batch):
+        before = batch.copy()
         time.sleep(self.delay * (before[0, 0, 0] % 3))  # batches are not done in the order in which they began
-        self.shapes.append(views.shape)
+        self.shapes.append(batch.shape)
         self.threads.add(threading.current_thread())
         self.torch_threads.add(torch.get_num_threads())
-        np.testing.assert_array_equal(views, before)  # nobody wrote into it meanwhile
-        return views[:, 0, :1].astype(np.uint16) * 2
+        np.testing.assert_array_equal(batch, before)  # nobody wrote into it meanwhile
+        return batch[:, 0, :1].astype(np.uint16) * 2
 
 
-class TwoViews(Doubling):
+class TwoCrops(Doubling):
     preparation = Preparation(side=2, color=False, crops=2)
 
 
@@ -61,9 +60,9 @@ class Sink:
         self.ended[ended.number] = self.under_way.pop(ended.number, [])
 
 
-def frame(number, value, num_views=1):
-    """A frame whose views are of different values."""
-    pixels = np.stack([np.full((2, 2), value + view, np.uint8) for view in range(num_views)])
+def frame(number, value, num_crops=1):
+    """A frame whose crops are of different values."""
+    pixels = np.stack([np.full((2, 2), value + crop, np.uint8) for crop in range(num_crops)])
     return FrameReady(number, pixels, value / 10)
 
 
@@ -97,15 +96,15 @@ def interleaved(lengths):
 def run(order, extractor, num_threads, sink=None):
     """Send videos through; return what is expected of each, and the sink."""
     sink, expected = sink or Sink(), {}
-    num_views = len(extractor.preparation.views)
+    num_crops = extractor.preparation.num_crops
     with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
         for value, (video, last) in enumerate(order):
             expected.setdefault(video, [])
             if last:
                 encoder.end_video(end(video))
             else:
-                encoder.add_frame(frame(video, value, num_views))
-                expected[video].append(([2 * (value + view) for view in range(num_views)], value / 10))
+                encoder.add_frame(frame(video, value, num_crops))
+                expected[video].append(([2 * (value + crop) for crop in range(num_crops)], value / 10))
             encoder.emit()
         encoder.flush()
         ended = dict(sink.ended)
@@ -131,8 +130,8 @@ def test_frames_keep_their_videos_and_their_order(lengths, arrange, num_threads)
 
 
 @pytest.mark.parametrize("num_threads", [0, 2])
-def test_views_stay_with_their_frame(num_threads):
-    extractor = TwoViews()
+def test_crops_stay_with_their_frame(num_threads):
+    extractor = TwoCrops()
     expected, sink = run(interleaved([5, 3, 7]), extractor, num_threads)
     assert sink.ended == expected
     assert len(expected[2][0][0]) == 2
@@ -182,9 +181,9 @@ def test_what_waits_is_bounded():
     can_go_on = threading.Event()
 
     class Waiting(Doubling):
-        def encode(self, views):
+        def encode(self, batch):
             assert can_go_on.wait(20)
-            return super().encode(views)
+            return super().encode(batch)
 
     num_waits = 0
 
@@ -208,7 +207,7 @@ def test_what_waits_is_bounded():
 
 
 class Broken(Doubling):
-    def encode(self, views):
+    def encode(self, batch):
         raise FloatingPointError(f"the network broke in {threading.current_thread().name}")
 
 
@@ -225,9 +224,9 @@ def test_a_stop_ends_the_wait():
     began = time.monotonic()
 
     class Endless(Doubling):
-        def encode(self, views):
+        def encode(self, batch):
             can_go_on.wait(60)
-            return super().encode(views)
+            return super().encode(batch)
 
     def stop_soon():
         if time.monotonic() > began + 0.1:

@@ -16,8 +16,9 @@ import pytest
 from misbehaving import Misbehaving, WithoutStart
 
 from vidrep.errors import VidrepError
-from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged, decode
+from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
+from vidrep.extraction.workers import decode
 from vidrep.files import sha256_of_file
 from vidrep.video.sampling import Sampling
 
@@ -207,7 +208,8 @@ MAIN = """
 import multiprocessing, sys, time
 from pathlib import Path
 from misbehaving import Misbehaving
-from vidrep.extraction.decoding import *
+from vidrep.extraction.events import Decoding, Job
+from vidrep.extraction.workers import decode
 from vidrep.video.sampling import Sampling
 
 jobs = [Job(number, Path(sys.argv[1]), key, None) for number, key in enumerate(["hang at 2", "dawdle at 1"])]

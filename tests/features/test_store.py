@@ -1,6 +1,5 @@
 """The feature file is what its description says, and nothing else is taken for one."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from vidrep.errors import FeatureFileError, OutputError
+from vidrep.errors import FeatureFileError
 from vidrep.features.checksum import RowsChecksum
-from vidrep.features.store import VERSION, open_features, require_same_settings, settings_difference
+from vidrep.features.store import VERSION, open_features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import write_merged, writing_features
 
@@ -351,20 +350,3 @@ def test_parts_that_do_not_belong_together(tmp_path, feature_file):
     feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, settings={"kind": "test", "size": 3})
     with pytest.raises(FeatureFileError, match=r"2\.h5 and .*1\.h5 were made with different settings: size is 3, not"):
         open_features(tmp_path)
-
-
-# ---- settings
-
-
-def test_differences_of_settings():
-    one = {"size": 1, "sampling": {"fps": None, "every": 1}, "weights_file": "a.pth"}
-    assert settings_difference(one, {**one, "weights_file": "b.pth"}) == ""
-    assert settings_difference(one, {**one, "size": 2}) == "size is 1, not 2"
-    other = {**one, "sampling": {"fps": 2.0, "every": 1}}
-    assert settings_difference(one, other) == "sampling.fps is None, not 2.0"
-    assert settings_difference({}, {"kind": "cnn"}) == "kind is None, not 'cnn'"
-    assert settings_difference(one, {**one, "decoding_version": 1}) == ""
-    assert settings_difference({**one, "decoding_version": 2}, one) == "decoding_version is 2, not 1"
-    with pytest.raises(OutputError, match=r"out was made with other settings: sampling\.fps is .*--overwrite"):
-        require_same_settings(Path("out"), one, other)
-    require_same_settings(Path("out"), one, json.loads(json.dumps(one)))

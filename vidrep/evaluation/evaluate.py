@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, InputError, some_names
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
+from ..extraction.compatibility import require_same_features
 from ..features.store import Features
 from ..metrics.baselines import load_baselines
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
-from ..models.saved import ModelDescription, load_model, require_fitting_features
+from ..models.saved import ModelDescription, load_model
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..synthetic.mnist import load_digits
 from ..training.finetune import standardized_frames
@@ -146,12 +147,11 @@ def _evaluate_on_features(
     filmstrip: Path | None,
     on_progress: ProgressListener,
 ) -> ClassificationEvaluation | PredictionEvaluation:
-    require_fitting_features(
-        run.description,
-        where=str(features.path),
-        frame_shape=features.frame_shape,
-        dtype=features.dtype,
-        settings=features.settings,
+    require_same_features(
+        features,
+        settings=run.description.extractor,
+        frame_shape=tuple(run.description.frame_shape),
+        dtype=run.description.dtype,
     )
     videos = annotate(features, annotations)
     chosen = _choose_videos(run.folder, features, videos, split)

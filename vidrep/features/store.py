@@ -12,7 +12,7 @@ slice of a memory map. A file is written under a temporary name and published wh
 import copy
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError, OutputError
+from ..errors import FeatureFileError
 from .checksum import RowsChecksum
 from .rows import LoadedRows, Rows, RowsFile, release_pages
+from .settings import Settings, settings_difference
 from .table import COLUMNS, REQUIRED_COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
 from .untrusted import ArrayLayout, UnfitError, UntrustedFile, open_untrusted
 from .version_1 import OLD_COLUMNS, current_settings
@@ -37,11 +38,6 @@ _BLOCK_BYTES = 4 << 20
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30
 _DEEPEST_SETTINGS = 16
-# What a setting was before files recorded it.
-_UNRECORDED_SETTINGS = {"decoding_version": 1}
-
-Settings = dict[str, Any]
-"""What made the features, JSON-like: equal settings give equal rows for equal sources."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,30 +303,3 @@ def _read_json(file: UntrustedFile, name: str) -> dict[str, Any]:
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
-
-
-def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> str:
-    """Return the first difference of settings that do not give the same features, "size is 32, not 16"; '' if none.
-
-    The place of a weights file does not count, since its hash does. Files written before the decoding version was
-    recorded have decoding version 1.
-    """
-    for key in sorted((found.keys() | wanted.keys()) - {"weights_file"}):
-        unrecorded = _UNRECORDED_SETTINGS.get(key)
-        one, other = found.get(key, unrecorded), wanted.get(key, unrecorded)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            difference = settings_difference(one, other, prefix=f"{prefix}{key}.")
-            if difference:
-                return difference
-        elif one != other:
-            return f"{prefix}{key} is {one!r}, not {other!r}"
-    return ""
-
-
-def require_same_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise OutputError with the first difference if two settings would not give the same features."""
-    difference = settings_difference(found, wanted)
-    if difference:
-        raise OutputError(
-            f"{path} was made with other settings: {difference}; use the same settings, another output, or --overwrite"
-        )

@@ -9,13 +9,13 @@ import torch
 
 from ..devices import choose_device, torch_settings
 from ..errors import InputError
+from ..extraction.compatibility import require_same_features
 from ..extraction.extract import extract
 from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
-from ..machine import available_cores
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
-from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
+from ..models.saved import ModelDescription, ScaledModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..video.sources import find_videos
@@ -56,7 +56,7 @@ def predict(
     """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
 
     Features of videos are computed just as those that the run was trained on were, with weights known by their hash.
-    weights: where those lie now, if a weights file has moved since.
+    weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
 
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
