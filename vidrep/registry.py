@@ -60,7 +60,7 @@ class Registry:
         _load_installed_plugins()
         return sorted({*self._built_in, *self._registered})
 
-    def name_of(self, entry: type[Registered]) -> str:
+    def name_of(self, entry: type[Any]) -> str:
         """Return the name of a class; one that is not registered has that of the nearest class it derives from.
 
         Raises ConfigError if there is none.

@@ -29,7 +29,7 @@ def build_extractor(
             "a plug-in made them, give --plugin MODULE"
         )
     try:
-        extractor = EXTRACTORS[kind].from_settings(settings, device=device, weights=weights, near=near)
+        extractor: Extractor = EXTRACTORS[kind].from_settings(settings, device=device, weights=weights, near=near)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise InputError(f"the recorded settings are not those of an extractor {kind!r} ({reason})") from error

@@ -46,9 +46,7 @@ class VideoNumbers:
 class BatchMaker:
     """Makes batches of chosen windows on a device."""
 
-    def __init__(
-        self, windows: Windows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device
-    ) -> None:
+    def __init__(self, windows: Windows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device) -> None:
         self._windows, self._on_device, self._numbers, self._device = windows, on_device, numbers, device
 
     def batch(self, indices: NDArray[np.int64], shard: slice = WHOLE) -> WindowBatch:
@@ -110,7 +108,8 @@ class BatchSet(Protocol):
     """
 
     @property
-    def windows(self) -> WindowSet: ...
+    def windows(self) -> WindowSet:
+        """The windows."""
 
     def __len__(self) -> int:
         """Return W, the number of windows."""

@@ -53,9 +53,7 @@ def fit_pretrain_windows(
     return replace(windows, context=context, num_future=future, stride=stride)
 
 
-def _divided(
-    length: int, context: int | str, future: int | str, *, is_generated: bool
-) -> tuple[int, int]:
+def _divided(length: int, context: int | str, future: int | str, *, is_generated: bool) -> tuple[int, int]:
     """Divide a window; what is given stays."""
     if isinstance(context, int):
         return context, max(1, length - context if length > context else round(context * _FUTURE / _CONTEXT))

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..config.settings import EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, OutputError
+from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
-from ..features.compatibility import require_same_features
 from ..features.store import Features
 from ..metrics.baselines import Baselines, fit_baselines, save_baselines, standardized_frames
 from ..models.description import ModelDescription
@@ -72,7 +72,7 @@ def finetune(
     run = RunFolder(Path(output))
     start = _read_pretrained(run, pretrained, resume=resume)
     if start is None and config.classifier.freeze_encoder:
-        raise ConfigError("classifier.freeze_encoder without a pretrained run would keep random weights; give --from RUN")
+        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
     if start is not None:
         config = _with_architecture(config, start.description, f"{pretrained or run.path}")
     options = SessionOptions(
@@ -153,7 +153,12 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
     """Build the classifier, with a pretrained run's encoder and input transforms if there is one."""
     features, config = data.features, data.config
     if start is not None:
-        require_same_features(start.description, features)
+        require_same_features(
+            features,
+            settings=start.description.extractor,
+            frame_shape=tuple(start.description.frame_shape),
+            dtype=start.description.dtype,
+        )
         inputs, likelihood = start.inputs(), start.description.likelihood
     else:
         likelihood = choose_likelihood(features, "auto")

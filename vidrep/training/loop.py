@@ -126,7 +126,13 @@ def run_training(
 
 
 def _first_position(
-    task: Task, run: RunFolder, optimizer: torch.optim.Optimizer, numerics: dict[str, str], *, resume: bool, ranks: Ranks
+    task: Task,
+    run: RunFolder,
+    optimizer: torch.optim.Optimizer,
+    numerics: dict[str, str],
+    *,
+    resume: bool,
+    ranks: Ranks,
 ) -> Position:
     """Go on from the newest checkpoint; a run that was stopped before its first one goes on from its beginning."""
     kept = run.checkpoints

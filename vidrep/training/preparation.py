@@ -50,7 +50,7 @@ def choose_transforms(transforms: tuple[str, ...] | str, likelihood: Likelihood)
 
 
 def frames_of(features: Features, videos: Sequence[int]) -> Callable[[], Iterator[Tensor]]:
-    """Return what yields the stored frames of some videos in blocks of bounded size, (n, D), as often as it is called."""
+    """Return what yields the stored frames of some videos in blocks of bounded size, (n, D), at every call."""
 
     def blocks() -> Iterator[Tensor]:
         for video in videos:

@@ -22,8 +22,8 @@ from ..metrics.prediction import windows_at_once
 from ..models.inputs import InputTransforms
 from ..registry import OBJECTIVES
 from ..sequences.batches import (
-    BatchMaker,
     Batches,
+    BatchMaker,
     ConsecutiveBatches,
     FeatureBatchSet,
     GeneratedBatches,

@@ -209,7 +209,8 @@ class RunFolder:
             )
         if difference := _differences(before, _flat(settings)):
             raise OutputError(
-                f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new folder"
+                f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new "
+                "folder"
             )
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -217,8 +218,8 @@ class RunFolder:
         # Where a weights file lies does not count: its hash does.
         if difference := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
             raise OutputError(
-                f"{self.path}: resumed with a model of {difference}; resume with the same features and, if there was one, "
-                "the same --from"
+                f"{self.path}: resumed with a model of {difference}; resume with the same features and, if there was "
+                "one, the same --from"
             )
 
     def _write_environment(self, device: torch.device, num_ranks: int) -> None:
