@@ -1,6 +1,5 @@
 """What both trainings do with features before the first step: check them, divide the videos, measure the values."""
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,8 +13,6 @@ from ..features.store import Features
 from ..models.output_projection import Values
 from ..models.scaling import FrameScaler
 from ..sequences.windows import Windows
-
-_log = logging.getLogger(__name__)
 
 # A look at held-out videos takes at most this many windows, evenly spread, so that it stays short.
 MAX_VALIDATION_WINDOWS = 2048
