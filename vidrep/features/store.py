@@ -37,8 +37,6 @@ _BLOCK_BYTES = 4 << 20
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30
 _DEEPEST_SETTINGS = 16
-# What a setting was before files recorded it.
-_UNRECORDED_SETTINGS = {"decoding_version": 1}
 
 Settings = dict[str, Any]
 """What made the features, JSON-like: equal settings give equal rows for equal sources."""
@@ -310,14 +308,12 @@ def _depth(value: object) -> int:
 
 
 def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> str:
-    """Return the first difference of settings that do not give the same features, "size is 32, not 16"; '' if none.
+    """Say what first differs between settings that would not give the same features: "size is 32, not 16"; or ''.
 
-    The place of a weights file does not count, since its hash does. Files written before the decoding version was
-    recorded have decoding version 1.
+    Where a weights file lies does not count: its hash does.
     """
     for key in sorted((found.keys() | wanted.keys()) - {"weights_file"}):
-        unrecorded = _UNRECORDED_SETTINGS.get(key)
-        one, other = found.get(key, unrecorded), wanted.get(key, unrecorded)
+        one, other = found.get(key), wanted.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             difference = settings_difference(one, other, prefix=f"{prefix}{key}.")
             if difference:
