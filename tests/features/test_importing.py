@@ -261,7 +261,7 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
         layout = h5py.VirtualLayout((3, 2, 4), "f4")
         layout[:] = h5py.VirtualSource(tmp_path / "secret.h5", "features", (3, 2, 4))
         file.create_virtual_dataset("virtual", layout)
-    with pytest.raises(FeatureFileError, match="/features is a link into another file; only what lies in the file"):
+    with pytest.raises(FeatureFileError, match="/features is a link into another file; only values in the file"):
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
     with h5py.File(tmp_path / "in.h5", "r+") as file:
         del file["features"]

@@ -328,7 +328,7 @@ def promises_without_bytes(file):
         (settings_no_object, "attribute settings is no JSON object"),
         (complex_features, "/features is of type complex128; plain numbers and text are read"),
         (scalar_features, r"features of shape \(\)"),
-        (link_to_elsewhere, "/features is a link into another file; only what lies in the file itself is read"),
+        (link_to_elsewhere, "/features is a link into another file; only values in the file itself are read"),
         (promises_without_bytes, "/features declares 13194139533312 bytes that are not in the file"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
