@@ -262,7 +262,10 @@ def attribute(name, value):
         (attribute("settings", 3), "attribute settings is no JSON object"),
         (attribute("settings", "[]"), "attribute settings is no JSON object"),
         (attribute("settings", "{"), "Expecting property name"),
-        (attribute("settings", '{"a":' * 20 + "1" + "}" * 20), "attribute settings is no JSON object, or nested deeper than 16"),
+        (
+            attribute("settings", '{"a":' * 20 + "1" + "}" * 20),
+            "attribute settings is no JSON object, or nested deeper than 16",
+        ),
         (attribute("settings", "[" * 50_000), "recursion"),
         (attribute("versions", np.bytes_(b"\xff")), "can't decode byte 0xff"),
         (attribute("settings", np.array(["{}"] * 3, TEXT)), "attribute settings has shape (3,)"),
