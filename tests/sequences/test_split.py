@@ -211,7 +211,8 @@ def test_equal_groups_meet_the_fraction_to_the_nearest_group(num_persons: int, f
 
 
 def test_unequal_groups_are_balanced_no_worse_than_by_scikit_learn() -> None:
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         sizes = rng.integers(1, 15, size=20)
