@@ -318,7 +318,7 @@ def moving_mnist_command(
     from typing import cast
 
     from vidrep.synthetic.generate import generate_moving_mnist
-    from vidrep.synthetic.mnist import Part
+    from vidrep.synthetic.mnist import MnistSplit
     from vidrep.synthetic.moving_mnist import MovingMnistConfig
 
     config = MovingMnistConfig(num_digits=num_digits, canvas=canvas, num_frames=frames, displacement=displacement)
@@ -327,7 +327,7 @@ def moving_mnist_command(
             output,
             num_videos=videos,
             mnist=mnist,
-            part=cast(Part, part),
+            split=cast(MnistSplit, part),
             config=config,
             seed=seed,
             overwrite=overwrite,

@@ -220,7 +220,7 @@ def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypa
 
 
 def test_labels_that_name_nothing_write_nothing(clips_folder, tmp_path):
-    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+    with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         patches(find_videos([clips_folder]), tmp_path / "f.h5", annotations={"gone.mp4": Annotation("y", None)})
     assert names(tmp_path) == []
 

@@ -103,8 +103,8 @@ def test_another_number_of_rows_publishes_nothing(tmp_path, num_rows):
 
 
 def test_an_unfinished_video_publishes_nothing(tmp_path):
-    announced = pytest.raises(ValueError, match="4 rows announced, 4 written, 0 in finished videos")
-    with announced, writing(tmp_path / "f.h5") as writer:
+    declared = pytest.raises(ValueError, match="4 rows declared, 4 written, 0 in finished videos")
+    with declared, writing(tmp_path / "f.h5") as writer:
         writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
     with (
         pytest.raises(ValueError, match="dtype 'float64': a feature file holds"),

@@ -34,7 +34,7 @@ VERSION = 2
 SUFFIXES = frozenset({".h5", ".hdf5"})
 DTYPES = ("float16", "float32", "uint8")
 _BLOCK_BYTES = 4 << 20
-# Every map and every open file takes a file descriptor, of which a process has 1024, on a Mac 256.
+# Every map and every open file takes a file descriptor; a process has 1024 of them, on a Mac 256.
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30
 _DEEPEST_SETTINGS = 16
@@ -59,8 +59,8 @@ class Features:
     file_numbers: (V,) which file each video is in; first_rows: (V,) its first row there.
     format_version: the oldest version of its files; below VERSION, the next extraction rewrites them.
 
-    Files are mapped when they are first read, and not more than some at a time; views stay valid as long as they are
-    held. A Features can be pickled: the other process maps for itself.
+    Files are mapped when they are first read, 128 at most at a time; views stay valid as long as they are referenced. A
+    Features can be pickled: the other process maps the files itself.
     """
 
     def __init__(self, path: Path, files: Sequence[FileContent]) -> None:
@@ -122,7 +122,7 @@ class Features:
     def file_rows(self, number: int) -> Rows:
         """Return all rows of a file, sliceable: (rows, *frame_shape), a view of its memory map if it is not in chunks.
 
-        This and whatever reads rows raises FeatureFileError if the file has gone or is not the one that was opened.
+        This and all other reading of rows raises FeatureFileError if the file is gone or not the one that was opened.
         """
         return self._open(number)["features"]
 
@@ -133,14 +133,14 @@ class Features:
         return self.file_rows(int(self.file_numbers[video]))[first + start : first + stop]
 
     def timestamps(self, video: int) -> NDArray[np.float64]:
-        """Return the seconds of a video's frames in its source, (length,)."""
+        """Return the time of each of a video's frames in its source, (length,) seconds."""
         first = int(self.first_rows[video])
         return self._open(int(self.file_numbers[video]))["timestamps"][first : first + self.videos[video].length]
 
     def blocks(self, video: int) -> Iterator[tuple[NDArray[np.generic], NDArray[np.float64]]]:
         """Yield a video's (features, timestamps) in blocks of bounded size, to copy or to check.
 
-        What was read through does not stay in this process's memory.
+        A block's memory is released when the next one is taken.
         """
         row_bytes = max(1, self.frame_size * np.dtype(self.dtype).itemsize)
         size = max(1, _BLOCK_BYTES // row_bytes)
@@ -151,7 +151,7 @@ class Features:
             release_pages(features)
 
     def damaged(self) -> Iterator[str]:
-        """Yield the keys of the videos whose rows do not have their checksum any more."""
+        """Yield the keys of the videos whose rows no longer have their checksum."""
         for index, row in enumerate(self.videos):
             checksum = RowsChecksum()
             for features, timestamps in self.blocks(index):
@@ -185,7 +185,7 @@ class Features:
 
 
 def open_features(path: Path | str) -> Features:
-    """Open a feature file, or a folder of parts that reads like one; rows are not read yet.
+    """Open a feature file, or a folder of parts as if it were one; rows are not read yet.
 
     Raises FeatureFileError, naming the file, if it is missing, damaged, not ours or of an unknown version.
     """
@@ -256,7 +256,7 @@ def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
         )
     frame_bytes = math.prod(features.shape[1:]) * features.dtype.itemsize
     if frame_bytes > _LARGEST_FRAME_BYTES:
-        raise UnfitError(f"features of shape {features.shape}: a frame has {_LARGEST_FRAME_BYTES} bytes at most")
+        raise UnfitError(f"features of shape {features.shape}: a frame has at most {_LARGEST_FRAME_BYTES} bytes")
     if timestamps.shape != features.shape[:1] or timestamps.dtype != np.dtype("<f8"):
         raise UnfitError(f"{features.shape[0]} features but timestamps {timestamps.shape} of {timestamps.dtype}")
 
@@ -288,7 +288,7 @@ def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:
         if not is_inside or row.status not in STATUSES:
             raise UnfitError(f"the table's entry for video {row.path!r} does not fit the file")
         if row.length and row.start < end_before:
-            raise UnfitError(f"the rows of video {row.path!r} are another's too")
+            raise UnfitError(f"the rows of video {row.path!r} overlap another's")
         end_before = max(end_before, row.start + row.length)
 
 
@@ -296,7 +296,7 @@ def _read_json(file: UntrustedFile, name: str) -> dict[str, Any]:
     text = file.attribute(name)
     values = json.loads(text) if isinstance(text, str) else None
     if not isinstance(values, dict) or _depth(values) > _DEEPEST_SETTINGS:
-        raise UnfitError(f"attribute {name} is no JSON object, or one too deep")
+        raise UnfitError(f"attribute {name} is no JSON object, or nested deeper than {_DEEPEST_SETTINGS}")
     return values
 
 

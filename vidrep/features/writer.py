@@ -42,7 +42,7 @@ def writing_features(
     frame_shape: tuple[int, ...],
     dtype: str,
 ) -> Iterator["FeatureWriter"]:
-    """Give a writer of a feature file of a known number of rows, and publish the file if the block ends without error.
+    """Yield the writer of a feature file of a known number of rows; publish the file if the block ends without error.
 
     with writing_features(path, settings=..., ...) as writer:
         writer.append(features, timestamps)    # (n, *frame_shape), (n,) seconds, as often as wanted
@@ -113,7 +113,7 @@ class FeatureWriter:
         if features.shape != (len(timestamps), *self._shape[1:]) or self._next + len(features) > self._shape[0]:
             raise ValueError(
                 f"features {features.shape} and timestamps {timestamps.shape} after row {self._next}; "
-                f"the file has room for {self._shape}"
+                f"the file was declared as {self._shape}"
             )
         rows, seconds = np.ascontiguousarray(features, dtype=self._dtype), np.ascontiguousarray(timestamps, _SECONDS)
         self._file.write_at(_bytes_of(rows), self._features_offset + self._next * self._row_bytes)
@@ -122,7 +122,7 @@ class FeatureWriter:
         self._next += len(rows)
 
     def end_video(self, row: VideoRow) -> VideoRow:
-        """Close the current video; return its row with `start`, `length` and `checksum` filled in."""
+        """End the current video; return its row with `start`, `length` and `checksum` filled in."""
         length = self._next - self._start
         written = replace(row, start=self._start, length=length, checksum=self._checksum.hexdigest())
         self._rows.append(written)
@@ -131,9 +131,9 @@ class FeatureWriter:
 
     def finish(self) -> None:
         """Write the table of videos."""
-        announced = self._shape[0]
-        if self._next != announced or self._start != self._next:
-            raise ValueError(f"{announced} rows announced, {self._next} written, {self._start} in finished videos")
+        declared = self._shape[0]
+        if self._next != declared or self._start != self._next:
+            raise ValueError(f"{declared} rows declared, {self._next} written, {self._start} in finished videos")
         for name, column in columns_of(self._rows).items():
             kind = h5py.string_dtype("utf-8", column.dtype.itemsize) if COLUMNS[name] is str else column.dtype
             self._videos.create_dataset(name, data=column.astype(kind))
