@@ -15,7 +15,7 @@ import pytest
 import torch
 from toy_training import KilledError, assert_same, killed_after, toy_task, train_toy, tree_of
 
-from vidrep.config import OptimizerSettings
+from vidrep.config.settings import OptimizerSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.files import NewFile
 from vidrep.models.lstm_kernels.matmul import library
@@ -24,7 +24,7 @@ from vidrep.training import loop, optimizer_step
 from vidrep.training.checkpoints import Checkpoints
 from vidrep.training.run import RunFolder
 
-OPTIMISERS = get_args(get_type_hints(OptimizerSettings)["name"])
+OPTIMIZERS = get_args(get_type_hints(OptimizerSettings)["name"])
 LR_SCHEDULES = get_args(get_type_hints(OptimizerSettings)["lr_schedule"])
 # The rate of "plateau" falls after steps 4, 6 and 10.
 LOSSES = {2: 3.0, 4: 4.0, 6: 5.0, 8: 2.0, 10: 2.5}
@@ -35,7 +35,7 @@ def checkpoints(run: Path) -> list[int]:
     return sorted(int(path.stem) for path in (run / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("lr_schedule", LR_SCHEDULES)
 def test_ten_steps_are_five_and_five(tmp_path: Path, name: Any, lr_schedule: Any) -> None:
     """Between two looks, with dropout, momentum, clipped velocity, weight decay and three pieces a batch."""
