@@ -196,7 +196,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
 def test_patience_is_counted_on_over_a_resume(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"steps": 20, "validate_every": 2, "patience": 3}
+    settings: dict[str, Any] = {"steps": 20, "validate_every": 2, "patience": 3}
     ScriptedLosses(monkeypatch, [3.0, 4.0, 5.0])
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "run", on_progress=killed_after(6), **settings)
