@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,7 @@ def train_toy(
     seed: int = 0,
     on_progress: Callable[[Progress], None] = ignore_progress,
     should_stop: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] | None = None,
+    clock: Callable[[], float] = time.monotonic,
     **training: Any,
 ) -> TrainingOutcome:
     """Train for 10 steps, validating after every 2, without patience."""
@@ -132,7 +133,7 @@ def train_toy(
             resume=resume,
             on_progress=on_progress,
             should_stop=should_stop,
-            **({} if clock is None else {"clock": clock}),
+            clock=clock,
         )
 
 

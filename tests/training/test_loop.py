@@ -18,11 +18,11 @@ from vidrep.config.settings import EncoderSettings, OptimizerSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.features.store import Features
 from vidrep.progress import Progress
-from vidrep.training import loop
 from vidrep.training.checkpoints import VERSION, Checkpoints
 from vidrep.training.finetune import finetune
 from vidrep.training.loop import TrainingOutcome
 from vidrep.training.pretrain import train
+from vidrep.training.run_metrics import Metrics
 from vidrep.training.step import TrainingStep
 from vidrep.training.task import Task
 
@@ -41,8 +41,8 @@ def run_training(
     names = ("resume", "overwrite", "should_stop", "on_progress")
     passed = {name: options.pop(name) for name in names if name in options}
     if kind == "pretrain":
-        config = pretrain_config(optimizer=optimizer, **options)
-        return train(features, output, config, device="cpu", **passed).outcome
+        pretraining = pretrain_config(optimizer=optimizer, **options)
+        return train(features, output, pretraining, device="cpu", **passed).outcome
     encoder = EncoderSettings(hidden_size=5, num_layers=2, dropout=0.5)
     config = finetune_config(encoder=encoder, optimizer=optimizer, **options)
     return finetune(features, output, config, device="cpu", **passed).outcome
@@ -119,7 +119,7 @@ def test_killed_in_the_middle_of_a_validation_it_ends_the_same(
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         if published == "save_model":  # the model is there, nothing else is
-            patched.setattr(loop.Metrics, "append", kill)
+            patched.setattr(Metrics, "append", kill)
         else:  # model and metrics are there, the checkpoint is not
             patched.setattr(Checkpoints, "save", kill)
         run_training("pretrain", features, tmp_path / "resumed")
