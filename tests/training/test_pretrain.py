@@ -67,7 +67,7 @@ def test_the_validation_loss_is_the_mean_loss_per_frame_of_all_objectives(
 ) -> None:
     videos = circles()
     if dtype == "uint8":
-        videos = {key: np.round(127 * (frames.astype(np.float64) + 1)).astype(np.uint8) for key, frames in videos.items()}
+        videos = {key: np.round(127 * (frames.astype(float) + 1)).astype(np.uint8) for key, frames in videos.items()}
     features = features_of(tmp_path, videos)
     result = train(features, tmp_path / "run", pretrain_config(settings={"likelihood": likelihood}), device="cpu")
     model, description = load_model(result.folder)
