@@ -14,7 +14,7 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings, CompositeSettings, OptimizerSettings
+from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
@@ -22,7 +22,7 @@ from vidrep.models.classifier import Classifier
 from vidrep.models.saved import load_model, save_model
 from vidrep.training.finetune import finetune
 from vidrep.training.loop import train
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
 SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
 NEARLY_STILL = OptimizerSettings(learning_rate=1e-9, warmup_steps=0)
@@ -35,8 +35,8 @@ def features(tmp_path: Path) -> Features:
 
 @pytest.fixture
 def pretrained(tmp_path: Path, features: Features) -> Path:
-    config = pretrain_config(model=CompositeSettings(hidden_size=6, num_layers=2))
-    return pretrain(features, tmp_path / "pretrained", config, device="cpu").folder
+    config = pretrain_config(encoder=EncoderSettings(hidden_size=6, num_layers=2))
+    return train(features, tmp_path / "pretrained", config, device="cpu").folder
 
 
 def parts_of(run: Path) -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> N
     for key in ("left/04.npy", "right/04.npy"):
         changed[key] = np.full_like(changed[key][:3], 1e6)
     start = features_of(tmp_path / "start", circles(seed=5))
-    pretrained = pretrain(start, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
+    pretrained = train(start, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
     runs = [
         finetune(
             features_of(tmp_path / name, videos, SPLITS),
@@ -335,8 +335,8 @@ def test_pieces_of_padded_windows_add_up(tmp_path: Path, gradient_accumulation: 
 
 @pytest.mark.parametrize("settings", [{"peepholes": True}, {"activation": "relu"}], ids=str)
 def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Features, settings: dict[str, Any]) -> None:
-    config = pretrain_config(model=CompositeSettings(hidden_size=6, conditional_future=True, **settings))
-    source = pretrain(features, tmp_path / "source", config, device="cpu").folder
+    config = pretrain_config(encoder=EncoderSettings(hidden_size=6, conditional_future=True, **settings))
+    source = train(features, tmp_path / "source", config, device="cpu").folder
     still = finetune_config(optimizer=NEARLY_STILL, steps=1, validate_every=1)
     run = finetune(features, tmp_path / "run", still, pretrained=source, device="cpu").folder
     arguments = load_model(run)[1].arguments
@@ -364,7 +364,7 @@ def test_nothing_of_a_training_outlives_it(
     gc.disable()
     try:
         if kind == "pretrain":
-            pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
+            train(features, tmp_path / "run", pretrain_config(), device="cpu")
         else:
             finetune(features, tmp_path / "run", finetune_config(), device="cpu")
         assert models[0]() is None
@@ -388,7 +388,7 @@ def test_a_gpu_that_is_too_small_is_told_with_half_of_the_windows_in_use(
     monkeypatch.setattr(f"vidrep.training.{kind}.train", too_large)
     with pytest.raises(ConfigError) as caught:
         if kind == "pretrain":
-            pretrain(features, tmp_path / "run", pretrain_config(batch_size=0), device="cpu")
+            train(features, tmp_path / "run", pretrain_config(batch_size=0), device="cpu")
         else:
             finetune(features, tmp_path / "run", finetune_config(batch_size=0), device="cpu")
     assert sizes[0] < 64 and f"training.batch_size {sizes[0] // 2} takes about half" in str(caught.value)

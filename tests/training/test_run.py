@@ -12,7 +12,7 @@ import torch
 from small_features import circles, features_of, pretrain_config
 
 from vidrep import files
-from vidrep.config import PretrainConfig, load_recipe
+from vidrep.config.settings import PretrainConfig, load_recipe
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
 from vidrep.sequences.split import VideoSplit
