@@ -87,10 +87,8 @@ def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path)
 
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("text", encoding="utf-8")
-    for name, message in (
-        ("none", "no such file"),
-        ("text.h5", "not a readable feature file"),
-        (".", "no feature file"),
-    ):
+    (tmp_path / "empty").mkdir()
+    messages = {"none": "no such file", "text.h5": "not a readable feature file", "empty": "no feature file"}
+    for name, message in messages.items():
         with pytest.raises(FeatureFileError, match=message):
             info(tmp_path / name)
