@@ -61,10 +61,8 @@ def data_of_labeled(
     classes = sorted({videos.labels[index] for index in split.train})
     _check_classes(features, videos.labels, split, classes)
     class_of = {name: number for number, name in enumerate(classes)}
-    numbers = VideoNumbers(
-        groups=np.unique(videos.groups, return_inverse=True)[1].astype(np.int64),
-        classes=np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64),
-    )
+    class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
+    numbers = VideoNumbers.of(videos.groups, class_numbers)
     config = _fitted(config, [features.videos[video].length for video in split.train + split.validation])
     windows, validation = (_windows_of(features, part, config) for part in (split.train, split.validation))
     require_windows(windows, name="training", advice="use other videos")

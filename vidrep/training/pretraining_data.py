@@ -117,7 +117,7 @@ def data_of_features(
     require_sound(features, split.train + split.validation)
     inputs = InputTransforms(features.frame_size, config.transform)
     inputs.fit(frames_of(features, split.train))
-    numbers = VideoNumbers(np.unique(videos.groups, return_inverse=True)[1].astype(np.int64))
+    numbers = VideoNumbers.of(videos.groups)
     return PretrainData(
         config=config,
         likelihood=likelihood,
