@@ -113,7 +113,7 @@ def test_its_settings_are_refused_as_a_recipe_with_their_new_names(run: Path) ->
     with pytest.raises(ConfigError, match="unknown key 'values'; it is likelihood") as caught:
         load_recipe(PretrainConfig, run / "config.toml")
     assert "\n" not in str(caught.value)
-    tree = {"model": {"hidden_size": 6, "freeze": True}, "pretrained": str(run)}
+    tree = {"model": {"hidden_size": 6, "freeze": True}}
     (run / "tuned.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"unknown key 'model\.hidden_size'; it is encoder\.hidden_size now"):
         load_recipe(FinetuneConfig, run / "tuned.toml")

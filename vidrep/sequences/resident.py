@@ -13,8 +13,8 @@ from torch import Tensor
 from ..devices import to_device
 from .windows import Windows
 
-# Rows may take this part of what is free on a GPU; the rest is for the training.
-_PART_OF_FREE_MEMORY = 0.25
+# The share of a GPU's free memory that rows may take; the rest is for the training.
+_SHARE_OF_FREE_MEMORY = 0.25
 
 
 class DeviceWindows(Protocol):
@@ -34,7 +34,7 @@ def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
         features, videos = windows.features, np.unique(windows.videos).tolist()
         row_bytes = features.frame_size * np.dtype(features.dtype).itemsize
         free, _ = torch.cuda.mem_get_info(device)
-        if row_bytes * sum(features.videos[video].length for video in videos) <= _PART_OF_FREE_MEMORY * free:
+        if row_bytes * sum(features.videos[video].length for video in videos) <= _SHARE_OF_FREE_MEMORY * free:
             return ResidentWindows(windows, device)
     return CopiedWindows(windows, device)
 
