@@ -52,11 +52,11 @@ def config_of(**changes: Any) -> FinetuneConfig:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder__hidden_size": 7}, r"encoder.hidden_size is 7, but the encoder of .*pretrained has 6; leave enc"),
-        ({"encoder__hidden_size": 512}, r"encoder.hidden_size is 512, but the encoder of .*pretrained has 6"),
-        ({"encoder__num_layers": 1}, r"encoder.num_layers is 1, but the encoder of .*pretrained has 2"),
-        ({"cell__lstm__peepholes": False}, r"cell.lstm.peepholes is False, but the encoder of .*pretrained has True"),
-        ({"cell__lstm__activation": "relu"}, r"cell.lstm.activation is 'relu', but the encoder of .* has 'tanh'"),
+        ({"encoder__hidden_size": 7}, r"encoder.hidden_size is 7, but .*pretrained has 6; leave enc"),
+        ({"encoder__hidden_size": 512}, r"encoder.hidden_size is 512, but .*pretrained has 6"),
+        ({"encoder__num_layers": 1}, r"encoder.num_layers is 1, but .*pretrained has 2"),
+        ({"cell__lstm__peepholes": False}, r"cell.lstm.peepholes is False, but .*pretrained has True"),
+        ({"cell__lstm__activation": "relu"}, r"cell.lstm.activation is 'relu', but .*pretrained has 'tanh'"),
         ({"transforms": []}, r"transforms are none, but .*pretrained was trained with center_clip, standardize; leave"),
         ({"transforms": ["standardize"]}, r"transforms are standardize, but .*pretrained was trained with center_clip"),
         (
@@ -153,6 +153,30 @@ def test_it_goes_on_without_the_pretrained_run(tmp_path: Path, features: Feature
         named = pretrained.rename(tmp_path / "moved") if fate == "moved and named" else None
     resumed = finetune(features, tmp_path / "run", config_of(), pretrained=named, device="cpu", resume=True).folder
     assert_same(tree_of(resumed), tree_of(whole))
+
+
+def test_settings_of_transforms_must_agree_too(tmp_path: Path, features: Features) -> None:
+    settings = {"transforms": ("pca",), "transform": {"pca": {"size": 3}}}
+    source = train(features, tmp_path / "source", pretrain_config(settings=settings), device="cpu").folder
+    named = config_of(transforms=["pca"])
+    run = finetune(features, tmp_path / "named", named, pretrained=source, device="cpu").folder
+    assert read_description(run).transforms == read_description(source).transforms
+    agreed = config_of(transforms=["pca"], transform__pca__size=3)
+    finetune(features, tmp_path / "agreed", agreed, pretrained=source, device="cpu")
+    with pytest.raises(ConfigError, match=r"transform\.pca\.size is 2, but .*source has 3; leave transform\.pca\.size"):
+        config = config_of(transforms=["pca"], transform__pca__size=2)
+        finetune(features, tmp_path / "run", config, pretrained=source, device="cpu")
+
+
+def test_a_run_that_starts_from_its_own_stored_encoder_keeps_it(
+    tmp_path: Path, features: Features, pretrained: Path
+) -> None:
+    run = finetune(features, tmp_path / "run", config_of(), pretrained=pretrained, device="cpu").folder
+    before = everything_in(run)
+    finetune(features, run, config_of(), pretrained=run / "pretrained", device="cpu", overwrite=True)
+    after = everything_in(run)
+    assert after.keys() == before.keys()
+    assert after["pretrained/model.safetensors"] == before["pretrained/model.safetensors"]
 
 
 def test_it_goes_on_from_no_other_encoder(tmp_path: Path, features: Features, pretrained: Path) -> None:
