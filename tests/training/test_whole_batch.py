@@ -102,7 +102,7 @@ def test_it_is_refused_with_several_processes() -> None:
     no_data: Any = None
     data = TaskData(batches=no_data, batch_size=4, window_length=3, validation=no_data)
     with pytest.raises(
-        ConfigError, match=r"^processes is 2, but an objective needs the whole batch at once; set it to"
+        ConfigError, match=r"^2 processes share each batch, but an objective needs the whole batch at once; start one"
     ):
         Task(
             TrainedModel.build(description),
