@@ -438,7 +438,7 @@ def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, 
         "training.validate_every": max(1, changes["training.steps"] // looks),
     }
     config = vidrep.load_recipe(PretrainConfig, RECIPE, changes=small | changes)
-    vidrep.pretrain(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
+    vidrep.train(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
 
 
 def _looks(folder: Path) -> list[dict[str, Any]]:

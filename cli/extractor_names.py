@@ -1,6 +1,7 @@
 """`vidrep extract NAME` for the extractors that plug-ins register: each name is a command."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from typer.main import get_command
 from .extraction import ExtractionOptions, run_extraction
 from .group import VidrepGroup, add_command
 from .help import features_option
-from .options import AnnotationOptions, CommonOptions, SamplingOptions, SourceOptions
+from .options import AnnotationOptions, CommonOptions, Device, SamplingOptions, SourceOptions
 
 if TYPE_CHECKING:
     from vidrep.extraction.extractor import Extractor
@@ -65,7 +66,7 @@ class ExtractGroup(VidrepGroup):
 
 def _plugins_in(words: Sequence[str]) -> Iterator[str]:
     """Yield what `--plugin` names in a command line that is not parsed yet."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         if word == "--":
             return
         if word == "--plugin" and following:
@@ -87,9 +88,10 @@ def _extractor_command(name: str) -> Any:
         work: ExtractionOptions,
         common: CommonOptions,
         settings: ExtractorSettings = None,
+        device: Device = "auto",
     ) -> None:
         def build() -> "Extractor":
-            return build_extractor(extractor, settings or [])
+            return _build_extractor(extractor, settings or [], device)
 
         run_extraction(build, source, sampling, annotations, work, common)
 
@@ -99,21 +101,12 @@ def _extractor_command(name: str) -> Any:
     return get_command(app)
 
 
-def build_extractor(extractor: type[Any], settings: Sequence[str]) -> "Extractor":
-    """Build a registered extractor with its `Settings`, some of them changed by "key=value".
+def _build_extractor(extractor: type[Any], settings: Sequence[str], device: str) -> "Extractor":
+    """Build a registered extractor; "key=value" in `settings` change its `Settings`.
 
     Raises ConfigError for a setting that it does not have.
     """
-    from dataclasses import fields
-
     from vidrep.config import parse_change
-    from vidrep.errors import ConfigError, nearest_names
 
-    changes = dict(parse_change(text) for text in settings)
-    names = [one.name for one in fields(extractor.Settings)]
-    for key in changes:
-        if key not in names:
-            hint = nearest_names(key, names) or f"known are {', '.join(names) or 'none'}"
-            raise ConfigError(f"extractor {extractor.__name__}: unknown setting {key!r}; {hint}")
-    built: Extractor = extractor(extractor.Settings(**changes))
+    built: Extractor = extractor(device=device, **dict(parse_change(text) for text in settings))
     return built

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import typer
@@ -13,7 +14,7 @@ from vidrep.errors import OutputError, VidrepError
 from .console import note
 from .expansion import expanded
 from .help import write_parameters
-from .refusals import is_refusal
+from .refusals import remedy
 
 EXIT_INTERRUPTED = 130
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -50,32 +51,43 @@ class VidrepGroup(TyperGroup):
         write_parameters(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line, and keep its words for `invoke`."""
-        ctx.meta.setdefault(_WORDS, tuple(args))
-        return super().parse_args(ctx, args)
+        """Parse the command line."""
+        words = ctx.meta.setdefault(_WORDS, tuple(args))
+        with _errors_as_exit_codes(words):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
+        with _errors_as_exit_codes(ctx.meta[_WORDS]):
             return super().invoke(ctx)
-        except VidrepError as error:
-            note(f"vidrep: {' '.join(str(error).split())}")
-            raise typer.Exit(error.exit_code) from error
-        except BrokenPipeError as error:
-            # Whoever read our results has gone, as `head` does.
-            _discard(sys.stdout)
-            raise typer.Exit(0) from error
-        except OSError as error:
-            if not is_refusal(error, ctx.meta[_WORDS]):
-                raise
-            if error.filename is None:
-                _discard(sys.stdout)  # it may be what cannot be written, and is flushed again at exit
-            place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-            note(f"vidrep: {place}{error.strerror}; free space or choose another place; what was finished is kept")
-            raise typer.Exit(OutputError.exit_code) from error
-        except KeyboardInterrupt as error:
-            note("vidrep: interrupted; extract goes on with the same command, train and finetune with --resume too")
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+@contextmanager
+def _errors_as_exit_codes(words: Sequence[str]) -> Iterator[None]:
+    """Print an error that the user can act on as one line, and exit with its code; a bug of ours passes through.
+
+    words: of the command line.
+    """
+    try:
+        yield
+    except VidrepError as error:
+        note(f"vidrep: {' '.join(str(error).split())}")
+        raise typer.Exit(error.exit_code) from error
+    except BrokenPipeError as error:
+        # The reader of our results has ended, as `head` does.
+        _discard(sys.stdout)
+        raise typer.Exit(0) from error
+    except OSError as error:
+        if (advice := remedy(error, words)) is None:
+            raise
+        if error.filename is None:
+            _discard(sys.stdout)  # it may be what cannot be written, and is flushed again at exit
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        note(f"vidrep: {place}{error.strerror}; {advice}")
+        raise typer.Exit(OutputError.exit_code) from error
+    except KeyboardInterrupt as error:
+        note("vidrep: interrupted; extract goes on with the same command, train and finetune with --resume too")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 def _discard(stream: IO[str]) -> None:

@@ -11,18 +11,19 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _PATH = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP})
 
 
-def is_refusal(error: OSError, words: Iterable[str]) -> bool:
-    """Return whether the system refuses what the user asked for, given the words of the command line.
+def remedy(error: OSError, words: Iterable[str]) -> str | None:
+    """Return what the user can do about an error, given the words of the command line; None if it is a bug of ours.
 
-    That is so if a disk is full, over its quota or broken, and if a path is refused that the user named: the path
-    itself, one above or below it, or a temporary file beside it. Any other error of the system is a bug of ours.
+    The user can mend a disk that is full, over its quota or broken, and a refusal of a path that the command line
+    names: the path itself, one above or below it, or a temporary file beside it.
     """
     if error.errno in _DISK:
-        return True
+        return "free some space or choose another place; what is finished is kept"
     if error.errno not in _PATH or not isinstance(error.filename, str | bytes):
-        return False
+        return None
     refused = Path(os.fsdecode(error.filename)).absolute()
-    return any(_concerns(refused, _path_in(word)) for word in words)
+    is_named = any(_concerns(refused, _path_in(word)) for word in words)
+    return "give another path, or change its permissions" if is_named else None
 
 
 def _path_in(word: str) -> Path:

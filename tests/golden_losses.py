@@ -61,7 +61,7 @@ def golden_losses(folder: Path) -> dict[str, list[float]]:
     for recipe, changes in RECIPES.items():
         config = vidrep.load_recipe(PretrainConfig, recipe, changes=SMALL | changes)
         generated, of_steps = "mnist" in recipe, list[float]()
-        vidrep.pretrain(
+        vidrep.train(
             None if generated else features,
             folder / recipe,
             config,
