@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 import vidrep
 from vidrep.config import OptimizerSettings, PretrainConfig, TrainingSettings
+from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.models.composite import CompositeModel
 from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
@@ -415,6 +416,7 @@ def learning(scale: Scale, mnist: Path, folder: Path, *, steps: int, filmstrip: 
     trained = time.monotonic()
     sequences = scale.test_sequences
     result = vidrep.evaluate(folder, mnist=mnist, num_sequences=sequences, filmstrip=filmstrip, device=DEVICE.type)
+    assert isinstance(result, PredictionEvaluation)
     costs = result.metrics.costs
     return {
         "steps": steps,

@@ -58,9 +58,7 @@ def test_run_folders(tmp_path: Path) -> None:
     assert completed("predict", "r", folder=tmp_path) == ["runs/one", "runs/two"]
     assert completed("evaluate", "runs/t", folder=tmp_path) == ["runs/two"]
     assert completed("info", "./r", folder=tmp_path) == ["./runs/one", "./runs/two"]
-    assert completed("finetune", "f.h5", "--from", f"{tmp_path}/deep/", folder=tmp_path) == [
-        f"{tmp_path}/deep/er/three"
-    ]
+    assert completed("finetune", "f.h5", "--from", f"{tmp_path}/deep/") == [f"{tmp_path}/deep/er/three"]
     assert completed("predict", "nowhere/", folder=tmp_path) == []
 
 
