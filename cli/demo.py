@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .help import features_option, output_option, training_option
+from .help import input_option, output_option, training_option
 from .layout import duration, fields
 from .options import Threads
 from .tables import classification_report
@@ -27,7 +27,7 @@ def demo_command(
         Path, output_option("--output", "-o", metavar="FOLDER", help="A new folder for all that it makes.")
     ] = Path("demo"),
     videos_per_class: Annotated[
-        int, features_option("--per-class", min=8, metavar="N", help="Sample videos of each motion.")
+        int, input_option("--per-class", min=8, metavar="N", help="Sample videos of each motion.")
     ] = 400,
     steps: Annotated[
         int | None,

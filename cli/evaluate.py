@@ -9,7 +9,7 @@ import typer
 
 from . import completion
 from .console import show_log
-from .help import features_option, input_option, labels_option, output_option
+from .help import evaluation_option, input_option, labels_option, output_option
 from .options import AnnotationOptions, AsJson, CommonOptions, Device, FeaturesIfAny, Threads
 from .progress import progress_bar
 from .tables import classification_report, prediction_report
@@ -51,11 +51,11 @@ def evaluate_command(
     ] = None,
     num_future: Annotated[
         int | None,
-        features_option("--num-future", min=1, metavar="N", help="Frames to predict; default: as many as in training."),
+        evaluation_option("--num-future", min=1, metavar="N", help="Frames to predict; default: as in training."),
     ] = None,
     shuffle_frames: Annotated[
         bool,
-        features_option("--shuffle-frames", help="Shuffle the frames of each window, to show what their order adds."),
+        evaluation_option("--shuffle-frames", help="Shuffle the frames of each window, to show what their order adds."),
     ] = False,
     split: Annotated[
         str | None,
@@ -85,9 +85,9 @@ def evaluate_command(
     sequence_options = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
     generated = {name: value for name, value in sequence_options.items() if value is not None}
     if (features is None) == (mnist is None):
-        raise ConfigError("give either FEATURES or --mnist DIR to measure the run on")
+        raise ConfigError("give either FEATURES or --mnist FOLDER to measure the run on")
     if generated and mnist is None:
-        raise ConfigError("--num-digits, --sequences and --seed are for the sequences of --mnist DIR; leave them out")
+        raise ConfigError("--num-digits, --sequences and --seed are for --mnist FOLDER; leave them out")
     if mnist is not None and (annotations.labels or annotations.splits):
         raise ConfigError("--labels and --splits are for features; sequences of --mnist have none")
 

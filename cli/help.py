@@ -11,12 +11,13 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_INPUT, _SAMPLING, _FEATURES, _LABELS, _TRAINING, _OUTPUT, _SPEED, _OTHER = _HEADINGS = (
+_INPUT, _SAMPLING, _FEATURES, _LABELS, _TRAINING, _EVALUATION, _OUTPUT, _SPEED, _OTHER = _HEADINGS = (
     "Input",
     "Sampling",
     "Features",
     "Labels and splits",
     "Training",
+    "Evaluation",
     "Output",
     "Speed",
     "Other",
@@ -26,6 +27,7 @@ sampling_option = partial(typer.Option, rich_help_panel=_SAMPLING)
 features_option = partial(typer.Option, rich_help_panel=_FEATURES)
 labels_option = partial(typer.Option, rich_help_panel=_LABELS)
 training_option = partial(typer.Option, rich_help_panel=_TRAINING)
+evaluation_option = partial(typer.Option, rich_help_panel=_EVALUATION)
 output_option = partial(typer.Option, rich_help_panel=_OUTPUT)
 speed_option = partial(typer.Option, rich_help_panel=_SPEED)
 other_option = partial(typer.Option, rich_help_panel=_OTHER)

@@ -38,7 +38,8 @@ NewFeatureFile = Annotated[
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
 Threads = Annotated[
-    int | None, speed_option("--threads", min=1, metavar="N", help="CPU threads to compute with; default: all cores.")
+    int | None,
+    speed_option("--threads", min=1, metavar="N", help="CPU threads; default: chosen for this machine."),
 ]
 Device = Annotated[
     str,
@@ -150,7 +151,7 @@ class RecipeOptions:
         training_option(
             "--recipe",
             metavar="NAME|FILE",
-            help="A shipped recipe, or a TOML file; default: the settings' defaults.",
+            help="A shipped recipe, or a TOML file; default: the built-in settings.",
             autocompletion=completion.recipes,
         ),
     ] = None

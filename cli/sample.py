@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .help import features_option, labels_option, output_option
+from .help import labels_option, output_option
 from .layout import size
 from .options import Quiet
 from .progress import progress_bar
@@ -17,11 +17,11 @@ def sample_command(
         output_option("--output", "-o", metavar="FOLDER", help="A new or empty folder.", show_default=False),
     ],
     videos_per_class: Annotated[
-        int, features_option("--per-class", metavar="N", help="Videos of each of the eight motions.")
+        int, output_option("--per-class", metavar="N", help="Videos of each of the eight motions.")
     ] = 40,
-    frames: Annotated[int, features_option("--frames", metavar="N", help="Frames of each video.")] = 20,
-    frame_size: Annotated[int, features_option("--size", metavar="N", help="Pixels along each side.")] = 64,
-    seed: Annotated[int, features_option("--seed", min=0, metavar="N", help="Equal seeds make equal videos.")] = 0,
+    frames: Annotated[int, output_option("--frames", metavar="N", help="Frames of each video.")] = 20,
+    frame_size: Annotated[int, output_option("--size", metavar="N", help="Pixels along each side.")] = 64,
+    seed: Annotated[int, output_option("--seed", min=0, metavar="N", help="Equal seeds make equal videos.")] = 0,
     test_fraction: Annotated[
         float, labels_option("--test-fraction", metavar="X", help="Fraction of the videos whose split is test.")
     ] = 0.25,

@@ -107,9 +107,9 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
 
 def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     run, features = made / "pretrained", made / "features.h5"
-    one_line(["evaluate", run], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for")
+    one_line(["evaluate", run], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for --mnist")
     one_line(["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"], 2, "--labels and --splits")
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")
