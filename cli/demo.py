@@ -26,12 +26,9 @@ def demo_command(
     output: Annotated[
         Path, output_option("--output", "-o", metavar="FOLDER", help="A new folder for all that it makes.")
     ] = Path("demo"),
-    videos_per_class: Annotated[
-        int, input_option("--per-class", min=8, metavar="N", help="Sample videos of each motion.")
-    ] = 400,
+    videos_per_class: Annotated[int, input_option("--per-class", min=8, help="Sample videos of each motion.")] = 400,
     steps: Annotated[
-        int | None,
-        training_option("--steps", min=1, metavar="N", help="Optimizer steps of each training; default: its recipe's."),
+        int | None, training_option("--steps", min=1, help="Optimizer steps of each training; default: its recipe's.")
     ] = None,
     threads: Threads = None,
     overwrite: Annotated[bool, output_option("--overwrite", help="Replace an earlier demo.")] = False,

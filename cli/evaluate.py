@@ -39,19 +39,16 @@ def evaluate_command(
     ] = None,
     num_digits: Annotated[
         int | None,
-        input_option(
-            "--num-digits", min=1, metavar="N", help="Digits in a sequence of --mnist; default: the run's own, or 2."
-        ),
+        input_option("--num-digits", min=1, help="Digits in a sequence of --mnist; default: the run's own, or 2."),
     ] = None,
     sequences: Annotated[
-        int | None, input_option("--sequences", min=1, metavar="N", help="Sequences of --mnist; default: 10,000.")
+        int | None, input_option("--sequences", min=1, help="Sequences of --mnist; default: 10,000.")
     ] = None,
     seed: Annotated[
-        int | None, input_option("--seed", min=0, metavar="N", help="Seed of the sequences of --mnist; default: 1.")
+        int | None, input_option("--seed", min=0, help="Seed of the sequences of --mnist; default: 1.")
     ] = None,
     num_future: Annotated[
-        int | None,
-        evaluation_option("--num-future", min=1, metavar="N", help="Frames to predict; default: as in training."),
+        int | None, evaluation_option("--num-future", min=1, help="Frames to predict; default: as in training.")
     ] = None,
     shuffle_frames: Annotated[
         bool,
@@ -61,7 +58,6 @@ def evaluate_command(
         str | None,
         labels_option(
             "--split",
-            metavar="NAME",
             help="train, validation or test; default: test, or what was held out.",
             autocompletion=completion.splits,
         ),

@@ -26,7 +26,6 @@ Resize = Annotated[
     str,
     features_option(
         "--resize",
-        metavar="NAME",
         help="exact (torchvision's, antialiased) or fast (in whole numbers).",
         autocompletion=completion.one_of("exact", "fast"),
     ),
@@ -39,12 +38,11 @@ def patches_command(
     annotations: AnnotationOptions,
     work: ExtractionOptions,
     common: CommonOptions,
-    size: Annotated[int, features_option("--size", metavar="N", help="Pixels along each side.")] = 32,
+    size: Annotated[int, features_option("--size", help="Pixels along each side.")] = 32,
     region: Annotated[
         str,
         features_option(
             "--region",
-            metavar="NAME",
             help="frame (squeezed into the square) or center (cropped).",
             autocompletion=completion.one_of("frame", "center"),
         ),
@@ -52,12 +50,12 @@ def patches_command(
     color: Annotated[bool, features_option("--rgb/--gray", help="Keep the colors.")] = False,
     resize: Resize = "exact",
     crops: Annotated[
-        int, features_option("--crops", min=0, metavar="N", help="Cut so many squares out of each video, at random.")
+        int, features_option("--crops", min=0, help="Cut so many squares out of each video, at random.")
     ] = 0,
     grid: Annotated[
-        int, features_option("--grid", min=1, metavar="N", help="Cut the region into so many cells along each side.")
+        int, features_option("--grid", min=1, help="Cut the region into so many cells along each side.")
     ] = 1,
-    seed: Annotated[int, features_option("--seed", min=0, metavar="N", help="Seed of the places of --crops.")] = 0,
+    seed: Annotated[int, features_option("--seed", min=0, help="Seed of the places of --crops.")] = 0,
 ) -> None:
     """Pixels: every frame made small, uint8."""
 
@@ -77,18 +75,10 @@ def cnn_command(
     common: CommonOptions,
     model: Annotated[
         str,
-        features_option(
-            "--model",
-            metavar="NAME",
-            help="Any classification model of torchvision.",
-            autocompletion=completion.models,
-        ),
+        features_option("--model", help="Any classification model of torchvision.", autocompletion=completion.models),
     ] = "mobilenet_v3_small",
     layer: Annotated[
-        str | None,
-        features_option(
-            "--layer", metavar="NAME", help="A node of its graph; default: what the last weighted layer reads."
-        ),
+        str | None, features_option("--layer", help="A node of its graph; default: what the last weighted layer reads.")
     ] = None,
     weights: Annotated[
         str,
@@ -103,7 +93,6 @@ def cnn_command(
         str,
         features_option(
             "--region",
-            metavar="NAME",
             help="center (the network's own crop) or frame (all of it, squeezed).",
             autocompletion=completion.one_of("center", "frame"),
         ),
@@ -114,14 +103,11 @@ def cnn_command(
         str,
         speed_option(
             "--precision",
-            metavar="NAME",
             help="fp32, bf16, or auto: bf16 where the device has it.",
             autocompletion=completion.one_of(*completion.EXTRACTION_PRECISIONS),
         ),
     ] = "auto",
-    batch_size: Annotated[
-        int, speed_option("--batch-size", min=1, metavar="N", help="Frames that the network reads at once.")
-    ] = 32,
+    batch_size: Annotated[int, speed_option("--batch-size", min=1, help="Frames that the network reads at once.")] = 32,
 ) -> None:
     """Activations of an image network, float16."""
 

@@ -43,9 +43,7 @@ class ExtractionOptions:
     ] = False
     workers: Annotated[
         int | None,
-        speed_option(
-            "--workers", min=0, metavar="N", help="Decoding processes; default: one a core. 0: decode in this one."
-        ),
+        speed_option("--workers", min=0, help="Decoding processes; default: one a core. 0: decode in this one."),
     ] = None
     timeout: Annotated[
         float | None,

@@ -3,6 +3,7 @@
 An option is declared with one of the functions below in place of `typer.Option`; which one decides its heading.
 """
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,9 @@ output_option = partial(typer.Option, rich_help_panel=_OUTPUT)
 speed_option = partial(typer.Option, rich_help_panel=_SPEED)
 other_option = partial(typer.Option, rich_help_panel=_OTHER)
 
+# What stands for a value, unless an option names it, in place of Typer's "<int range>".
+_VALUES = {"int": "N", "float": "X", "str": "NAME", "path": "PATH"}
+_TYPE = re.compile(r"<(int|float|str|path)( range)?>")
 # The widest first column; what is longer has its text on the next line.
 _MOST_COLUMNS = 30
 
@@ -51,7 +55,8 @@ def write_parameters(context: typer.Context, formatter: _Formatter) -> None:
             if parameter.param_type_name == "argument":
                 sections["Arguments"].append((name.partition(" <")[0], text))
             else:
-                sections[getattr(parameter, "rich_help_panel", None) or _OTHER].append(record)
+                heading = getattr(parameter, "rich_help_panel", None) or _OTHER
+                sections[heading].append((_TYPE.sub(lambda match: _VALUES[match[1]], name), text))
     width = min(_MOST_COLUMNS, max(len(name) for records in sections.values() for name, _ in records))
     for heading, records in sections.items():
         if records:

@@ -28,8 +28,7 @@ def import_command(
     output: NewFeatureFile,
     annotations: AnnotationOptions,
     fps: Annotated[
-        float,
-        sampling_option("--fps", metavar="N", help="Frames a second of these features, for their times; 0: unknown."),
+        float, sampling_option("--fps", help="Frames a second of these features, for their times; 0: unknown.")
     ] = 0.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

@@ -19,26 +19,20 @@ def moving_mnist_command(
     mnist: Annotated[
         Path | None,
         input_option(
-            "--mnist",
-            metavar="FOLDER",
-            help="Folder with the IDX files of MNIST, .gz or not; default: download them.",
+            "--mnist", metavar="FOLDER", help="Folder with the IDX files of MNIST, .gz or not; default: download them."
         ),
     ] = None,
     digits: Annotated[
-        str,
-        input_option(
-            "--digits", metavar="NAME", help="Whose digits: train or test.", autocompletion=one_of("train", "test")
-        ),
+        str, input_option("--digits", help="Whose digits: train or test.", autocompletion=one_of("train", "test"))
     ] = "train",
-    videos: Annotated[int, features_option("--videos", "-n", metavar="N", help="Sequences to make.")] = 1000,
-    num_digits: Annotated[int, features_option("--num-digits", metavar="N", help="Digits in each sequence.")] = 2,
-    canvas: Annotated[int, features_option("--canvas", metavar="N", help="Pixels along each side.")] = 64,
-    frames: Annotated[int, features_option("--frames", metavar="N", help="Frames of each sequence.")] = 20,
+    videos: Annotated[int, features_option("--videos", "-n", help="Sequences to make.")] = 1000,
+    num_digits: Annotated[int, features_option("--num-digits", help="Digits in each sequence.")] = 2,
+    canvas: Annotated[int, features_option("--canvas", help="Pixels along each side.")] = 64,
+    frames: Annotated[int, features_option("--frames", help="Frames of each sequence.")] = 20,
     displacement: Annotated[
-        float,
-        features_option("--displacement", metavar="X", help="Of a digit, per frame, as a fraction of its range."),
+        float, features_option("--displacement", help="Of a digit, per frame, as a fraction of its range.")
     ] = 0.1,
-    seed: Annotated[int, features_option("--seed", min=0, metavar="N", help="Equal seeds make equal sequences.")] = 0,
+    seed: Annotated[int, features_option("--seed", min=0, help="Equal seeds make equal sequences.")] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:

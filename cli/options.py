@@ -37,18 +37,9 @@ NewFeatureFile = Annotated[
 ]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
-Threads = Annotated[
-    int | None,
-    speed_option("--threads", min=1, metavar="N", help="CPU threads; default: chosen for this machine."),
-]
+Threads = Annotated[int | None, speed_option("--threads", min=1, help="CPU threads; default: chosen for this machine.")]
 Device = Annotated[
-    str,
-    speed_option(
-        "--device",
-        metavar="NAME",
-        help="auto, cpu, cuda or mps.",
-        autocompletion=completion.one_of(*completion.DEVICES),
-    ),
+    str, speed_option("--device", help="auto, cpu, cuda or mps.", autocompletion=completion.one_of(*completion.DEVICES))
 ]
 Quiet = Annotated[bool, other_option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
 
@@ -72,10 +63,7 @@ class SourceOptions:
         bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
     ] = False
     decoder: Annotated[
-        str,
-        input_option(
-            "--decoder", metavar="NAME", help="pyav or opencv.", autocompletion=completion.one_of("pyav", "opencv")
-        ),
+        str, input_option("--decoder", help="pyav or opencv.", autocompletion=completion.one_of("pyav", "opencv"))
     ] = "pyav"
 
     def find(self) -> "list[VideoSource]":
@@ -92,12 +80,10 @@ class SourceOptions:
 class SamplingOptions:
     """Which frames of a video to keep."""
 
-    fps: Annotated[
-        float | None, sampling_option("--fps", metavar="N", help="Keep at most so many frames a second.")
-    ] = None
-    every: Annotated[int, sampling_option("--every", metavar="N", help="Keep one frame in so many.")] = 1
+    fps: Annotated[float | None, sampling_option("--fps", help="Keep at most so many frames a second.")] = None
+    every: Annotated[int, sampling_option("--every", help="Keep one frame in so many.")] = 1
     max_frames: Annotated[
-        int | None, sampling_option("--max-frames", metavar="N", help="Keep at most so many frames of a video.")
+        int | None, sampling_option("--max-frames", help="Keep at most so many frames of a video.")
     ] = None
     start: Annotated[
         float | None, sampling_option("--start", metavar="SECONDS", help="Leave out the frames before this time.")
@@ -131,9 +117,7 @@ class AnnotationOptions:
             help="UCF-101 lists: a folder with trainlist01.txt, testlist01.txt and classInd.txt.",
         ),
     ] = None
-    split_number: Annotated[
-        int, labels_option("--split-number", min=1, metavar="N", help="Which of several lists in --splits.")
-    ] = 1
+    split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
 
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
@@ -162,15 +146,13 @@ class RecipeOptions:
         ),
     ] = None
     steps: Annotated[
-        int | None,
-        training_option("--steps", min=1, metavar="N", help="Optimizer steps; short for --set training.steps=N."),
+        int | None, training_option("--steps", min=1, help="Optimizer steps; short for --set training.steps=N.")
     ] = None
     batch_size: Annotated[
-        int | None, training_option("--batch-size", min=1, metavar="N", help="Windows a step; training.batch_size.")
+        int | None, training_option("--batch-size", min=1, help="Windows a step; training.batch_size.")
     ] = None
     seed: Annotated[
-        int | None,
-        training_option("--seed", min=0, metavar="N", help="Seed of weights, order and dropout; training.seed."),
+        int | None, training_option("--seed", min=0, help="Seed of weights, order and dropout; training.seed.")
     ] = None
 
     def build(self, config_class: "type[Config]", **changes: Any) -> "Config":
@@ -217,7 +199,6 @@ class ComputeOptions:
         str,
         speed_option(
             "--precision",
-            metavar="NAME",
             help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA) or bf16.",
             autocompletion=completion.one_of(*completion.PRECISIONS),
         ),

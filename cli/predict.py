@@ -43,10 +43,7 @@ def predict_command(
     device: Device = "auto",
     threads: Threads = None,
     workers: Annotated[
-        int,
-        speed_option(
-            "--workers", min=0, metavar="N", help="Decoding processes, for many videos; 0: decode in this one."
-        ),
+        int, speed_option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
     ] = 0,
 ) -> None:
     """Classify videos: one line each, label and probability."""

@@ -13,17 +13,14 @@ from .progress import progress_bar
 
 def sample_command(
     output: Annotated[
-        Path,
-        output_option("--output", "-o", metavar="FOLDER", help="A new or empty folder.", show_default=False),
+        Path, output_option("--output", "-o", metavar="FOLDER", help="A new or empty folder.", show_default=False)
     ],
-    videos_per_class: Annotated[
-        int, output_option("--per-class", metavar="N", help="Videos of each of the eight motions.")
-    ] = 40,
-    frames: Annotated[int, output_option("--frames", metavar="N", help="Frames of each video.")] = 20,
-    frame_size: Annotated[int, output_option("--size", metavar="N", help="Pixels along each side.")] = 64,
-    seed: Annotated[int, output_option("--seed", min=0, metavar="N", help="Equal seeds make equal videos.")] = 0,
+    videos_per_class: Annotated[int, output_option("--per-class", help="Videos of each of the eight motions.")] = 40,
+    frames: Annotated[int, output_option("--frames", help="Frames of each video.")] = 20,
+    frame_size: Annotated[int, output_option("--size", help="Pixels along each side.")] = 64,
+    seed: Annotated[int, output_option("--seed", min=0, help="Equal seeds make equal videos.")] = 0,
     test_fraction: Annotated[
-        float, labels_option("--test-fraction", metavar="X", help="Fraction of the videos whose split is test.")
+        float, labels_option("--test-fraction", help="Fraction of the videos whose split is test.")
     ] = 0.25,
     quiet: Quiet = False,
 ) -> None:
