@@ -99,7 +99,7 @@ def test_a_reader_that_ends_early_is_no_error() -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 def test_the_work_goes_on_when_standard_error_is_on_a_full_disk(tmp_path: Path) -> None:
-    sample = [sys.executable, "-m", "vidrep_cli", "sample", "-o", tmp_path / "clips", "--per-class", "1"]
+    sample = [sys.executable, "-m", "vidrep_cli", "sample", "-o", str(tmp_path / "clips"), "--per-class", "1"]
     with FULL.open("w") as full:
         done = subprocess.run(sample, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
     assert done.returncode == 0
