@@ -46,11 +46,14 @@ class ExtractionOptions:
         speed_option("--workers", min=0, help="Decoding processes; default: one a core. 0: decode in this one."),
     ] = None
     timeout: Annotated[
-        float,
+        float | None,
         speed_option(
-            "--timeout", min=1, metavar="SECONDS", help="Give up a video whose decoder shows no progress for so long."
+            "--timeout",
+            min=1,
+            metavar="SECONDS",
+            help="Give up a video whose decoder shows no progress for so long; default: 120.",
         ),
-    ] = 120.0
+    ] = None
     threads: Threads = None
 
     @property
@@ -105,6 +108,7 @@ def _extract(
 ) -> "ExtractSummary":
     kept, sources, listed = sampling.build(), source.find(), annotations.read()
 
+    from vidrep.extraction.decoding import DEFAULT_TIMEOUT
     from vidrep.extraction.extract import extract
 
     with stopping_on_signals() as should_stop, progress_bar("extract", quiet=quiet) as on_progress:
@@ -119,7 +123,7 @@ def _extract(
             prune=work.prune,
             workers=work.num_workers,
             threads=work.num_threads,
-            timeout=work.timeout,
+            timeout=DEFAULT_TIMEOUT if work.timeout is None else work.timeout,
             should_stop=should_stop,
             on_progress=on_progress,
         )

@@ -1,6 +1,5 @@
 """Help: every option has a text and a heading, and it comes without heavy imports."""
 
-import inspect
 import subprocess
 import sys
 import time
@@ -90,13 +89,6 @@ def test_help_imports_nothing_heavy_and_is_quick(words: tuple[str, ...]) -> None
         seconds.append(time.perf_counter() - began)
         assert done.stdout.splitlines()[-1] == "imported []", done.stderr
     assert min(seconds) < 2  # on a busy machine; benchmarks/help_time.py measures it
-
-
-def test_defaults_are_those_of_the_library() -> None:
-    from vidrep.extraction.extract import extract
-
-    (timeout,) = (option for option in command_of(("extract", "cnn")).params if option.name == "timeout")
-    assert timeout.default == inspect.signature(extract).parameters["timeout"].default
 
 
 def test_version() -> None:
