@@ -158,6 +158,25 @@ def test_buffers_are_not_written_while_they_are_computed():
     assert len(extractor.threads) == 3
 
 
+def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before():
+    class OnCuda(Doubling):
+        network_device = "cuda"
+
+        def encode(self, views):
+            exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+            return super().encode(views)
+
+    exact = []
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        run(interleaved([30]), OnCuda(delay=0.001), num_threads=2)
+        assert len(exact) == 8 and set(exact) == {("highest", False)}
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def test_each_batch_has_a_thread_of_its_own_with_one_core():
     torch.set_num_threads(2)
     extractor = Doubling(delay=0.001)
