@@ -123,6 +123,14 @@ class _Worker:
         self._break_silence()
         self._send(slot)
 
+    def receive(self) -> Ready | FramesInSlot | Event | None:
+        """Return the worker's next message; None if it died, perhaps in the middle of one."""
+        try:
+            message: Ready | FramesInSlot | Event = self.connection.recv()
+        except (EOFError, OSError, UnpicklingError):
+            return None
+        return message
+
     def _send(self, message: Job | int | None) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it died; the next read from its pipe shows it
             self.connection.send(message)
@@ -193,9 +201,8 @@ def _decode_in_workers(
 
 def _attend(worker: _Worker, waiting: Iterator[Job]) -> Generator[Event, None, bool]:
     """Take the next message of a worker; return whether it has no more to do."""
-    try:
-        message = worker.connection.recv()
-    except (EOFError, OSError, UnpicklingError):  # it died, perhaps in the middle of a message
+    message = worker.receive()
+    if message is None:
         yield from _replace(worker)
         return False
     if isinstance(message, Ready):
