@@ -34,7 +34,7 @@ from recording import ROOT, facts
 from vidrep.errors import VideoError
 from vidrep.features.store import open_features
 from vidrep.synthetic.motions import MOTIONS, render_clip
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 
 SEED = 7

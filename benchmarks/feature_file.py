@@ -57,7 +57,7 @@ def write(path: Path, numbers: range, frames: Callable[[int], NDArray[np.float16
     ) as writer:
         for number in numbers:
             writer.append(frames(number), np.arange(len(first)) / 10)
-            writer.end_video(VideoRow.new(f"{number:06d}.mp4"))
+            writer.end_video(VideoRow(f"{number:06d}.mp4"))
 
 
 def write_layouts(folder: Path, num_videos: int, width: int) -> None:

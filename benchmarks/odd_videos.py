@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recording import ROOT, facts, real_data
 
 from vidrep.errors import VideoError
-from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 TURNED = [f"decord_video_{degrees}.mov" for degrees in (0, 90, 180, 270)]

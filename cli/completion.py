@@ -29,7 +29,7 @@ def one_of(*names: str) -> Callable[[str], list[str]]:
 
 def recipes(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the shipped recipes of the command's kind; files, where none begins so."""
-    from vidrep.config import recipe_names
+    from vidrep.config.reader import recipe_names
 
     return [name for name in recipe_names(_KINDS[str(context.command.name)]) if name.startswith(incomplete)]
 

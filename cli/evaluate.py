@@ -15,7 +15,7 @@ from .progress import progress_bar
 from .tables import classification_report, prediction_report
 
 if TYPE_CHECKING:
-    from vidrep.evaluation.evaluate import ClassificationEvaluation
+    from vidrep.evaluation.classification import ClassificationEvaluation
     from vidrep.evaluation.prediction import PredictionEvaluation
 
 
@@ -84,8 +84,8 @@ def evaluate_command(
         raise ConfigError("give either FEATURES or --mnist FOLDER to measure the run on")
     if generated and mnist is None:
         raise ConfigError("--num-digits, --sequences and --seed are for --mnist FOLDER; leave them out")
-    if mnist is not None and (annotations.labels or annotations.splits):
-        raise ConfigError("--labels and --splits are for features; sequences of --mnist have none")
+    if mnist is not None and (annotations.labels or annotations.splits or annotations.group):
+        raise ConfigError("--labels, --splits and --group are for features; sequences of --mnist have none")
 
     from vidrep.evaluation.evaluate import evaluate
     from vidrep.features.store import open_features
@@ -97,9 +97,10 @@ def evaluate_command(
             None if features is None else open_features(features),
             mnist=mnist,
             **generated,
-            predicted=num_future,
+            num_future=num_future,
             split=split,
             annotations=annotations.read(),
+            group_pattern=annotations.group,
             shuffle_frames=shuffle_frames,
             filmstrip=filmstrip,
             device=device,

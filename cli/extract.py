@@ -13,7 +13,7 @@ from .moving_mnist import moving_mnist_command
 from .options import AnnotationOptions, CommonOptions, Device, SamplingOptions, SourceOptions
 
 if TYPE_CHECKING:
-    from vidrep.extraction.extractor import Extractor
+    from vidrep.extraction.extractors.extractor import Extractor
 
 app = typer.Typer(
     cls=ExtractGroup,

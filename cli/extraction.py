@@ -18,7 +18,7 @@ from .stopping import stopping_on_signals
 if TYPE_CHECKING:
     from vidrep.extraction.estimate import Estimate
     from vidrep.extraction.extract import ExtractSummary
-    from vidrep.extraction.extractor import Extractor
+    from vidrep.extraction.extractors.extractor import Extractor
     from vidrep.video.sources import VideoSource
 
 
@@ -56,20 +56,6 @@ class ExtractionOptions:
     ] = None
     threads: Threads = None
 
-    @property
-    def num_workers(self) -> int:
-        """Decoding processes."""
-        from vidrep.machine import available_cores
-
-        return available_cores() if self.workers is None else self.workers
-
-    @property
-    def num_threads(self) -> int:
-        """Batches that a network on the CPU computes at the same time."""
-        from vidrep.machine import available_cores
-
-        return self.threads or available_cores()
-
 
 def run_extraction(
     build: Callable[[], "Extractor"],
@@ -83,10 +69,7 @@ def run_extraction(
 
     build: makes the extractor, once the output is known to be free.
     """
-    from vidrep.machine import tune_malloc
-
     show_log(quiet=common.quiet)
-    tune_malloc()
     if work.dry_run:
         _print_estimate(build, source, sampling, work)
         return
@@ -121,8 +104,8 @@ def _extract(
             annotations=listed,
             overwrite=work.overwrite,
             prune=work.prune,
-            workers=work.num_workers,
-            threads=work.num_threads,
+            workers=work.workers,
+            threads=work.threads,
             timeout=DEFAULT_TIMEOUT if work.timeout is None else work.timeout,
             should_stop=should_stop,
             on_progress=on_progress,
@@ -142,8 +125,8 @@ def _print_estimate(
         sampling=sampling.build(),
         decoder=source.decoder,
         overwrite=work.overwrite,
-        workers=work.num_workers,
-        threads=work.num_threads,
+        workers=work.workers,
+        threads=work.threads,
     )
     typer.echo(_estimate_text(expected, sources, work.output))
 

@@ -13,7 +13,7 @@ from .help import features_option
 from .options import AnnotationOptions, CommonOptions, Device, SamplingOptions, SourceOptions
 
 if TYPE_CHECKING:
-    from vidrep.extraction.extractor import Extractor
+    from vidrep.extraction.extractors.extractor import Extractor
 
 ExtractorSettings = Annotated[
     list[str] | None,
@@ -106,7 +106,7 @@ def _build_extractor(extractor: type[Any], settings: Sequence[str], device: str)
 
     Raises ConfigError for a setting that it does not have.
     """
-    from vidrep.config import parse_change
+    from vidrep.config.reader import parse_change
 
     built: Extractor = extractor(device=device, **dict(parse_change(text) for text in settings))
     return built

@@ -36,22 +36,21 @@ def finetune_command(
         ),
     ] = None,
     freeze: Annotated[
-        bool, training_option("--freeze", help="Keep the encoder's weights and train the rest; model.freeze.")
+        bool,
+        training_option("--freeze", help="Keep the encoder's weights and train the rest; classifier.freeze_encoder."),
     ] = False,
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
-        from vidrep.config import FinetuneConfig
+        from vidrep.config.settings import FinetuneConfig
 
-        config = recipe.build(FinetuneConfig, **({"model.freeze": True} if freeze else {}))
+        config = recipe.build(FinetuneConfig, **({"classifier.freeze_encoder": True} if freeze else {}))
 
         from vidrep.features.store import open_features
-        from vidrep.machine import tune_malloc
         from vidrep.training.finetune import finetune
 
         show_log(quiet=common.quiet)
-        tune_malloc()
         with progress_bar("finetune", quiet=common.quiet) as on_progress:
             result = finetune(
                 open_features(features),
@@ -62,13 +61,14 @@ def finetune_command(
                 precision=compute.precision,
                 threads=compute.threads,
                 annotations=annotations.read(),
+                group_pattern=annotations.group,
                 resume=run.resume,
                 overwrite=run.overwrite,
                 should_stop=should_stop,
                 on_progress=on_progress,
             )
     if is_main_process() and not common.quiet:
-        typer.echo(_report(result, features, str(pretrained or config.pretrained)))
+        typer.echo(_report(result, features, str(pretrained or "")))
         advise_on_data(result.outcome.data_share)
 
 

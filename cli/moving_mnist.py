@@ -11,7 +11,7 @@ from .options import NewFeatureFile, Overwrite, Quiet
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from vidrep.synthetic.mnist import Part
+    from vidrep.synthetic.mnist import MnistSplit
 
 
 def moving_mnist_command(
@@ -46,7 +46,7 @@ def moving_mnist_command(
             output,
             num_videos=videos,
             mnist=mnist,
-            part=cast("Part", digits),
+            split=cast("MnistSplit", digits),
             config=config,
             seed=seed,
             overwrite=overwrite,

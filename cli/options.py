@@ -19,7 +19,7 @@ from .help import (
 )
 
 if TYPE_CHECKING:
-    from vidrep.config import FinetuneConfig, PretrainConfig
+    from vidrep.config.settings import FinetuneConfig, PretrainConfig
     from vidrep.features.annotations import Annotation
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import VideoSource
@@ -101,12 +101,14 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationOptions:
-    """Labels and splits that take the place of those in the features."""
+    """Labels, splits and groups that take the place of those in the features."""
 
     labels: Annotated[
         Path | None,
         labels_option(
-            "--labels", metavar="FILE", help="CSV with the columns video,label[,split]; it overrides what is there."
+            "--labels",
+            metavar="FILE",
+            help="CSV with the columns video,label[,split][,group]; it overrides what is there.",
         ),
     ] = None
     splits: Annotated[
@@ -118,6 +120,14 @@ class AnnotationOptions:
         ),
     ] = None
     split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+    group: Annotated[
+        str | None,
+        labels_option(
+            "--group",
+            metavar="REGEX",
+            help="What a split must not divide, such as a person: the part of a video's key that this matches.",
+        ),
+    ] = None
 
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
@@ -142,7 +152,7 @@ class RecipeOptions:
     settings: Annotated[
         list[str] | None,
         training_option(
-            "--set", metavar="KEY=VALUE", help="Change a setting of the recipe, such as model.hidden_size=1024."
+            "--set", metavar="KEY=VALUE", help="Change a setting of the recipe, such as encoder.hidden_size=1024."
         ),
     ] = None
     steps: Annotated[
@@ -160,12 +170,12 @@ class RecipeOptions:
 
         Raises ConfigError for what cannot be, and for a setting that two options change.
         """
-        from vidrep.config import load_recipe
+        from vidrep.config.reader import load_recipe
 
         return load_recipe(config_class, self.recipe, changes={**self._changes(), **changes})
 
     def _changes(self) -> dict[str, Any]:
-        from vidrep.config import parse_change
+        from vidrep.config.reader import parse_change
         from vidrep.errors import ConfigError
 
         changes = dict(parse_change(text) for text in self.settings or [])

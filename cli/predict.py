@@ -49,12 +49,10 @@ def predict_command(
     """Classify videos: one line each, label and probability."""
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
-    from vidrep.machine import tune_malloc
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     show_log(quiet=common.quiet)
-    tune_malloc()
     with progress_bar("predict", quiet=common.quiet) as on_progress:
         predictions = predict(
             run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=on_progress

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 from .layout import table
 
 if TYPE_CHECKING:
-    from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation
+    from vidrep.evaluation.classification import ClassificationEvaluation
     from vidrep.evaluation.prediction import PredictionEvaluation
+    from vidrep.metrics.classification import Accuracy
     from vidrep.metrics.prediction import PredictionMetrics
 
 _LOSSES = {
     "nats": "nats/frame",
     "squared_error": "squared error/frame, original units",
     "squared_error_standardized": "squared error/frame, standardized",
+    "squared_error_transformed": "squared error/frame, transformed",
     "absolute_error": "absolute error/frame, original units",
     "ssim": "SSIM, data range 1, higher is better",
     "psnr": "PSNR in dB, data range 1, higher is better",
@@ -28,8 +30,8 @@ def prediction_report(result: "PredictionEvaluation") -> str:
     """Describe how well a pretrained model predicts."""
     metrics = result.metrics
     head = (
-        f"{result.num_videos:,} {result.which}, {metrics.num_windows:,} windows of {metrics.seen} context and "
-        f"{metrics.predicted} future frames, free running{_left_out(result.num_left_out)}"
+        f"{result.num_videos:,} {result.which}, {metrics.num_windows:,} windows of {metrics.num_context} context and "
+        f"{metrics.num_future} future frames, free running{_left_out(result.num_left_out)}"
     )
     return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics))))
 
@@ -59,22 +61,24 @@ def _left_out(count: int) -> str:
 
 def prediction_table(metrics: "PredictionMetrics") -> str:
     """Lay out means over frames: a row for each decoder and loss, a column for each predictor."""
-    present = {name for losses in metrics.costs.values() for by in losses.values() for name in by}
+    present = {name for losses in metrics.by_objective.values() for by in losses.values() for name in by}
     predictors = [name for name in _PREDICTORS if name in present]
     rows = [
         [f"{decoder}, {_LOSSES[loss]}"] + [_number(loss, by[name].mean) if name in by else "-" for name in predictors]
-        for decoder, losses in metrics.costs.items()
+        for decoder, losses in metrics.by_objective.items()
         for loss, by in losses.items()
     ]
-    return table(["mean over frames", *predictors], rows)
+    losses = [f"{name}, validation loss  {loss:.4f}" for name, loss in metrics.objective_losses.items()]
+    tables = [table(["mean over frames", *predictors], rows)] if rows else []
+    return "\n".join([*tables, *losses])
 
 
 def time_step_table(metrics: "PredictionMetrics") -> str:
     """Lay out the model's losses time step by time step of the future, a row for each; '' if it predicts nothing."""
-    losses = metrics.costs.get("future")
+    losses = metrics.by_objective.get("future")
     if losses is None:
         return ""
-    steps = _time_steps(metrics.predicted)
+    steps = _time_steps(metrics.num_future)
     rows = [
         [_LOSSES[loss], *(_number(loss, by["model"].per_time_step[step - 1]) for step in steps)]
         for loss, by in losses.items()

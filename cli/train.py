@@ -38,18 +38,16 @@ def train_command(
     """Learn without labels: reconstruct the past, predict the future. It does not read videos of split "test"."""
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
-        from vidrep.config import PretrainConfig
+        from vidrep.config.settings import PretrainConfig
 
         config = recipe.build(PretrainConfig)
 
         from vidrep.features.store import open_features
-        from vidrep.machine import tune_malloc
-        from vidrep.training.pretrain import pretrain
+        from vidrep.training.pretrain import train
 
         show_log(quiet=common.quiet)
-        tune_malloc()
         with progress_bar("train", quiet=common.quiet) as on_progress:
-            result = pretrain(
+            result = train(
                 None if features is None else open_features(features),
                 run.output,
                 config,
@@ -58,6 +56,7 @@ def train_command(
                 precision=compute.precision,
                 threads=compute.threads,
                 annotations=annotations.read(),
+                group_pattern=annotations.group,
                 resume=run.resume,
                 overwrite=run.overwrite,
                 should_stop=should_stop,

@@ -1,7 +1,7 @@
 """Trainings by several ranks, each a process, without torchrun and quick to start.
 
 python several_ranks.py FEATURES: reads requests, one JSON object a line, from standard input and answers each with the
-list of what every rank has to tell. torch is imported once; ranks are children of this process, which never computes.
+list of every rank's result. torch is imported once; ranks are children of this process, which never computes.
 """
 
 import json
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
     "model.hidden_size": 5,
     "optimizer.warmup_steps": 2,
     "training.steps": 10,
-    "training.batch_size": 5,  # two ranks have different parts
+    "training.batch_size": 5,  # two ranks have shards of different sizes
     "training.validate_every": 4,
     "training.checkpoint_every": 3,
     "training.validation_fraction": 0.2,
@@ -46,7 +46,7 @@ CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-# What torchrun gives the others when one fails, made shorter.
+# As long as torchrun lets the others live when one fails, made shorter.
 SECONDS_OF_GRACE = 4.0
 
 
@@ -62,12 +62,12 @@ class SeveralRanks:
         )
 
     def __call__(self, run: Path | str, *, ranks: int, **request: Any) -> list[dict[str, Any]]:
-        """Train with `ranks` processes; return what each has to tell: its exit code, its error, its warnings, ...
+        """Train with `ranks` processes; return each one's exit code, error, warnings, ...
 
         kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
-        step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] of a wish to stop. missing: a rank that
-        finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of another call.
-        draw: in place of a training, the steps at which to draw a number.
+        step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] at which a rank is asked to stop. missing: a
+        rank that finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of
+        another call. draw: in place of a training, the steps at which to draw a number.
         """
         store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -119,8 +119,8 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             on_progress=listen,
             should_stop=lambda: stop is not None and rank == stop[0] and position + 1 >= stop[1],
         )
-    told = {"weights": weights[0], "best_loss": result.outcome.best_loss, "steps": result.outcome.steps}
-    return told | ({} if kind == "finetune" else {"validation": repr(result.validation)})
+    result_of_rank = {"weights": weights[0], "best_loss": result.outcome.best_loss, "steps": result.outcome.steps}
+    return result_of_rank | ({} if kind == "finetune" else {"validation": repr(result.validation)})
 
 
 def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -136,25 +136,25 @@ def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:
 class Messages(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
         logging.getLogger("vidrep").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 def child(features: Path, rank: int, request: dict[str, Any], pipe: int) -> int:
     several = {"RANK": str(rank), "WORLD_SIZE": str(request["ranks"]), "LOCAL_RANK": str(rank)}
     where = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(request["port"]), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     os.environ.update(several | where)
-    messages, told, code = Messages(), dict[str, Any](), 0
+    messages, result, code = Messages(), dict[str, Any](), 0
     try:
-        told = draw(rank, request) if "draw" in request else train(features, rank, request)
+        result = draw(rank, request) if "draw" in request else train(features, rank, request)
     except VidrepError as error:
-        code, told["error"] = error.exit_code, f"{type(error).__name__}: {error}"
+        code, result["error"] = error.exit_code, f"{type(error).__name__}: {error}"
     except BaseException as error:
-        code, told["error"] = 99, f"{type(error).__name__}: {error}"
-    os.write(pipe, json.dumps({**told, "is_main_process": is_main_process(), "warnings": messages.said}).encode())
+        code, result["error"] = 99, f"{type(error).__name__}: {error}"
+    os.write(pipe, json.dumps({**result, "is_main_process": is_main_process(), "warnings": messages.messages}).encode())
     return code
 
 

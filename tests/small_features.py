@@ -4,19 +4,20 @@ import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrep.config import (
-    ClassificationWindows,
+from vidrep.config.settings import (
     ClassifierSettings,
-    CompositeSettings,
+    EncoderSettings,
     FinetuneConfig,
+    FinetuneWindows,
     OptimizerSettings,
-    PredictionWindows,
     PretrainConfig,
+    PretrainWindows,
     TrainingSettings,
 )
 from vidrep.features.annotations import Annotation
@@ -68,34 +69,41 @@ def with_value(features: Features, key: str, frame: int, value: float) -> Featur
 
 def pretrain_config(
     *,
-    model: CompositeSettings | None = None,
+    encoder: EncoderSettings | None = None,
     optimizer: OptimizerSettings | None = None,
-    values: str = "auto",
+    windows: PretrainWindows | None = None,
+    settings: Mapping[str, Any] | None = None,
     **training: float,
 ) -> PretrainConfig:
+    """A config of windows of 3 + 2 frames, 5 units and 2 layers; settings: other fields of PretrainConfig."""
     return PretrainConfig(
-        values=values,
-        model=model or CompositeSettings(hidden_size=5, num_layers=2, dropout=0.3),
-        windows=PredictionWindows(seen=3, predicted=2, stride=2),
+        encoder=encoder or EncoderSettings(hidden_size=5, num_layers=2, dropout=0.3),
+        windows=windows or PretrainWindows(context=3, num_future=2, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
+        **settings or {},
     )
 
 
 def finetune_config(
     *,
-    model: ClassifierSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    classifier: ClassifierSettings | None = None,
     optimizer: OptimizerSettings | None = None,
     length: int = 4,
     test_fraction: float = 0.2,
+    settings: Mapping[str, Any] | None = None,
     **training: float,
 ) -> FinetuneConfig:
+    """A config of windows of 4 frames and 5 units; settings: other fields of FinetuneConfig."""
     return FinetuneConfig(
         test_fraction=test_fraction,
-        model=model or ClassifierSettings(hidden_size=5, dropout=0.3),
-        windows=ClassificationWindows(length=length, stride=2),
+        encoder=encoder or EncoderSettings(hidden_size=5, dropout=0.3),
+        classifier=classifier or ClassifierSettings(dropout=0.3),
+        windows=FinetuneWindows(length=length, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
+        **settings or {},
     )
 
 

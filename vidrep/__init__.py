@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
-    from .config import FinetuneConfig, PretrainConfig, load_recipe
+    from .config.reader import load_recipe
+    from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.evaluate import evaluate
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .synthetic.samples import SampleConfig
     from .synthetic.samples import write_samples as sample
     from .training.finetune import finetune
-    from .training.pretrain import pretrain as train
+    from .training.pretrain import train
     from .video.sampling import Sampling
     from .video.sources import find_videos
 
@@ -57,10 +58,10 @@ __all__ = [
 # Where each name is defined: "module", or "module:name" if it has another one there.
 _HOMES = {
     "CnnExtractor": "extraction.extractors.cnn",
-    "FinetuneConfig": "config",
+    "FinetuneConfig": "config.settings",
     "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
-    "PretrainConfig": "config",
+    "PretrainConfig": "config.settings",
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
     "evaluate": "evaluation.evaluate",
@@ -71,12 +72,12 @@ _HOMES = {
     "import_features": "features.importing",
     "info": "inference.info",
     "load_model": "models.saved",
-    "load_recipe": "config",
+    "load_recipe": "config.reader",
     "open_features": "features.store",
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
     "sample": "synthetic.samples:write_samples",
-    "train": "training.pretrain:pretrain",
+    "train": "training.pretrain",
 }
 
 

@@ -59,7 +59,7 @@ def measured(run: Path, *arguments: Any, **options: Any) -> PredictionEvaluation
 def generated_file(folder: Path, mnist: Path, *, num_videos: int, **settings: Any) -> Any:
     config = MovingMnistConfig(canvas=32, displacement=SPEED, **settings)
     return generate_moving_mnist(
-        folder / "test.h5", num_videos=num_videos, mnist=mnist, part="test", config=config, seed=1
+        folder / "test.h5", num_videos=num_videos, mnist=mnist, split="test", config=config, seed=1
     )
 
 
@@ -135,7 +135,7 @@ def test_a_run_on_other_frames_of_the_right_shape_takes_the_usual_sequences(tmp_
     result = measured(untrained(tmp_path / "run", (40, 40)), mnist=mnist, num_sequences=3)
     assert result.which.endswith("2 digits, seed 1")
     config = MovingMnistConfig(canvas=40)
-    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, part="test", config=config, seed=1)
+    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, split="test", config=config, seed=1)
     assert result.metrics == measured(tmp_path / "run", features).metrics
 
 

@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError
-from vidrep.extraction.decoding import (
-    Decoding,
-    FrameReady,
-    Job,
-    VideoEnded,
-    VideoFailed,
-    VideoUnchanged,
-    decode,
-    decode_video,
-)
+from vidrep.extraction.decoding import decode_video
+from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
+from vidrep.extraction.workers import decode
 from vidrep.files import sha256_of_file
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 
 CROPS = Decoding(preparation=Preparation(side=8, crops=2, seed=4), sampling=Sampling(), decoder="pyav")

@@ -2,46 +2,45 @@
 
 import threading
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from vidrep.errors import Stopped
-from vidrep.extraction.decoding import FrameReady, VideoEnded
+from vidrep.errors import Stopped, VideoError
 from vidrep.extraction.encoding import BatchedEncoder
+from vidrep.extraction.events import FrameReady, VideoEnded
+from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.preparation import Preparation
 from vidrep.video.reading import DecodeReport
 
 BATCH = 4
 
 
-@dataclass
-class Doubling:
-    """Stands for an extractor: doubles the first pixel of each view, and remembers what it saw."""
+class Doubling(Extractor):
+    """Doubles the first pixel of each crop, and remembers its batches."""
 
     preparation = Preparation(side=2, color=False)
     frame_shape = (1,)
     dtype = "uint16"
     batch_size = BATCH
     network_device = "cpu"
-    delay: float = 0.0
 
-    def __post_init__(self):
-        self.settings, self.shapes, self.threads, self.torch_threads = {}, [], set(), set()
+    def __init__(self, delay=0.0):
+        self.delay = delay
+        self.shapes, self.threads, self.torch_threads = [], set(), set()
 
-    def encode(self, views):
-        before = views.copy()
+    def encode(self, batch):
+        before = batch.copy()
         time.sleep(self.delay * (before[0, 0, 0] % 3))  # batches are not done in the order in which they began
-        self.shapes.append(views.shape)
+        self.shapes.append(batch.shape)
         self.threads.add(threading.current_thread())
         self.torch_threads.add(torch.get_num_threads())
-        np.testing.assert_array_equal(views, before)  # nobody wrote into it meanwhile
-        return views[:, 0, :1].astype(np.uint16) * 2
+        np.testing.assert_array_equal(batch, before)  # nobody wrote into it meanwhile
+        return batch[:, 0, :1].astype(np.uint16) * 2
 
 
-class TwoViews(Doubling):
+class TwoCrops(Doubling):
     preparation = Preparation(side=2, color=False, crops=2)
 
 
@@ -61,9 +60,9 @@ class Sink:
         self.ended[ended.number] = self.under_way.pop(ended.number, [])
 
 
-def frame(number, value, num_views=1):
-    """A frame whose views are of different values."""
-    pixels = np.stack([np.full((2, 2), value + view, np.uint8) for view in range(num_views)])
+def frame(number, value, num_crops=1):
+    """A frame whose crops are of different values."""
+    pixels = np.stack([np.full((2, 2), value + crop, np.uint8) for crop in range(num_crops)])
     return FrameReady(number, pixels, value / 10)
 
 
@@ -97,15 +96,15 @@ def interleaved(lengths):
 def run(order, extractor, num_threads, sink=None):
     """Send videos through; return what is expected of each, and the sink."""
     sink, expected = sink or Sink(), {}
-    num_views = len(extractor.preparation.views)
+    num_crops = extractor.preparation.num_crops
     with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
         for value, (video, last) in enumerate(order):
             expected.setdefault(video, [])
             if last:
                 encoder.end_video(end(video))
             else:
-                encoder.add_frame(frame(video, value, num_views))
-                expected[video].append(([2 * (value + view) for view in range(num_views)], value / 10))
+                encoder.add_frame(frame(video, value, num_crops))
+                expected[video].append(([2 * (value + crop) for crop in range(num_crops)], value / 10))
             encoder.emit()
         encoder.flush()
         ended = dict(sink.ended)
@@ -131,12 +130,64 @@ def test_frames_keep_their_videos_and_their_order(lengths, arrange, num_threads)
 
 
 @pytest.mark.parametrize("num_threads", [0, 2])
-def test_views_stay_with_their_frame(num_threads):
-    extractor = TwoViews()
+def test_crops_stay_with_their_frame(num_threads):
+    extractor = TwoCrops()
     expected, sink = run(interleaved([5, 3, 7]), extractor, num_threads)
     assert sink.ended == expected
     assert len(expected[2][0][0]) == 2
     assert set(extractor.shapes) == {(2 * BATCH, 2, 2)}
+
+
+class Windows(Doubling):
+    """Passes windows on as they are."""
+
+    preparation = Preparation(side=1, color=False, crops=2)
+
+    def __init__(self, length, stride):
+        super().__init__()
+        self.frames_per_feature, self.stride, self.frame_shape = length, stride, (length,)
+
+    def encode(self, batch):
+        self.shapes.append(batch.shape)
+        return batch.reshape(len(batch), -1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("num_threads", [0, 2])
+@pytest.mark.parametrize(("length", "stride"), [(1, 2), (2, 1), (3, 2), (3, 3), (2, 5)])
+def test_windows_take_successive_frames_of_their_own_video(length, stride, num_threads):
+    extractor, sink = Windows(length, stride), Sink()
+    sink.add_features = lambda number, features, seconds: sink.under_way.setdefault(number, []).extend(
+        zip(features.tolist(), seconds.tolist(), strict=True)
+    )
+    lengths = [5, 3, 11, 8]
+    values = [[] for _ in lengths]
+    with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
+        for value, (video, last) in enumerate(interleaved(lengths)):
+            if last:
+                encoder.end_video(end(video))
+            else:
+                pixels = np.array([[[value]], [[value + 100]]], np.uint8)  # two crops of a pixel
+                encoder.add_frame(FrameReady(video, pixels, value / 10))
+                values[video].append(value)
+        encoder.flush()
+    for video, of_video in enumerate(values):
+        windows = [of_video[first : first + length] for first in range(0, lengths[video] - length + 1, stride)]
+        assert sink.ended[video] == [([w, [v + 100 for v in w]], w[0] / 10) for w in windows]
+    window = (length,) if length > 1 else ()
+    assert set(extractor.shapes) == {(2 * BATCH, *window, 1, 1)}
+
+
+def test_too_few_frames_for_a_window():
+    sink = Sink()
+    with BatchedEncoder(Windows(3, 1), sink, num_threads=0, check_stop=never_stop) as encoder:
+        for value in range(2):
+            encoder.add_frame(FrameReady(7, np.zeros((2, 1, 1), np.uint8), value / 10))
+        with pytest.raises(VideoError, match=r"^it has 2 frames to use, and a feature takes 3$"):
+            encoder.end_video(end(7))
+        with pytest.raises(VideoError, match=r"^it has 0 frames to use, and a feature takes 3$"):
+            encoder.end_video(end(7))
+        encoder.flush()
+    assert sink.ended == sink.under_way == {}
 
 
 def test_a_video_under_way_when_another_fails_is_not_touched():
@@ -157,6 +208,25 @@ def test_buffers_are_not_written_while_they_are_computed():
     expected, sink = run(interleaved([40, 33, 27]), extractor, num_threads=3)
     assert sink.ended == expected
     assert len(extractor.threads) == 3
+
+
+def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before():
+    class OnCuda(Doubling):
+        network_device = "cuda"
+
+        def encode(self, views):
+            exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+            return super().encode(views)
+
+    exact = []
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        run(interleaved([30]), OnCuda(delay=0.001), num_threads=2)
+        assert len(exact) == 8 and set(exact) == {("highest", False)}
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def test_each_batch_has_a_thread_of_its_own_with_one_core():
@@ -182,9 +252,9 @@ def test_what_waits_is_bounded():
     can_go_on = threading.Event()
 
     class Waiting(Doubling):
-        def encode(self, views):
+        def encode(self, batch):
             assert can_go_on.wait(20)
-            return super().encode(views)
+            return super().encode(batch)
 
     num_waits = 0
 
@@ -208,7 +278,7 @@ def test_what_waits_is_bounded():
 
 
 class Broken(Doubling):
-    def encode(self, views):
+    def encode(self, batch):
         raise FloatingPointError(f"the network broke in {threading.current_thread().name}")
 
 
@@ -225,9 +295,9 @@ def test_a_stop_ends_the_wait():
     began = time.monotonic()
 
     class Endless(Doubling):
-        def encode(self, views):
+        def encode(self, batch):
             can_go_on.wait(60)
-            return super().encode(views)
+            return super().encode(batch)
 
     def stop_soon():
         if time.monotonic() > began + 0.1:

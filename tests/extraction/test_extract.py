@@ -27,7 +27,7 @@ NUM_FRAMES = {"d.mp4": 8, "left/a.mp4": 3, "left/b.mp4": 4, "left/c.mp4": 5, "ri
 
 
 def patches(sources, output, *, size=8, **options):
-    return extract(sources, output, PatchExtractor(size=size), **options)
+    return extract(sources, output, PatchExtractor(size=size), **{"workers": 0, **options})
 
 
 def names(folder):
@@ -66,7 +66,8 @@ def test_what_is_written(clips_folder, tmp_path):
     assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
     assert list(features.damaged()) == []
     sampling = {"fps": None, "every": 1, "max_frames": None, "start": None, "end": None}
-    assert features.settings == {**PatchExtractor(size=8).settings, "sampling": sampling, "decoder": "pyav"}
+    got = {"sampling": sampling, "decoder": "pyav", "decoding_version": 1}
+    assert features.settings == {**PatchExtractor(size=8).settings, **got}
     assert {"vidrep", "av", "numpy"} <= set(features.versions)
     assert (summary.num_videos, summary.num_new, summary.num_frames, summary.num_new_frames) == (6, 6, 33, 33)
     assert (summary.failures, summary.missing, summary.unlisted) == ([], [], [])
@@ -219,7 +220,7 @@ def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypa
 
 
 def test_labels_that_name_nothing_write_nothing(clips_folder, tmp_path):
-    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+    with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         patches(find_videos([clips_folder]), tmp_path / "f.h5", annotations={"gone.mp4": Annotation("y", None)})
     assert names(tmp_path) == []
 
@@ -416,7 +417,7 @@ def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)  # a frame a batch
     sources = find_videos([clips_folder])
     with pytest.raises(MemoryError):
-        extract(sources, tmp_path / "f.h5", Failing(size=8))
+        extract(sources, tmp_path / "f.h5", Failing(size=8), workers=0)
     done = len(open_features(tmp_path / "f.h5.parts"))
     assert 0 < done < 6
     assert patches(sources, tmp_path / "f.h5").num_new == 6 - done
@@ -474,7 +475,7 @@ def test_a_second_writer_is_refused(clips_folder, tmp_path):
             patches(find_videos([clips_folder]), tmp_path / "f.h5")
         return PatchExtractor(size=8)
 
-    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", build).num_new == 6
+    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", build, workers=0).num_new == 6
     assert names(tmp_path) == ["f.h5"]
 
 
@@ -486,7 +487,7 @@ def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     sources = find_videos([clips_folder])
     patches = NativePatches(size=8, grid=2, color=True)
-    extract(sources, tmp_path / "here.h5", patches)
+    extract(sources, tmp_path / "here.h5", patches, workers=0)
     summary = extract(sources, tmp_path / "workers.h5", patches, workers=workers)
     assert (summary.num_new, summary.num_new_frames, summary.failures) == (6, 33, [])
     assert (tmp_path / "workers.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
@@ -497,7 +498,7 @@ def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch
 def test_workers_list_the_same_failures(bad_folder, tmp_path):
     patches = NativePatches(size=32)
     sources = [source for source in find_videos([bad_folder]) if source.key[-5] != "a" and "b.mp4" not in source.key]
-    here = extract(sources, tmp_path / "here.h5", patches)
+    here = extract(sources, tmp_path / "here.h5", patches, workers=0)
     away = extract(sources, tmp_path / "away.h5", patches, workers=2)
     assert away.failures == here.failures
     assert len(here.failures) == 3
@@ -512,8 +513,8 @@ def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
     sources = find_videos([clips_folder])[:2]
     whole = PatchExtractor(size=16, color=True)
     cut = PatchExtractor(size=8, color=True, crops=3, seed=5)
-    extract(sources, tmp_path / "whole.h5", whole)
-    summary = extract(sources, tmp_path / "crops.h5", cut)
+    extract(sources, tmp_path / "whole.h5", whole, workers=0)
+    summary = extract(sources, tmp_path / "crops.h5", cut, workers=0)
     assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (2, 2, 11, 33)
     frames, crops = open_features(tmp_path / "whole.h5"), open_features(tmp_path / "crops.h5")
     assert [row.path for row in crops.videos][:3] == ["d.mp4#crop-1", "d.mp4#crop-2", "d.mp4#crop-3"]
@@ -530,9 +531,9 @@ def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
         ]
         assert len(places) >= 1
     assert list(crops.damaged()) == []
-    assert extract(sources, tmp_path / "crops.h5", cut).num_new == 0
+    assert extract(sources, tmp_path / "crops.h5", cut, workers=0).num_new == 0
     with pytest.raises(OutputError, match="crops is 3, not 2"):
-        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, color=True, crops=2, seed=5))
+        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, color=True, crops=2, seed=5), workers=0)
 
 
 # ---- sources that are gone
@@ -567,11 +568,11 @@ def test_torch_has_its_threads_back(clips_folder, tmp_path):
     torch.set_num_threads(2)
 
     class Seeing(PatchExtractor):
-        def encode(self, views):
+        def encode(self, batch):
             seen.append(torch.get_num_threads())
-            return super().encode(views)
+            return super().encode(batch)
 
-    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8), workers=0)
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert (set(seen), after) == ({1}, 2)
@@ -675,7 +676,7 @@ def test_the_two_names_of_a_linked_output_are_one(clips_folder, tmp_path, output
             patches(sources, tmp_path / "real" / output)
         return PatchExtractor(size=8)
 
-    assert extract(sources, tmp_path / output, build).num_new == 4
+    assert extract(sources, tmp_path / output, build, workers=0).num_new == 4
     assert (tmp_path / output).is_symlink()
     assert len(open_features(tmp_path / "real" / output)) == 6
 
@@ -703,7 +704,7 @@ def test_failures_are_listed_when_stopped(bad_folder, tmp_path):
 
 
 def test_a_partial_video_is_listed_once_for_all_its_views(bad_folder, tmp_path):
-    summary = extract(find_videos([bad_folder]), tmp_path / "f.h5", PatchExtractor(size=8, grid=2))
+    summary = extract(find_videos([bad_folder]), tmp_path / "f.h5", PatchExtractor(size=8, grid=2), workers=0)
     partial = [failure for failure in summary.failures if failure.status == "partial"]
     assert [(one.path, one.source) for one in partial] == [("right/cut.mp4", str(bad_folder / "right" / "cut.mp4"))]
 
@@ -714,11 +715,11 @@ def test_a_finished_video_is_published_although_a_long_one_is_under_way(clips_fo
     there = []
 
     class Seeing(PatchExtractor):
-        def encode(self, views):
+        def encode(self, batch):
             there.append(len(list((tmp_path / "f.h5.parts").glob("part-*.h5"))))
-            return super().encode(views)
+            return super().encode(batch)
 
-    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8), workers=0)
     assert there[8 + 2] == 1  # the first video has eight frames
 
 

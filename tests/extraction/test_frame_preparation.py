@@ -107,7 +107,7 @@ def test_cells_tile_the_region(region, color, size):
 
 def test_cells_are_named_by_row_and_column():
     preparation = Preparation(side=2, grid=2)
-    assert preparation.views == ("#cell-1-1", "#cell-1-2", "#cell-2-1", "#cell-2-2")
+    assert preparation.crop_names == ("#cell-1-1", "#cell-1-2", "#cell-2-1", "#cell-2-2")
     corners = preparation.for_video("a")(numbered(4, 4))[:, 0, 0, :2]
     assert corners.tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
 
@@ -127,7 +127,7 @@ def places(preparation, key, height=60, width=80):
 
 def test_crops_are_the_frames_own_pixels_at_places_of_seed_and_key():
     preparation = Preparation(side=16, crops=5)
-    assert preparation.views == ("#crop-1", "#crop-2", "#crop-3", "#crop-4", "#crop-5")
+    assert preparation.crop_names == ("#crop-1", "#crop-2", "#crop-3", "#crop-4", "#crop-5")
     here = places(preparation, "left/a.mp4")
     assert len(set(here)) == 5
     assert here == places(Preparation(side=16, crops=5, seed=0), "left/a.mp4")
@@ -187,7 +187,7 @@ EVERY_KIND = [
 def test_what_comes_out_has_the_shape_that_was_said(preparation):
     for size in SIZES:
         prepared = preparation.for_video("a")(picture(*size))
-        assert prepared.shape == preparation.shape == (len(preparation.views), *preparation.view_shape)
+        assert prepared.shape == preparation.shape == (len(preparation.crop_names), *preparation.crop_shape)
         assert prepared.dtype == np.uint8
 
 

@@ -13,16 +13,16 @@ from vidrep.features.table import VideoRow
 
 
 @contextmanager
-def writing_in(folder, num_views=1):
+def writing_in(folder, num_crops=1):
     with PartsWriter(
-        folder, settings={}, versions={}, num_views=num_views, frame_shape=(4,), dtype="float32"
+        folder, settings={}, versions={}, num_crops=num_crops, frame_shape=(4,), dtype="float32"
     ) as writer:
         yield writer
 
 
-def rows_of(key, num_rows=2, num_views=1):
+def rows_of(key, num_rows=2, num_crops=1):
     rng = np.random.default_rng(list(key.encode()))
-    return rng.random((num_rows, num_views, 4)).astype(np.float32)
+    return rng.random((num_rows, num_crops, 4)).astype(np.float32)
 
 
 def add(writer, key, num_rows=2, blocks=1):
@@ -30,7 +30,7 @@ def add(writer, key, num_rows=2, blocks=1):
     spool = writer.new_spool()
     for block, times in zip(np.array_split(rows, blocks), np.array_split(np.arange(num_rows) / 2, blocks), strict=True):
         spool.append(block, times)
-    writer.add_video([VideoRow.new(key)], spool)
+    writer.add_video([VideoRow(key)], spool)
     return rows[:, 0]
 
 
@@ -90,14 +90,14 @@ def test_a_folder_with_nothing_else_goes_with_its_parts(tmp_path):
 def test_videos_under_way_do_not_mix(tmp_path):
     """Several videos are written at once, each with several views."""
     expected = {key: rows_of(key, num_rows, 2) for key, num_rows in [("a", 5), ("b", 3), ("c", 4)]}
-    with writing_in(tmp_path, num_views=2) as writer:
+    with writing_in(tmp_path, num_crops=2) as writer:
         spools = {key: writer.new_spool() for key in expected}
         for row in range(5):
             for key, rows in expected.items():
                 spools[key].append(rows[row : row + 1], np.arange(len(rows))[row : row + 1] / 4)
         spools.pop("c").close()  # a video that failed
         for key in ("b", "a"):
-            writer.add_video([VideoRow.new(f"{key}#1"), VideoRow.new(f"{key}#2")], spools[key])
+            writer.add_video([VideoRow(f"{key}#1"), VideoRow(f"{key}#2")], spools[key])
     features = open_features(tmp_path)
     assert [row.path for row in features.videos] == ["a#1", "a#2", "b#1", "b#2"]
     for index, (key, view) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", 1)]):

@@ -25,7 +25,7 @@ def write_feature_file(path, videos, *, settings=None, dtype="float16", frame_sh
     ) as writer:
         for key, (label, split, length) in videos.items():
             writer.append(rows[key], np.arange(length) / 10)
-            writer.end_video(VideoRow.new(key, label=label, split=split, fps=10.0))
+            writer.end_video(VideoRow(key, label=label, split=split, fps=10.0))
     return rows
 
 

@@ -162,14 +162,15 @@ def test_an_npz_by_another_name_and_the_other_way_round(tmp_path):
     check_rows(tmp_path / "f.h5", {"a.npy": values(3), "b.npz": values(3, seed=1)})
 
 
-def test_labels_are_laid_over(arrays, tmp_path):
-    annotations = {"left/a": Annotation("new", "train"), "gone.npy": Annotation("x", None)}
+def test_annotations_take_precedence(arrays, tmp_path):
+    annotations = {"left/a": Annotation("new", "train", "p1"), "gone.npy": Annotation("x", None)}
     summary = import_features(arrays[0], tmp_path / "f.h5", annotations=annotations)
     assert [(row.label, row.split) for row in summary.features.videos] == [
         ("", ""), ("new", "train"), ("left", ""), ("right", ""),
     ]  # fmt: skip
+    assert [row.group for row in summary.features.videos] == ["", "p1", "", ""]
     assert (summary.missing, summary.unlisted) == (["gone.npy"], ["c.npy", "left/b.npz", "right/a.npy"])
-    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+    with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         import_features(arrays[0], tmp_path / "g.h5", annotations={"gone": Annotation("x", None)})
     assert not (tmp_path / "g.h5").exists()
 
@@ -196,15 +197,16 @@ def test_one_array_of_all_videos(tmp_path):
         features=ARRAY,
         labels=np.array([1, 0, 1]),
         split=np.array([b"train", b"val", b"test"]),
+        groups=np.array([1, 2, 1]),
         video_ids=np.array([b"z", b"y", b"x"]),
         classes=["run", "walk"],
     )
     import_features(source, tmp_path / "f.h5")
     features = check_rows(tmp_path / "f.h5", {"z": ARRAY[0], "y": ARRAY[1], "x": ARRAY[2]})
-    assert [(row.path, row.label, row.split) for row in features.videos] == [
-        ("x", "walk", "test"),
-        ("y", "run", "validation"),
-        ("z", "walk", "train"),
+    assert [(row.path, row.label, row.split, row.group) for row in features.videos] == [
+        ("x", "walk", "test", "1"),
+        ("y", "run", "validation", "2"),
+        ("z", "walk", "train", "1"),
     ]
 
 
@@ -259,7 +261,7 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
         layout = h5py.VirtualLayout((3, 2, 4), "f4")
         layout[:] = h5py.VirtualSource(tmp_path / "secret.h5", "features", (3, 2, 4))
         file.create_virtual_dataset("virtual", layout)
-    with pytest.raises(FeatureFileError, match="/features is a link into another file; only what lies in the file"):
+    with pytest.raises(FeatureFileError, match="/features is a link into another file; only values in the file"):
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
     with h5py.File(tmp_path / "in.h5", "r+") as file:
         del file["features"]
@@ -328,7 +330,7 @@ def test_what_is_no_source(arrays, tmp_path):
         with pytest.raises(InputError, match=message):
             import_features(tmp_path / source, tmp_path / "f.h5")
     import_features(arrays[0], tmp_path / "ours.h5")
-    with pytest.raises(FeatureFileError, match="a feature file of vidrep's own already; use it as it is"):
+    with pytest.raises(FeatureFileError, match="already a feature file of vidrep; use it as it is"):
         import_features(tmp_path / "ours.h5", tmp_path / "f.h5")
     assert not (tmp_path / "f.h5").exists()
 

@@ -165,9 +165,9 @@ def test_a_file_that_is_not_the_one_that_was_opened(tmp_path, feature_file, chan
     held = mapped_before.rows(1)
     change(tmp_path / "2.h5")
     features.rows(0)
-    said = "cannot be read any more .*No such file" if change is vanish else "the file was changed or replaced after"
+    said = "can no longer be read .*No such file" if change is vanish else "the file was changed or replaced after"
     for read in (features.rows, features.timestamps):
-        with pytest.raises(FeatureFileError, match=rf"2\.h5: {said}.*; open it anew") as caught:
+        with pytest.raises(FeatureFileError, match=rf"2\.h5: {said}.*; open it again") as caught:
             read(1)
         assert "\n" not in str(caught.value)
     if change is not rewrite:

@@ -1,6 +1,5 @@
 """The feature file is what its description says, and nothing else is taken for one."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from vidrep.errors import FeatureFileError, OutputError
+from vidrep.errors import FeatureFileError
 from vidrep.features.checksum import RowsChecksum
-from vidrep.features.store import open_features, require_same_settings, settings_difference
-from vidrep.features.version_1 import current_settings
+from vidrep.features.store import VERSION, open_features
+from vidrep.features.table import VideoRow
+from vidrep.features.writer import write_merged, writing_features
 
 VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
 
@@ -98,20 +98,26 @@ def test_a_compressed_copy_reads_the_same(tmp_path, feature_file):
     np.testing.assert_array_equal(open_features(tmp_path / "z.h5").rows(0), rows["a/x.mp4"])
 
 
-# ---- the golden file
+# ---- the golden files
 
 
-def test_the_golden_file_is_read_for_ever():
-    features = open_features(Path(__file__).with_name("golden_v1.h5"))
-    assert features.settings == current_settings(golden.SETTINGS)
-    assert features.settings["color"] is False
+@pytest.mark.parametrize(
+    ("version", "settings", "rows"),
+    [
+        (1, golden.SETTINGS_1 | {"color": False}, golden.ROWS_1),
+        (2, golden.SETTINGS_2, golden.ROWS_2),
+    ],
+)
+def test_golden_files_are_read_forever(version, settings, rows):
+    features = open_features(Path(__file__).with_name(f"golden_v{version}.h5"))
+    assert features.format_version == version
+    assert features.settings == {key: value for key, value in settings.items() if key != "colour"}
     assert features.versions == golden.VERSIONS
     assert (features.frame_shape, features.dtype, features.num_frames) == ((2, 2), "uint8", 8)
-    starts = [0, 4, 7]
     checksums = [row.checksum for row in features.videos]
-    assert [checksum[:8] for checksum in checksums] == GOLDEN_CHECKSUMS
-    for video, expected in enumerate(golden.ROWS):
-        row = replace(expected, start=starts[video], length=golden.LENGTHS[video], checksum=checksums[video])
+    assert [checksum[:8] for checksum in checksums] == golden.CHECKSUMS
+    for video, start in enumerate([0, 4, 7]):
+        row = replace(rows[video], start=start, length=golden.LENGTHS[video], checksum=checksums[video])
         assert features.videos[video] == row
         np.testing.assert_array_equal(features.rows(video), golden.features_of(video))
         np.testing.assert_array_equal(features.timestamps(video), golden.timestamps_of(video))
@@ -121,18 +127,78 @@ def test_the_golden_file_is_read_for_ever():
 
 def test_the_golden_file_is_still_written_alike(tmp_path):
     golden.make(tmp_path / "new.h5")
-    with h5py.File(tmp_path / "new.h5") as new, h5py.File(Path(__file__).with_name("golden_v1.h5")) as old:
-        assert dict(new.attrs) == dict(old.attrs) | {"version": 2}
-        for column in old["videos"]:
-            now = {"frames_promised": "num_frames_from_header"}.get(column, column)
-            assert new["videos"][now].dtype == old["videos"][column].dtype
-            np.testing.assert_array_equal(new["videos"][now][:], old["videos"][column][:])
-        for name in ("features", "timestamps"):
+    with h5py.File(tmp_path / "new.h5") as new, h5py.File(Path(__file__).with_name("golden_v2.h5")) as old:
+        assert dict(new.attrs) == dict(old.attrs)
+        assert list(new) == list(old) and list(new["videos"]) == list(old["videos"])
+        for name in ("features", "timestamps", *(f"videos/{column}" for column in old["videos"])):
             assert new[name].dtype == old[name].dtype
             np.testing.assert_array_equal(new[name][:], old[name][:])
 
 
-GOLDEN_CHECKSUMS = ["8e8448da", "29501959", "676f1c06"]
+def test_an_old_file_is_merged_into_a_new_one(tmp_path):
+    old = open_features(Path(__file__).with_name("golden_v1.h5"))
+    write_merged(tmp_path / "new.h5", [old], edit=lambda row: row)
+    new = open_features(tmp_path / "new.h5")
+    assert new.format_version == VERSION
+    assert (new.videos, new.settings, list(new.damaged())) == (old.videos, old.settings, [])
+
+
+def test_names_of_version_1_are_those_of_version_1_alone(tmp_path, feature_file):
+    """An extractor of today may have settings of these names."""
+    settings = {"kind": "test", "speed": 2, "colour": "red", "region": "centre"}
+    feature_file(tmp_path / "f.h5", VIDEOS, settings=settings)
+    assert open_features(tmp_path / "f.h5").settings == settings
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file.attrs["version"] = 1
+    mapped = {"kind": "test", "displacement": 2, "color": "red", "region": "center"}
+    features = open_features(tmp_path / "f.h5")
+    assert (features.format_version, features.settings) == (1, mapped)
+
+
+# ---- columns
+
+
+def test_absent_columns_have_their_default_and_unknown_ones_are_ignored(tmp_path, feature_file):
+    feature_file(tmp_path / "f.h5", VIDEOS)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        for column in set(file["videos"]) - {"path", "start", "length", "checksum"}:
+            del file["videos"][column]
+        file["videos/weather"] = np.array([b"rain"])
+        checksums = file["videos/checksum"].asstr()[:].tolist()
+    assert open_features(tmp_path / "f.h5").videos == [
+        VideoRow(key, start=start, length=length, checksum=checksum)
+        for (key, (_, _, length)), start, checksum in zip(VIDEOS.items(), [0, 4, 6], checksums, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("column", ["path", "start", "length", "checksum"])
+def test_columns_that_rows_are_found_by_are_required(tmp_path, feature_file, column):
+    feature_file(tmp_path / "f.h5", VIDEOS)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        del file["videos"][column]
+    assert f"it lacks 'videos/{column}'" in refusal(tmp_path / "f.h5")
+
+
+def test_crops_of_a_video_share_its_source_video(tmp_path):
+    keys = {
+        "a.mp4#cell-1-1": "aa",
+        "a.mp4#cell-1-2": "aa",
+        "a.mp4#crop-1": "bb",  # another source of that name
+        "b#1.mp4": "aa",  # a copy of a.mp4 under another name
+        "c.mp4#crop-1": "",
+        "c.mp4#crop-10": "",
+        "c.mp4#crop-x": "",  # no ending of ours
+    }
+    with writing_features(
+        tmp_path / "f.h5", settings={}, versions={}, num_rows=len(keys), frame_shape=(3,), dtype="uint8"
+    ) as writer:
+        for key, sha256 in keys.items():
+            writer.append(np.zeros((1, 3), np.uint8), np.zeros(1))
+            writer.end_video(VideoRow(key, source_sha256=sha256))
+    features = open_features(tmp_path / "f.h5")
+    assert features.source_videos.tolist() == [0, 0, 1, 2, 3, 3, 4]
+    assert features.source_videos.dtype == np.int64
+    assert [row.source_key for row in features.videos][1:4] == ["a.mp4", "a.mp4", "b#1.mp4"]
 
 
 # ---- what is refused
@@ -182,10 +248,6 @@ def fewer_timestamps(file):
 def other_timestamps(file):
     del file["timestamps"]
     file["timestamps"] = np.zeros(9, np.int64)
-
-
-def drop_column(file):
-    del file["videos/label"]
 
 
 def shorter_column(file):
@@ -254,7 +316,6 @@ def promises_without_bytes(file):
         (drop_timestamps, "it lacks 'timestamps'"),
         (fewer_timestamps, r"9 features but timestamps \(3,\) of float64"),
         (other_timestamps, r"timestamps \(9,\) of int64"),
-        (drop_column, "it lacks 'videos/label'"),
         (shorter_column, "the columns of /videos have different lengths: 1, 3"),
         (numeric_column, "/videos/label is of type int64, which its column cannot be"),
         (videos_not_a_group, "/videos is no group"),
@@ -266,7 +327,7 @@ def promises_without_bytes(file):
         (settings_no_object, "attribute settings is no JSON object"),
         (complex_features, "/features is of type complex128; plain numbers and text are read"),
         (scalar_features, r"features of shape \(\)"),
-        (link_to_elsewhere, "/features is a link into another file; only what lies in the file itself is read"),
+        (link_to_elsewhere, "/features is a link into another file; only values in the file itself are read"),
         (promises_without_bytes, "/features declares 13194139533312 bytes that are not in the file"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -289,18 +350,3 @@ def test_parts_that_do_not_belong_together(tmp_path, feature_file):
     feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, settings={"kind": "test", "size": 3})
     with pytest.raises(FeatureFileError, match=r"2\.h5 and .*1\.h5 were made with different settings: size is 3, not"):
         open_features(tmp_path)
-
-
-# ---- settings
-
-
-def test_differences_of_settings():
-    one = {"size": 1, "sampling": {"fps": None, "every": 1}, "weights_file": "a.pth"}
-    assert settings_difference(one, {**one, "weights_file": "b.pth"}) == ""
-    assert settings_difference(one, {**one, "size": 2}) == "size is 1, not 2"
-    other = {**one, "sampling": {"fps": 2.0, "every": 1}}
-    assert settings_difference(one, other) == "sampling.fps is None, not 2.0"
-    assert settings_difference({}, {"kind": "cnn"}) == "kind is None, not 'cnn'"
-    with pytest.raises(OutputError, match=r"out was made with other settings: sampling\.fps is .*--overwrite"):
-        require_same_settings(Path("out"), one, other)
-    require_same_settings(Path("out"), one, json.loads(json.dumps(one)))

@@ -8,8 +8,8 @@ import pytest
 from vidrep.features.table import COLUMNS, VideoRow, columns_of, rows_of
 
 ROWS = [
-    VideoRow.new("a/é.mp4", label="a", fps=29.97, num_frames_from_header=-1, source_size=2**40),
-    replace(VideoRow.new("b.mp4", status="partial", message="bad"), start=7, length=3, checksum="00ff"),
+    VideoRow("a/é.mp4", label="a", group="é", fps=29.97, num_frames_from_header=-1, source_size=2**40, root="/r"),
+    VideoRow("b.mp4", status="partial", message="bad", missing=True, start=7, length=3, checksum="00ff"),
 ]
 
 
@@ -18,7 +18,8 @@ def test_rows_survive_the_columns():
     assert list(columns) == list(COLUMNS)
     assert {column.shape for column in columns.values()} == {(2,)}
     assert columns["path"].dtype == "S8"
-    assert (columns["start"].dtype, columns["fps"].dtype) == (np.int64, np.float64)
+    assert (columns["start"].dtype, columns["fps"].dtype, columns["missing"].dtype) == (np.int64, np.float64, np.int64)
+    assert columns["missing"].tolist() == [0, 1]
     assert rows_of(columns) == ROWS
     assert rows_of(columns_of([])) == []
 

@@ -37,13 +37,13 @@ def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
         assert (file["features"].shape, file["features"].dtype) == ((9, 3), np.dtype("<f2"))
         assert (file["timestamps"].shape, file["timestamps"].dtype) == ((9,), np.dtype("<f8"))
         assert file["features"].chunks is None and file["features"].compression is None
-        assert file.attrs["format"] == "vidrep-features"
+        assert file.attrs["format"] == b"vidrep-features"
         assert file.attrs["version"] == 2
         assert json.loads(file.attrs["settings"]) == {"kind": "test", "größe": 2}
         assert json.loads(file.attrs["versions"]) == {"vidrep": "0"}
         table = file["videos"]
-        texts = {"path", "label", "split", "status", "message", "source_sha256", "checksum"}
-        whole_numbers = {"start", "length", "num_frames_from_header", "source_size"}
+        texts = {"path", "label", "split", "group", "status", "message", "source_sha256", "root", "checksum"}
+        whole_numbers = {"start", "length", "num_frames_from_header", "source_size", "missing"}
         assert set(table) == texts | whole_numbers | {"fps"}
         assert all(h5py.check_string_dtype(table[name].dtype).encoding == "utf-8" for name in texts)
         assert all(table[name].dtype == "<i8" for name in whole_numbers)
@@ -55,6 +55,16 @@ def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
             np.testing.assert_array_equal(found, rows[key])
             checksum = hashlib.sha256(found.tobytes() + times.tobytes()).hexdigest()
             assert table["checksum"].asstr()[number] == checksum
+    assert b"GCOL" not in (tmp_path / "f.h5").read_bytes()  # no heap, of which readers must beware
+
+
+def test_settings_that_no_attribute_can_hold_write_nothing(tmp_path, feature_file):
+    with pytest.raises(ValueError, match=r"64\d+ bytes of JSON; HDF5 stores 64000 in an attribute"):
+        feature_file(tmp_path / "f.h5", VIDEOS, settings={"kind": "x" * 64_000})
+    assert not list(tmp_path.iterdir())
+    settings = {"kind": "x" * 63_900}
+    feature_file(tmp_path / "f.h5", VIDEOS, settings=settings)
+    assert open_features(tmp_path / "f.h5").settings == settings
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
@@ -80,7 +90,7 @@ def test_rows_can_come_in_any_blocks(tmp_path):
             for stop in cuts:
                 writer.append(rows[start:stop], np.arange(start, stop, dtype=np.float64))
                 start = stop
-            writer.end_video(VideoRow.new("a"))
+            writer.end_video(VideoRow("a"))
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "cut").read_bytes()
 
 
@@ -88,13 +98,13 @@ def test_rows_can_come_in_any_blocks(tmp_path):
 def test_another_number_of_rows_publishes_nothing(tmp_path, num_rows):
     with pytest.raises((ValueError, TypeError)), writing(tmp_path / "f.h5", num_rows) as writer:
         writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
-        writer.end_video(VideoRow.new("a"))
+        writer.end_video(VideoRow("a"))
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unfinished_video_publishes_nothing(tmp_path):
-    announced = pytest.raises(ValueError, match="4 rows announced, 4 written, 0 in finished videos")
-    with announced, writing(tmp_path / "f.h5") as writer:
+    declared = pytest.raises(ValueError, match="4 rows declared, 4 written, 0 in finished videos")
+    with declared, writing(tmp_path / "f.h5") as writer:
         writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
     with (
         pytest.raises(ValueError, match="dtype 'float64': a feature file holds"),

@@ -12,7 +12,7 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 from vidrep.config import ClassifierSettings
 from vidrep.errors import FeatureFileError, InputError, VidrepError, WeightsError
 from vidrep.extraction.extract import extract
-from vidrep.extraction.extractor import Extractor
+from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import Features, open_features
 from vidrep.inference.predict import Predictions, predict
@@ -32,7 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def extracted(clips: Path, output: Path, extractor: Extractor, *, every: int = 2) -> Features:
-    extract(find_videos([clips]), output, extractor, sampling=Sampling(every=every))
+    extract(find_videos([clips]), output, extractor, sampling=Sampling(every=every), workers=0)
     return open_features(output)
 
 
@@ -139,7 +139,10 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
     with pytest.raises(FeatureFileError, match=r"frames of \(5, 5\) uint8; the run was trained on \(4, 4\) uint8"):
         predict(run, [wider.path], device="cpu")
     center = extracted(clips, tmp_path / "center.h5", PatchExtractor(size=4, region="center"))
-    with pytest.raises(FeatureFileError, match=r"made with region 'center'; the run was trained on .* 'frame'"):
+    with pytest.raises(
+        FeatureFileError,
+        match=r"other settings than .*: region is 'center', not 'frame'",
+    ):
         predict(run, [center.path], device="cpu")
     imported = classifier(features_of(tmp_path, circles()), tmp_path / "imported")
     bad = with_value(features_of(tmp_path / "bad", circles()), "left/02.npy", 1, np.inf)
@@ -147,7 +150,9 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
         predict(imported, [bad.path], device="cpu")
 
 
-def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_may_move_and_must_be_the_same(
+    tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision import models
 
     from vidrep.extraction.extractors.cnn import CnnExtractor
@@ -160,14 +165,16 @@ def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, capl
     extractor = CnnExtractor(model="squeezenet1_1", weights=str(first), device="cpu", batch_size=4)
     for motion in ("left", "right"):
         shutil.copytree(clips / motion, tmp_path / "few" / motion)
-    extract(find_videos([tmp_path / "few"]), tmp_path / "cnn.h5", extractor, sampling=Sampling(every=3))
+    extract(find_videos([tmp_path / "few"]), tmp_path / "cnn.h5", extractor, sampling=Sampling(every=3), workers=0)
     run = classifier(open_features(tmp_path / "cnn.h5"), tmp_path / "run")
     clip = clips / "left" / "left-0001.mp4"
     with caplog.at_level(logging.WARNING, logger="vidrep"):
+        monkeypatch.setenv("VIDREP_WEIGHTS", str(tmp_path))
         before = predict(run, [clip], device="cpu")
         first.rename(moved)
         with pytest.raises(
-            WeightsError, match=r"first.pth of squeezenet1_1 is not there any more; give it with --weights"
+            WeightsError,
+            match=r"weights file first.pth of squeezenet1_1 .* is not in .*; give the file with",
         ):
             predict(run, [clip], device="cpu")
         assert predict(run, [clip], weights=moved, device="cpu") == before

@@ -10,8 +10,8 @@ from vidrep.models.output_projection import Values, frame_loss, project_output, 
 def drawn(values: Values, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
     torch.manual_seed(0)
     learning = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in ((3, 2, 4), (5, 4), (5,))]
-    truth = torch.rand(3, 2, 5, dtype=dtype)
-    return learning, truth if values == "probability" else truth - 0.5
+    target = torch.rand(3, 2, 5, dtype=dtype)
+    return learning, target if values == "probability" else target - 0.5
 
 
 @pytest.mark.parametrize("values", ["probability", "real"])
@@ -20,12 +20,12 @@ def drawn(values: Values, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
     [(torch.float64, None, 1e-14), (torch.float32, None, 1e-6), (torch.float32, torch.bfloat16, 1e-2)],
 )
 def test_cost_and_gradients_are_those_of_autograd(
-    values: Values, dtype: torch.dtype, products: torch.dtype | None, most: float
+    values: Values, dtype: torch.dtype, compute_dtype: torch.dtype | None, most: float
 ) -> None:
-    learning, truth = drawn(values, dtype)
+    learning, target = drawn(values, dtype)
     costs = (
-        3 * projected_loss(*learning, truth, values, products=products),
-        3 * frame_loss(project_output(*learning), truth, values),
+        3 * projected_loss(*learning, target, values, compute_dtype=compute_dtype),
+        3 * frame_loss(project_output(*learning), target, values),
     )
     torch.testing.assert_close(costs[0], costs[1], rtol=most, atol=0)
     found, expected = (torch.autograd.grad(cost, learning) for cost in costs)
@@ -35,13 +35,13 @@ def test_cost_and_gradients_are_those_of_autograd(
 
 @pytest.mark.parametrize("values", ["probability", "real"])
 def test_gradients_are_those_of_finite_differences(values: Values) -> None:
-    learning, truth = drawn(values, torch.float64)
-    assert torch.autograd.gradcheck(lambda *given: projected_loss(*given, truth, values), learning)
+    learning, target = drawn(values, torch.float64)
+    assert torch.autograd.gradcheck(lambda *given: projected_loss(*given, target, values), learning)
 
 
 def test_a_gradient_can_be_asked_for_twice() -> None:
-    learning, truth = drawn("probability", torch.float64)
-    cost = projected_loss(*learning, truth, "probability")
+    learning, target = drawn("probability", torch.float64)
+    cost = projected_loss(*learning, target, "probability")
     first = torch.autograd.grad(cost, learning, retain_graph=True)
     for one, other in zip(first, torch.autograd.grad(cost, learning), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

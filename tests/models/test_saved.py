@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vidrep.errors import FeatureFileError, InputError
+from vidrep.errors import InputError
 from vidrep.models.saved import (
     ModelDescription,
     build_model,
     load_model,
     read_description,
-    require_fitting_features,
     save_model,
 )
 
@@ -141,35 +139,6 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path: Path) -> None:
     assert "extra" in message
     path.unlink()
     assert "cannot be loaded" in one_line(tmp_path)
-
-
-def test_features_must_be_of_the_kind_that_the_model_was_trained_on() -> None:
-    def check(description: ModelDescription = COMPOSITE, **changes: Any) -> None:
-        given = {
-            "frame_shape": tuple(description.frame_shape),
-            "dtype": description.dtype,
-            "settings": description.extractor,
-        }
-        require_fitting_features(description, where="new.h5", **given | changes)
-
-    check()
-    check(settings={"kind": "patches", "size": 2, "decoder": "opencv", "sampling": {"fps": 2}, "weights_file": "b"})
-    check(CLASSIFIER, settings={"kind": "import", "source": "y"})
-    for changes, said in (
-        ({"frame_shape": (2, 4)}, r"frames of \(2, 4\) uint8; the run was trained on \(2, 3\) uint8"),
-        ({"dtype": "float16"}, r"frames of \(2, 3\) float16; .* \(2, 3\) uint8"),
-        ({"settings": {"kind": "patches", "size": 3}}, r"made with size 3; .* features with 2"),
-        ({"settings": {"kind": "import", "source": "x"}}, "made with kind 'import'; .* 'patches'"),
-    ):
-        with pytest.raises(FeatureFileError, match="new.h5: " + said):
-            check(**changes)
-    with pytest.raises(FeatureFileError, match="made with kind 'cnn'"):
-        check(CLASSIFIER, settings={"kind": "cnn"})
-    with pytest.raises(FeatureFileError, match=r"made with weights_sha256 'b'; .* 'a'"):
-        check(
-            replace(COMPOSITE, extractor={"kind": "cnn", "weights_sha256": "a"}),
-            settings={"kind": "cnn", "weights_sha256": "b"},
-        )
 
 
 def test_a_description_is_read_without_its_weights(tmp_path: Path) -> None:

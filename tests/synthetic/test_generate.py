@@ -56,7 +56,7 @@ def test_equal_seeds_make_equal_bytes(tmp_path, mnist):
 
 
 def test_test_digits(tmp_path, mnist):
-    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, part="test", config=CONFIG)
+    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, split="test", config=CONFIG)
     expected = MovingMnist(DIGITS[:2], CONFIG).generate(3, np.random.default_rng(0)).swapaxes(0, 1)
     np.testing.assert_array_equal(np.stack([features.rows(video) for video in range(3)]), expected)
     assert {row.split for row in features.videos} == {"test"}
@@ -66,7 +66,7 @@ def test_what_cannot_be_writes_nothing(tmp_path, mnist):
     (tmp_path / "there.h5").write_text("as before")
     for output, options, error, message in [
         ("f.h5", {"num_videos": 0}, ConfigError, "videos 0: give at least 1"),
-        ("f.h5", {"part": "validation"}, ConfigError, "digits 'validation': allowed are train, test"),
+        ("f.h5", {"split": "validation"}, ConfigError, "digits 'validation': allowed are train, test"),
         ("f.txt", {}, OutputError, r"ends in \.h5"),
         ("there.h5", {}, OutputError, "exists; give a new name or --overwrite"),
         ("f.h5", {"mnist": tmp_path / "absent"}, InputError, "absent: no such folder"),

@@ -1,6 +1,5 @@
 """What is measured and refused before the first step."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,11 @@ import torch
 from small_features import features_of, with_value
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.annotations import Annotation
 from vidrep.sequences.windows import sliding_windows
 from vidrep.training.preparation import (
     choose_batch_size,
     choose_values,
     fit_scaler,
-    merge_annotations,
     naming_lack_of_memory,
     require_sound,
     require_windows,
@@ -112,16 +109,6 @@ def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> No
     assert places[0] == (0, 0)
     assert places[-1] == (1, 27)
     assert sum(video for video, _ in places) == 5
-
-
-def test_a_listing_is_laid_over_and_what_it_lacks_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    features = features_of(tmp_path, random_videos("uint8", 3, 3))
-    annotations = {"0.npy": Annotation("run", "test"), "9.npy": Annotation("run", "test")}
-    with caplog.at_level(logging.WARNING, logger="vidrep"):
-        videos = merge_annotations(features, annotations)
-    assert (videos.labels, videos.splits) == (["run", ""], ["test", ""])
-    assert "1 videos are listed but not in the features: 9.npy" in caplog.text
-    assert "1 videos are not listed: 1.npy" in caplog.text
 
 
 def test_seeding_gives_the_same_numbers_and_takes_nobodys_state() -> None:

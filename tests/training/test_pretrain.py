@@ -144,7 +144,7 @@ def test_a_listing_is_laid_over(tmp_path: Path, caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu", annotations=annotations)
     assert parts_of(result.folder)["left/03.npy"] == "test"
-    assert "listed but not in the features: gone.npy" in caplog.text
+    assert "annotated videos are not in the features: gone.npy" in caplog.text
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

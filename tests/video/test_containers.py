@@ -8,7 +8,7 @@ import pytest
 
 from vidrep.errors import VideoError
 from vidrep.video.containers import damage_of_container
-from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 # codec, suffix, options of the container
@@ -96,7 +96,7 @@ def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole, packets_of):
         damaged = bytearray(content)
         damaged[position + int(rng.integers(8, size))] ^= 1 << int(rng.integers(8))
         whole.write_bytes(damaged)
-        assert judged(whole).endswith("is not what its checksum says")
+        assert judged(whole).endswith("does not have its checksum")
         for decoder in DECODERS:
             assert status(whole, decoder)[1] == "partial"
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vidrep.errors import VideoError
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.geometry import pixel_aspect, square_pixel_size
-from vidrep.video.reading import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 ROOT = Path(__file__).parent.parent.parent

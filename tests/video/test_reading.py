@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, VideoError
-from vidrep.video.reading import DECODERS, open_video, summarize
+from vidrep.video.decoders import DECODERS, open_video
+from vidrep.video.reading import summarize
 from vidrep.video.sampling import Sampling
 from vidrep.video.writing import write_h264
 
@@ -68,7 +69,7 @@ def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path, make_frames, de
 @both
 def test_a_span_without_a_frame_is_refused(tmp_path, make_frames, decoder):
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
-    expected = "no frame lies from 7.5 s on and before 9 s; the last frame seen is shown at 1.9 s"
+    expected = "no frame lies from 7.5 s on and before 9 s; the last frame is shown at 1.9 s"
     assert refusal(tmp_path / "a.mp4", decoder, start=7.5, end=9) == expected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError
-from vidrep.features.store import settings_difference
+from vidrep.features.settings import settings_difference
 from vidrep.video.sampling import FrameChooser, Sampling
 
 
@@ -87,8 +87,8 @@ def test_a_frame_at_the_end_of_the_span_is_the_last_one_looked_at():
 @pytest.mark.parametrize(
     ("span", "reason"),
     [
-        ({"start": 5}, "no frame lies from 5 s on; the last frame seen is shown at 0.4 s"),
-        ({"start": 0.11, "end": 0.19}, "no frame lies from 0.11 s on and before 0.19 s; the last frame seen is shown"),
+        ({"start": 5}, "no frame lies from 5 s on; the last frame is shown at 0.4 s"),
+        ({"start": 0.11, "end": 0.19}, "no frame lies from 0.11 s on and before 0.19 s; the last frame is shown"),
         ({"end": 1}, ""),
         ({}, ""),
     ],

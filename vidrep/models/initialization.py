@@ -14,14 +14,13 @@ class Initialization:
     """How weights are drawn.
 
     method: "orthogonal" for recurrent matrices, gate by gate, with Xavier uniform for the others; "xavier" uniform for
-    all; "uniform" in plus or minus `uniform_scale` for all. Biases start at 0, those of forget gates at `forget_bias`.
+    all; "uniform" in plus or minus `uniform_scale` for all.
     """
 
     method: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
     uniform_scale: float = 0.01
-    forget_bias: float = 1.0
 
-    def draw(self, matrix: Tensor, *, recurrent: bool = False) -> None:
+    def reset(self, matrix: Tensor, *, recurrent: bool = False) -> None:
         """Draw a matrix anew, in place; `recurrent` if it leads from a layer's h to its own gate."""
         if self.method == "uniform":
             nn.init.uniform_(matrix, -self.uniform_scale, self.uniform_scale)
@@ -30,8 +29,8 @@ class Initialization:
         else:
             nn.init.xavier_uniform_(matrix)
 
-    def draw_readout(self, readout: nn.Linear) -> None:
-        """Draw a linear readout anew."""
-        with torch.no_grad():
-            self.draw(readout.weight)
-            readout.bias.zero_()
+    @torch.no_grad()
+    def reset_linear(self, linear: nn.Linear) -> None:
+        """Draw a linear layer anew; its bias starts at 0."""
+        self.reset(linear.weight)
+        linear.bias.zero_()

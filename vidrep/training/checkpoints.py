@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError, OutputError
 from ..files import NewFile, remove, writing_file
 
-VERSION = 2
+VERSION = 3
 _NAME = re.compile(r"\d{8,}\.pt")
 _OLD_NAME = "last.pt"  # of version 1
 # Writes to a checkpoint that are smaller are gathered.

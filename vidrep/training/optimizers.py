@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..config import OptimizerSettings
+from ..config.settings import OptimizerSettings
 
 # Devices on which torch has one kernel for all parameters of SGD, Adam and AdamW. Adagrad's is for the CPU alone up to
 # torch 2.11 at least; RMSprop has none anywhere.
 _FUSED_DEVICES = ("cpu", "cuda")
 # What an optimizer is built with for its device; a checkpoint of another device must not change it.
-_WAYS = ("lr", "fused", "foreach", "capturable")
+_IMPLEMENTATION = ("lr", "fused", "foreach", "capturable")
 
 
 class ClippedVelocity(torch.optim.Optimizer):
@@ -72,8 +72,9 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     state does. It loads the state of a checkpoint from any device.
     """
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    matrices = [one for name, one in learning.items() if name.endswith("weight")]
-    others = [one for name, one in learning.items() if not name.endswith("weight")]
+    decayed = {name for name, one in learning.items() if one.ndim >= 2 and not name.endswith("peepholes")}
+    matrices = [one for name, one in learning.items() if name in decayed]
+    others = [one for name, one in learning.items() if name not in decayed]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -83,7 +84,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     optimizer = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
     for group in optimizer.param_groups if on_cuda else ():
         group["lr"] = torch.tensor(settings.learning_rate, dtype=torch.float32, device=next(iter(devices)))
-    optimizer.register_load_state_dict_pre_hook(_keep_ways)
+    optimizer.register_load_state_dict_pre_hook(_keep_implementation)
     return optimizer
 
 
@@ -107,10 +108,10 @@ def _build(
             return ClippedVelocity(groups, lr=rate, momentum=momentum, clip_velocity=settings.clip_velocity)
 
 
-def _keep_ways(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+def _keep_implementation(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state to be loaded with how `optimizer` computes in place of how the saved one did."""
     groups = [
-        saved | {name: own[name] for name in _WAYS if name in own}
+        saved | {name: own[name] for name in _IMPLEMENTATION if name in own}
         for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     return {**state, "param_groups": groups}

@@ -1,26 +1,25 @@
 """The run folder: what a training leaves behind.
 
 config.toml         every setting, resolved
-videos.csv          which video was in which part, with its label and the checksums of its rows and its source
+videos.csv          which video was in which split, with its label and the checksums of its rows and its source
 environment.json    versions, device, threads
-metrics.jsonl       one line a look: step, training and validation figures
+metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
+pretrained/         the encoder and the input transforms that a fine-tuning started from
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
 samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
-tensorboard/        the figures of metrics.jsonl as TensorBoard's events, where it is installed
+tensorboard/        the metrics of metrics.jsonl as TensorBoard's events, where it is installed
 """
 
 import csv
-import io
 import json
 import logging
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +27,16 @@ import tomli_w
 import torch
 
 from .. import __version__
-from ..config import FinetuneConfig, PretrainConfig, to_mapping
 from ..errors import ConfigError, InputError, OutputError, Stopped
-from ..features.table import VideoRow
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.saved import DESCRIPTION_NAME
-from ..sequences.split import VideoSplit
 from .checkpoints import Checkpoints
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
+from .run_videos import VIDEOS_NAME, RunVideos
 
 _log = logging.getLogger(__name__)
 
-VIDEOS_NAME = "videos.csv"
-_PARTS = ("train", "validation", "test")
 _CONTENTS = {
     "config.toml",
     VIDEOS_NAME,
@@ -51,6 +46,7 @@ _CONTENTS = {
     "model.json",
     "baselines.safetensors",
     "checkpoints",
+    "pretrained",
     "samples",
     EVENTS_FOLDER,
 }
@@ -64,6 +60,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.filmstrip_path = path / "samples" / "filmstrip.png"
+        self.pretrained_path = path / "pretrained"
         self.checkpoints = Checkpoints(path / "checkpoints")
         self._config_path = path / "config.toml"
         self._set_aside_path = path.with_name(f".{path.name}.before")
@@ -77,8 +74,8 @@ class RunFolder:
     @contextmanager
     def prepared(
         self,
-        config: PretrainConfig | FinetuneConfig,
-        videos: "RunVideos",
+        settings: dict[str, Any],
+        videos: RunVideos,
         *,
         resume: bool,
         overwrite: bool,
@@ -94,7 +91,7 @@ class RunFolder:
         """
         self.require_usable(resume=resume, overwrite=overwrite)
         try:
-            self._prepare(to_mapping(config), videos.table(), resume=resume)
+            self._prepare(settings, videos.table(), resume=resume)
             self._write_environment(device, num_ranks)
             yield
         except BaseException as error:
@@ -205,18 +202,24 @@ class RunFolder:
             before = _flat(tomllib.loads(self._config_path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{self._config_path}: cannot be read ({error})") from error
-        if said := _differences(before, _flat(settings)):
+        if "encoder.cell" not in before:
+            raise InputError(
+                f"{self._config_path}: a run of an earlier version of vidrep, which this one cannot go on with; "
+                "--overwrite starts anew"
+            )
+        if difference := _differences(before, _flat(settings)):
             raise OutputError(
-                f"{self.path}: resumed with {said}; resume with the same recipe and settings, or give a new folder"
+                f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new "
+                "folder"
             )
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
         # Where a weights file lies does not count: its hash does.
-        if said := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
+        if difference := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
             raise OutputError(
-                f"{self.path}: resumed with a model of {said}; resume with the same features and, if there was one, "
-                "the same --from"
+                f"{self.path}: resumed with a model of {difference}; resume with the same features and, if there was "
+                "one, the same --from"
             )
 
     def _write_environment(self, device: torch.device, num_ranks: int) -> None:
@@ -231,45 +234,6 @@ class RunFolder:
             "ranks": num_ranks,
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
-
-
-@dataclass(frozen=True)
-class RunVideos:
-    """The videos of a run: all rows of its features, their labels, and who is in which part."""
-
-    rows: Sequence[VideoRow]
-    labels: Sequence[str]
-    parts: VideoSplit
-
-    def table(self) -> str:
-        """Return videos.csv."""
-        part_of = {index: part for part in _PARTS for index in getattr(self.parts, part)}
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["video", "label", "part", "checksum", "source_sha256"])
-        for index, row in enumerate(self.rows):
-            if index in part_of:
-                table.writerow([row.path, self.labels[index], part_of[index], row.checksum, row.source_sha256])
-        return text.getvalue()
-
-
-def read_content_used(folder: Path) -> frozenset[str]:
-    """Return what videos.csv of a run says of the content of the videos that trained it or chose its weights.
-
-    These are checksums of rows and of source files: a video that is renamed, or whose frames are sampled otherwise, is
-    still the same one.
-
-    Raises InputError if videos.csv is missing or damaged.
-    """
-    used: set[str] = set()
-    try:
-        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["part"] != "test":
-                    used |= {row["checksum"], row["source_sha256"]}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
-    return frozenset(used - {""})
 
 
 def _is_left_over(name: str) -> bool:

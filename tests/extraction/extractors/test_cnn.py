@@ -17,7 +17,7 @@ from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.cnn import CnnExtractor, fold_batch_norms
 from vidrep.extraction.extractors.weights import sha256_of_state
 from vidrep.features.store import open_features
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import VideoSource, find_videos
 
@@ -92,7 +92,7 @@ def num_batch_norms(network):
 
 
 def test_features_equal_a_plain_script(clips_folder, tmp_path, squeezenet):
-    extract(find_videos([clips_folder / "left"]), tmp_path / "f.h5", squeezenet)
+    extract(find_videos([clips_folder / "left"]), tmp_path / "f.h5", squeezenet, workers=0)
     features = open_features(tmp_path / "f.h5")
     assert (features.frame_shape, features.dtype, len(features)) == ((512,), "float16", 3)
     for index, row in enumerate(features.videos):
@@ -126,7 +126,7 @@ def test_features_of_real_frames_equal_a_plain_script(real_data, tmp_path):
         model="squeezenet1_1", weights=str(weights), device="cpu", batch_size=BATCH, precision="fp32"
     )
     source = real_data / "clips" / "v_SoccerJuggling_g23_c01.avi"
-    extract([VideoSource(source, "a", "")], tmp_path / "f.h5", extractor, sampling=Sampling(every=30))
+    extract([VideoSource(source, "a", "")], tmp_path / "f.h5", extractor, sampling=Sampling(every=30), workers=0)
     state = {name: value.float() for name, value in torch.load(weights).items()}
     expected = features_by_torchvision_alone(frames_of(source)[::30], state=state)
     assert expected.shape == (8, 512)
@@ -136,10 +136,10 @@ def test_features_of_real_frames_equal_a_plain_script(real_data, tmp_path):
 
 def test_features_do_not_depend_on_the_batch(clips_folder, tmp_path, squeezenet):
     sources = find_videos([clips_folder])[:4]
-    extract(sources, tmp_path / "together.h5", squeezenet)
+    extract(sources, tmp_path / "together.h5", squeezenet, workers=0)
     together = open_features(tmp_path / "together.h5")
     for source in sources:
-        extract([source], tmp_path / "alone.h5", squeezenet, overwrite=True)
+        extract([source], tmp_path / "alone.h5", squeezenet, overwrite=True, workers=0)
         alone = open_features(tmp_path / "alone.h5")
         np.testing.assert_array_equal(alone.rows(0), together.rows(together.index(source.key)))
 
@@ -147,7 +147,7 @@ def test_features_do_not_depend_on_the_batch(clips_folder, tmp_path, squeezenet)
 def test_preparation_is_that_of_the_preset(squeezenet):
     frame = np.random.default_rng(0).integers(0, 256, (90, 192, 3), dtype=np.uint8)
     (prepared,) = squeezenet.preparation.for_video("a")(frame)
-    assert prepared.shape == (224, 224, 3) == squeezenet.preparation.view_shape
+    assert prepared.shape == (224, 224, 3) == squeezenet.preparation.crop_shape
     preset = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
     expected = preset(torch.from_numpy(frame).permute(2, 0, 1))
     mean, std = (torch.tensor(values) for values in (preset.mean, preset.std))
@@ -346,7 +346,7 @@ def test_the_dog_is_a_german_shepherd(real_data, tmp_path):
     weights = real_data / "weights" / "squeezenet1_1_imagenet_fp16.pth"
     words = (real_data / "weights" / "imagenet_synset_words.txt").read_text().splitlines()
     logits = CnnExtractor(model="squeezenet1_1", layer="flatten", weights=str(weights), device="cpu", batch_size=1)
-    extract([VideoSource(real_data / "photos" / "dog2.jpg", "dog2.jpg", "")], tmp_path / "f.h5", logits)
+    extract([VideoSource(real_data / "photos" / "dog2.jpg", "dog2.jpg", "")], tmp_path / "f.h5", logits, workers=0)
     features = open_features(tmp_path / "f.h5")
     scores = torch.from_numpy(features.rows(0)[0].astype(np.float32)).softmax(0)
     assert scores.shape == (1000,)

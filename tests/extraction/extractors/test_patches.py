@@ -9,7 +9,7 @@ from vidrep.errors import ConfigError
 from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import open_features
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
 from vidrep.video.writing import write_h264
@@ -66,7 +66,7 @@ def test_gray_is_itu_r_601():
 def test_a_video_becomes_a_sequence_for_each_view(tmp_path, clip, choices, views):
     clip(tmp_path / "a.mp4", num_frames=4, side=32)
     extractor = PatchExtractor(size=8, color=True, **choices)
-    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor)
+    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor, workers=0)
     features = open_features(tmp_path / "f.h5")
     assert [row.path for row in features.videos] == views
     prepare = extractor.preparation.for_video("a.mp4")
@@ -87,14 +87,14 @@ def test_settings_name_only_what_matters():
 
 def test_a_tiny_video(tmp_path):
     write_h264(tmp_path / "a.mp4", picture(2, 2)[None].repeat(3, axis=0), frames_per_second=1)
-    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", PatchExtractor(size=4))
+    extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", PatchExtractor(size=4), workers=0)
     assert open_features(tmp_path / "f.h5").rows(0).shape == (3, 4, 4)
 
 
 @pytest.mark.real_data
 def test_a_video_of_one_pixel(tmp_path, real_data):
     sources = find_videos([real_data / "odd" / "moviepy_-video-with-dash-.mp4"])
-    extract(sources, tmp_path / "f.h5", PatchExtractor(size=4))
+    extract(sources, tmp_path / "f.h5", PatchExtractor(size=4), workers=0)
     rows = open_features(tmp_path / "f.h5").rows(0)
     assert rows.shape == (5, 4, 4)
     assert (rows == rows[:, :1, :1]).all()

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrep.models.lstm_kernels.cpu import fast_sequence
+from vidrep.models.lstm_kernels.cpu import cpu_sequence
 from vidrep.models.lstm_kernels.cuda import cuda_sequence
-from vidrep.models.lstm_kernels.reference import LayerWeights, plain_sequence
+from vidrep.models.lstm_kernels.reference import LayerWeights, reference_sequence
 
 # Time steps, batch, input, units: neither the batch nor the units fill whole tiles of 16 by 64.
 SIZES = [(3, 19, 5, 70), (2, 2, 3, 3)]
@@ -67,14 +67,14 @@ def cases(device: str) -> dict[str, dict[str, float]]:
     for sizes, with_input, peepholes, activation in product(SIZES, (True, False), (True, False), ("tanh", "relu")):
         tensors = given(sizes, device, with_input=with_input, peepholes=peepholes)
 
-        def of(sequence: Sequence, products: torch.dtype | None) -> Given:
-            return results(sequence, tensors, sizes[0], activation=activation, products=products)  # noqa: B023
+        def of(sequence: Sequence, compute_dtype: torch.dtype | None) -> Given:
+            return results(sequence, tensors, sizes[0], activation=activation, compute_dtype=compute_dtype)  # noqa: B023
 
-        exact, fast = of(plain_sequence, None), of(fast_sequence, None)
+        exact, fast = of(reference_sequence, None), of(cpu_sequence, None)
         ours, bf16, fast_bf16 = (
             of(cuda_sequence, None),
             of(cuda_sequence, torch.bfloat16),
-            of(fast_sequence, torch.bfloat16),
+            of(cpu_sequence, torch.bfloat16),
         )
         for name, value in exact.items():
             case = f"{sizes}, input {with_input}, peepholes {peepholes}, {activation}, {name}"
@@ -93,7 +93,7 @@ def odd_uses(device: str) -> dict[str, float]:
         for name, loss in (("h", lambda pair: pair[0][-1].sum()), ("c", lambda pair: pair[1].square().sum())):
             ours, theirs = (
                 torch.autograd.grad(loss(run(sequence, tensors, SIZES[0][0])), list(tensors.values()))
-                for sequence in (cuda_sequence, fast_sequence)
+                for sequence in (cuda_sequence, cpu_sequence)
             )
             pairs = zip(tensors, ours, theirs, strict=True)
             found |= {f"{name}, input {with_input}, {key}": deviation(one, other) for key, one, other in pairs}
@@ -108,20 +108,20 @@ def odd_uses(device: str) -> dict[str, float]:
 def same_bits(device: str) -> dict[str, bool]:
     """Say what must not change a bit: gradients asked for twice, one alone, values without gradients."""
     found, steps = {}, SIZES[1][0]
-    for with_input, products in product((True, False), (None, torch.bfloat16)):
-        tensors, case = given(SIZES[1], device, with_input=with_input), f"input {with_input}, {products}"
-        outputs, c = run(cuda_sequence, tensors, steps, products=products)
+    for with_input, compute_dtype in product((True, False), (None, torch.bfloat16)):
+        tensors, case = given(SIZES[1], device, with_input=with_input), f"input {with_input}, {compute_dtype}"
+        outputs, c = run(cuda_sequence, tensors, steps, compute_dtype=compute_dtype)
         loss, leaves = outputs.square().sum() + c.square().sum(), list(tensors.values())
         first, second = (torch.autograd.grad(loss, leaves, retain_graph=True) for _ in range(2))
         found[f"{case}, twice"] = all(map(torch.equal, first, second))
         frozen = {name: value.detach() for name, value in tensors.items()}
         for name, expected in zip(tensors, first, strict=True):
             alone = frozen | {name: frozen[name].clone().requires_grad_()}
-            parts = run(cuda_sequence, alone, steps, products=products)
+            parts = run(cuda_sequence, alone, steps, compute_dtype=compute_dtype)
             sum(part.square().sum() for part in parts).backward()  # type: ignore[union-attr]
             found[f"{case}, {name} alone"] = torch.equal(alone[name].grad, expected)
         with torch.no_grad():
-            values = run(cuda_sequence, frozen, steps, products=products)
+            values = run(cuda_sequence, frozen, steps, compute_dtype=compute_dtype)
         found[f"{case}, without gradients"] = torch.equal(values[0], outputs) and torch.equal(values[1], c)
         found[f"{case}, keeps one c"] = (
             values[1].untyped_storage().nbytes() == c.untyped_storage().nbytes() == 4 * c.numel()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vidrep.models.lstm_kernels import cpu
-from vidrep.models.lstm_kernels.cpu import fast_sequence
-from vidrep.models.lstm_kernels.reference import LayerWeights, plain_sequence
+from vidrep.models.lstm_kernels.cpu import cpu_sequence
+from vidrep.models.lstm_kernels.reference import LayerWeights, reference_sequence
 
 T, B, D, H = 4, 2, 3, 3
 Given = dict[str, Tensor]
@@ -26,7 +26,7 @@ def given(*, with_input: bool = True, peepholes: bool = True) -> Given:
     return {name: torch.from_numpy(rng.standard_normal(shape)).requires_grad_() for name, shape in shapes.items()}
 
 
-def run(tensors: Given, sequence=fast_sequence, *, num_steps: int = T, **settings: str) -> tuple[Tensor, Tensor]:
+def run(tensors: Given, sequence=cpu_sequence, *, num_steps: int = T, **settings: str) -> tuple[Tensor, Tensor]:
     weights = LayerWeights(tensors.get("input"), tensors["recurrent"], tensors["bias"], tensors.get("peepholes"))
     inputs = tensors.get("inputs")
     return sequence(inputs, tensors["h"], tensors["c"], weights, num_steps=num_steps, **settings)
@@ -59,7 +59,7 @@ def test_gradients_are_those_of_finite_differences(with_input: bool, peepholes: 
 def test_it_is_the_plain_recurrence(with_input: bool, peepholes: bool, activation: str) -> None:
     tensors = given(with_input=with_input, peepholes=peepholes)
     above = random(T, B, H), random(B, H)
-    ours, theirs = (run(tensors, sequence, activation=activation) for sequence in (fast_sequence, plain_sequence))
+    ours, theirs = (run(tensors, sequence, activation=activation) for sequence in (cpu_sequence, reference_sequence))
     assert_equal(ours, theirs)
     leaves = list(tensors.values())
     assert_equal(torch.autograd.grad(ours, leaves, above), torch.autograd.grad(theirs, leaves, above))
@@ -67,13 +67,13 @@ def test_it_is_the_plain_recurrence(with_input: bool, peepholes: bool, activatio
 
 @pytest.mark.parametrize("products", [None, torch.bfloat16])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_without_gradients_it_says_the_same_bits(mode: type, products: torch.dtype | None) -> None:
+def test_without_gradients_it_says_the_same_bits(mode: type, compute_dtype: torch.dtype | None) -> None:
     for with_input in (True, False):
         tensors = {name: value.float() for name, value in given(with_input=with_input).items()}
-        expected = run(tensors, products=products)
+        expected = run(tensors, compute_dtype=compute_dtype)
         before = [value.clone() for value in tensors.values()]
         with mode():
-            outputs, c = run(tensors, products=products)
+            outputs, c = run(tensors, compute_dtype=compute_dtype)
         assert not outputs.requires_grad
         assert not c.requires_grad
         assert torch.equal(outputs, expected[0])
@@ -98,7 +98,7 @@ def test_a_loss_of_outputs_or_of_the_last_c_alone() -> None:
     for number in (0, 1):
         ours, theirs = (
             torch.autograd.grad((run(tensors, sequence)[number] ** 2).sum(), leaves)
-            for sequence in (fast_sequence, plain_sequence)
+            for sequence in (cpu_sequence, reference_sequence)
         )
         assert_equal(ours, theirs)
 
@@ -115,13 +115,13 @@ def test_memory_may_be_laid_out_in_any_way() -> None:
     leaves, above = list(tensors.values()), (random(T, B, H), random(B, H))
     turned = {name: turn(value) for name, value in tensors.items()}
     assert not any(value.is_contiguous() for name, value in turned.items() if value.dim() > 1)
-    ours, theirs = run(turned), run(tensors, plain_sequence)
+    ours, theirs = run(turned), run(tensors, reference_sequence)
     assert_equal(ours, theirs)
     assert_equal(
         torch.autograd.grad(ours, leaves, [turn(one) for one in above]), torch.autograd.grad(theirs, leaves, above)
     )
     # A sum's gradient is one number, spread over all places.
-    ours, theirs = (sum(values.sum() for values in run(tensors, one)) for one in (fast_sequence, plain_sequence))
+    ours, theirs = (sum(values.sum() for values in run(tensors, one)) for one in (cpu_sequence, reference_sequence))
     assert_equal(torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves))
 
 
@@ -143,9 +143,9 @@ def test_one_time_step_after_the_other_is_the_sequence() -> None:
     step, outputs = dict(tensors), []
     for t in range(T):
         step["inputs"] = tensors["inputs"][t : t + 1]
-        emitted, step["c"] = run(step, num_steps=1)
-        step["h"] = emitted[0]
-        outputs.append(emitted)
+        outputs, step["c"] = run(step, num_steps=1)
+        step["h"] = outputs[0]
+        outputs.append(outputs)
     pieces = torch.cat(outputs)
     assert_equal((pieces, step["c"]), (whole, last_c))
     leaves, above = list(tensors.values()), (random(T, B, H), random(B, H))

@@ -39,11 +39,11 @@ def test_all_products_are_torchs_own(dtype: torch.dtype, *, transposed: bool) ->
     exact = values.double() @ weight.double().t()
     if transposed:
         weight = weight.t().contiguous().t()
-    room = torch.empty(5, 6, dtype=dtype)
+    buffer = torch.empty(5, 6, dtype=dtype)
     assert_close(linear(values, weight), exact)
     assert_close(linear(values, weight, bias), exact + bias.double())
-    assert_close(add_product(bias, values, weight, room=room), exact + bias.double())
-    assert_close(add_product(start, values, weight, room=room), exact + start.double())
+    assert_close(add_product(bias, values, weight, buffer=buffer), exact + bias.double())
+    assert_close(add_product(start, values, weight, buffer=buffer), exact + start.double())
     assert_close(product(values, weight.t()), exact)
     left, right = values.t().contiguous().t(), weight.t()
     assert_close(product(left, right), exact)
@@ -57,10 +57,10 @@ def test_rounded_products_are_added_in_the_type_of_the_sum(*, transposed: bool) 
     if transposed:
         weight = weight.t().contiguous().t()
     rounded = (values @ weight.t()).float()
-    room = torch.empty(5, 6)
+    buffer = torch.empty(5, 6)
     for begin in (bias, start):
-        assert add_product(begin, values, weight, room=room) is room
-        torch.testing.assert_close(room, begin + rounded, rtol=0, atol=0.02)
+        assert add_product(begin, values, weight, buffer=buffer) is buffer
+        torch.testing.assert_close(buffer, begin + rounded, rtol=0, atol=0.02)
     found = linear(values.float(), weight, bias)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, bias + rounded, rtol=0, atol=0)

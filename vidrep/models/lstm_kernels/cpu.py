@@ -1,4 +1,4 @@
-"""The recurrence of one LSTM layer over a sequence, fast: the same as `plain_sequence`, with gradients of our own.
+"""The recurrence of one LSTM layer over a sequence, fast: the same as `reference_sequence`, with gradients of our own.
 
 Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is one piece of memory.
 
@@ -40,7 +40,7 @@ from .reference import Activation, LayerWeights
 _aten = torch.ops.aten
 
 
-def fast_sequence(
+def cpu_sequence(
     inputs: Tensor | None,
     h: Tensor,
     c: Tensor,
@@ -48,7 +48,7 @@ def fast_sequence(
     *,
     num_steps: int,
     activation: Activation = "tanh",
-    products: torch.dtype | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run one layer from the state h, c, (B, H) each: its h at every time step, (T, B, H), and its last c, (B, H).
 
@@ -61,9 +61,9 @@ def fast_sequence(
         inputs = inputs[:num_steps]
     tensors = (inputs, h, c, *weights)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
-        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, products)
+        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, compute_dtype)
         return outputs, c_last
-    rounded = _rounded(weights, products or h.dtype)
+    rounded = _rounded(weights, compute_dtype or h.dtype)
     gates = _input_gates(inputs, rounded, num_steps, len(h))
     # h, and where there is input its products, are of all time steps at once; all else has room for one.
     run = _Run(
@@ -71,7 +71,9 @@ def fast_sequence(
         c=torch.empty_like(c).expand(num_steps, *c.shape),
         gates=h.new_empty(len(h), 4 * h.shape[1]).expand(num_steps, -1, -1) if gates is None else gates,
         tanh_c=torch.empty_like(h).expand(num_steps, *h.shape),
-        operand=None if products is None else h.new_empty(1, *h.shape, dtype=products).expand(num_steps, *h.shape),
+        operand=None
+        if compute_dtype is None
+        else h.new_empty(1, *h.shape, dtype=compute_dtype).expand(num_steps, *h.shape),
     )
     _run(h, c, rounded, activation, run, is_input_in_gates=gates is not None)
     return run.h, run.c[-1]
@@ -92,10 +94,10 @@ class _Run(NamedTuple):
     """(T, B, H): h before each time step, rounded for its product; None if that is of the same type"""
 
 
-def _rounded(weights: LayerWeights, products: torch.dtype) -> LayerWeights:
+def _rounded(weights: LayerWeights, compute_dtype: torch.dtype) -> LayerWeights:
     """Return the weights with the matrices in the type of products."""
-    matrix = None if weights.input is None else weights.input.to(products)
-    return weights._replace(input=matrix, recurrent=weights.recurrent.to(products))
+    matrix = None if weights.input is None else weights.input.to(compute_dtype)
+    return weights._replace(input=matrix, recurrent=weights.recurrent.to(compute_dtype))
 
 
 def _input_gates(inputs: Tensor | None, weights: LayerWeights, num_steps: int, batch_size: int) -> Tensor | None:
@@ -110,8 +112,8 @@ def _run(
 ) -> None:
     """Go through the sequence from the state h, c, (B, H) each; `run.gates` may hold W x + b."""
     num_steps, (batch_size, size) = len(run.h), h.shape
-    room = h.new_empty(batch_size, 4 * size)
-    in_room = _parts(room)
+    buffer = h.new_empty(batch_size, 4 * size)
+    in_buffer = _parts(buffer)
     i_and_f, only_o = None, None
     if weights.peepholes is not None:
         i_and_f, only_o = weights.peepholes[:2], weights.peepholes[2]
@@ -124,13 +126,13 @@ def _run(
     for next_h, next_c, tanh_c, (to_i_and_f, to_i, to_f, to_a, to_o), start, operand in steps:
         if is_moved:
             moved = h if operand is None else operand.copy_(h)
-            summed = add_product(start, moved, weights.recurrent, room=room)
+            summed = add_product(start, moved, weights.recurrent, buffer=buffer)
         else:
-            summed = room.copy_(start)
+            summed = buffer.copy_(start)
             if operand is not None:
                 operand.zero_()
             is_moved = True
-        of_i_and_f, of_a, of_o = in_room if summed is room else _parts(summed)
+        of_i_and_f, of_a, of_o = in_buffer if summed is buffer else _parts(summed)
         if i_and_f is not None:
             of_i_and_f.addcmul_(i_and_f, c[:, None])
         torch.sigmoid(of_i_and_f, out=to_i_and_f)
@@ -169,13 +171,13 @@ class _Sequence(torch.autograd.Function):
         peepholes: Tensor | None,
         num_steps: int,
         activation: Activation,
-        products: torch.dtype | None,
+        compute_dtype: torch.dtype | None,
     ) -> tuple[Tensor, Tensor]:
         """Run the layer and keep what the gradients need."""
-        weights = _rounded(LayerWeights(input_weight, recurrent, bias, peepholes), products or h.dtype)
+        weights = _rounded(LayerWeights(input_weight, recurrent, bias, peepholes), compute_dtype or h.dtype)
         batch_size, size = h.shape
         # Kept as products take them: what the layer below says need not be kept twice.
-        inputs = None if inputs is None else inputs.to(products or h.dtype)
+        inputs = None if inputs is None else inputs.to(compute_dtype or h.dtype)
         gates = _input_gates(inputs, weights, num_steps, batch_size)
         # h and c begin with those before the first time step.
         all_h, all_c = (h.new_empty(num_steps + 1, batch_size, size) for _ in range(2))
@@ -186,7 +188,7 @@ class _Sequence(torch.autograd.Function):
             c=all_c[1:],
             gates=h.new_empty(num_steps, batch_size, 4 * size) if gates is None else gates,
             tanh_c=h.new_empty(num_steps, batch_size, size),
-            operand=None if products is None else h.new_empty(num_steps, batch_size, size, dtype=products),
+            operand=None if compute_dtype is None else h.new_empty(num_steps, batch_size, size, dtype=compute_dtype),
         )
         _run(h, c, weights, activation, run, is_input_in_gates=gates is not None)
         operand = all_h[:-1] if run.operand is None else run.operand
@@ -256,12 +258,12 @@ def _back_through_time(
     if d_outputs is None:
         d_outputs = kept.c.new_zeros(()).expand_as(kept.tanh_c)
     d_c = torch.zeros_like(kept.c[0]) if d_c_last is None else d_c_last.clone()
-    room, to_before = torch.empty_like(d_c), recurrent.t()
+    buffer, to_before = torch.empty_like(d_c), recurrent.t()
     by_gate, after = d_gates.view(*d_gates.shape[:2], 4, -1), None
     steps = [part.unbind() for part in (d_outputs, d_operand, d_gates, by_gate[:, :, :3], by_gate[:, :, 3], of_h, of_c)]
     for d_h, operand, gates, by_c, by_h, to_c, to_c_before in reversed(list(zip(*steps, strict=True))):
         if after is not None:
-            d_h = add_product(d_h, after, to_before, room=room)
+            d_h = add_product(d_h, after, to_before, buffer=buffer)
         d_c.addcmul_(d_h, to_c)
         by_c.mul_(d_c[:, None])
         by_h.mul_(d_h)

@@ -1,6 +1,6 @@
 """The recurrence of one LSTM layer on a CUDA device: one matrix product and one kernel a time step.
 
-Shapes and equations are those of `fast_recurrence`. A time step of a small batch takes as long as reading U, (4H, H),
+Shapes and equations are those of `lstm_kernels.cpu`. A time step of a small batch takes as long as reading U, (4H, H),
 takes, so nothing else may be large. With P the type of the products (bf16 or fp32) a time step moves, besides U,
 
     forward    z = x W + h' U in place, read, added to and written in P; z is read; c' read, c written, h written
@@ -31,12 +31,12 @@ def cuda_sequence(
     *,
     num_steps: int,
     activation: Activation = "tanh",
-    products: torch.dtype | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run one layer as `fast_sequence` does, with a state in fp32.
+    """Run one layer as `cpu_sequence` does, with a state in fp32.
 
     products: the type of the operands of matrix products and of their results; the sum of a time step's two products
-    is rounded once, where `fast_sequence` rounds both.
+    is rounded once, where `cpu_sequence` rounds both.
     """
     if inputs is None or weights.input is None:
         inputs, weights = None, weights._replace(input=None)
@@ -44,9 +44,9 @@ def cuda_sequence(
         inputs = inputs[:num_steps]
     tensors = (inputs, h, c, *weights)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
-        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, products)
+        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, compute_dtype)
         return outputs, c_last
-    run, _ = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=False)
+    run, _ = _run(inputs, h, c, weights, num_steps, activation, compute_dtype or h.dtype, keep=False)
     return run.outputs, run.c[-1]
 
 
@@ -77,17 +77,17 @@ def _run(
     weights: LayerWeights,
     num_steps: int,
     activation: Activation,
-    products: torch.dtype,
+    compute_dtype: torch.dtype,
     *,
     keep: bool,
 ) -> tuple[_Run, _Operands]:
     """Go through the sequence from the state h, c, (B, H) each; unless `keep`, with room for one time step only."""
     operands = _Operands(
-        None if inputs is None else inputs.to(products),
-        None if weights.input is None else weights.input.to(products),
-        weights.recurrent.to(products),
+        None if inputs is None else inputs.to(compute_dtype),
+        None if weights.input is None else weights.input.to(compute_dtype),
+        weights.recurrent.to(compute_dtype),
     )
-    run = _room(operands.inputs, h, num_steps, products, keep=keep)
+    run = _buffers(operands.inputs, h, num_steps, compute_dtype, keep=keep)
     run.c[0].copy_(c)
     run.rounded[0].copy_(h)
     if operands.inputs is not None and operands.input is not None:
@@ -113,18 +113,18 @@ def _run(
     return run, operands
 
 
-def _room(inputs: Tensor | None, h: Tensor, num_steps: int, products: torch.dtype, *, keep: bool) -> _Run:
+def _buffers(inputs: Tensor | None, h: Tensor, num_steps: int, compute_dtype: torch.dtype, *, keep: bool) -> _Run:
     batch_size, size = h.shape
 
-    def room(steps: int, width: int, dtype: torch.dtype, *, of_all_steps: bool) -> Tensor:
+    def buffer(steps: int, width: int, dtype: torch.dtype, *, of_all_steps: bool) -> Tensor:
         held = h.new_empty(steps if of_all_steps else 1, batch_size, width, dtype=dtype)
         return held.expand(steps, -1, -1)
 
-    rounded = room(num_steps + 1, size, products, of_all_steps=keep or products == h.dtype)
+    rounded = buffer(num_steps + 1, size, compute_dtype, of_all_steps=keep or compute_dtype == h.dtype)
     return _Run(
-        outputs=rounded[1:] if products == h.dtype else room(num_steps, size, h.dtype, of_all_steps=True),
-        z=room(num_steps, 4 * size, products, of_all_steps=keep or inputs is not None),
-        c=room(num_steps + 1, size, h.dtype, of_all_steps=keep),
+        outputs=rounded[1:] if compute_dtype == h.dtype else buffer(num_steps, size, h.dtype, of_all_steps=True),
+        z=buffer(num_steps, 4 * size, compute_dtype, of_all_steps=keep or inputs is not None),
+        c=buffer(num_steps + 1, size, h.dtype, of_all_steps=keep),
         rounded=rounded,
     )
 
@@ -144,11 +144,11 @@ class _Sequence(torch.autograd.Function):
         peepholes: Tensor | None,
         num_steps: int,
         activation: Activation,
-        products: torch.dtype | None,
+        compute_dtype: torch.dtype | None,
     ) -> tuple[Tensor, Tensor]:
         """Run the layer and keep what the gradients need."""
         weights = LayerWeights(input_weight, recurrent, bias, peepholes)
-        run, operands = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=True)
+        run, operands = _run(inputs, h, c, weights, num_steps, activation, compute_dtype or h.dtype, keep=True)
         # Outputs are kept by who reads them, if they are not the rounded ones themselves.
         ctx.save_for_backward(*operands, bias, peepholes, run.z, run.c, run.rounded)
         ctx.activation = activation

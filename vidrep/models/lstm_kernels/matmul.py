@@ -35,15 +35,15 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return values @ weight.t() if bias is None else torch.addmm(bias, values, weight.t())
 
 
-def add_product(start: Tensor, values: Tensor, weight: Tensor, *, room: Tensor) -> Tensor:
+def add_product(start: Tensor, values: Tensor, weight: Tensor, *, buffer: Tensor) -> Tensor:
     """Return start + values @ weight.T, in `room` or in new memory: (R, N) or (N,), (R, K), (N, K) -> (R, N).
 
     The product is computed in the type of `weight` and added in that of `start`; values are of the former.
     """
     if start.dtype != weight.dtype:
-        return torch.add(start, _rounded_product(values, weight), out=room)
+        return torch.add(start, _rounded_product(values, weight), out=buffer)
     if not _is_onednn_quicker(values, weight):
-        return torch.addmm(start, values, weight.t(), out=room)
+        return torch.addmm(start, values, weight.t(), out=buffer)
     return _onednn_linear(values, weight, start) if start.dim() == 1 else _onednn_linear_plus(start, values, weight)
 
 

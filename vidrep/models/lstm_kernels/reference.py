@@ -24,7 +24,7 @@ class LayerWeights(NamedTuple):
     peepholes: Tensor | None
 
 
-def plain_sequence(
+def reference_sequence(
     inputs: Tensor | None,
     h: Tensor,
     c: Tensor,
@@ -32,13 +32,17 @@ def plain_sequence(
     *,
     num_steps: int,
     activation: Activation = "tanh",
-    products: torch.dtype | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run one layer from the state h, c, (B, H) each: its h at every time step, (T, B, H), and its last c, (B, H)."""
     squash = torch.tanh if activation == "tanh" else torch.relu
 
     def product(values: Tensor, matrix: Tensor) -> Tensor:
-        return values @ matrix.T if products is None else (values.to(products) @ matrix.to(products).T).to(values.dtype)
+        return (
+            values @ matrix.T
+            if compute_dtype is None
+            else (values.to(compute_dtype) @ matrix.to(compute_dtype).T).to(values.dtype)
+        )
 
     outputs = []
     for step in range(num_steps):

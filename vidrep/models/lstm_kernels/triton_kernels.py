@@ -1,6 +1,6 @@
 """The pointwise maths of an LSTM's time step and of its gradient, each one Triton kernel.
 
-Shapes: B batch, H hidden width; the equations are those of `fast_recurrence`. Every program has a tile of rows of the
+Shapes: B batch, H hidden width; the equations are those of `lstm_kernels.cpu`. Every program has a tile of rows of the
 batch by columns of units, with all four gates of it, so that nothing but its own tile is read or written.
 
 Importing this imports triton, which is there on Linux with a GPU.
@@ -86,11 +86,11 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
     place = rows * num_units + columns
     before = tl.load(c_before + place, mask=mask, other=0.0)
     _, _, _, o, c = _gates(z, bias, peepholes, before, rows, columns, mask, num_units, has_peepholes, is_relu)
-    emitted = o * _squash(c, is_relu)
+    outputs = o * _squash(c, is_relu)
     tl.store(c_after + place, c, mask=mask)
-    tl.store(h + place, emitted, mask=mask)
+    tl.store(h + place, outputs, mask=mask)
     if rounds:
-        tl.store(rounded_h + place, emitted.to(rounded_h.dtype.element_ty), mask=mask)
+        tl.store(rounded_h + place, outputs.to(rounded_h.dtype.element_ty), mask=mask)
 
 
 @triton.jit

@@ -1,0 +1,47 @@
+"""What every kind of trained network has in common: it reads windows, and has losses to train and to validate by.
+
+Shapes: T time, B batch, E values of a frame after the input transforms.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ..sequences.window_batch import WindowBatch
+from .encoder import Encoder
+from .inputs import InputTransforms
+from .objectives.objective import Loss
+from .state import State
+
+
+class Losses(NamedTuple):
+    """Losses by name, a lone one as "loss"; the weight of each in their sum; and the encoder's last state."""
+
+    by_name: dict[str, Loss]
+    weights: dict[str, float]
+    state: State = None
+
+
+class Network(nn.Module, ABC):
+    """An encoder and what is trained with it."""
+
+    encoder: Encoder
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """The names of all losses and metrics of `validation`."""
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether a loss is of a batch as a whole, rather than a sum over windows."""
+        return False
+
+    @abstractmethod
+    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+        """Return the losses of a batch, to train by. state: where the encoder starts, its initial state if None."""
+
+    @abstractmethod
+    def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
+        """Return the losses of a batch, to choose weights by, and the sums over its windows of other metrics."""

@@ -1,0 +1,106 @@
+"""The interface of an input transform.
+
+Shapes: T time, B batch, D values of a frame before a transform, E after it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...config.checks import NoSettings
+
+# A value whose deviation is less than this part of its mean, or of 1, counts as one that never changes.
+_CONSTANT = 1e-6
+_VALUES_AT_ONCE = 1 << 17
+
+
+class Statistics(NamedTuple):
+    """Of each of a frame's D values over all frames: mean and standard deviation, (D,) float64.
+
+    A value that never changes has the deviation 1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+
+class TrainingFrames(ABC):
+    """The frames that a transform is fitted to: blocks of consecutive frames, each of one video.
+
+    Iterating yields (T, 1, D) float32 blocks of bounded size, as often as wanted.
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield the blocks."""
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Measured in float64, as differences from the first frame: large values that hardly change would drown in
+        rounding otherwise. Raises ValueError without a frame."""
+        origin: NDArray[np.float64] | None = None
+        count, total, squares = 0, np.zeros(()), np.zeros(())
+        for frames in self._pieces():
+            origin = frames[0] if origin is None else origin
+            differences = frames - origin
+            count += len(frames)
+            total = total + differences.sum(axis=0)
+            squares = squares + np.square(differences).sum(axis=0)
+        if origin is None:
+            raise ValueError("no frame to measure")
+        mean = origin + total / count
+        std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+        std[std < _CONSTANT * np.maximum(1, np.abs(mean))] = 1.0
+        return Statistics(torch.from_numpy(mean), torch.from_numpy(std))
+
+    def _pieces(self) -> Iterator[NDArray[np.float64]]:
+        """Yield (n, D), few enough frames at once for their copies in float64 to be small beside a step's memory."""
+        for block in self:
+            frames = block.flatten(0, 1)
+            rows = max(1, _VALUES_AT_ONCE // frames.shape[1])
+            for start in range(0, len(frames), rows):
+                yield frames[start : start + rows].double().numpy()
+
+
+class Transform(nn.Module, ABC):
+    """Changes frames before the model reads them; fitted to the training split and stored with the model.
+
+    What `fit` measures lies in buffers, which are registered in `__init__`, after `super().__init__(input_size,
+    settings)`, so that a stored model can be loaded into it.
+    input_size: D. settings: an instance of its `Settings`.
+    """
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    """A frozen dataclass of what can be set in `[transform.NAME]`."""
+    is_invertible: ClassVar[bool] = False
+    """Whether `inverse` gives frames back, so that errors can be measured in original units."""
+
+    def __init__(self, input_size: int, settings: Any) -> None:
+        super().__init__()
+        self.input_size, self.settings = input_size, settings
+
+    @property
+    def output_size(self) -> int:
+        """E, D unless a transform says otherwise."""
+        return self.input_size
+
+    def fit(self, frames: TrainingFrames) -> None:
+        """Measure the training split; nothing to measure unless a transform overrides this."""
+
+    @abstractmethod
+    def forward(self, frames: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Transform frames, (T, B, D) -> (T, B, E).
+
+        observed: (T, B) bool, the frames that may be used to transform the others: neither padding nor the future;
+        None if all may.
+        """
+
+    def inverse(self, frames: Tensor) -> Tensor:
+        """Return frames, (..., E) -> (..., D), as they were, if it is invertible."""
+        raise NotImplementedError(f"{type(self).__name__} is not invertible")
