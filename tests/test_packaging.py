@@ -77,7 +77,6 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.xfail(strict=True, reason="vidrep/video reading and its decoders, vidrep/extraction decoding and workers")
 def test_no_two_files_import_each_other() -> None:
     imports = {module: _own_imports(path) for module, path in MODULES.items()}
     assert sum(map(len, imports.values())) > 300
