@@ -15,7 +15,7 @@ from .options import Threads
 from .tables import classification_report
 
 if TYPE_CHECKING:
-    from vidrep.evaluation.evaluate import ClassificationEvaluation
+    from vidrep.evaluation.classification import ClassificationEvaluation
 
 # What a demo folder holds; a folder that holds anything else is never removed.
 _CONTENTS = frozenset({"clips", "features.h5", "features.h5.parts", "features.failures.csv", "pretrained", "actions"})
@@ -106,7 +106,8 @@ class _Demo:
 
     def _evaluate(self, run: Path, features: Path, *, shuffle_frames: bool = False) -> "ClassificationEvaluation":
         """Show an evaluation as a command, and run it by the library, for its metrics."""
-        from vidrep.evaluation.evaluate import ClassificationEvaluation, evaluate
+        from vidrep.evaluation.classification import ClassificationEvaluation
+        from vidrep.evaluation.evaluate import evaluate
         from vidrep.features.store import open_features
 
         options = ["--shuffle-frames"] if shuffle_frames else []

@@ -91,7 +91,6 @@ def _extract(
 ) -> "ExtractSummary":
     kept, sources, listed = sampling.build(), source.find(), annotations.read()
 
-    from vidrep.extraction.decoding import DEFAULT_TIMEOUT
     from vidrep.extraction.extract import extract
 
     with stopping_on_signals() as should_stop, progress_bar("extract", quiet=quiet) as on_progress:
@@ -106,7 +105,7 @@ def _extract(
             prune=work.prune,
             workers=work.workers,
             threads=work.threads,
-            timeout=DEFAULT_TIMEOUT if work.timeout is None else work.timeout,
+            **({} if work.timeout is None else {"timeout": work.timeout}),
             should_stop=should_stop,
             on_progress=on_progress,
         )

@@ -37,7 +37,7 @@ def finetune_command(
     ] = None,
     freeze: Annotated[
         bool,
-        training_option("--freeze", help="Keep the encoder's weights and train the rest; classifier.freeze_encoder."),
+        training_option("--freeze", help="Train the head alone; classifier.freeze_encoder."),
     ] = False,
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""

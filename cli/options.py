@@ -108,7 +108,7 @@ class AnnotationOptions:
         labels_option(
             "--labels",
             metavar="FILE",
-            help="CSV with the columns video,label[,split][,group]; it overrides what is there.",
+            help="CSV of video,label[,split][,group]; it overrides what is there.",
         ),
     ] = None
     splits: Annotated[
