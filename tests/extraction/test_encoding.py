@@ -214,9 +214,9 @@ def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before():
     class OnCuda(Doubling):
         network_device = "cuda"
 
-        def encode(self, views):
+        def encode(self, batch):
             exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
-            return super().encode(views)
+            return super().encode(batch)
 
     exact = []
     before = torch.backends.cudnn.allow_tf32
