@@ -155,10 +155,12 @@ def test_an_estimate_counts_features(clips_folder: Path, tmp_path: Path) -> None
 
 
 def test_unknown_settings_are_named() -> None:
-    with pytest.raises(ConfigError, match="extractor 'difference' has no setting 'sise'; did you mean 'size'"):
+    with pytest.raises(ConfigError, match=r"unknown key extractor\.difference\.sise; did you mean 'size'"):
         toy(sise=4)
-    with pytest.raises(ConfigError, match="extractor 'patches' has no setting 'zzz'; known are size, region"):
+    with pytest.raises(ConfigError, match=r"unknown key extractor\.patches\.zzz; known are size, region"):
         PatchExtractor(zzz=4)
+    with pytest.raises(ConfigError, match=r"extractor\.difference\.size is 'large'; it takes a whole number"):
+        toy(size="large")
 
 
 def test_a_missing_method_is_named() -> None:

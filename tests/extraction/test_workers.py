@@ -187,7 +187,7 @@ def test_a_worker_does_not_run_ahead(clip, tmp_path):
         frames = (event for event in events if isinstance(event, FrameReady))
         for num_taken in (1, 2, 3):
             next(frames)
-            ahead = NUM_SLOTS + num_taken  # the frame that is looked at still has its slot
+            ahead = NUM_SLOTS + num_taken  # the frame that was taken last still has its slot
             wait_until(lambda ahead=ahead: counted.stat().st_size >= ahead)
             time.sleep(0.2)
             assert counted.stat().st_size == ahead
