@@ -132,6 +132,20 @@ def test_it_is_made_again_from_what_its_file_records(clips_folder: Path, tmp_pat
         build_extractor({**again.settings, "stride": 1})
 
 
+def test_settings_may_be_lists(clips_folder: Path, tmp_path: Path) -> None:
+    class Channels(EXTRACTORS["difference"]):  # type: ignore[misc]
+        @dataclass(frozen=True, kw_only=True)
+        class Settings:
+            size: int = 8
+            channels: tuple[str, ...] = ("red", "green")
+
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Channels(), workers=0)
+    settings = open_features(tmp_path / "f.h5").settings
+    assert settings["channels"] == ["red", "green"]
+    assert Channels.from_settings(settings).options == Channels().options
+    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", Channels(), workers=0).num_new == 0
+
+
 def test_a_video_shorter_than_a_window_fails_alone(clips_folder: Path, tmp_path: Path) -> None:
     class Fours(EXTRACTORS["difference"]):  # type: ignore[misc]
         frames_per_feature = 4

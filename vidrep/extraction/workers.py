@@ -60,7 +60,7 @@ def decode(
     timeout: float = DEFAULT_TIMEOUT,
     check_stop: Callable[[], None] | None = None,
 ) -> Generator[Event | None]:
-    """Decode videos and yield what becomes of them.
+    """Decode videos; yield their frames and how each video ended.
 
     workers: decoding processes, started anew rather than forked; 0 decodes in this one, which a decoder that crashes or
         hangs takes with it.
@@ -234,7 +234,7 @@ def _replace(worker: _Worker, hang: str = "") -> Iterator[Event]:
     elif hang or worker.has_begun() or worker.given_again == worker.job.number:
         why = f"given up: the decoder showed {hang}" if hang else f"the decoder crashed on it ({how})"
         yield VideoFailed(worker.job.number, why)
-    else:  # it died of what came before
+    else:  # it died because of the video before
         worker.not_begun, worker.given_again = worker.job, worker.job.number
     worker.job = None
     worker.start()

@@ -22,6 +22,7 @@ After that `Difference(size=16)` goes to `extract` like any other, and `build_ex
 feature file records.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -100,7 +101,8 @@ class Extractor(ABC):
         A setting named `weights_file` is a note, which no comparison counts.
         """
         window = {"frames_per_feature": self.frames_per_feature, "stride": self.stride}
-        return {"kind": self.name, **asdict(self.options), **(window if window != _SINGLE_FRAMES else {})}
+        options = json.loads(json.dumps(asdict(self.options)))  # as they come back from a file: no tuples
+        return {"kind": self.name, **options, **(window if window != _SINGLE_FRAMES else {})}
 
     @classmethod
     def from_settings(
