@@ -86,7 +86,7 @@ def pretrain(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path, fol
     """Train once, with one thread."""
     settings = {**BASE, **changes, "training.steps": steps, "training.seed": seed, "training.validate_every": steps}
     config = vidrep.load_recipe(PretrainConfig, changes=settings)
-    outcome: TrainingOutcome = vidrep.pretrain(
+    outcome: TrainingOutcome = vidrep.train(
         None, folder, config, mnist=mnist, device="cpu", precision="fp32", threads=1
     ).outcome
     return outcome

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 import vidrep
 from vidrep.config import OptimizerSettings, PretrainConfig, TrainingSettings
+from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.models.composite import CompositeModel
 from vidrep.models.lstm import LSTM
 from vidrep.models.saved import ScaledModel
@@ -415,6 +416,7 @@ def learning(scale: Scale, mnist: Path, folder: Path, *, steps: int, filmstrip: 
     trained = time.monotonic()
     sequences = scale.test_sequences
     result = vidrep.evaluate(folder, mnist=mnist, num_sequences=sequences, filmstrip=filmstrip, device=DEVICE.type)
+    assert isinstance(result, PredictionEvaluation)
     costs = result.metrics.costs
     return {
         "steps": steps,
@@ -438,7 +440,7 @@ def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, 
         "training.validate_every": max(1, changes["training.steps"] // looks),
     }
     config = vidrep.load_recipe(PretrainConfig, RECIPE, changes=small | changes)
-    vidrep.pretrain(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
+    vidrep.train(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
 
 
 def _looks(folder: Path) -> list[dict[str, Any]]:

@@ -63,8 +63,8 @@ def main() -> None:
     record.run(f"{evaluate} --num-digits 3 --filmstrip three.png")
     record.say("![three digits](moving-mnist-three.png)")
     record.say("A roll-out of 100 frames, 1,000 sequences; it was trained to predict 10.")
-    record.run(f"{evaluate} --predicted 100 --sequences 1000")
-    record.run(f"{evaluate} --predicted 100 --sequences 2 --filmstrip long.png", keep=False)
+    record.run(f"{evaluate} --num-future 100 --sequences 1000")
+    record.run(f"{evaluate} --num-future 100 --sequences 2 --filmstrip long.png", keep=False)
     record.say("![100 frames](moving-mnist-long.png)")
     record.say(
         "Literature, frames 11-20: entropy floor 86.3 nats, mean frame 674 nats and squared error 153.1, zeros 173.9, "

@@ -45,9 +45,9 @@ def train(settings: dict[str, Any], features: Path, folder: Path) -> dict[str, f
         PretrainConfig,
         changes={**settings, "windows.seen": 2, "windows.predicted": 1, "windows.stride": 2, "training.steps": 1},
     )
-    vidrep.pretrain(opened, folder / "first", first, device="cpu", precision="fp32", threads=1)
+    vidrep.train(opened, folder / "first", first, device="cpu", precision="fp32", threads=1)
     before, began = peak_kilobytes(), time.process_time()
-    result = vidrep.pretrain(opened, folder / "run", config, device="cpu", precision="fp32", threads=1)
+    result = vidrep.train(opened, folder / "run", config, device="cpu", precision="fp32", threads=1)
     return {
         "megabytes": (peak_kilobytes() - before) / 1000,
         "seconds": time.process_time() - began,

@@ -90,7 +90,7 @@ def pretrain(folder: Path, name: str, *, precision: str = "fp32", resume: bool =
     config = replace(config, optimizer=replace(config.optimizer, **optimizer))
     losses: list[float] = []
     told = others.pop("on_progress", lambda progress: losses.append(progress.metrics["loss"]))
-    vidrep.pretrain(
+    vidrep.train(
         None,
         folder / name,
         config,

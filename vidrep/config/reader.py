@@ -55,9 +55,13 @@ def parse_change(text: str) -> tuple[str, Any]:
 def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
-    for name in _NOT_IN_RECIPES:
-        tree.pop(name, None)
-    return tree
+    return {name: _as_toml(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
+
+
+def _as_toml(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_toml(one) for key, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: str) -> Config:
