@@ -10,7 +10,7 @@ import typer
 from . import completion
 from .console import show_log
 from .help import evaluation_option, input_option, labels_option, output_option
-from .options import AnnotationOptions, AsJson, CommonOptions, Device, FeaturesIfAny, Threads
+from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, Threads
 from .progress import progress_bar
 from .tables import classification_report, prediction_report
 
@@ -26,7 +26,7 @@ def evaluate_command(
             metavar="RUN", help="The run folder.", show_default=False, autocompletion=completion.run_folders
         ),
     ],
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     common: CommonOptions,
     features: FeaturesIfAny = None,
     mnist: Annotated[

@@ -10,7 +10,7 @@ from vidrep.training.ranks import is_main_process, joined_ranks
 from .completion import run_folders
 from .console import show_log
 from .help import input_option, training_option
-from .options import AnnotationOptions, CommonOptions, ComputeOptions, Features, RecipeOptions, RunOptions
+from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .training import advise_on_data, outcome_text, waiting_text
@@ -23,7 +23,7 @@ def finetune_command(
     features: Features,
     run: RunOptions,
     recipe: RecipeOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     compute: ComputeOptions,
     common: CommonOptions,
     pretrained: Annotated[

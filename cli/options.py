@@ -101,7 +101,7 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationOptions:
-    """Labels, splits and groups that take the place of those in the features."""
+    """Labels, splits and groups that take the place of those in the videos' folders or in the features."""
 
     labels: Annotated[
         Path | None,
@@ -120,6 +120,18 @@ class AnnotationOptions:
         ),
     ] = None
     split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+
+    def read(self) -> "Mapping[str, Annotation]":
+        """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
+        from vidrep.features.annotation_files import read_annotations
+
+        return read_annotations(labels=self.labels, splits=self.splits, number=self.split_number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedAnnotationOptions(AnnotationOptions):
+    """Labels and splits, and groups for the commands that make splits or respect them."""
+
     group: Annotated[
         str | None,
         labels_option(
@@ -128,12 +140,6 @@ class AnnotationOptions:
             help="What a split must not divide, such as a person: the part of a video's key that this matches.",
         ),
     ] = None
-
-    def read(self) -> "Mapping[str, Annotation]":
-        """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
-        from vidrep.features.annotation_files import read_annotations
-
-        return read_annotations(labels=self.labels, splits=self.splits, number=self.split_number)
 
 
 @dataclass(frozen=True, kw_only=True)

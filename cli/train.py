@@ -9,7 +9,7 @@ from vidrep.training.ranks import is_main_process, joined_ranks
 
 from .console import show_log
 from .help import input_option
-from .options import AnnotationOptions, CommonOptions, ComputeOptions, FeaturesIfAny, RecipeOptions, RunOptions
+from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import prediction_table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def train_command(
     run: RunOptions,
     recipe: RecipeOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     compute: ComputeOptions,
     common: CommonOptions,
     features: FeaturesIfAny = None,

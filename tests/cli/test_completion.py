@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vidrep.config import recipe_names
+from vidrep.config.reader import recipe_names
 from vidrep_cli import completion
 
 VIDREP = Path(sys.executable).with_name("vidrep")

@@ -97,6 +97,28 @@ def test_a_reader_that_ends_early_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_the_work_goes_on_when_standard_error_is_on_a_full_disk(tmp_path: Path) -> None:
+    sample = [sys.executable, "-m", "vidrep_cli", "sample", "-o", str(tmp_path / "clips"), "--per-class", "1"]
+    with FULL.open("w") as full:
+        done = subprocess.run(sample, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{tmp_path / 'clips'}: 8 videos in 8 class folders")
+
+
+@pytest.mark.parametrize(
+    "command", ["extract patches", "extract cnn", "train", "finetune", "evaluate", "predict", "info"]
+)
+def test_plugins_are_loaded_before_anything_else(tmp_path: Path, command: str) -> None:
+    plugin = tmp_path / "failing_plugin.py"
+    plugin.write_text("from vidrep.errors import ConfigError\nraise ConfigError('met in the plug-in')")
+    words: list[object] = [*command.split(), "no.h5", "-o", "run"]
+    words = words[:-2] if command in ("evaluate", "predict", "info") else words
+    rest = ["no.mp4"] if command == "predict" else []
+    one_line([*words, *rest, "--plugin", plugin], 2, "met in the plug-in")
+    one_line([*words, *rest, "--plugin", "no_such_module"], 2, "no_such_module", "no such module")
+
+
 def test_a_path_within_an_option_counts_as_given(tmp_path: Path) -> None:
     refused = OSError(errno.EACCES, "Permission denied", str(tmp_path / "a" / "b"))
     assert remedy(refused, [f"--output={tmp_path / 'a'}"]) is not None

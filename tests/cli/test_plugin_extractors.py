@@ -1,7 +1,5 @@
 """`vidrep extract NAME` for an extractor that a plug-in registers."""
 
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +35,6 @@ class Toy(Extractor):
         return self.options.factor * batch.mean(axis=(1, 2), dtype="float32")
 '''
 
-pytestmark = pytest.mark.skipif(
-    find_spec("vidrep.extraction.extractors.extractor") is None, reason="extractors cannot be registered yet"
-)
-
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -66,8 +60,8 @@ def test_its_help_has_the_shared_options_and_its_own_text(plugin: Path) -> None:
     code, stdout, _ = vidrep("extract", "toy", f"--plugin={plugin}", "--help")
     assert code == 0
     assert "The mean color of a frame, times a factor." in stdout
-    for option in ("--set KEY=VALUE", "--fps N", "--labels FILE", "-o, --output", "--workers N", "--device NAME"):
-        assert option in stdout
+    options = [line.split()[0].rstrip(",") for line in stdout.splitlines() if line.startswith("  -")]
+    assert {"--set", "--fps", "--labels", "-o", "--workers", "--device", "--plugin"} <= set(options)
 
 
 def test_an_unknown_extractor_gives_the_nearest_names(tmp_path: Path, plugin: Path) -> None:
@@ -76,5 +70,3 @@ def test_an_unknown_extractor_gives_the_nearest_names(tmp_path: Path, plugin: Pa
     one_line(["extract", "moving-mnst", *rest], 2, "'moving-mnist'")
     one_line(["extract", "toi", *rest, "--plugin", plugin], 2, "did you mean 'toy'")
     one_line(["extract", "toy", *rest, "--plugin", tmp_path / "no.py"], 2, "no.py", "no such file")
-    one_line(["train", *rest, "--plugin", "no_such_module"], 2, "no_such_module", "no such module")
-    assert "no_such_module" not in sys.modules
