@@ -1,176 +1,72 @@
-"""The composite model: what its decoders start from, which way round they emit, and which of them there are."""
+"""The network of a pretraining: the composite model and its variants against the paper's equations in NumPy."""
 
 from typing import Any
 
 import hypothesis
 import numpy as np
-import numpy_composite as reference
+import numpy_decoding as reference
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from torch import Tensor
+from small_networks import lstm_spec, pretraining_network, random
+from torch import Tensor, nn
+from toy_cell import register_toy_cell, toy_spec
 
-from vidrep.models.composite import CompositeModel, Decoder
+from vidrep.config.doors import settings_of_names
+from vidrep.models.encoder import Numerics
+from vidrep.models.inputs import InputTransforms
+from vidrep.models.objectives.objective import Encoded, Loss, Objective, Window
+from vidrep.models.pretraining import PretrainingNetwork
+from vidrep.models.state import detach, to_dict
+from vidrep.registry import OBJECTIVES
+from vidrep.sequences.window_batch import WindowBatch
 
 T, F, B, D, H = 4, 3, 2, 5, 6
 
-
-def composite(**settings: object) -> CompositeModel:
-    torch.manual_seed(0)
-    model = CompositeModel(frame_size=D, hidden_size=H, **settings).double()  # type: ignore[arg-type]
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.5)
-    return model
+BOTH = {"reconstruction": {"conditional": True}, "future": {"conditional": True}}
 
 
-def frames(num_frames: int = T) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(0).standard_normal((num_frames, B, D)))
+def losses_of(network: PretrainingNetwork, context: Tensor, future: Tensor) -> dict[str, Tensor]:
+    """Return the training loss of each objective, on frames as they are."""
+    encoded, window = network.encode(context), Window(context, future)
+    return {name: objective(encoded, window).total for name, objective in network.objectives.items()}
 
 
-def emitted_in_numpy(
-    decoder: Decoder, h: NDArray[np.float64], c: NDArray[np.float64], steps: int
-) -> NDArray[np.float64]:
-    """One layer: LSTM steps whose input is zero, from a state; a readout of every step. Gates stand i, f, a, o."""
-    state = {name: value.numpy() for name, value in decoder.state_dict().items()}
-    emitted = []
-    for _ in range(steps):
-        gates = h @ state["lstm.layers.0.recurrent_weight"].T + state["lstm.layers.0.bias"]
-        i, f, a, o = np.split(gates, 4, axis=1)
-        c = c / (1 + np.exp(-f)) + np.tanh(a) / (1 + np.exp(-i))
-        h = np.tanh(c) / (1 + np.exp(-o))
-        emitted.append(h @ state["readout.weight"].T + state["readout.bias"])
-    return np.stack(emitted)
+def check_against_numpy(network: PretrainingNetwork, frames: Tensor, *, settings: dict[str, Any]) -> None:
+    """Compare the representation, both ways of decoding and all losses with the equations in NumPy, in float64."""
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    context, future = frames[: network.num_context], frames[network.num_context :]
+    activation, likelihood = settings["activation"], settings["likelihood"]
+    state = reference.encode(weights, context.numpy(), activation=activation)
+    encoded, window = network.encode(context), Window(context, future)
+    for layer, (h, c) in zip(encoded.state, state, strict=True):
+        np.testing.assert_allclose(layer.h.detach().numpy(), h, atol=1e-12)
+        np.testing.assert_allclose(layer.c.detach().numpy(), c, atol=1e-12)
 
-
-def test_decoders_take_steps_without_input_from_the_encoders_state() -> None:
-    model = composite()
-    seen = frames()
-    h, c = (one[0].detach().numpy() for one in model.encode(seen))
-    prediction = model(seen, F)
-    assert prediction.reconstruction is not None
-    assert prediction.future is not None
-    assert model.reconstruction_decoder is not None
-    assert model.future_decoder is not None
-    backwards = emitted_in_numpy(model.reconstruction_decoder, h, c, T)
-    future = emitted_in_numpy(model.future_decoder, h, c, F)
-    np.testing.assert_allclose(prediction.reconstruction.detach().numpy(), backwards[::-1], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(prediction.future.detach().numpy(), future, rtol=0, atol=1e-12)
-
-
-def test_the_first_decoded_step_is_not_the_encoders_state_itself() -> None:
-    model = composite(reconstruct=False)
-    assert model.future_decoder is not None
-    copied = model.future_decoder.readout(model.encode(frames()).h[-1])
-    assert (model(frames(), 1).future[0] - copied).abs().max() > 1e-3
-
-
-def test_reconstruction_comes_in_natural_order() -> None:
-    torch.manual_seed(0)
-    model = CompositeModel(frame_size=D, hidden_size=24, future=False)
-    seen = torch.eye(D).repeat_interleave(B, dim=0).view(D, B, D)[:T]  # frame t is the t-th unit vector
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(200):
-        reconstruction = model(seen, 0).reconstruction
-        loss = (reconstruction - seen).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert model(seen, 0).reconstruction.argmax(dim=-1).tolist() == [[t] * B for t in range(T)]
-    # Out of the decoder itself, the last frame seen comes first.
-    assert model.reconstruction_decoder is not None
-    emitted = model.reconstruction_decoder(model.encode(seen), T)
-    assert emitted.argmax(dim=-1).tolist() == [[t] * B for t in reversed(range(T))]
-
-
-@pytest.mark.parametrize(("reconstruct", "future"), [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_variants_have_the_decoders_they_are_named_for(reconstruct: bool, future: bool, num_layers: int) -> None:
-    model = composite(reconstruct=reconstruct, future=future, num_layers=num_layers)
-    prediction = model(frames(), F)
-    assert (prediction.reconstruction is not None, prediction.future is not None) == (reconstruct, future)
-    parts = {name.partition(".")[0] for name in model.state_dict()}
-    expected = {"encoder": True, "reconstruction_decoder": reconstruct, "future_decoder": future}
-    assert parts == {name for name, there in expected.items() if there}
-    representation = model.encode(frames())
-    assert representation.h.shape == representation.c.shape == (num_layers, B, H)
-
-
-@pytest.mark.parametrize(("num_seen", "num_predicted"), [(1, 1), (2, 7), (9, 1)])
-def test_lengths_are_free(num_seen: int, num_predicted: int) -> None:
-    prediction = composite(num_layers=2)(frames(num_seen), num_predicted)
-    assert prediction.reconstruction.shape == (num_seen, B, D)
-    assert prediction.future.shape == (num_predicted, B, D)
-
-
-def test_parameter_names_are_final() -> None:
-    assert set(composite().state_dict()) == {
-        "encoder.layers.0.input_weight",
-        "encoder.layers.0.recurrent_weight",
-        "encoder.layers.0.bias",
-        "reconstruction_decoder.lstm.layers.0.recurrent_weight",
-        "reconstruction_decoder.lstm.layers.0.bias",
-        "reconstruction_decoder.readout.weight",
-        "reconstruction_decoder.readout.bias",
-        "future_decoder.lstm.layers.0.recurrent_weight",
-        "future_decoder.lstm.layers.0.bias",
-        "future_decoder.readout.weight",
-        "future_decoder.readout.bias",
-    }
-
-
-def test_probabilities_are_the_sigmoid_of_what_is_emitted_and_real_values_are_it() -> None:
-    emitted = frames()
-    expected = 1 / (1 + np.exp(-emitted.numpy()))
-    np.testing.assert_allclose(composite(values="probability").frames(emitted).numpy(), expected, rtol=1e-12)
-    assert composite(values="real").frames(emitted) is emitted
-
-
-def check_against_numpy(model: CompositeModel, whole: Tensor, num_seen: int, *, settings: dict[str, Any]) -> None:
-    """Compare the representation, both ways of decoding and the costs with the equations in NumPy, in float64."""
-    weights = {name: value.numpy() for name, value in model.state_dict().items()}
-    seen, coming = whole[:num_seen], whole[num_seen:]
-    values, activation = settings["values"], settings["activation"]
-    state = reference.encode(
-        weights,
-        seen.numpy(),
-        num_layers=model.encoder.num_layers,
-        hidden_size=model.encoder.hidden_size,
-        activation=activation,
-    )
-    representation = model.encode(seen)
-    np.testing.assert_allclose(representation.h.detach().numpy(), np.stack([h for h, _ in state]), atol=1e-12)
-    np.testing.assert_allclose(representation.c.detach().numpy(), np.stack([c for _, c in state]), atol=1e-12)
-
-    def emitted(decoder: str, truth: NDArray[np.float64], *, forced: bool) -> NDArray[np.float64]:
-        return reference.decode(
-            weights,
-            f"{decoder}_decoder",
-            state,
-            len(truth),
-            conditional=settings[f"conditional_{decoder}"],
-            values=values,
-            activation=activation,
-            truth=truth if forced else None,
+    for name, target in (("reconstruction", context), ("future", future)):
+        objective = network.frame_objectives[name]
+        in_order = target.numpy()[::-1] if name == "reconstruction" else target.numpy()
+        free, forced = (
+            reference.decode(
+                reference.part(weights, f"objectives.{name}.decoder."),
+                state,
+                len(target),
+                conditional=settings[name],
+                likelihood=likelihood,
+                activation=activation,
+                target=one,
+            )
+            for one in (None, in_order)
         )
-
-    backwards = seen.numpy()[::-1]
-    with torch.no_grad():
-        free = model(seen, len(coming))
-        forced = model.decode(
-            representation, num_reconstructed=num_seen, num_predicted=len(coming), seen=seen, coming=coming
-        )
-        costs = model.costs(representation, seen=seen, coming=coming)
-    for is_forced, prediction in ((False, free), (True, forced)):
-        expected = emitted("reconstruction", backwards, forced=is_forced)[::-1]
-        np.testing.assert_allclose(prediction.reconstruction.numpy(), expected, rtol=0, atol=1e-12)
-        expected = emitted("future", coming.numpy(), forced=is_forced)
-        np.testing.assert_allclose(prediction.future.numpy(), expected, rtol=0, atol=1e-12)
-    for decoder, truth in (("reconstruction", backwards), ("future", coming.numpy())):
-        expected_cost = reference.cost(emitted(decoder, truth, forced=True), truth, values)
-        assert float(costs[decoder]) == pytest.approx(expected_cost, rel=1e-12)
+        with torch.no_grad():
+            found = [objective.predict(encoded.state, len(target), target=one) for one in (None, target)]
+            losses = [objective.validation_loss(encoded, window), objective(encoded, window)]
+        for output, loss, expected in zip(found, losses, (free, forced), strict=True):
+            natural = expected[::-1] if name == "reconstruction" else expected
+            np.testing.assert_allclose(output.numpy(), natural, rtol=0, atol=1e-12)
+            assert loss.total.item() == pytest.approx(reference.frame_loss(expected, in_order, likelihood), rel=1e-12)
+            assert (loss.num_frames, loss.num_values) == (len(target), target.shape[-1])
 
 
 @given(
@@ -179,11 +75,11 @@ def check_against_numpy(model: CompositeModel, whole: Tensor, num_seen: int, *, 
     settings=st.fixed_dictionaries(
         {
             "num_layers": st.integers(1, 3),
-            "conditional_reconstruction": st.booleans(),
-            "conditional_future": st.booleans(),
+            "reconstruction": st.booleans(),
+            "future": st.booleans(),
             "peepholes": st.booleans(),
             "activation": st.sampled_from(["tanh", "relu"]),
-            "values": st.sampled_from(["real", "probability"]),
+            "likelihood": st.sampled_from(["gaussian", "bernoulli"]),
         }
     ),
 )
@@ -191,87 +87,216 @@ def check_against_numpy(model: CompositeModel, whole: Tensor, num_seen: int, *, 
 def test_any_composite_model_is_the_papers_in_numpy(
     sizes: dict[str, int], lengths: tuple[int, int, int], settings: dict[str, Any]
 ) -> None:
-    num_seen, num_predicted, batch_size = lengths
-    torch.manual_seed(0)
-    model = CompositeModel(**sizes, **settings).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.5)
-    whole = torch.rand(num_seen + num_predicted, batch_size, sizes["frame_size"], dtype=torch.float64)
-    check_against_numpy(model, whole, num_seen, settings=settings)
+    num_context, num_future, batch_size = lengths
+    network = pretraining_network(
+        frame_size=sizes["frame_size"],
+        stack=lstm_spec(
+            hidden_size=sizes["hidden_size"],
+            num_layers=settings["num_layers"],
+            peepholes=settings["peepholes"],
+            activation=settings["activation"],
+        ),
+        objectives={name: {"conditional": settings[name]} for name in ("reconstruction", "future")},
+        likelihood=settings["likelihood"],
+        num_context=num_context,
+    )
+    frames = torch.rand(num_context + num_future, batch_size, sizes["frame_size"], dtype=torch.float64)
+    check_against_numpy(network, frames, settings=settings)
 
 
-@pytest.mark.parametrize("values", ["real", "probability"])
+class TotalLoss(nn.Module):
+    """The sum of all training losses of frames, as a module whose weights can be replaced."""
+
+    def __init__(self, network: PretrainingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> Tensor:
+        losses = losses_of(self.network, frames[:T], frames[T:])
+        return torch.stack(list(losses.values())).sum()
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 @pytest.mark.parametrize("conditional", [False, True])
-def test_gradients_of_the_costs_are_those_of_finite_differences(conditional: bool, values: str) -> None:
-    model = composite(
-        values=values, peepholes=True, conditional_reconstruction=conditional, conditional_future=conditional
+def test_gradients_of_the_losses_are_those_of_finite_differences(conditional: bool, likelihood: str) -> None:
+    objectives = {name: {"conditional": conditional} for name in ("reconstruction", "future")}
+    total = TotalLoss(
+        pretraining_network(stack=lstm_spec(peepholes=True), objectives=objectives, likelihood=likelihood)
     )
-    whole = frames(T + F).sigmoid()
-    names, weights = zip(*model.named_parameters(), strict=True)
+    frames = random(T + F, B, D).sigmoid()
+    names, weights = zip(*total.named_parameters(), strict=True)
 
-    def cost(*changed: Tensor) -> Tensor:
-        replaced = dict(zip(names, changed, strict=True))
-        return torch.func.functional_call(model, replaced, (whole,))
+    def loss(*changed: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(total, dict(zip(names, changed, strict=True)), (frames,))
+        return found
 
-    model.forward = (
-        lambda whole: sum(  # type: ignore[method-assign, assignment]
-            model.costs(model.encode(whole[:T]), seen=whole[:T], coming=whole[T:]).values()
+    leaves = tuple(weight.detach().requires_grad_() for weight in weights)
+    assert torch.autograd.gradcheck(loss, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("names", [("reconstruction", "future"), ("reconstruction",), ("future",)])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_a_network_has_the_objectives_that_are_named(names: tuple[str, ...], num_layers: int) -> None:
+    network = pretraining_network(stack=lstm_spec(num_layers=num_layers), objectives={name: {} for name in names})
+    assert tuple(network.frame_objectives) == tuple(network.metric_names) == names
+    parts = {".".join(name.split(".")[:2]) for name in network.state_dict()}
+    assert parts == {"encoder.cells", *(f"objectives.{name}" for name in names)}
+    assert network.needs_future == ("future" in names)
+    assert not network.needs_whole_batch
+    representation = to_dict(network.encode(random(T, B, D)).state)
+    assert [value.shape for value in representation.values()] == [(B, H)] * 2 * num_layers
+
+
+@pytest.mark.parametrize(("num_context", "num_future"), [(1, 1), (2, 7), (9, 1)])
+def test_lengths_are_free(num_context: int, num_future: int) -> None:
+    network = pretraining_network(stack=lstm_spec(num_layers=2))
+    state = network.encode(random(num_context, B, D)).state
+    for name, num_frames in (("reconstruction", num_context), ("future", num_future)):
+        assert network.frame_objectives[name].predict(state, num_frames).shape == (num_frames, B, D)
+
+
+def test_parameter_names_are_final() -> None:
+    stack = ["recurrent_weight", "bias"]
+    decoder = [f"stack.cells.0.{name}" for name in stack] + ["projection.weight", "projection.bias"]
+    assert list(pretraining_network().state_dict()) == [
+        *(f"encoder.cells.0.{name}" for name in ["input_weight", *stack]),
+        *(f"objectives.reconstruction.decoder.{name}" for name in decoder),
+        *(f"objectives.future.decoder.{name}" for name in decoder),
+    ]
+
+
+def test_the_encoder_continues_from_a_state() -> None:
+    network, context = pretraining_network(stack=lstm_spec(num_layers=2)), random(6, B, D)
+    whole, first = network.encode(context), network.encode(context[:4])
+    second = network.encode(context[4:], first.state)
+    torch.testing.assert_close(second.state, whole.state, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.cat([first.outputs, second.outputs]), whole.outputs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("recompute_every", [1, 2, 3, 100])
+def test_recomputing_changes_nothing_but_memory(recompute_every: int) -> None:
+    frames, found = random(T + F, B, D), []
+    for stretch in (0, recompute_every):
+        network = pretraining_network(
+            stack=lstm_spec(num_layers=2), objectives=BOTH, numerics=Numerics(recompute_every=stretch)
         )
+        losses = losses_of(network, frames[:T], frames[T:])
+        total = torch.stack(list(losses.values())).sum()
+        found.append([total, *torch.autograd.grad(total, list(network.parameters()))])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+
+
+# From stored frames to losses, in float32 as in a training.
+
+
+def stored_batch(num_frames: int = T + F, **parts: Tensor) -> WindowBatch:
+    return WindowBatch(random(num_frames, B, D).float(), **parts)
+
+
+def float_network(**settings: Any) -> PretrainingNetwork:
+    return pretraining_network(num_context=T, **settings).float()
+
+
+def inputs_of(transforms: dict[str, Any] | None = None) -> InputTransforms:
+    given = transforms or {}
+    return InputTransforms(D, settings_of_names("transform", list(given), given))
+
+
+def test_training_is_teacher_forced_and_validation_runs_free() -> None:
+    network, batch = float_network(objectives=BOTH), stored_batch()
+    context, future = batch.frames[:T], batch.frames[T:]
+    training = network.losses(inputs_of(), batch)
+    validation, metrics = network.validation(inputs_of(), batch)
+    assert metrics == {}
+    forced = losses_of(network, context, future)
+    state = network.encode(context).state
+    for name, target in (("reconstruction", context), ("future", future)):
+        free = network.frame_objectives[name].predict(state, len(target))
+        torch.testing.assert_close(training.by_name[name].total, forced[name])
+        torch.testing.assert_close(validation.by_name[name].total, (free - target).square().sum())
+        assert not torch.isclose(training.by_name[name].total, validation.by_name[name].total)
+
+
+def test_weights_of_the_objectives_come_with_the_losses() -> None:
+    network = float_network(objectives={"future": {"weight": 0.25}, "reconstruction": {}})
+    losses = network.losses(inputs_of(), stored_batch())
+    assert losses.weights == {"future": 0.25, "reconstruction": 1.0}
+    assert list(losses.by_name) == ["future", "reconstruction"]
+
+
+def test_a_stateful_window_continues_where_the_one_before_ended() -> None:
+    network, batch = float_network(objectives={"reconstruction": {}}), stored_batch(2 * T)
+    first, second = (WindowBatch(batch.frames[start : start + T]) for start in (0, T))
+    state = detach(network.losses(inputs_of(), first).state)
+    continued = network.losses(inputs_of(), second, state)
+    torch.testing.assert_close(continued.state, network.encode(batch.frames).state)
+    from_zero = network.losses(inputs_of(), second)
+    assert not torch.allclose(continued.by_name["reconstruction"].total, from_zero.by_name["reconstruction"].total)
+
+
+def test_no_frame_of_the_future_changes_what_the_encoder_reads() -> None:
+    network, batch = float_network(objectives={"reconstruction": {}}), stored_batch()
+    other = batch._replace(frames=torch.cat([batch.frames[:T], batch.frames[T:] + 5]))
+    inputs = inputs_of({"center_clip": {}})
+    losses = [network.losses(inputs, one).by_name["reconstruction"].total for one in (batch, other)]
+    assert torch.equal(*losses)
+    frames = network.transformed(inputs, batch.frames)
+    torch.testing.assert_close(frames, batch.frames - batch.frames[:T].mean(dim=0))
+    torch.testing.assert_close(
+        network.transformed(inputs, batch.frames, 2), batch.frames - batch.frames[:2].mean(dim=0)
     )
-    assert torch.autograd.gradcheck(cost, tuple(weight.detach().requires_grad_() for weight in weights), fast_mode=True)
 
 
-def test_fewer_frames_are_reconstructed_than_were_seen_the_last_ones() -> None:
-    model = composite(conditional_reconstruction=True)
-    seen = frames(5)
-    every = model(seen, F).reconstruction
-    last = model(seen, F, num_reconstructed=2).reconstruction
-    assert last.shape == (2, B, D)
-    torch.testing.assert_close(last, every[3:], rtol=0, atol=0)
-    forced = model.decode(model.encode(seen), num_reconstructed=2, num_predicted=F, seen=seen, coming=frames(F))
-    every_forced = model.decode(model.encode(seen), num_reconstructed=5, num_predicted=F, seen=seen, coming=frames(F))
-    torch.testing.assert_close(forced.reconstruction, every_forced.reconstruction[3:], rtol=0, atol=0)
+class Contrast(Objective):
+    """An objective of the whole batch: windows of one video should be nearer to each other than to others."""
+
+    needs_whole_batch = True
+
+    def forward(self, encoded: Encoded, window: Window) -> Loss:
+        assert window.video is not None and window.group is not None
+        last = encoded.outputs[-1]
+        distances = (last[:, None] - last).square().sum(dim=-1)
+        same = (window.video[:, None] == window.video) & (window.group[:, None] == window.group)
+        return Loss(torch.where(same, distances, -distances).sum())
 
 
-def test_a_long_roll_out_goes_on_from_a_short_one() -> None:
-    model = composite(conditional_future=True, num_layers=2)
-    with torch.no_grad():
-        long, short = model(frames(), 100).future, model(frames(), 7).future
-    assert long.shape == (100, B, D)
-    torch.testing.assert_close(long[:7], short, rtol=0, atol=1e-12)
-    assert long.isfinite().all()
+def test_a_registered_objective_gets_the_whole_batch_with_its_videos_and_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(OBJECTIVES, "_registered", {})
+    OBJECTIVES.register("contrast")(Contrast)
+    network = float_network(objectives={"contrast": {"weight": 2.0}})
+    assert network.needs_whole_batch and not network.needs_future and network.frame_objectives == {}
+    batch = stored_batch(T, video=torch.tensor([3, 3]), group=torch.tensor([0, 1]))
+    training, (validation, _) = network.losses(inputs_of(), batch), network.validation(inputs_of(), batch)
+    last = network.encode(batch.frames).outputs[-1]
+    expected = -2 * (last[0] - last[1]).square().sum()
+    for losses in (training, validation):
+        torch.testing.assert_close(losses.by_name["contrast"].total, expected)
+        assert losses.weights == {"contrast": 2.0}
+        assert (losses.by_name["contrast"].num_frames, losses.by_name["contrast"].num_values) == (1, 1)
 
 
-def test_the_encoder_goes_on_from_a_state() -> None:
-    model = composite(num_layers=2)
-    seen = frames(6)
-    whole = model.encode(seen)
-    in_two = model.encode(seen[4:], model.encode(seen[:4]))
-    for one, other in zip(whole, in_two, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+def test_any_registered_cell_trains_both_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_toy_cell(monkeypatch)
+    network = float_network(stack=toy_spec(num_layers=2), objectives=BOTH)
+    optimizer, batch = torch.optim.Adam(network.parameters(), lr=0.02), stored_batch()
+    found = []
+    for _ in range(60):
+        losses = network.losses(inputs_of(), batch)
+        total = torch.stack([one.total for one in losses.by_name.values()]).sum()
+        found.append(total.item())
+        optimizer.zero_grad()
+        torch.autograd.backward(total)
+        optimizer.step()
+    assert found[-1] < 0.2 * found[0]
 
 
-@pytest.mark.parametrize("segment", [1, 2, 3, 100])
-def test_segments_change_nothing_but_memory(segment: int) -> None:
-    gradients = []
-    whole = frames(T + F)
-    for size in (0, segment):
-        model = composite(num_layers=2, conditional_future=True)
-        model.set_computation(segment=size)
-        costs = model.costs(model.encode(whole[:T]), seen=whole[:T], coming=whole[T:])
-        torch.stack(list(costs.values())).sum().backward()
-        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
-    for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-12, atol=1e-12)
-
-
-def test_decoders_start_at_the_mean_frame_where_they_are_told_to() -> None:
-    model = CompositeModel(frame_size=D, hidden_size=H, values="probability", initialization="uniform")
-    mean = torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0])
-    model.set_output_bias(mean)
-    with torch.no_grad():
-        prediction = model(torch.rand(T, B, D), F)
-    for emitted in prediction:
-        expected = mean.clamp(1e-3, 1 - 1e-3).expand_as(emitted)
-        torch.testing.assert_close(model.frames(emitted), expected, rtol=0, atol=2e-3)
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_all_decoders_start_at_the_mean_frame(likelihood: str) -> None:
+    network, mean = float_network(likelihood=likelihood), torch.tensor([0.1, 0.2, 0.5, 0.9, 0.3])
+    before = {name: one.decoder.projection.bias.clone() for name, one in network.frame_objectives.items()}
+    network.init_output_bias(mean)
+    for name, objective in network.frame_objectives.items():
+        expected = mean.logit() if likelihood == "bernoulli" else before[name]
+        torch.testing.assert_close(objective.decoder.projection.bias.detach(), expected.detach())
