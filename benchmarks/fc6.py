@@ -16,8 +16,8 @@ def main() -> None:
     )
     record.run("vidrep import $VIDREP_DATA/features/ucf101_fc6_small.h5 -o fc6.h5")
     record.run("vidrep info fc6.h5 --verify")
-    windows = "--set windows.seen=13 --set windows.predicted=8 --set windows.stride=2"
-    record.run(f"vidrep train fc6.h5 -o pretrained --steps 200 --set model.hidden_size=256 {windows} --threads 2")
+    windows = "--set windows.context=13 --set windows.num_future=8 --set windows.stride=2"
+    record.run(f"vidrep train fc6.h5 -o pretrained --steps 200 --set encoder.hidden_size=256 {windows} --threads 2")
     record.run("vidrep finetune fc6.h5 --from pretrained -o actions --steps 100 --threads 2")
     record.run("vidrep evaluate actions fc6.h5 --threads 2")
     record.save("fc6")
