@@ -10,8 +10,14 @@ from recording import Recording, real_data
 
 SEEDS = (0, 1, 2)
 REGIONS = ("center", "frame")
-PRETRAIN = "--steps 250 --set encoder.hidden_size=256 --set encoder.dropout=0.2 --set windows.stride=4"
-FINETUNE = "--steps 150 --set encoder.hidden_size=256 --set windows.length=32 --set optimizer.learning_rate=3e-4"
+PRETRAIN = (
+    "--steps 250 --set encoder.hidden_size=256 --set encoder.dropout=0.2 --set windows.context=16 "
+    "--set windows.num_future=13 --set windows.stride=4"
+)
+FINETUNE = (
+    "--steps 150 --set encoder.hidden_size=256 --set windows.length=32 --set windows.stride=8 "
+    "--set optimizer.learning_rate=3e-4"
+)
 
 
 def main() -> None:
