@@ -143,7 +143,7 @@ def main() -> None:
             found[name].append(future.result())
             print(seed, name, {key: round(value, 1) for key, value in found[name][-1].items()}, flush=True)
     record = Recording("Ablation at a small size", real_data())
-    record.say(
+    record.add(
         "Moving MNIST generated as training goes, one digit on a canvas of 40x40 pixels, 10 frames of context and "
         f"10 predicted; 128 units, batches of 32, {given.steps} steps, fp32, {JOBS} processes of one thread; seeds "
         f"{seeds}. Figures are means over {NUM_SEQUENCES} sequences of test digits (seed 1), free running, and over "
@@ -152,12 +152,12 @@ def main() -> None:
         "describes; without weight decay Adam is AdamW. Made by "
         f"`python benchmarks/ablation.py --steps {given.steps}`."
     )
-    record.say(table(found))
-    record.say(
+    record.add(table(found))
+    record.add(
         f"Learning rates, of which the one with the smallest loss on held-out training digits was taken (seed "
         f"{TUNING_SEED}, the base's model, or the faithful one; a loss is both decoders' nats a frame):"
     )
-    record.say(rates_table({key: future.result() for key, future in tuned.items()}, rates))
+    record.add(rates_table({key: future.result() for key, future in tuned.items()}, rates))
     if not given.dry_run:
         record.save("ablation")
 

@@ -9,7 +9,7 @@ from recording import Recording, real_data
 def main() -> None:
     """Run everything and write the page."""
     record = Recording("Imported VGG-16 fc6 features of UCF-101, 6 classes", real_data())
-    record.say(
+    record.add(
         "Data: 108 videos of 6 classes of UCF-101, 25 frames of 4096 values each, labels and split of the file. "
         "A linear model is near the ceiling here: this shows that percept-shaped features run, not which method is "
         "better. Made by `python benchmarks/fc6.py`."

@@ -38,8 +38,8 @@ def measurements(found: dict[str, Any]) -> Iterator[str]:
         yield ""
     if "captured" in found:
         metrics = found["captured"]
-        said = "not captured" if metrics is None else f"{metrics['loss']:.1e}, at most {metrics['most']:.0e}"
-        yield f"Losses of 8 captured steps against the same steps kernel by kernel: {said}."
+        result = "not captured" if metrics is None else f"{metrics['loss']:.1e}, at most {metrics['most']:.0e}"
+        yield f"Losses of 8 captured steps against the same steps kernel by kernel: {result}."
         yield ""
     if "ceilings" in found:
         best = found["ceilings"]

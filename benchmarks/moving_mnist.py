@@ -49,28 +49,28 @@ def main() -> None:
     given = parser.parse_args()
     record = Recording("Moving MNIST: a small model, 20 minutes on two cores", real_data())
     steps = f" --steps {given.steps}" if given.steps else ""
-    record.say(
+    record.add(
         "The recipe `modern-mnist-small`: composite, one layer of 512 units, AdamW, sequences made from MNIST's "
         "training digits (seed 0) as training goes, a tenth of the digits held out to choose the weights. Figures "
         "are per frame, free running. The data range of SSIM and PSNR is 1. Made by "
         f"`python benchmarks/moving_mnist.py{steps}`."
     )
     record.run(f"vidrep train --mnist $VIDREP_DATA/mnist -o run --recipe modern-mnist-small --threads {THREADS}{steps}")
-    record.say("Learning curve, nats/frame:")
-    record.say(learning_curve(record.folder / "run"))
+    record.add("Learning curve, nats/frame:")
+    record.add(learning_curve(record.folder / "run"))
     evaluate = f"vidrep evaluate run --mnist $VIDREP_DATA/mnist --threads {THREADS}"
-    record.say("Two digits, as in training; filmstrip: true frames above the model's, the context left of the line.")
+    record.add("Two digits, as in training; filmstrip: true frames above the model's, the context left of the line.")
     record.run(f"{evaluate} --filmstrip two.png")
-    record.say("![two digits](moving-mnist-two.png)")
-    record.say("Out of domain: one digit, three digits.")
+    record.add("![two digits](moving-mnist-two.png)")
+    record.add("Out of domain: one digit, three digits.")
     record.run(f"{evaluate} --num-digits 1")
     record.run(f"{evaluate} --num-digits 3 --filmstrip three.png")
-    record.say("![three digits](moving-mnist-three.png)")
-    record.say("A roll-out of 100 frames, 1,000 sequences; it was trained to predict 10.")
+    record.add("![three digits](moving-mnist-three.png)")
+    record.add("A roll-out of 100 frames, 1,000 sequences; it was trained to predict 10.")
     record.run(f"{evaluate} --num-future 100 --sequences 1000")
     record.run(f"{evaluate} --num-future 100 --sequences 2 --filmstrip long.png", keep=False)
-    record.say("![100 frames](moving-mnist-long.png)")
-    record.say(
+    record.add("![100 frames](moving-mnist-long.png)")
+    record.add(
         "Literature, frames 11-20: entropy floor 86.3 nats, mean frame 674 nats and squared error 153.1, zeros 173.9, "
         "persistence 285.9; the paper's composite model, 2 layers of 2048 with conditional future decoder, 341.2 nats."
     )

@@ -98,7 +98,7 @@ def main() -> None:
     """Measure and write the page."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     record = Recording("Several processes that train one model")
-    record.say(
+    record.add(
         "The composite model, 10 + 10 frames, one layer, fp32, at the same batch; gradients are summed over processes "
         f"by gloo on one machine. Medians of {ROUNDS} interleaved runs, with the fastest and the slowest. The "
         "agreement on whether to stop, one exchange of a few bytes a step, comes on top. Made by "
@@ -130,9 +130,9 @@ def main() -> None:
                 spread = f"{min(times):.1f} to {max(times):.1f}"
                 lines.append(f"| {size} | {setup} | {median:.1f} | {spread} | {base / median:.2f} |")
                 print(lines[-1], flush=True)
-    record.say("\n".join(lines))
+    record.add("\n".join(lines))
     sizes = "; ".join(f"{size}: {d} inputs, {h} units, {b} windows a step" for size, (d, h, b, _) in SIZES.items())
-    record.say(
+    record.add(
         f"{sizes}. Largest relative difference between the losses of {ONE} and {TWO}, in training and on held-out "
         f"videos: {max(differences):.1e}."
     )

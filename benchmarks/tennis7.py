@@ -23,7 +23,7 @@ FINETUNE = (
 def main() -> None:
     """Run everything and write the page."""
     record = Recording("tennis7: 371 clips of seven tennis strokes, SqueezeNet features", real_data())
-    record.say(
+    record.add(
         "Data: tennis7, its own lists (280 training and 91 test clips, divided by blocks of clip numbers, since "
         "neighbors share player and court). Made by `python benchmarks/tennis7.py`. The test clips chose nothing: "
         "weights are chosen by a tenth of the training clips, settings by blocks of them. Results of both regions are "
@@ -31,7 +31,7 @@ def main() -> None:
     )
     tables = [_measure(record, region) for region in REGIONS]
     record.run("vidrep predict center-pretrained-classifier0 $VIDREP_DATA/tennis7/serve/serve53.mp4 --quiet")
-    record.say(
+    record.add(
         "Accuracy per video on the 91 test clips; one standard error of a single figure is about 0.05. Pretrained and "
         "scratch are the LSTM from a pretrained encoder and from random weights; the others are its baselines.\n\n"
         + "\n".join(["| classifier | mean over seeds | each |\n|---|---|---|", *tables])

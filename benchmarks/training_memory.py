@@ -101,13 +101,13 @@ def main() -> None:
             found = in_a_process(settings, features)
             lines.append(f"| {length} | {found['megabytes']:.0f} | {found['seconds']:.1f} |")
             print(lines[-1], flush=True)
-        record.say(
+        record.add(
             f"Stateful windows of 10 + 5 frames of {FRAME_SIZE} values, {HIDDEN_SIZE} units, batches of {BATCH_SIZE}, "
             f"{STEPS} steps, {ALL_FRAMES:,} frames in all. By how much the peak of a process' memory grew in "
             "training, one thread. Made by "
             "`python benchmarks/training_memory.py`."
         )
-        record.say("\n".join(lines))
+        record.add("\n".join(lines))
         features = write_features(folder, num_videos=12, num_frames=2000)
         lines = ["| training.recompute_every, time steps | memory, MB | CPU seconds | loss |", "|---|---|---|---|"]
         for recompute_every in RECOMPUTE_EVERY[: 1 if given.dry_run else None]:
@@ -124,8 +124,8 @@ def main() -> None:
                 f"| {found['loss']:.6f} |"
             )
             print(lines[-1], flush=True)
-        record.say("Windows of 1000 + 1000 frames, 3 steps, with and without activation checkpointing:")
-        record.say("\n".join(lines))
+        record.add("Windows of 1000 + 1000 frames, 3 steps, with and without activation checkpointing:")
+        record.add("\n".join(lines))
     if not given.dry_run:
         record.save("training-memory")
 
