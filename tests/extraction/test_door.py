@@ -132,6 +132,20 @@ def test_it_is_made_again_from_what_its_file_records(clips_folder: Path, tmp_pat
         build_extractor({**again.settings, "stride": 1})
 
 
+def test_settings_may_be_lists(clips_folder: Path, tmp_path: Path) -> None:
+    class Channels(EXTRACTORS["difference"]):  # type: ignore[misc]
+        @dataclass(frozen=True, kw_only=True)
+        class Settings:
+            size: int = 8
+            channels: tuple[str, ...] = ("red", "green")
+
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Channels(), workers=0)
+    settings = open_features(tmp_path / "f.h5").settings
+    assert settings["channels"] == ["red", "green"]
+    assert Channels.from_settings(settings).options == Channels().options
+    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", Channels(), workers=0).num_new == 0
+
+
 def test_a_video_shorter_than_a_window_fails_alone(clips_folder: Path, tmp_path: Path) -> None:
     class Fours(EXTRACTORS["difference"]):  # type: ignore[misc]
         frames_per_feature = 4
@@ -155,10 +169,12 @@ def test_an_estimate_counts_features(clips_folder: Path, tmp_path: Path) -> None
 
 
 def test_unknown_settings_are_named() -> None:
-    with pytest.raises(ConfigError, match="extractor 'difference' has no setting 'sise'; did you mean 'size'"):
+    with pytest.raises(ConfigError, match=r"unknown key extractor\.difference\.sise; did you mean 'size'"):
         toy(sise=4)
-    with pytest.raises(ConfigError, match="extractor 'patches' has no setting 'zzz'; known are size, region"):
+    with pytest.raises(ConfigError, match=r"unknown key extractor\.patches\.zzz; known are size, region"):
         PatchExtractor(zzz=4)
+    with pytest.raises(ConfigError, match=r"extractor\.difference\.size is 'large'; it takes a whole number"):
+        toy(size="large")
 
 
 def test_a_missing_method_is_named() -> None:

@@ -191,7 +191,7 @@ def test_too_few_frames_for_a_window():
 
 
 def test_a_video_under_way_when_another_fails_is_not_touched():
-    """Frames of a video that never ends reach the sink, which knows that it failed; no end is made up."""
+    """Frames of a video that never ends reach the sink, which drops them; no end is made up."""
     sink = Sink()
     with BatchedEncoder(Doubling(), sink, num_threads=1, check_stop=never_stop) as encoder:
         for value in range(6):
@@ -214,9 +214,9 @@ def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before():
     class OnCuda(Doubling):
         network_device = "cuda"
 
-        def encode(self, views):
+        def encode(self, batch):
             exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
-            return super().encode(views)
+            return super().encode(batch)
 
     exact = []
     before = torch.backends.cudnn.allow_tf32

@@ -55,12 +55,13 @@ def parse_change(text: str) -> tuple[str, Any]:
 def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
-    return {name: _as_toml(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
+    return {name: _with_lists(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
 
 
-def _as_toml(value: Any) -> Any:
+def _with_lists(value: Any) -> Any:
+    """Return a tree with lists in place of tuples, as TOML reads them."""
     if isinstance(value, Mapping):
-        return {key: _as_toml(one) for key, one in value.items()}
+        return {name: _with_lists(one) for name, one in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

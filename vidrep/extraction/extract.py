@@ -156,7 +156,7 @@ def _extract_into(
         publishing = time.monotonic()
         gone = work.videos_without_source() if prune else set[str]()
         names = work.names() if annotations else {}
-        features = destination.publish(names, without=gone, check_stop=pipeline.check_stop)
+        features = destination.publish(names, settings=settings, without=gone, check_stop=pipeline.check_stop)
         publish_seconds = time.monotonic() - publishing
     except Stopped:
         write_failures(destination.failures, work.sorted_failures())
