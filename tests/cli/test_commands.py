@@ -53,7 +53,7 @@ def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     assert metrics["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
 
 
-def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> None:
+def test_evaluate_of_a_pretraining_prints_losses_with_baselines(made: Path) -> None:
     code, stdout, _ = vidrep("evaluate", made / "pretrained", made / "features.h5")
     assert code == 0
     for name in ("future", "reconstruction", "mean frame", "persistence", "zeros", "free running"):
@@ -61,9 +61,9 @@ def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> No
     assert "teacher-forced" not in stdout
     assert re.search(r"^model, at future time step( +\d+)+$", stdout, flags=re.MULTILINE)
     content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--json")[1])
-    future = content["metrics"]["costs"]["future"]["nats"]
+    future = content["metrics"]["by_objective"]["future"]["nats"]
     assert future.keys() == {"model", "mean frame", "persistence", "zeros", "entropy floor"}
-    assert len(future["model"]["per_time_step"]) == content["metrics"]["predicted"]
+    assert len(future["model"]["per_time_step"]) == content["metrics"]["num_future"]
     assert f"{future['model']['mean']:.2f}" in stdout
 
 
@@ -109,7 +109,7 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     assert film.read_bytes().startswith(b"\x89PNG")
     content = json.loads(vidrep(*roll_out, "--json")[1])
     assert content["which"] == "Moving MNIST sequences of test digits, 2 digits, seed 1"
-    assert len(content["metrics"]["costs"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
+    assert len(content["metrics"]["by_objective"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
 
 
 def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
@@ -117,9 +117,13 @@ def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     one_line(["evaluate", run], 2, "either FEATURES or --mnist FOLDER")
     one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist FOLDER")
     one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for --mnist")
-    one_line(["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"], 2, "--labels and --splits")
+    one_line(
+        ["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"],
+        2,
+        "--labels, --splits and --group are for",
+    )
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
-    one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")
+    one_line(["evaluate", run, "--mnist", digits], 2, "(8, 8)", "at least 28 pixels")
     one_line(["evaluate", run, "--mnist", made / "no"], 3, "no such folder")
     one_line(["evaluate", run, features, "--num-future", 100], 3, "predict fewer frames")
     one_line(["evaluate", run, features, "--filmstrip", "film.gif"], 5, ".png")
@@ -144,7 +148,7 @@ def test_info_of_features_and_runs(made: Path) -> None:
     code, stdout, _ = vidrep("info", made / "features.h5", "--verify")
     assert code == 0
     assert "all agree" in stdout
-    assert json.loads(vidrep("info", made / "actions", "--json")[1])["what"] == "a run: classifier"
+    assert json.loads(vidrep("info", made / "actions", "--json")[1])["what"] == "a run: a classifier"
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
@@ -211,7 +215,7 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
     one_line(["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain"], 5, "--overwrite")
     one_line(["train", features, "-o", new, "--recipe", "demo-pretrian"], 2, "demo-pretrain")
     one_line(["train", features, "-o", new, "--set", "encoder.hiden_size=3"], 2, "hidden_size")
-    one_line(["train", features, "-o", new], 3, "29 frames")
+    one_line(["train", features, "-o", new, "--set", "windows.context=30"], 3, "the longest video of all has 20")
     one_line(["train", features, "-o", new, "--device", "tpu"], 2, "cuda")
     one_line(["train", features, "-o", new, "--resume", "--recipe", "demo-pretrain"], 3, "resume")
     one_line(["train", features, "-o", new, "--steps", "3", "--set", "training.steps=4"], 2, "--steps")
@@ -223,7 +227,7 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
 
 def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Path, digits: Path) -> None:
     run = tmp_path / "run"
-    small = ["--set", "moving_mnist.canvas=32", "--set", "windows.seen=3", "--set", "windows.predicted=3"]
+    small = ["--set", "moving_mnist.canvas=32", "--set", "windows.context=3", "--set", "windows.num_future=3"]
     code, stdout, stderr = vidrep(
         "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
     )
@@ -248,6 +252,7 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
     one_line([*train, "--batch-size", 100_000], 2, "training.batch_size 100000", "windows; give at most that many")
     one_line(change("windows.num_future=0"), 2, "an objective needs frames after the context")
     one_line(change("optimizer.clip_value=1"), 2, "set one of them to 0")
+    one_line(change('objectives=["reconstruction"]'), 2, "windows.num_future is 8", "no objective")
     one_line(
         [*change('objectives=["reconstruction"]'), "--set", "objective.future.conditional=true"],
         2,
