@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..sequences.window_batch import WindowBatch
+from ..shapes import repr_with_shapes
 from .encoder import Encoder
 from .inputs import InputTransforms
 from .objectives.objective import Loss
@@ -21,6 +22,9 @@ class Losses(NamedTuple):
     by_name: dict[str, Loss]
     weights: dict[str, float]
     state: State = None
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
 
 class Network(nn.Module, ABC):

@@ -52,6 +52,10 @@ class Cell(nn.Module, ABC):
             outputs.append(output)
         return torch.stack(outputs), state
 
+    def extra_repr(self) -> str:
+        """Return the sizes and the settings, for the repr of a model."""
+        return f"{self.input_size} -> {self.hidden_size}, {self.settings}"
+
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization) -> None:
         """Draw the weights anew: matrices as the initialization does, all else 0."""

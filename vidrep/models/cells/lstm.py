@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...config.checks import Settings
+from ...shapes import repr_with_shapes
 from ..initialization import PEEPHOLE_SCALE, Initialization
 from ..lstm_kernels.dispatch import choose_sequence
 from ..lstm_kernels.reference import Activation, LayerWeights, reference_sequence
@@ -23,7 +24,7 @@ class LSTMState(NamedTuple):
     c: Tensor
 
     def __repr__(self) -> str:
-        return f"LSTMState(h={tuple(self.h.shape)}, c={tuple(self.c.shape)})"
+        return repr_with_shapes(self)
 
 
 @dataclass(frozen=True, kw_only=True)

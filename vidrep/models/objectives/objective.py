@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...config.checks import Range, Settings
 from ...config.settings import Likelihood
+from ...shapes import repr_with_shapes
 from ..encoder import Numerics, StackSpec
 from ..state import State
 
@@ -35,12 +36,18 @@ class Window(NamedTuple):
     video: Tensor | None = None
     group: Tensor | None = None
 
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
 
 class Encoded(NamedTuple):
     """What the encoder makes of a window's context: outputs (T, B, H) of its top layer, and its last state."""
 
     outputs: Tensor
     state: State
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
 
 class Loss(NamedTuple):
@@ -53,6 +60,9 @@ class Loss(NamedTuple):
     total: Tensor
     num_frames: float | Tensor = 1
     num_values: int = 1
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...config.checks import NoSettings
+from ...shapes import repr_with_shapes
 
 # A value whose deviation is less than this part of its mean, or of 1, counts as one that never changes.
 _CONSTANT = 1e-6
@@ -28,6 +29,9 @@ class Statistics(NamedTuple):
 
     mean: Tensor
     std: Tensor
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
 
 class TrainingFrames(ABC):
@@ -85,9 +89,13 @@ class Transform(nn.Module, ABC):
         super().__init__()
         self.input_size, self.settings = input_size, settings
 
+    def extra_repr(self) -> str:
+        """Return the sizes and the settings, for the repr of a model."""
+        return f"{self.input_size} -> {self.output_size}, {self.settings}"
+
     @property
     def output_size(self) -> int:
-        """E, D unless a transform says otherwise."""
+        """E: D unless a transform overrides it."""
         return self.input_size
 
     def fit(self, frames: TrainingFrames) -> None:
