@@ -1,4 +1,4 @@
-"""What every kind of trained network has in common: it reads windows, and has losses to train and to validate by.
+"""The interface of every kind of trained network: it reads windows, and returns losses for training and validation.
 
 Shapes: T time, B batch, E values of a frame after the input transforms.
 """
@@ -17,7 +17,7 @@ from .state import State
 
 
 class Losses(NamedTuple):
-    """Losses by name, a lone one as "loss"; the weight of each in their sum; and the encoder's last state."""
+    """Losses by name, a single one as "loss"; the weight of each in their sum; and the encoder's last state."""
 
     by_name: dict[str, Loss]
     weights: dict[str, float]
@@ -28,7 +28,7 @@ class Losses(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """An encoder and what is trained with it."""
+    """An encoder and the layers that are trained with it."""
 
     encoder: Encoder
 
