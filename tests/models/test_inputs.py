@@ -144,3 +144,9 @@ def test_a_fitted_chain_is_saved_and_loaded() -> None:
 def test_no_frame_at_all_is_an_error() -> None:
     with pytest.raises(ValueError, match="no frame"):
         fitted("standardize", stored=lambda: iter([]))
+
+
+def test_the_chain_prints_sizes_and_settings() -> None:
+    text = repr(inputs_of("standardize", "pca"))
+    assert "(standardize): Standardize(6 -> 6, NoSettings())" in text
+    assert "(pca): PCA(6 -> 3, PCASettings(size=3))" in text
