@@ -20,18 +20,19 @@ from typing import Any
 
 import torch
 import torch._dynamo  # what the first optimizer would import
-import torch.distributed as dist
 from small_features import circles, features_of, write_mnist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 import vidrep
-from vidrep.config import FinetuneConfig, PretrainConfig
+from vidrep.config.settings import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
 from vidrep.progress import Progress
-from vidrep.training import finetune, pretrain
+from vidrep.training import session
+from vidrep.training.loop import run_training
 from vidrep.training.ranks import is_main_process, joined_ranks
 
 SMALL: dict[str, Any] = {
-    "model.hidden_size": 5,
+    "encoder.hidden_size": 5,
     "optimizer.warmup_steps": 2,
     "training.steps": 10,
     "training.batch_size": 5,  # two ranks have shards of different sizes
@@ -40,8 +41,8 @@ SMALL: dict[str, Any] = {
     "training.validation_fraction": 0.2,
 }
 CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "pretrain": (PretrainConfig, {"windows.seen": 3, "windows.predicted": 2, "windows.stride": 2}),
-    "generated": (PretrainConfig, {"windows.seen": 3, "windows.predicted": 2, "moving_mnist.canvas": 29}),
+    "pretrain": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "windows.stride": 2}),
+    "generated": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "moving_mnist.canvas": 29}),
     "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2}),
 }
 
@@ -69,7 +70,8 @@ class SeveralRanks:
         rank that finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of
         another call. draw: in place of a training, the steps at which to draw a number.
         """
-        store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+        timeout = timedelta(seconds=60)
+        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timeout)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"run": str(run), "ranks": ranks, "port": store.port, **request}) + "\n")
         self._process.stdin.flush()
@@ -85,7 +87,8 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
     config_class, windows = CONFIGS[kind]
     own = {"training.seed": 1} if request.get("other_seed") == rank else {}
     config = vidrep.load_recipe(config_class, changes=SMALL | windows | request.get("settings", {}) | own)
-    kill, stop, weights = request.get("kill"), request.get("stop"), []
+    kill, stop = request.get("kill"), request.get("stop")
+    weights: list[str] = []
     position = 0
 
     def listen(progress: Progress) -> None:
@@ -95,17 +98,16 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def recording(task: Any, *passed: Any, **named: Any) -> Any:
-        outcome = original(task, *passed, **named)
+        outcome = run_training(task, *passed, **named)
         state = task.model.state_dict()
         weights.append(sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest())
         return outcome
 
-    module = finetune if kind == "finetune" else pretrain
-    original, module.train = module.train, recording  # type: ignore[attr-defined]
+    session.run_training = recording  # type: ignore[attr-defined]
     with joined_ranks():
         if request.get("missing") == rank:
             features = features.with_name("missing.h5")
-        training: Callable[..., Any] = finetune.finetune if kind == "finetune" else pretrain.pretrain
+        training: Callable[..., Any] = vidrep.finetune if kind == "finetune" else vidrep.train
         other_rank, option, value = request.get("other", (None, "", None))
         result = training(
             None if kind == "generated" else vidrep.open_features(features),

@@ -26,7 +26,8 @@ KINDS = ["pretrain", "finetune"]
 # The same sums in another order, in fp32, over ten steps.
 RELATIVE_TOLERANCE = 2e-5
 STATEFUL = {"windows.stateful": True, "windows.stride": 3}
-DROPOUT = {"model.dropout": 0.4}
+NO_DROPOUT = {"encoder.dropout": 0.0, "classifier.dropout": 0.0}
+DROPOUT = {"encoder.dropout": 0.4}
 LOST = "TrainingError: one of 2 processes was killed, or has not answered for 10 minutes; the same command with "
 
 
@@ -117,8 +118,8 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
             "pretrain",
             STATEFUL | {"training.gradient_accumulation": 2, "optimizer.reduction": "sum", "optimizer.clip_norm": 0.5},
         ),
-        ("finetune", {"model.dropout": 0.0, "training.gradient_accumulation": 2}),
-        ("finetune", {"model.dropout": 0.0, "optimizer.reduction": "sum"}),
+        ("finetune", {**NO_DROPOUT, "training.gradient_accumulation": 2}),
+        ("finetune", {**NO_DROPOUT, "optimizer.reduction": "sum"}),
     ],
 )
 def test_one_two_and_three_ranks_have_the_same_curve(
@@ -145,7 +146,7 @@ def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
     several: SeveralRanks, tmp_path: Path, kind: str, victim: int
 ) -> None:
     settings = DROPOUT | (STATEFUL if kind == "pretrain" else {})
-    options = {"ranks": 2, "kind": kind, "settings": settings}
+    options: dict[str, Any] = {"ranks": 2, "kind": kind, "settings": settings}
     whole = several(tmp_path / "whole", **options)
     killed = several(tmp_path / "run", kill=[victim, 7], **options)
     assert killed[victim]["code"] == -signal.SIGKILL
@@ -176,7 +177,7 @@ def test_of_several_that_lose_a_rank_one_prints(several: SeveralRanks, tmp_path:
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: str, seed: int) -> None:
     moments, num_kills = random.Random(seed), 0
-    options = {"ranks": 2, "kind": kind, "settings": DROPOUT | (STATEFUL if kind == "pretrain" else {})}
+    options: dict[str, Any] = {"ranks": 2, "kind": kind, "settings": DROPOUT | (STATEFUL if kind == "pretrain" else {})}
     span = several(tmp_path / "whole", **options)[0]["seconds"]
     for number in range(8):
         run = tmp_path / str(number)
@@ -196,7 +197,7 @@ def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: s
 
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_rank_that_is_asked_to_stop_stops_all(several: SeveralRanks, tmp_path: Path, asked: int) -> None:
-    options = {"ranks": 2, "settings": DROPOUT}
+    options: dict[str, Any] = {"ranks": 2, "settings": DROPOUT}
     several(tmp_path / "whole", **options)
     stopped = several(tmp_path / "run", stop=[asked, 5], **options)
     message = "Stopped: stopped at step 5 of 10; --resume goes on from there"
@@ -231,11 +232,15 @@ def test_a_checkpoint_belongs_to_any_number_of_ranks(several: SeveralRanks, tmp_
     several(tmp_path / "whole", ranks=1, settings=STATEFUL)
     assert codes(several(tmp_path / "run", ranks=2, settings=STATEFUL, stop=[0, 5])) == [130, 130]
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "00000005.pt", weights_only=True)
-    assert checkpoint["computation"]["ranks"] == "2"
+    assert checkpoint["numerics"]["ranks"] == "2"
     assert json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))["ranks"] == 2
-    assert {name: state.shape for name, state in checkpoint["task"].items()} == {"h": (1, 5, 5), "c": (1, 5, 5)}
+    assert {name: state.shape for name, state in checkpoint["state"].items()} == {
+        "state.0.h": (5, 5),
+        "state.0.c": (5, 5),
+    }
     (alone,) = several(tmp_path / "run", ranks=1, settings=STATEFUL, resume=True)
-    (warning,) = alone["warnings"]
+    too_short, warning = alone["warnings"]
+    assert "1 of 15 videos are shorter than a window of 5 frames and are left out: left/short.npy" in too_short
     assert warning.endswith("goes on with ranks 1, not 2: the result may differ in the last bits")
     for name, metrics in curve(tmp_path / "whole").items():
         assert curve(tmp_path / "run")[name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name

@@ -8,7 +8,7 @@
 The type and the range of every field are checked at construction, in Python and in a recipe alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -92,8 +92,11 @@ def _fitted(value: Any, kind: Any) -> tuple[bool, Any]:
     if origin is tuple:
         is_list = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
         return is_list, tuple(value) if is_list else value
+    if origin is Mapping:
+        return isinstance(value, Mapping), value
     if kind is float and type(value) in (int, float):
-        return abs(value) <= _LARGEST_FLOAT, float(value)  # nor is NaN
+        fits = abs(value) <= _LARGEST_FLOAT  # which NaN is not
+        return fits, float(value) if fits else value
     if kind in _TYPE_NAMES:
         return type(value) is kind, value
     return not (isinstance(kind, type) and is_dataclass(kind)) or isinstance(value, kind), value
@@ -108,6 +111,8 @@ def _in_words(kind: Any) -> str:
         return " or ".join(map(repr, get_args(kind)))
     if origin is tuple:
         return "a list of names"
+    if origin is Mapping:
+        return "a section of settings"
     return _TYPE_NAMES.get(kind, f"settings of type {getattr(kind, '__name__', kind)}")
 
 

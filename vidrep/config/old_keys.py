@@ -35,8 +35,9 @@ _RENAMED = {
 
 def new_name(key: str) -> str:
     """Return what an earlier version's key is called now, '' if it is no such key."""
-    if key in _RENAMED:
-        return _RENAMED[key]
+    section = key.partition(".")[0]
+    if key in _RENAMED or section in _RENAMED:
+        return _RENAMED.get(key) or _RENAMED[section]
     american = re.sub("^optimiser", "optimizer", key)
     if american == key:
         return ""

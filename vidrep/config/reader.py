@@ -139,19 +139,29 @@ def _changed(settings: Any, changes: Mapping[str, Any], prefix: str = "") -> Any
 
 def _require_known(settings: Any, changes: Mapping[str, Any]) -> None:
     """Raise ConfigError for a key that the config does not have; a section of names is checked by its class."""
-    every_key = list(_dotted_keys(settings))
+    every_key, sections = list(_dotted_keys(settings)), _sections(settings)
     for key in _leaves(changes):
         section = key.partition(".")[0]
-        if key in every_key or (section in _DOORS and hasattr(settings, section)):
+        if section in _DOORS and hasattr(settings, section):
             continue
-        if isinstance(getattr(settings, section, None), str | tuple) or key in _sections(settings):
-            continue  # a value where a section is wanted, or the other way round: refused with its own message
+        # A value where a section is wanted, or the other way round, is refused with its own message.
+        if key in sections or any(f"{key}.".startswith(f"{one}.") for one in every_key):
+            continue
         if replacement := new_name(key):
             raise ConfigError(f"unknown key {key!r}; it is {replacement} now")
-        last = key.rpartition(".")[2]
-        near = [one for one in every_key if one.rpartition(".")[2] == last]
-        hint = f"did you mean {near[0]!r}?" if near else nearest_names(key, every_key)
-        raise ConfigError(f"unknown key {key!r}; {hint or 'known are ' + ', '.join(every_key)}")
+        raise ConfigError(f"unknown key {key!r}; {_hint(settings, key, every_key)}")
+
+
+def _hint(settings: Any, key: str, every_key: Sequence[str]) -> str:
+    """Return what an unknown key may have meant: the same name in another section, or one like it in its own."""
+    section, _, name = key.rpartition(".")
+    if elsewhere := [one for one in every_key if one.rpartition(".")[2] == name]:
+        return f"did you mean {' or '.join(map(repr, elsewhere))}?"
+    if section in _sections(settings):
+        allowed = [one.removeprefix(f"{section}.") for one in every_key if one.startswith(f"{section}.")]
+    else:
+        name, allowed = key.partition(".")[0], [one.name for one in fields(settings) if one.name not in _NOT_IN_RECIPES]
+    return nearest_names(name, allowed) or f"known are {', '.join(allowed)}"
 
 
 def _dotted_keys(settings: Any, prefix: str = "") -> Iterator[str]:
@@ -171,7 +181,7 @@ def _sections(settings: Any) -> list[str]:
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key

@@ -1,4 +1,4 @@
-"""How long windows are where nobody gives a length: the rule behind "auto".
+"""How long windows are where no length is given: the rule behind "auto".
 
 If all videos are equally long and not longer than 64 frames, a window is a whole video. Otherwise it has 29 frames for
 pretraining and 16 for classification, as in the paper, or as many as nine of ten videos have if those are fewer.
@@ -16,8 +16,8 @@ from ..errors import InputError
 _LONGEST_WHOLE_VIDEO = 64
 _CONTEXT, _FUTURE, _CLASSIFIED = 16, 13, 16
 _GENERATED = 20
-# The share of videos that have a window of the chosen length.
-_SHARE = 0.9
+# The share of videos that may be too short for a window.
+_SHORT_SHARE = 0.1
 
 
 def fit_length(num_frames: Sequence[int], longest: int) -> int:
@@ -30,8 +30,7 @@ def fit_length(num_frames: Sequence[int], longest: int) -> int:
         raise InputError("no video has a frame")
     if lengths.min() == lengths.max() <= _LONGEST_WHOLE_VIDEO:
         return int(lengths[0])
-    # Nine of ten videos are at least as long as this.
-    return min(longest, int(np.quantile(lengths, 1 - _SHARE, method="lower")))
+    return min(longest, int(np.sort(lengths)[int(_SHORT_SHARE * len(lengths))]))
 
 
 def fit_pretrain_windows(
