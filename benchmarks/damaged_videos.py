@@ -1,4 +1,4 @@
-"""Damaged videos: how many of 300 mutants of clean clips vidrep reports as damaged, beside FFmpeg's own strictest detection.
+"""Damaged videos: how many of 300 mutants of clean clips vidrep reports, beside FFmpeg's own strictest detection.
 
     python benchmarks/damaged_videos.py [--each 15]      writes docs/results/damaged-videos.md
 

@@ -80,10 +80,10 @@ def run(kind: str, videos: list[Path], folder: Path) -> Ran:
         peak = max(peak, tree_bytes(process.pid))
         time.sleep(0.05)
     assert process.stdout is not None
-    output = process.stdout.read()
-    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", output)
+    text = process.stdout.read()
+    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", text)
     if process.returncode or not found:
-        sys.exit(f"exit code {process.returncode}: {output}")
+        sys.exit(f"exit code {process.returncode}: {text}")
     num_frames = int(found[1])
     return Ran(num_frames, num_frames / int(found[2].replace(",", "")), peak)
 
