@@ -65,7 +65,7 @@ def golden_losses(folder: Path) -> dict[str, list[float]]:
     write_digits(folder)
     features = vidrep.open_features(write_features(folder, frame_size=24))
     is_old = not hasattr(vidrep, "train")
-    train: Any = vidrep.pretrain if is_old else vidrep.train  # type: ignore[attr-defined]
+    train: Any = vidrep.pretrain if is_old else vidrep.train
     losses = {}
     for recipe, changes in RECIPES.items():
         keys = OLD_KEYS if is_old else {}

@@ -56,7 +56,7 @@ class SeveralRanks:
     def __init__(self, folder: Path) -> None:
         videos = circles(7) | {"left/short.npy": circles(1, num_frames=3)["left/00.npy"]}
         self.features = features_of(folder, videos).path
-        write_mnist(folder, parts=["train"])
+        write_mnist(folder, splits=["train"])
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(self.features)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

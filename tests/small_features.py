@@ -35,7 +35,7 @@ def circles(
     classes: tuple[str, ...] = ("left", "right"),
     seed: int = 0,
 ) -> Videos:
-    """Points that go round circles: single frames are alike in every class, which differ in how fast and which way."""
+    """Points that go round circles: single frames are alike in every class, which differ in their displacement per frame."""
     rng = np.random.default_rng(seed)
     videos: Videos = {}
     for number, name in enumerate(classes):
@@ -61,7 +61,7 @@ def features_of(
 
 
 def with_value(features: Features, key: str, frame: int, value: float) -> Features:
-    """Put a value into one frame of a video, behind everybody's back."""
+    """Put a value into one frame of a video, and leave its checksum as it was."""
     with h5py.File(features.path, "r+") as file:
         file["features"][features.videos[features.index(key)].start + frame] = value
     return open_features(features.path)
@@ -73,7 +73,7 @@ def pretrain_config(
     optimizer: OptimizerSettings | None = None,
     windows: PretrainWindows | None = None,
     settings: Mapping[str, Any] | None = None,
-    **training: float,
+    **training: Any,
 ) -> PretrainConfig:
     """A config of windows of 3 + 2 frames, 5 units and 2 layers; settings: other fields of PretrainConfig."""
     return PretrainConfig(
@@ -93,7 +93,7 @@ def finetune_config(
     length: int = 4,
     test_fraction: float = 0.2,
     settings: Mapping[str, Any] | None = None,
-    **training: float,
+    **training: Any,
 ) -> FinetuneConfig:
     """A config of windows of 4 frames and 5 units; settings: other fields of FinetuneConfig."""
     return FinetuneConfig(
@@ -107,17 +107,16 @@ def finetune_config(
     )
 
 
-def training_settings(**settings: float) -> TrainingSettings:
-    return TrainingSettings(
-        **{"steps": 10, "batch_size": 4, "validate_every": 5, "validation_fraction": 0.2} | settings
-    )
+def training_settings(**settings: Any) -> TrainingSettings:
+    short: dict[str, Any] = {"steps": 10, "batch_size": 4, "validate_every": 5, "validation_fraction": 0.2}
+    return TrainingSettings(**short | settings)
 
 
-def write_mnist(folder: Path, *, num_digits: int = 20, parts: Sequence[str] = ("train", "t10k")) -> Path:
-    """Write MNIST files of made-up digits, other ones for each part; return the folder."""
+def write_mnist(folder: Path, *, num_digits: int = 20, splits: Sequence[str] = ("train", "t10k")) -> Path:
+    """Write MNIST files of made-up digits, other ones for each split; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, part in enumerate(parts):
+    for number, split in enumerate(splits):
         digits = np.random.default_rng(number).integers(0, 256, (num_digits, 28, 28), dtype=np.uint8)
         header = struct.pack(">4sIII", bytes([0, 0, 8, 3]), *digits.shape)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + digits.tobytes())
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(header + digits.tobytes())
     return folder

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,8 +117,8 @@ def train_toy(
     seed: int = 0,
     on_progress: Callable[[Progress], None] = ignore_progress,
     should_stop: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] | None = None,
-    **training: float,
+    clock: Callable[[], float] = time.monotonic,
+    **training: Any,
 ) -> TrainingOutcome:
     """Train for 10 steps, validating after every 2, without patience."""
     path.mkdir(exist_ok=True, parents=True)
@@ -132,24 +133,24 @@ def train_toy(
             resume=resume,
             on_progress=on_progress,
             should_stop=should_stop,
-            **({} if clock is None else {"clock": clock}),
+            clock=clock,
         )
 
 
 def tree_of(run: Path) -> dict[str, Any]:
     """Return all that must be the same bits in two equal runs: the newest checkpoint, the model, the metrics."""
     newest = sorted(path for path in (run / "checkpoints").iterdir() if path.suffix == ".pt")[-1]
-    looks = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    for look in looks:
-        speed = look.pop("speed")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        speed = line.pop("speed")
         assert speed.keys() == {"frames_per_second", "data_share"}
-        assert all(math.isfinite(figure) and figure >= 0 for figure in speed.values())
+        assert all(math.isfinite(value) and value >= 0 for value in speed.values())
     return {
         "step": newest.stem,
         "checkpoint": torch.load(newest, weights_only=True),
         "model": load_file(run / "model.safetensors"),
         "description": json.loads((run / "model.json").read_text(encoding="utf-8")),
-        "metrics": looks,
+        "metrics": lines,
     }
 
 

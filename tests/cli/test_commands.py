@@ -7,42 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.main import get_command
-from typer.testing import CliRunner
-
-from vidrep_cli import console
-from vidrep_cli.main import app
+from running import one_line, vidrep
 
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
 TINY = ["--set", "model.hidden_size=8", "--steps", "4", "--threads", "1"]
-
-
-def vidrep(*arguments: object) -> tuple[int, str, str]:
-    """Run a command; return its exit code, standard output and standard error."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def one_line(arguments: list[object], code: int, *words: str) -> None:
-    """Assert that a command fails with this exit code and one line that holds these words."""
-    got_code, _, stderr = vidrep(*arguments)
-    lines = [line for line in stderr.splitlines() if line.startswith("vidrep: ")]
-    assert got_code == code, stderr
-    assert len(lines) == 1, stderr
-    assert "Traceback" not in stderr
-    for word in words:
-        assert word in lines[0], lines[0]
-
-
-def all_commands() -> list[tuple[str, ...]]:
-    """Return the words of every command, groups included."""
-    found: list[tuple[str, ...]] = [()]
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-        found.append((name,))
-        found += [(name, sub) for sub in getattr(command, "commands", {})]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,43 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert code == 0, stderr
     return folder
-
-
-def test_every_command_has_help_and_every_option_a_text() -> None:
-    commands = all_commands()
-    assert len(commands) >= 13
-    for words in commands:
-        code, stdout, _ = vidrep(*words, "--help")
-        assert code == 0
-        assert "Usage: " in stdout
-        assert stdout.count("  ") > 3
-    root = get_command(app)
-    for words in commands:
-        command = root
-        for word in words:
-            command = command.commands[word]  # type: ignore[attr-defined]
-        assert command.help, words
-        for parameter in command.params:
-            assert getattr(parameter, "help", None), (words, parameter.name)
-
-
-def test_version() -> None:
-    import vidrep as library
-
-    assert vidrep("--version")[:2] == (0, f"vidrep {library.__version__}\n")
-
-
-@pytest.mark.parametrize(
-    ("share", "phrase", "advised"), [(0.0031, "0.3 %", False), (0.2, "20.0 %", False), (0.214, "21.4 %", True)]
-)
-def test_waiting_for_data_is_told_and_advised_on(
-    share: float, phrase: str, advised: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert console.waiting(share) == f"{phrase} of the time waiting for data"
-    console.advise_on_data(share)
-    hint = capsys.readouterr().err
-    assert hint.startswith("hint: ") if advised else not hint
-    assert hint.count("\n") == advised
 
 
 def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
@@ -153,12 +84,12 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     settings = ["--set", "windows.seen=3", "--set", "windows.predicted=3", "--set", "model.conditional_future=true"]
     code, _, stderr = vidrep("train", features, "-o", run, *TINY, *settings, "--quiet")
     assert code == 0, stderr
-    roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--predicted", 100]
+    roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--num-future", 100]
     code, stdout, stderr = vidrep(*roll_out, "--num-digits", 3, "--seed", 5, "--filmstrip", film)
     assert code == 0, stderr
     head, table = stdout.splitlines()[:2]
     assert head == (
-        "3 Moving MNIST sequences of test digits, 3 digits, seed 5, 3 windows of 3 frames seen and 100 predicted, "
+        "3 Moving MNIST sequences of test digits, 3 digits, seed 5, 3 windows of 3 context and 100 future frames, "
         "free running"
     )
     assert re.split("  +", table)[1:] == [
@@ -176,16 +107,16 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
 
 def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     run, features = made / "pretrained", made / "features.h5"
-    one_line(["evaluate", run], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for")
+    one_line(["evaluate", run], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for --mnist")
     one_line(["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"], 2, "--labels and --splits")
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")
     one_line(["evaluate", run, "--mnist", made / "no"], 3, "no such folder")
-    one_line(["evaluate", run, features, "--predicted", 100], 3, "predict fewer frames")
+    one_line(["evaluate", run, features, "--num-future", 100], 3, "predict fewer frames")
     one_line(["evaluate", run, features, "--filmstrip", "film.gif"], 5, ".png")
-    one_line(["evaluate", made / "actions", features, "--predicted", 3], 2, "classifier")
+    one_line(["evaluate", made / "actions", features, "--num-future", 3], 2, "classifier")
 
 
 def test_predict_in_all_forms(made: Path) -> None:

@@ -150,7 +150,9 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
         predict(imported, [bad.path], device="cpu")
 
 
-def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_may_move_and_must_be_the_same(
+    tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision import models
 
     from vidrep.extraction.extractors.cnn import CnnExtractor
@@ -167,6 +169,7 @@ def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, capl
     run = classifier(open_features(tmp_path / "cnn.h5"), tmp_path / "run")
     clip = clips / "left" / "left-0001.mp4"
     with caplog.at_level(logging.WARNING, logger="vidrep"):
+        monkeypatch.setenv("VIDREP_WEIGHTS", str(tmp_path))
         before = predict(run, [clip], device="cpu")
         first.rename(moved)
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""The run folder: new, or a run's; never somebody else's."""
+"""The run folder: a new one, or a run's; a folder with anything else in it is refused."""
 
 import csv
 import errno
@@ -6,18 +6,21 @@ import json
 import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_features import circles, features_of, pretrain_config
 
 from vidrep import files
-from vidrep.config import PretrainConfig, load_recipe
+from vidrep.config.reader import load_recipe, to_mapping
+from vidrep.config.settings import PretrainConfig
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
 from vidrep.sequences.split import VideoSplit
-from vidrep.training.run import RunFolder, RunVideos, read_content_used
+from vidrep.training.run import RunFolder
 from vidrep.training.run_metrics import Metrics
+from vidrep.training.run_videos import RunVideos, read_content_used
 
 CPU = torch.device("cpu")
 
@@ -36,7 +39,7 @@ def videos(features: Features) -> RunVideos:
 
 def prepare(path: Path, videos: RunVideos, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
     run = RunFolder(path)
-    with run.prepared(pretrain_config(), videos, resume=resume, overwrite=overwrite, device=CPU):
+    with run.prepared(to_mapping(pretrain_config()), videos, resume=resume, overwrite=overwrite, device=CPU):
         return run
 
 
@@ -47,7 +50,7 @@ def test_a_new_run_has_its_settings_videos_and_environment(
     prepare(path, videos)
     assert load_recipe(PretrainConfig, path / "config.toml") == pretrain_config()
     rows = list(csv.DictReader((path / "videos.csv").read_text(encoding="utf-8").splitlines()))
-    assert [(row["video"], row["label"], row["part"]) for row in rows] == [
+    assert [(row["video"], row["label"], row["split"]) for row in rows] == [
         ("left/00.npy", "left", "train"),
         ("left/01.npy", "left", "test"),
         ("right/00.npy", "right", "train"),
@@ -59,7 +62,7 @@ def test_a_new_run_has_its_settings_videos_and_environment(
     assert (environment["torch"], environment["device"]) == (torch.__version__, "cpu")
 
 
-def test_what_was_used_is_known_by_content_and_the_test_part_is_not_among_it(
+def test_what_was_used_is_identified_by_content_and_the_test_split_is_not_among_it(
     tmp_path: Path, features: Features, videos: RunVideos
 ) -> None:
     prepare(tmp_path / "run", videos)
@@ -128,9 +131,9 @@ def test_to_go_on_and_to_start_anew_are_two_things(tmp_path: Path, videos: RunVi
 
 def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos) -> None:
     prepare(tmp_path / "run", videos)
-    changes: dict[str, float] = {"seed": 3, "steps": 11, "patience": 5, "validate_every": 4, "batch_size": 7}
+    changes: dict[str, Any] = {"seed": 3, "steps": 11, "patience": 5, "validate_every": 4, "batch_size": 7}
     run = RunFolder(tmp_path / "run")
-    changed = run.prepared(pretrain_config(**changes), videos, resume=True, overwrite=False, device=CPU)
+    changed = run.prepared(to_mapping(pretrain_config(**changes)), videos, resume=True, overwrite=False, device=CPU)
     with pytest.raises(OutputError) as caught, changed:
         pass
     assert str(caught.value) == (
@@ -140,7 +143,7 @@ def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos
     )
 
 
-def test_what_a_killed_process_was_about_to_publish_is_in_nobodys_way(tmp_path: Path, videos: RunVideos) -> None:
+def test_what_a_killed_process_was_about_to_publish_is_removed(tmp_path: Path, videos: RunVideos) -> None:
     path = tmp_path / "run"
     path.mkdir()
     (path / ".config.toml.4711.tmp").write_bytes(b"half")
@@ -152,7 +155,7 @@ def test_what_a_killed_process_was_about_to_publish_is_in_nobodys_way(tmp_path: 
     assert [one.name for one in (path / "checkpoints").iterdir()] == ["00000001.pt"]
 
 
-def test_a_checkpoint_says_what_it_needs_if_the_disk_is_full(
+def test_the_space_that_a_checkpoint_needs_is_named_if_the_disk_is_full(
     tmp_path: Path, videos: RunVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = prepare(tmp_path / "run", videos)
@@ -166,8 +169,8 @@ def test_a_checkpoint_says_what_it_needs_if_the_disk_is_full(
         os.pwrite(descriptor, content, offset)
 
     monkeypatch.setattr(files, "write_at", fill)
-    said = r"00000002.pt: cannot be written \(No space left on device; needs 8.0 MB and the disk has .* left\); free"
-    with pytest.raises(OutputError, match=said) as caught:
+    message = r"00000002.pt: cannot be written \(No space left on device; needs 8.0 MB and the disk has .* left\); free"
+    with pytest.raises(OutputError, match=message) as caught:
         run.checkpoints.save({"weights": large, "more": [{"of": 2 * large}]}, step=2, keep=1)
     assert "\n" not in str(caught.value)
     assert [one.name for one in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000001.pt"]

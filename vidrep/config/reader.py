@@ -55,9 +55,14 @@ def parse_change(text: str) -> tuple[str, Any]:
 def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
-    for name in _NOT_IN_RECIPES:
-        tree.pop(name, None)
-    return tree
+    return {name: _with_lists(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
+
+
+def _with_lists(value: Any) -> Any:
+    """Return a tree with lists in place of tuples, as TOML reads them."""
+    if isinstance(value, Mapping):
+        return {name: _with_lists(one) for name, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: str) -> Config:

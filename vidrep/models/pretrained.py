@@ -33,8 +33,9 @@ class PretrainedEncoder:
     @classmethod
     def load(cls, folder: Path) -> "PretrainedEncoder":
         """Read a run folder, or what `save` wrote; raises InputError as `load_model` does."""
+        description = read_description(folder)  # which has the better message for a folder that is no run
         kept = {name: value for name, value in read_weights(folder).items() if name.startswith((_INPUTS, _ENCODER))}
-        return cls(folder, read_description(folder), kept)
+        return cls(folder, description, kept)
 
     @property
     def sha256(self) -> str:
