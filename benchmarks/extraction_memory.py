@@ -80,10 +80,10 @@ def run(kind: str, videos: list[Path], folder: Path) -> Ran:
         peak = max(peak, tree_bytes(process.pid))
         time.sleep(0.05)
     assert process.stdout is not None
-    text = process.stdout.read()
-    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", text)
+    printed = process.stdout.read()
+    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", printed)
     if process.returncode or not found:
-        sys.exit(f"exit code {process.returncode}: {text}")
+        sys.exit(f"exit code {process.returncode}: {printed}")
     num_frames = int(found[1])
     return Ran(num_frames, num_frames / int(found[2].replace(",", "")), peak)
 

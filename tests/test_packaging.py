@@ -7,8 +7,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 CODE = sorted([*(ROOT / "vidrep").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
 assert len(CODE) > 40
@@ -106,7 +104,6 @@ def _module(path: Path) -> str:
 MODULES = {_module(path): path for path in CODE}
 
 
-@pytest.mark.xfail(strict=True, reason="vidrep/extraction/workers.py")
 def test_nothing_raises_the_root_of_the_errors() -> None:
     """Its exit code is that of our bugs; what is raised on purpose has a class, and a code, of its own."""
     raised = [

@@ -10,7 +10,7 @@ import torch
 from running import one_line, vidrep
 
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
-TINY = ["--set", "model.hidden_size=8", "--steps", "4", "--threads", "1"]
+TINY = ["--set", "encoder.hidden_size=8", "--steps", "4", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,14 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     features, run, film = tmp_path / "f.h5", tmp_path / "run", tmp_path / "film.png"
     make = ["extract", "moving-mnist", "-o", features, "--mnist", digits, "-n", 8, "--canvas", 32, "--frames", 6]
     assert vidrep(*make, "--quiet")[0] == 0
-    settings = ["--set", "windows.seen=3", "--set", "windows.predicted=3", "--set", "model.conditional_future=true"]
+    settings = [
+        "--set",
+        "windows.context=3",
+        "--set",
+        "windows.num_future=3",
+        "--set",
+        "objective.future.conditional=true",
+    ]
     code, _, stderr = vidrep("train", features, "-o", run, *TINY, *settings, "--quiet")
     assert code == 0, stderr
     roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--num-future", 100]
@@ -203,7 +210,7 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
     one_line(["train", tmp_path / "no.h5", "-o", new], 3, "no.h5")
     one_line(["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain"], 5, "--overwrite")
     one_line(["train", features, "-o", new, "--recipe", "demo-pretrian"], 2, "demo-pretrain")
-    one_line(["train", features, "-o", new, "--set", "model.hiden_size=3"], 2, "hidden_size")
+    one_line(["train", features, "-o", new, "--set", "encoder.hiden_size=3"], 2, "hidden_size")
     one_line(["train", features, "-o", new], 3, "29 frames")
     one_line(["train", features, "-o", new, "--device", "tpu"], 2, "cuda")
     one_line(["train", features, "-o", new, "--resume", "--recipe", "demo-pretrain"], 3, "resume")
@@ -237,11 +244,15 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
     one_line(["train", "-o", run], 2, "one of the two")
     one_line([*train, "--mnist", digits], 2, "one of the two")
     one_line(["train", "--mnist", digits, "-o", run, "--labels", CLIPS / "labels.csv"], 2, "leave them out")
-    one_line(change("windows.seen=1000"), 3, "no training video has a window of 1008 frames, the longest")
+    one_line(change("windows.context=1000"), 3, "no training video has a window of 1008 frames, the longest")
     one_line([*train, "--batch-size", 100_000], 2, "training.batch_size 100000", "windows; give at most that many")
-    one_line(change("windows.predicted=0"), 2, "the future decoder has no frame to predict")
+    one_line(change("windows.num_future=0"), 2, "an objective needs frames after the context")
     one_line(change("optimizer.clip_value=1"), 2, "set one of them to 0")
-    one_line([*change("model.future=false"), "--set", "model.conditional_future=true"], 2, "is not there has no input")
+    one_line(
+        [*change('objectives=["reconstruction"]'), "--set", "objective.future.conditional=true"],
+        2,
+        "objective.future has settings, but objective 'future' is not in use; in use: reconstruction",
+    )
     one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, tf32, bf16")
     if not torch.cuda.is_available():
         one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")

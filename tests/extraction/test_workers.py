@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from misbehaving import Misbehaving, WithoutStart
 
-from vidrep.errors import VidrepError
+from vidrep.errors import ResourceError
 from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
 from vidrep.extraction.workers import decode, default_workers
@@ -131,7 +131,7 @@ def test_a_crash_does_not_touch_what_others_are_at(clips_folder):
 
 def test_a_worker_that_cannot_start_is_no_endless_loop(clips_folder):
     events = decode(jobs_of(clips_folder), decoding(WithoutStart(side=8)), workers=1)
-    with pytest.raises(VidrepError, match=r"failed to start 3 times \(exit code 3\); use --workers 0"):
+    with pytest.raises(ResourceError, match=r"failed to start 3 times \(exit code 3\); use --workers 0"):
         collected(events)
     assert multiprocessing.active_children() == []
 
@@ -259,7 +259,7 @@ def test_a_script_without_main_guard_gets_the_advice(tmp_path, clips_folder):
     done = run_script(tmp_path, clips_folder, ", workers=2")
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
-    assert "VidrepError: decoding workers cannot start: each imports the script that calls extract" in last
+    assert "ResourceError: decoding workers cannot start: each imports the script that calls extract" in last
     assert 'put the call under `if __name__ == "__main__":`, or give workers=0' in last
     assert done.stderr.count("Traceback") == 1
     assert not (tmp_path / "f.h5").exists()

@@ -272,9 +272,7 @@ def test_features_of_another_extractor_are_refused(tmp_path: Path, features: Fea
     description.extractor.clear()
     description.extractor.update({"kind": "cnn", "model": "resnet18", "layer": "avgpool"})
     save_model(pretrained, description, load_model(pretrained)[0].state_dict())
-    with pytest.raises(
-        FeatureFileError, match=r"other settings than the features .*: kind is 'import', not 'cnn'"
-    ):
+    with pytest.raises(FeatureFileError, match=r"other settings than the features .*: kind is 'import', not 'cnn'"):
         finetune(features, tmp_path / "run", finetune_config(encoder=PRETRAINED), pretrained=pretrained, device="cpu")
 
 

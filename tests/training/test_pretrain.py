@@ -198,9 +198,7 @@ def test_videos_that_are_too_short_or_too_few_are_refused(tmp_path: Path) -> Non
     ):
         train(short, tmp_path / "run", pretrain_config(), device="cpu")
     one = features_of(tmp_path / "one", {"a.npy": circles()["left/00.npy"]})
-    with pytest.raises(
-        InputError, match=r"only one video, or one group of videos, to train on"
-    ):
+    with pytest.raises(InputError, match=r"only one video, or one group of videos, to train on"):
         train(one, tmp_path / "run", pretrain_config(), device="cpu")
     test_only = features_of(tmp_path / "test", circles(), dict.fromkeys(ALL_SPLITS, "test"))
     with pytest.raises(InputError, match="no video to train on"):

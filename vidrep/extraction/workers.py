@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from pickle import UnpicklingError
 from typing import Any
 
-from ..errors import VidrepError
+from ..errors import ResourceError
 from ..machine import available_cores
 from ..plugins import loaded_plugins
 from .decoding import decode_video
@@ -67,7 +67,7 @@ def decode(
     timeout: seconds without a heartbeat (a packet read, a block of the file hashed) after which a video is given up.
     check_stop: called often while this process decodes; what it raises ends the decoding.
 
-    Close the iterator to end the workers early. Raises VidrepError if workers cannot be started.
+    Close the iterator to end the workers early. Raises ResourceError if workers cannot be started.
     """
     if workers:
         yield from _decode_in_workers(jobs, decoding, workers=workers, timeout=timeout)
@@ -230,7 +230,7 @@ def _replace(worker: _Worker, hang: str = "") -> Iterator[Event]:
     if worker.job is None:
         worker.num_failed_starts += 1
         if worker.num_failed_starts == _MAX_FAILED_STARTS or worker.last_exit_code == NO_MAIN_GUARD:
-            raise VidrepError(_why_no_start(worker.num_failed_starts, how, worker.last_exit_code))
+            raise ResourceError(_why_no_start(worker.num_failed_starts, how, worker.last_exit_code))
     elif hang or worker.has_begun() or worker.given_again == worker.job.number:
         why = f"given up: the decoder showed {hang}" if hang else f"the decoder crashed on it ({how})"
         yield VideoFailed(worker.job.number, why)
