@@ -15,15 +15,27 @@ HISTORY = {
     "CHANGELOG.md",
     "docs/log.md",
     "tests/test_words.py",
+    "tests/config/test_reader.py",
+    "tests/features/golden.py",
+    "tests/golden_losses.py",
     "vidrep/config/old_keys.py",
     "vidrep/features/version_1.py",
 }
+# Files that show an old name beside the new one, or a name that is refused.
+SHOWN_AS_OLD = {
+    "docs/feature-file.md",
+    "tests/config/test_checks.py",
+    "tests/extraction/test_extract.py",
+    "tests/extraction/test_frame_preparation.py",
+    "tests/features/test_store.py",
+    "tests/test_registry.py",
+}
 
-CODE, EVERYWHERE, RECIPES = ("*.py",), ("*.py", "*.md", "*.toml"), ("*.toml", "*.md")
+CODE, EVERYWHERE = ("*.py",), ("*.py", "*.md", "*.toml")
 
 IDENTIFIERS = """
     evaluate_every plateau_looks num_looks_since_best look_size held_apart hold_apart num_held_apart Partition
-    partition_videos piece_slices Piece accumulate set_computation products squashed read_out start_at_mean start_at
+    partition_videos piece_slices Piece accumulate set_computation squashed read_out start_at_mean start_at
     EndlessSampler Ahead cut_windows thin_out add_up copy_from_first from_first on_first speaks lay_over Labelling
     LabelledVideos read_labelling OverlayResult report_listing Place sweep tidy hand_on crew Verdict judge
     frames_promised keep_freed_memory give_back_pages CompositeSettings CompositeModel ScaledModel FrameScaler
@@ -32,6 +44,12 @@ IDENTIFIERS = """
     decay_factor num_predicted set_threads squared_error_standardised fast_sequence plain_sequence fast_recurrence
     cuda_recurrence sequence_choice Initialisation OptimiserSettings OptimiserStep build_optimiser
 """
+DECLARATIONS = [
+    r"\bproducts: torch\.dtype",
+    r"\bproducts=products\b",
+    r"\bvalues: Values\b",
+    r"\bpart: slice\b",
+]
 KEYS = [
     r"model\.(hidden_size|num_layers|peepholes|activation|dropout|initiali[sz]ation|reconstruct|future|freeze)\b",
     r"model\.(conditional_(reconstruction|future)|uniform_scale|forget_bias|start_at_mean)\b",
@@ -90,6 +108,11 @@ def test_no_identifier_of_earlier_versions(identifier: str) -> None:
     assert uses(rf"(?<![\w.-]){identifier}(?=\s*[(=:.,\])]|$)", CODE) == []
 
 
+@pytest.mark.parametrize("declaration", DECLARATIONS)
+def test_no_parameter_of_earlier_versions(declaration: str) -> None:
+    assert uses(declaration, CODE) == []
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_no_recipe_key_of_earlier_versions(key: str) -> None:
     assert uses(key, EVERYWHERE) == []
@@ -102,7 +125,8 @@ def test_no_option_of_earlier_versions(option: str) -> None:
 
 @pytest.mark.parametrize("spelling", BRITISH)
 def test_american_spelling(spelling: str) -> None:
-    assert uses(spelling, EVERYWHERE) == []
+    found = [use for use in uses(spelling, EVERYWHERE) if use.partition(":")[0] not in SHOWN_AS_OLD]
+    assert found == []
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

@@ -140,7 +140,7 @@ def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
 def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> float:
     """Return the learning rate of a step, 0 being the first: a linear rise, times what the schedule has left of it.
 
-    num_plateaus: how often looks at held-out windows have shown no progress, for the schedule "plateau"; all others
+    num_plateaus: how often validations have shown no progress, for the schedule "plateau"; all others
     are pure functions of the step.
     """
     warmup = min(settings.warmup_steps, total_steps)
