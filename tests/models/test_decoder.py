@@ -130,9 +130,10 @@ def test_recomputing_changes_neither_loss_nor_gradients(recompute_every: int, co
 
 
 def test_an_untrained_decoder_emits_about_the_mean_frame() -> None:
+    torch.manual_seed(0)
     spec, mean = lstm_spec(initialization="uniform"), torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0])
     one = Decoder(spec, frame_size=D, likelihood="bernoulli", conditional=False, numerics=Numerics())
-    state = (LSTMState(torch.rand(B, H), torch.rand(B, H)),)
+    state = one.stack.initial_state(B, mean.device)
     with torch.no_grad():
         before = output_to_frames(one(state, N), "bernoulli")
         one.init_output_bias(mean)

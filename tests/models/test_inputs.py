@@ -12,6 +12,8 @@ from torch import Tensor
 
 from vidrep.config.doors import settings_of_names
 from vidrep.models.inputs import InputTransforms, to_original_units
+from vidrep.models.transforms.transform import Transform
+from vidrep.registry import TRANSFORMS
 
 D = 6
 ALL: dict[str, dict[str, Any]] = {"standardize": {}, "center_clip": {}, "pca": {"size": 3}}
@@ -108,6 +110,29 @@ def test_chains_are_invertible_if_all_transforms_are() -> None:
         assert not inputs_of(*names).is_invertible
     with pytest.raises(NotImplementedError, match="CenterClip is not invertible"):
         inputs_of("standardize", "center_clip").inverse(torch.zeros(D))
+
+
+class Shift(Transform):
+    """Adds 1 to every value."""
+
+    is_invertible = True
+
+    def forward(self, frames: Tensor, observed: Tensor | None = None) -> Tensor:
+        return frames + 1
+
+    def inverse(self, frames: Tensor) -> Tensor:
+        return frames - 1
+
+
+def test_a_chain_is_inverted_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TRANSFORMS, "_registered", {})
+    TRANSFORMS.register("shift")(Shift)
+    inputs = InputTransforms(D, settings_of_names("transform", ["standardize", "shift"], {}))
+    inputs.fit(lambda: iter(blocks()))
+    stored = blocks()[0].unsqueeze(1)
+    torch.testing.assert_close(inputs(stored), inputs.standardize(stored) + 1)
+    assert inputs.is_invertible
+    torch.testing.assert_close(inputs.inverse(inputs(stored)), stored)
 
 
 def test_fitting_reads_the_frames_block_by_block_and_keeps_none() -> None:
