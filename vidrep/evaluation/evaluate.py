@@ -46,7 +46,8 @@ def evaluate(
         displacement and `num_digits` digits; None takes the run's own number, or 2.
     num_future: frames that a pretraining predicts, if not as many as in training.
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
-        there are any, else all; videos that trained the run, or by which its weights were chosen, are left out.
+        there are any, else all; videos that trained the run, or by which its weights were chosen, are left out, in the
+        second case with the other videos of their groups.
     annotations, group_pattern: labels, splits and groups in place of the file's.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
@@ -106,6 +107,9 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
         return SelectedVideos(features, annotated, chosen, f"videos of split {split!r}", 0)
     has_test = "test" in annotated.splits
     candidates = [index for index in range(len(features)) if not has_test or annotated.splits[index] == "test"]
+    if not has_test:
+        groups = {annotated.groups[index] for index in used}
+        used = {index for index in candidates if annotated.groups[index] in groups}
     chosen = [index for index in candidates if index not in used]
     if not chosen:
         raise InputError(
