@@ -1,4 +1,4 @@
-"""How fast features are read: random windows from every layout that was thought of, whole files, and opening.
+"""How fast features are read: random windows from several layouts, whole files, and opening.
 
     python benchmarks/feature_file.py [--write] [--megabytes 500]      writes docs/results/feature-file.md
 

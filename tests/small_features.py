@@ -35,7 +35,7 @@ def circles(
     classes: tuple[str, ...] = ("left", "right"),
     seed: int = 0,
 ) -> Videos:
-    """Points on circles: single frames are alike in every class, which differ in their displacement per frame."""
+    """Points that go round circles: classes differ in the displacement per frame, not in single frames."""
     rng = np.random.default_rng(seed)
     videos: Videos = {}
     for number, name in enumerate(classes):

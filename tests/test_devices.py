@@ -1,8 +1,11 @@
 """Device, precision and threads are what was asked for, or what is there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from small_features import circles, features_of, pretrain_config
 
 from vidrep.devices import (
     DEVICES,
@@ -13,7 +16,10 @@ from vidrep.devices import (
     to_device,
     torch_settings,
 )
-from vidrep.errors import ConfigError
+from vidrep.errors import ConfigError, InputError
+from vidrep.evaluation.evaluate import evaluate
+from vidrep.inference.predict import predict
+from vidrep.training.pretrain import pretrain
 
 CPU = torch.device("cpu")
 
@@ -118,6 +124,26 @@ def test_threads_are_the_callers_again_after_the_block() -> None:
         assert torch.get_num_threads() == 2
         with torch_settings(CPU):  # without a number, the threads stay
             assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 3
+
+
+def test_training_and_evaluating_leave_the_callers_threads(tmp_path: Path) -> None:
+    features, listened = features_of(tmp_path, circles()), list[int]()
+    torch.set_num_threads(3)
+    pretrain(
+        features,
+        tmp_path / "run",
+        pretrain_config(steps=2, validate_every=2),
+        device="cpu",
+        threads=2,
+        on_progress=lambda progress: listened.append(torch.get_num_threads()),
+    )
+    assert listened == [2, 2] and torch.get_num_threads() == 3
+    (tmp_path / "others").mkdir()
+    evaluate(tmp_path / "run", features_of(tmp_path / "others", circles(seed=1)), device="cpu", threads=2)
+    assert torch.get_num_threads() == 3
+    with pytest.raises(InputError, match="a pretraining, which has no classes"):
+        predict(tmp_path / "run", [tmp_path], device="cpu", threads=2)
     assert torch.get_num_threads() == 3
 
 

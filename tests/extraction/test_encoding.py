@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidrep.errors import Stopped
+from vidrep.errors import Stopped, VideoError
 from vidrep.extraction.encoding import BatchedEncoder
 from vidrep.extraction.events import FrameReady, VideoEnded
 from vidrep.extraction.extractors.extractor import Extractor
@@ -138,8 +138,60 @@ def test_crops_stay_with_their_frame(num_threads):
     assert set(extractor.shapes) == {(2 * BATCH, 2, 2)}
 
 
+class Windows(Doubling):
+    """Passes windows on as they are."""
+
+    preparation = Preparation(side=1, color=False, crops=2)
+
+    def __init__(self, length, stride):
+        super().__init__()
+        self.frames_per_feature, self.stride, self.frame_shape = length, stride, (length,)
+
+    def encode(self, batch):
+        self.shapes.append(batch.shape)
+        return batch.reshape(len(batch), -1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("num_threads", [0, 2])
+@pytest.mark.parametrize(("length", "stride"), [(1, 2), (2, 1), (3, 2), (3, 3), (2, 5)])
+def test_windows_take_successive_frames_of_their_own_video(length, stride, num_threads):
+    extractor, sink = Windows(length, stride), Sink()
+    sink.add_features = lambda number, features, seconds: sink.under_way.setdefault(number, []).extend(
+        zip(features.tolist(), seconds.tolist(), strict=True)
+    )
+    lengths = [5, 3, 11, 8]
+    values = [[] for _ in lengths]
+    with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
+        for value, (video, last) in enumerate(interleaved(lengths)):
+            if last:
+                encoder.end_video(end(video))
+            else:
+                pixels = np.array([[[value]], [[value + 100]]], np.uint8)  # two crops of a pixel
+                encoder.add_frame(FrameReady(video, pixels, value / 10))
+                values[video].append(value)
+        encoder.flush()
+    for video, of_video in enumerate(values):
+        windows = [of_video[first : first + length] for first in range(0, lengths[video] - length + 1, stride)]
+        assert sink.ended[video] == [([w, [v + 100 for v in w]], w[0] / 10) for w in windows]
+    window = (length,) if length > 1 else ()
+    assert set(extractor.shapes) == {(2 * BATCH, *window, 1, 1)}
+
+
+def test_too_few_frames_for_a_window():
+    sink = Sink()
+    with BatchedEncoder(Windows(3, 1), sink, num_threads=0, check_stop=never_stop) as encoder:
+        for value in range(2):
+            encoder.add_frame(FrameReady(7, np.zeros((2, 1, 1), np.uint8), value / 10))
+        with pytest.raises(VideoError, match=r"^it has 2 frames to use, and a feature takes 3$"):
+            encoder.end_video(end(7))
+        with pytest.raises(VideoError, match=r"^it has 0 frames to use, and a feature takes 3$"):
+            encoder.end_video(end(7))
+        encoder.flush()
+    assert sink.ended == sink.under_way == {}
+
+
 def test_a_video_under_way_when_another_fails_is_not_touched():
-    """Frames of a video that never ends reach the sink, which knows that it failed; no end is made up."""
+    """Frames of a video that never ends reach the sink, which drops them; no end is made up."""
     sink = Sink()
     with BatchedEncoder(Doubling(), sink, num_threads=1, check_stop=never_stop) as encoder:
         for value in range(6):
@@ -156,6 +208,25 @@ def test_buffers_are_not_written_while_they_are_computed():
     expected, sink = run(interleaved([40, 33, 27]), extractor, num_threads=3)
     assert sink.ended == expected
     assert len(extractor.threads) == 3
+
+
+def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before():
+    class OnCuda(Doubling):
+        network_device = "cuda"
+
+        def encode(self, batch):
+            exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+            return super().encode(batch)
+
+    exact = []
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        run(interleaved([30]), OnCuda(delay=0.001), num_threads=2)
+        assert len(exact) == 8 and set(exact) == {("highest", False)}
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def test_each_batch_has_a_thread_of_its_own_with_one_core():

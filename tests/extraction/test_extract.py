@@ -234,6 +234,54 @@ def test_equal_stems_in_different_folders_stay_apart(clips_folder, tmp_path):
     ]
 
 
+def test_groups_come_with_labels(clips_folder, tmp_path):
+    sources = find_videos([clips_folder])
+    annotations = {source.key: Annotation(None, None, source.key[-5]) for source in sources[1:]}
+    patches(sources, tmp_path / "f.h5", annotations=annotations)
+    groups = [row.group for row in open_features(tmp_path / "f.h5").videos]
+    assert groups == ["", "a", "b", "c", "a", "b"]
+    patches(sources, tmp_path / "f.h5", annotations={"d.mp4": Annotation("x", None)})  # names no groups
+    assert [row.group for row in open_features(tmp_path / "f.h5").videos] == groups
+    patches(sources, tmp_path / "later.h5")
+    patches(sources, tmp_path / "later.h5", annotations=annotations)
+    assert [row.group for row in open_features(tmp_path / "later.h5").videos] == groups
+
+
+# ---- files of version 1
+
+
+def make_version_1(path):
+    """Give a file the words of version 1, as far as an extraction depends on them."""
+    with h5py.File(path, "r+") as file:
+        settings = json.loads(file.attrs["settings"])
+        del settings["decoding_version"]
+        settings["colour"] = settings.pop("color")
+        text = json.dumps(settings).encode()
+        file.attrs.create("settings", np.bytes_(text), dtype=h5py.string_dtype("utf-8", len(text)))
+        file.attrs["version"] = 1
+        file.move("videos/num_frames_from_header", "videos/frames_promised")
+        for column in ("group", "root", "missing"):
+            del file[f"videos/{column}"]
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_a_file_of_version_1_is_rewritten_without_computing(clips_folder, tmp_path, monkeypatch, output):
+    sources = find_videos([clips_folder])
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    patches(sources, tmp_path / output)
+    written = [tmp_path / output] if output == "f.h5" else parts.find_parts(tmp_path / output)
+    before = [path.read_bytes() for path in written]
+    for path in written:
+        make_version_1(path)
+    assert open_features(tmp_path / output).format_version == 1
+    summary = patches(sources, tmp_path / output)
+    assert (summary.num_new, summary.num_videos) == (0, 6)
+    assert [path.read_bytes() for path in written] == before
+    make_version_1(written[0])
+    assert patches(sources[:5], tmp_path / output, prune=True).num_removed == 1
+    assert open_features(tmp_path / output).format_version == 2
+
+
 # ---- bad videos
 
 

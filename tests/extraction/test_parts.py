@@ -88,7 +88,7 @@ def test_a_folder_with_nothing_else_goes_with_its_parts(tmp_path):
 
 
 def test_videos_under_way_do_not_mix(tmp_path):
-    """Several videos are written at once, each with several views."""
+    """Several videos are written at once, each with several crops."""
     expected = {key: rows_of(key, num_rows, 2) for key, num_rows in [("a", 5), ("b", 3), ("c", 4)]}
     with writing_in(tmp_path, num_crops=2) as writer:
         spools = {key: writer.new_spool() for key in expected}
@@ -100,8 +100,8 @@ def test_videos_under_way_do_not_mix(tmp_path):
             writer.add_video([VideoRow(f"{key}#1"), VideoRow(f"{key}#2")], spools[key])
     features = open_features(tmp_path)
     assert [row.path for row in features.videos] == ["a#1", "a#2", "b#1", "b#2"]
-    for index, (key, view) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", 1)]):
-        np.testing.assert_array_equal(features.rows(index), expected[key][:, view])
+    for index, (key, crop) in enumerate([("a", 0), ("a", 1), ("b", 0), ("b", 1)]):
+        np.testing.assert_array_equal(features.rows(index), expected[key][:, crop])
         np.testing.assert_array_equal(features.timestamps(index), np.arange(len(expected[key])) / 4)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from misbehaving import Misbehaving, WithoutStart
 
-from vidrep.errors import VidrepError
+from vidrep.errors import ResourceError
 from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
-from vidrep.extraction.workers import decode
+from vidrep.extraction.workers import decode, default_workers
 from vidrep.files import sha256_of_file
 from vidrep.video.sampling import Sampling
 
@@ -131,7 +131,7 @@ def test_a_crash_does_not_touch_what_others_are_at(clips_folder):
 
 def test_a_worker_that_cannot_start_is_no_endless_loop(clips_folder):
     events = decode(jobs_of(clips_folder), decoding(WithoutStart(side=8)), workers=1)
-    with pytest.raises(VidrepError, match=r"failed to start 3 times \(exit code 3\); use --workers 0"):
+    with pytest.raises(ResourceError, match=r"failed to start 3 times \(exit code 3\); use --workers 0"):
         collected(events)
     assert multiprocessing.active_children() == []
 
@@ -187,7 +187,7 @@ def test_a_worker_does_not_run_ahead(clip, tmp_path):
         frames = (event for event in events if isinstance(event, FrameReady))
         for num_taken in (1, 2, 3):
             next(frames)
-            ahead = NUM_SLOTS + num_taken  # the frame that is looked at still has its slot
+            ahead = NUM_SLOTS + num_taken  # the frame that was taken last still has its slot
             wait_until(lambda ahead=ahead: counted.stat().st_size >= ahead)
             time.sleep(0.2)
             assert counted.stat().st_size == ahead
@@ -236,3 +236,42 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed(clip, tmp_path):
         finally:
             main.kill()
     wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+SCRIPT = """
+import sys
+from vidrep import PatchExtractor, extract, find_videos
+
+print("runs", flush=True)
+extract(find_videos([sys.argv[1]]), sys.argv[2], PatchExtractor(size=8){options})
+"""
+
+
+def run_script(tmp_path, clips_folder, options):
+    (tmp_path / "script.py").write_text(SCRIPT.replace("{options}", options))
+    command = [sys.executable, tmp_path / "script.py", clips_folder, tmp_path / "f.h5"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_a_script_without_main_guard_gets_the_advice(tmp_path, clips_folder):
+    """Each worker imports the script; there is one traceback, that of the script itself, and nothing runs for ever."""
+    done = run_script(tmp_path, clips_folder, ", workers=2")
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert "ResourceError: decoding workers cannot start: each imports the script that calls extract" in last
+    assert 'put the call under `if __name__ == "__main__":`, or give workers=0' in last
+    assert done.stderr.count("Traceback") == 1
+    assert not (tmp_path / "f.h5").exists()
+
+
+def test_a_script_without_main_guard_needs_none_without_workers(tmp_path, clips_folder):
+    done = run_script(tmp_path, clips_folder, ", workers=0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "runs\n", "")
+
+
+def test_the_default_is_a_worker_a_core_and_no_more_than_videos(monkeypatch):
+    monkeypatch.setattr("vidrep.extraction.workers.available_cores", lambda: 4)
+    assert [default_workers(num_videos) for num_videos in (1, 3, 9)] == [1, 3, 4]
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # which may have no children
+    assert default_workers(9) == 0

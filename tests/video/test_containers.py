@@ -1,4 +1,4 @@
-"""Files cut short, wherever the cut lies: told by the sizes that containers declare, and no whole file accused."""
+"""Files cut short, wherever the cut lies: the sizes that containers declare show it, and no whole file fails."""
 
 import os
 import struct
@@ -29,8 +29,8 @@ KINDS = {
 }
 
 
-def judged(path):
-    """What the container says, without listening."""
+def damage_of(path):
+    """Damage by the container alone."""
     return damage_of_container(path, lambda: None)
 
 
@@ -55,7 +55,7 @@ def status(path, decoder):
 @pytest.mark.parametrize("whole", KINDS, indirect=True)
 def test_whole_files_are_ok_and_cut_ones_are_not(whole):
     content = whole.read_bytes()
-    assert judged(whole) == ""
+    assert damage_of(whole) == ""
     assert status(whole, "pyav") == (20, "ok")
     rng = np.random.default_rng(1)
     for end in [len(content) - 1, len(content) - 8, *rng.integers(1, len(content) - 1, 12)]:
@@ -67,7 +67,7 @@ def test_whole_files_are_ok_and_cut_ones_are_not(whole):
 
 @pytest.mark.parametrize("whole", ["mp4", "mkv", "avi"], indirect=True)
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_the_verdict_says_how_much_there_should_be(whole, decoder):
+def test_the_report_gives_how_much_there_should_be(whole, decoder):
     size = whole.stat().st_size
     os.truncate(whole, size - 2)
     with open_video(whole, decoder=decoder) as video:
@@ -96,7 +96,7 @@ def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole, packets_of):
         damaged = bytearray(content)
         damaged[position + int(rng.integers(8, size))] ^= 1 << int(rng.integers(8))
         whole.write_bytes(damaged)
-        assert judged(whole).endswith("does not have its checksum")
+        assert damage_of(whole).endswith("does not have its checksum")
         for decoder in DECODERS:
             assert status(whole, decoder)[1] == "partial"
 
@@ -127,7 +127,7 @@ def test_rubbish_after_the_end_is_no_reason(whole):
     for rubbish in (b"\0" * 1000, b"<!-- sent by a server -->"):
         content = whole.read_bytes()
         whole.write_bytes(content + rubbish)
-        assert judged(whole) == ""
+        assert damage_of(whole) == ""
         whole.write_bytes(content)
 
 
@@ -135,24 +135,24 @@ def test_large_boxes_have_a_size_of_their_own(tmp_path):
     path = tmp_path / "a.mp4"
     start = struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4sQ", 1, b"mdat", 40)
     path.write_bytes(start + bytes(24))
-    assert judged(path) == ""
+    assert damage_of(path) == ""
     path.write_bytes(start + bytes(23))
-    assert judged(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
+    assert damage_of(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
     path.write_bytes(struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4s", 0, b"mdat") + bytes(5))
-    assert judged(path) == ""  # this one goes as far as the file
+    assert damage_of(path) == ""  # this one goes as far as the file
 
 
 def test_an_avi_in_several_parts(tmp_path):
     path = tmp_path / "a.avi"
     parts = struct.pack("<4sI4s", b"RIFF", 13, b"AVI ") + bytes(9) + b"\0", struct.pack("<4sI4s", b"RIFF", 8, b"AVIX")
     path.write_bytes(b"".join(parts) + bytes(4))
-    assert judged(path) == ""
+    assert damage_of(path) == ""
     path.write_bytes(b"".join(parts) + bytes(3))
-    assert "it has 37 bytes, but should have at least 38" in judged(path)
+    assert "it has 37 bytes, but should have at least 38" in damage_of(path)
 
 
 def test_a_file_that_vanishes_while_it_is_read_fails_no_run(tmp_path):
-    assert judged(tmp_path / "gone.mp4") == "it could not be read to its end (No such file or directory)"
+    assert damage_of(tmp_path / "gone.mp4") == "it could not be read to its end (No such file or directory)"
 
 
 def test_what_is_no_container_declares_nothing(tmp_path):
@@ -160,8 +160,8 @@ def test_what_is_no_container_declares_nothing(tmp_path):
     rng = np.random.default_rng(2)
     for content in [b"", b"a", b"text " * 300, *(rng.bytes(2000) for _ in range(20))]:
         path.write_bytes(content)
-        assert judged(path) == ""
+        assert damage_of(path) == ""
     for begin in (b"\x1a\x45\xdf\xa3", b"RIFF\xff\xff\xff\x7fAVI ", b"FLV\x01", bytes(4) + b"ftyp"):
         for _ in range(20):
             path.write_bytes(begin + rng.bytes(100))
-            judged(path)  # whatever it says, it neither fails nor hangs
+            damage_of(path)  # whatever it returns, it neither fails nor hangs

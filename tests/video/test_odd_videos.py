@@ -36,14 +36,14 @@ def error(frames, written):
 
 
 def test_pixels_are_square_unless_the_file_tells_something_sensible():
-    assert [pixel_aspect(told) for told in (None, Fraction(0), Fraction(1), Fraction(16, 11), 0.75)] == [
+    assert [pixel_aspect(stored) for stored in (None, Fraction(0), Fraction(1), Fraction(16, 11), 0.75)] == [
         1,
         1,
         1,
         16 / 11,
         0.75,
     ]
-    assert [pixel_aspect(told) for told in (8, 8.1, 0.125, 0.12, -2, float("nan"))] == [8, 1, 0.125, 1, 1, 1]
+    assert [pixel_aspect(stored) for stored in (8, 8.1, 0.125, 0.12, -2, float("nan"))] == [8, 1, 0.125, 1, 1, 1]
 
 
 def test_the_width_is_stretched_and_the_height_stays():
@@ -58,8 +58,8 @@ def test_the_width_is_stretched_and_the_height_stays():
 def test_pixels_that_are_not_square_are_made_so(tmp_path, make_frames, make_video, decoder, suffix, aspect, width):
     codec = "mpeg4" if suffix == ".avi" else "libx264"
     written = make_frames(3)
-    told = Fraction(*map(int, aspect.split(":")))
-    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, sample_aspect_ratio=told)
+    stored = Fraction(*map(int, aspect.split(":")))
+    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, sample_aspect_ratio=stored)
     frames = read(path, decoder)
     assert {frame.rgb.shape for frame in frames} == {(48, width, 3)}
     found = frames[0].rgb[16, :, 0] > 170  # the square, 12 pixels wide as it is stored
@@ -275,8 +275,8 @@ def test_the_page_of_odd_videos_says_what_is(real_data, odd_videos):
     assert len(lines) == 2 + 13
     for line in lines:
         assert line in page
-    for told in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
-        assert told in page
+    for line in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
+        assert line in page
 
 
 @pytest.mark.real_data

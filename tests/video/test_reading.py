@@ -299,7 +299,7 @@ def test_no_frame_of_a_span_in_a_damaged_file_says_both():
     assert str(caught.value) == "no frame lies there; cut short"
 
 
-def test_verdicts():
+def test_reports():
     assert summarize(problems=[], num_given=3, fps=1, num_frames_from_header=3).status == "ok"
     partial = summarize(problems=["a", "a", "b"], num_given=3, fps=1, num_frames_from_header=3, missing="cut short")
     assert (partial.status, partial.message) == ("partial", "cut short; a (and 2 more problems)")

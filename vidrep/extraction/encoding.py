@@ -237,7 +237,7 @@ def _require_declared(extractor: Extractor, features: NDArray[Any], num_features
 
 
 def use_one_core() -> None:
-    """Let torch compute on the calling thread alone."""
+    """Make torch compute on the calling thread alone."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What decoding is asked for, and what it answers with."""
+"""What decoding takes, jobs, and what it yields, events."""
 
 from dataclasses import dataclass
 from pathlib import Path

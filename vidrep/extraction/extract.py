@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import InputError, Stopped, some_names
 from ..features.annotations import Annotation, merge
 from ..features.failures import Failure, write_failures
+from ..features.settings import Settings
 from ..features.store import Features
 from ..features.versions import library_versions
 from ..locking import locking_output
@@ -41,7 +42,8 @@ class ExtractSummary:
 
     num_videos, num_frames: in the output now; num_frames counts rows, those of every crop. num_new, num_new_frames:
         videos computed by this call, and features of them, those of all crops counted once.
-    num_removed: videos dropped because their source is gone. seconds: how long it took. rates: of its stages.
+    num_removed: videos dropped because their source is gone. seconds: how long it took, once the extractor was
+        made. rates: of its stages.
     failures: videos that are not, or not wholly, in the output; `failures_file` lists them too.
     missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
     """
@@ -98,7 +100,6 @@ def extract(
     for an extractor that does not keep to its interface; VidrepError if workers cannot start.
     """
     end_worker_without_main_guard()
-    began = time.monotonic()
     if not sources:
         raise InputError("there is no video to extract; name files, folders or patterns")
     require_decoder(decoder)
@@ -119,31 +120,49 @@ def extract(
             timeout=timeout,
             check_stop=check_stop,
         )
-        settings = settings_to_record(extractor, sampling=pipeline.decoding.sampling, decoder=decoder)
-        done = destination.done(settings)
-        wanted = merge([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], annotations or {})
         try:
-            with PartsWriter(
-                destination.parts,
-                settings=settings,
-                versions=library_versions(*_VERSIONED_PACKAGES),
-                num_crops=extractor.preparation.num_crops,
-                frame_shape=extractor.frame_shape,
-                dtype=extractor.dtype,
-            ) as writer:
-                work = ExtractionWork(sources, wanted, extractor.preparation.crop_names, done, writer)
-                pipeline.run(work, lambda: on_progress(work.progress(time.monotonic() - began)))
-            publishing = time.monotonic()
-            gone = work.videos_without_source() if prune else set[str]()
-            features = destination.publish(work.names() if annotations else {}, without=gone, check_stop=check_stop)
-            publish_seconds = time.monotonic() - publishing
-        except Stopped:
-            write_failures(destination.failures, work.sorted_failures())
-            raise
+            return _extract_into(
+                destination, sources, pipeline, annotations=annotations or {}, prune=prune, on_progress=on_progress
+            )
         finally:
             destination.cleanup()
-        failures = work.sorted_failures() + work.partial_videos(features)
-        write_failures(destination.failures, failures)
+
+
+def _extract_into(
+    destination: ExtractionOutput,
+    sources: Sequence[VideoSource],
+    pipeline: "_Pipeline",
+    *,
+    annotations: Mapping[str, Annotation],
+    prune: bool,
+    on_progress: ProgressListener,
+) -> ExtractSummary:
+    began = time.monotonic()
+    settings = pipeline.settings()
+    done = destination.done(settings)
+    wanted = merge([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], annotations)
+    writer = PartsWriter(
+        destination.parts,
+        settings=settings,
+        versions=library_versions(*_VERSIONED_PACKAGES),
+        num_crops=pipeline.num_crops,
+        frame_shape=pipeline.extractor.frame_shape,
+        dtype=pipeline.extractor.dtype,
+    )
+    work = ExtractionWork(sources, wanted, pipeline.extractor.preparation.crop_names, done, writer)
+    try:
+        with writer:
+            pipeline.run(work, lambda: on_progress(work.progress(time.monotonic() - began)))
+        publishing = time.monotonic()
+        gone = work.videos_without_source() if prune else set[str]()
+        names = work.names() if annotations else {}
+        features = destination.publish(names, settings=settings, without=gone, check_stop=pipeline.check_stop)
+        publish_seconds = time.monotonic() - publishing
+    except Stopped:
+        write_failures(destination.failures, work.sorted_failures())
+        raise
+    failures = work.sorted_failures() + work.partial_videos(features)
+    write_failures(destination.failures, failures)
     if work.replaced:
         changed = some_names(sorted(work.replaced))
         _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
@@ -152,14 +171,13 @@ def extract(
             f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "
             f"(every reason is in {destination.failures})"
         )
-    num_crops = extractor.preparation.num_crops
     return ExtractSummary(
         output=destination.output,
-        num_videos=len(features) // num_crops,
+        num_videos=len(features) // pipeline.num_crops,
         num_frames=features.num_frames,
         num_new=work.num_new,
         num_new_frames=work.num_new_frames,
-        num_removed=len(gone) // num_crops,
+        num_removed=len(gone) // pipeline.num_crops,
         seconds=time.monotonic() - began,
         rates=pipeline.rates(work, features, publish_seconds),
         failures=failures,
@@ -178,7 +196,7 @@ def _raising_stopped(should_stop: Callable[[], bool]) -> Callable[[], None]:
 
 
 class _Pipeline:
-    """The stages from video to features: decoding, in workers or here, and the extractor."""
+    """The stages from video to features: decoding, in workers or in this process, and the extractor."""
 
     def __init__(
         self,
@@ -190,19 +208,29 @@ class _Pipeline:
         timeout: float,
         check_stop: Callable[[], None],
     ) -> None:
-        self._extractor, self.decoding, self._check_stop = extractor, decoding, check_stop
-        self._workers, self._threads, self._timeout = workers, threads, timeout
+        self.extractor, self.check_stop = extractor, check_stop
+        self._decoding, self._workers, self._threads, self._timeout = decoding, workers, threads, timeout
         self._network_seconds = 0.0
 
+    @property
+    def num_crops(self) -> int:
+        return self.extractor.preparation.num_crops
+
+    def settings(self) -> Settings:
+        """Return what a feature file records of how its features were made."""
+        return settings_to_record(self.extractor, sampling=self._decoding.sampling, decoder=self._decoding.decoder)
+
     def run(self, work: ExtractionWork, on_video: Callable[[], None]) -> None:
-        """Pass all videos of the work through; on_video is called after each."""
+        """Pass all videos of the work through; `on_video` is called after each."""
         if not self._workers:
-            self.decoding.preparation.load()
-        check_stop = self._check_stop
-        events = decode(work.jobs(), self.decoding, workers=self._workers, timeout=self._timeout, check_stop=check_stop)
+            self._decoding.preparation.load()
+        check_stop = self.check_stop
+        events = decode(
+            work.jobs(), self._decoding, workers=self._workers, timeout=self._timeout, check_stop=check_stop
+        )
         with (
             torch_on_one_core(),
-            BatchedEncoder(self._extractor, work, num_threads=self._threads, check_stop=check_stop) as encoder,
+            BatchedEncoder(self.extractor, work, num_threads=self._threads, check_stop=check_stop) as encoder,
             closing(events),
         ):
             for event in events:
@@ -214,11 +242,11 @@ class _Pipeline:
 
     @property
     def _on_cpu(self) -> bool:
-        return self._extractor.network_device == "cpu"
+        return self.extractor.network_device == "cpu"
 
     def rates(self, work: ExtractionWork, features: Features, publish_seconds: float) -> StageRates:
         """Return the rates of the stages in the work; publishing counts for as many rows as are new in it."""
-        share_of_new = work.num_new_frames * self._extractor.preparation.num_crops / max(1, features.num_frames)
+        share_of_new = work.num_new_frames * self.num_crops / max(1, features.num_frames)
         return StageRates.of(
             num_frames=work.num_new_frames,
             workers=self._workers,

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import FeatureFileError, OutputError, some_names
 from ..features.failures import failures_path
 from ..features.settings import Settings, require_same_settings, settings_difference
-from ..features.store import SUFFIXES, Features, open_features
+from ..features.store import SUFFIXES, VERSION, Features, open_features
 from ..features.table import VideoRow
 from ..features.writer import write_merged
 from ..files import remove, remove_leftovers, rename_folder
@@ -89,37 +89,44 @@ class ExtractionOutput:
 
     def publish(
         self,
-        names: Mapping[str, tuple[str, str]],
+        names: Mapping[str, tuple[str, str, str]],
         *,
+        settings: Settings,
         without: Collection[str] = (),
         check_stop: Callable[[], None] = lambda: None,
     ) -> Features | None:
         """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
 
-        names: (label, split) by key, which replace the videos' own. without: keys of videos to leave out.
+        Files of an older version of the format are rewritten.
+
+        names: (label, split, group) by key, which replace the videos' own; '' for the group leaves it. settings: to
+            record.
+        without: keys of videos to leave out.
         check_stop: called now and then while rows are copied; it may raise, and the output stays as it was.
         """
 
         def edit(row: VideoRow) -> VideoRow | None:
             if row.path in without:
                 return None
-            label, split = names.get(row.path, (row.label, row.split))
-            return replace(row, label=label, split=split)
+            label, split, group = names.get(row.path, (row.label, row.split, row.group))
+            return replace(row, label=label, split=split, group=group or row.group)
 
         opened = self._opened()
         if not any(edit(row) for features in opened for row in features.videos):
             return None
-        changed = [any(edit(row) != row for row in features.videos) for features in opened]
+        changed = [
+            features.format_version < VERSION or any(edit(row) != row for row in features.videos) for features in opened
+        ]
         if self._merges:
             if any(changed) or opened[-1].path != self.output:
                 if self._starts_over:  # before the merge: a kill after it must not leave them, newer than the file
                     remove_parts(self._old_parts)
-                write_merged(self.output, opened, edit=edit, check_stop=check_stop)
+                write_merged(self.output, opened, settings=settings, edit=edit, check_stop=check_stop)
             remove_parts(self.parts)
             return open_features(self.output)
         for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
             if any(edit(row) for row in features.videos):
-                write_merged(features.path, [features], edit=edit, check_stop=check_stop)
+                write_merged(features.path, [features], settings=settings, edit=edit, check_stop=check_stop)
             else:
                 remove(features.path)
         if self._starts_over:

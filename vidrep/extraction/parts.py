@@ -1,4 +1,4 @@
-"""Parts: small feature files that extraction publishes one after the other, so that a crash loses little."""
+"""Parts: small feature files that extraction publishes one after the other, so that a crash loses little work."""
 
 import re
 import tempfile

@@ -57,12 +57,12 @@ class ExtractionWork:
         known = {(row.source_size, row.source_sha256) for row in rows if row is not None}
         return known.pop() if None not in rows and len(known) == 1 else None
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return (label, split) by key, of every crop of every source."""
-        pairs = zip(self._wanted.labels, self._wanted.splits, strict=True)
+    def names(self) -> dict[str, tuple[str, str, str]]:
+        """Return (label, split, group) by key, of every crop of every source."""
+        names = zip(self._wanted.labels, self._wanted.splits, self._wanted.groups, strict=True)
         return {
-            source.key + crop: pair
-            for source, pair in zip(self._sources, pairs, strict=True)
+            source.key + crop: of_video
+            for source, of_video in zip(self._sources, names, strict=True)
             for crop in self._crop_names
         }
 
@@ -116,6 +116,7 @@ class ExtractionWork:
                 source.key + crop,
                 label=self._wanted.labels[ended.number],
                 split=self._wanted.splits[ended.number],
+                group=self._wanted.groups[ended.number],
                 fps=report.fps,
                 num_frames_from_header=report.num_frames_from_header,
                 status=report.status,

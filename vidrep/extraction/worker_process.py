@@ -68,17 +68,17 @@ class Slots:
 def end_worker_without_main_guard() -> None:
     """End this process if it is a worker that still imports its main module: that module would extract once more.
 
-    A spawned process imports the script that started it, which runs all of it that no `if __name__ == "__main__"` keeps
-    from it.
+    A spawned process imports the script that started it, and so runs all of it that is not under
+    `if __name__ == "__main__"`.
     """
     if multiprocessing.current_process().name == PROCESS_NAME:
         os._exit(NO_MAIN_GUARD)
 
 
 def run_worker(connection: Connection, slots: Slots, plugins: Sequence[str], pickled_decoding: bytes) -> None:
-    """Decode the videos that come through the pipe until there is None, or no one at its other end.
+    """Decode the videos that come through the pipe until None comes, or the main process is gone.
 
-    plugins: to be imported before `pickled_decoding` is unpickled, for it may be made of what is in them.
+    plugins: imported before `pickled_decoding` is unpickled, which may need them.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group: the main process decides
         signal.signal(number, signal.SIG_IGN)
@@ -97,7 +97,7 @@ def run_worker(connection: Connection, slots: Slots, plugins: Sequence[str], pic
 
 
 def _end_with_main_process() -> None:
-    """End this process when the main one is gone, were it killed, and whatever the decoder is at."""
+    """End this process when the main one ends, even if that is killed, and whatever the decoder is doing."""
     main = multiprocessing.parent_process()
     if main is not None:
         main.join()

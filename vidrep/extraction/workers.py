@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from pickle import UnpicklingError
 from typing import Any
 
-from ..errors import VidrepError
+from ..errors import ResourceError
 from ..machine import available_cores
 from ..plugins import loaded_plugins
 from .decoding import decode_video
@@ -60,14 +60,14 @@ def decode(
     timeout: float = DEFAULT_TIMEOUT,
     check_stop: Callable[[], None] | None = None,
 ) -> Generator[Event | None]:
-    """Decode videos and yield what becomes of them.
+    """Decode videos; yield their frames and how each video ended.
 
     workers: decoding processes, started anew rather than forked; 0 decodes in this one, which a decoder that crashes or
         hangs takes with it.
     timeout: seconds without a heartbeat (a packet read, a block of the file hashed) after which a video is given up.
     check_stop: called often while this process decodes; what it raises ends the decoding.
 
-    Close the iterator to end the workers early. Raises VidrepError if workers cannot be started.
+    Close the iterator to end the workers early. Raises ResourceError if workers cannot be started.
     """
     if workers:
         yield from _decode_in_workers(jobs, decoding, workers=workers, timeout=timeout)
@@ -122,6 +122,14 @@ class _Worker:
         """Let the worker fill a slot again; it may have waited for it."""
         self._break_silence()
         self._send(slot)
+
+    def receive(self) -> Ready | FramesInSlot | Event | None:
+        """Return the worker's next message; None if it died, perhaps in the middle of one."""
+        try:
+            message: Ready | FramesInSlot | Event = self.connection.recv()
+        except (EOFError, OSError, UnpicklingError):
+            return None
+        return message
 
     def _send(self, message: Job | int | None) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it died; the next read from its pipe shows it
@@ -193,9 +201,8 @@ def _decode_in_workers(
 
 def _attend(worker: _Worker, waiting: Iterator[Job]) -> Generator[Event, None, bool]:
     """Take the next message of a worker; return whether it has no more to do."""
-    try:
-        message = worker.connection.recv()
-    except (EOFError, OSError, UnpicklingError):  # it died, perhaps in the middle of a message
+    message = worker.receive()
+    if message is None:
         yield from _replace(worker)
         return False
     if isinstance(message, Ready):
@@ -223,11 +230,11 @@ def _replace(worker: _Worker, hang: str = "") -> Iterator[Event]:
     if worker.job is None:
         worker.num_failed_starts += 1
         if worker.num_failed_starts == _MAX_FAILED_STARTS or worker.last_exit_code == NO_MAIN_GUARD:
-            raise VidrepError(_why_no_start(worker.num_failed_starts, how, worker.last_exit_code))
+            raise ResourceError(_why_no_start(worker.num_failed_starts, how, worker.last_exit_code))
     elif hang or worker.has_begun() or worker.given_again == worker.job.number:
         why = f"given up: the decoder showed {hang}" if hang else f"the decoder crashed on it ({how})"
         yield VideoFailed(worker.job.number, why)
-    else:  # it died of what came before
+    else:  # it died because of the video before
         worker.not_begun, worker.given_again = worker.job, worker.job.number
     worker.job = None
     worker.start()

@@ -15,6 +15,7 @@ from ..errors import FeatureFileError, OutputError
 from ..files import NewFile, writing_file
 from .checksum import RowsChecksum
 from .layout import Layout
+from .settings import Settings
 from .store import DTYPES, FORMAT, SUFFIXES, VERSION, Features
 from .table import COLUMNS, VideoRow, columns_of
 
@@ -143,12 +144,14 @@ def write_merged(
     path: Path,
     parts: Sequence[Features],
     *,
+    settings: Settings | None = None,
     edit: Callable[[VideoRow], VideoRow | None],
     check_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
+    settings: to record; None: those of the last part.
     edit: returns the row to write for a video, such as one with another label; None leaves the video out.
     check_stop: called now and then while rows are copied; if it raises, `path` stays as it was.
 
@@ -159,7 +162,7 @@ def write_merged(
     chosen = [(part, index, row) for part, index, row in edited if row is not None]
     with writing_features(
         path,
-        settings=parts[-1].settings,
+        settings=parts[-1].settings if settings is None else settings,
         versions=parts[-1].versions,
         num_rows=sum(row.length for _, _, row in chosen),
         frame_shape=parts[-1].frame_shape,

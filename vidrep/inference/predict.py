@@ -15,6 +15,7 @@ from ..extraction.extractors.extractor import Extractor
 from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
+from ..machine import tune_malloc
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
 from ..models.description import ModelDescription
 from ..models.kinds import NETWORK_KINDS
@@ -65,6 +66,7 @@ def predict(
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
     the same, FeatureFileError if the features do not fit.
     """
+    tune_malloc()
     with torch_settings(choose_device(device), threads=threads) as settings:
         model, description = load_model(Path(run))
         if not description.classes:

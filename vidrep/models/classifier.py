@@ -22,7 +22,8 @@ class Classifier(Network):
     """An encoder, whose weights may start from a pretrained one's, and a head (Srivastava et al. 2015, section 3.3).
 
     frame_size: D, after the input transforms. head, head_settings: a registered name and its settings. dropout: the
-    probability of dropping a value that enters the head. freeze_encoder: the encoder's weights do not learn.
+    probability of dropping a value that enters the head. freeze_encoder: whether the encoder's weights stay as
+    they are.
     """
 
     def __init__(

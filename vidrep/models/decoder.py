@@ -12,16 +12,16 @@ from .encoder import Encoder, Numerics, StackSpec
 from .output_projection import output_to_frames, project_output, projected_loss
 from .state import State, batch_size_of
 
-# Values that were 0, or 1, in every training frame start as if they could be something else.
+# Keeps the output bias finite for values that are 0, or 1, in every training frame.
 _LEAST_PROBABILITY = 1e-3
 
 
 class Decoder(nn.Module):
     """A stack of cells with an output projection (Srivastava et al. 2015, section 2.3).
 
-    Its first time step has zero input. If it is conditional, the input of every later one is the frame before: the
-    target (teacher forcing), or else the frame that it emitted, after the output non-linearity (free running). If not,
-    there is no input at all.
+    A conditional decoder reads zeros at its first time step and the frame before at every later one: the target
+    (teacher forcing), or else the frame that it emitted, after the output non-linearity (free running). An
+    unconditional decoder has no input at all.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
     def loss(self, state: State, target: Tensor) -> Tensor:
         """Return the loss of `target`, (N, B, D), with teacher forcing: a scalar, summed over everything.
 
-        That of a value is its Bernoulli cross-entropy in nats or its squared error, as the likelihood is.
+        The loss of a value is its Bernoulli cross-entropy in nats or its squared error, depending on the likelihood.
         """
         hidden = self._teacher_forced(state, target)
         stretch = self._numerics.recompute_every or len(target)
@@ -99,7 +99,10 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def init_output_bias(self, mean_frame: Tensor) -> None:
-        """Let an untrained decoder of "bernoulli" frames emit about this frame of probabilities, (D,)."""
+        """Set the output bias so that an untrained decoder emits about this frame of probabilities, (D,).
+
+        For "gaussian" frames the bias stays 0.
+        """
         if self.likelihood == "bernoulli":
             probability = mean_frame.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
             self.projection.bias.copy_(probability.logit())

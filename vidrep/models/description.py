@@ -1,4 +1,4 @@
-"""What it takes to build a trained model anew, but its weights: names of what is registered, and their settings."""
+"""Everything but the weights of a trained model: the registered names that it is built of, and their settings."""
 
 import math
 from dataclasses import dataclass, field

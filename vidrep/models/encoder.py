@@ -1,6 +1,6 @@
-"""The encoder, and what decoders are built of: a stack of recurrent cells.
+"""A stack of recurrent cells: the encoder, and the recurrent part of every decoder.
 
-Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes first: a time step is one piece of memory.
+Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes first: a time step is contiguous in memory.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,11 @@ from .state import State
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """How a model computes, which changes nothing that it learns but the last bits.
+    """How a model computes; what it computes stays the same up to rounding.
 
-    compute_dtype: the type of the operands of matrix products, float32 if None. recompute_every: time steps that are
-    kept for the gradient at once, 0 for all; longer sequences are computed a second time (activation checkpointing).
+    compute_dtype: the type of the operands of matrix products, that of the weights if None. recompute_every: the time
+    steps whose intermediate values are kept for the gradient at once, 0 for all; longer sequences are computed a second
+    time in the backward pass (activation checkpointing).
     """
 
     compute_dtype: torch.dtype | None = None
@@ -47,15 +48,15 @@ class StackSpec:
 
     @property
     def initial_weights(self) -> Initialization:
-        """How its weights start."""
+        """How its weights are drawn."""
         return Initialization(method=self.initialization, uniform_scale=self.uniform_scale)
 
 
 class Encoder(nn.Module):
     """A stack of L cells, each of which reads the output of the one below at the same time step.
 
-    input_size: D, None for a decoder's stack without input. dropout: the probability with which, in training, a value
-    that enters a cell is dropped.
+    input_size: D, None for the stack of an unconditional decoder, which has no input. dropout: the probability of
+    dropping a value that enters a cell, in training.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
         return self._run(inputs, state, num_steps)
 
     def _run_recomputing(self, inputs: Tensor | None, state: State, num_steps: int) -> tuple[Tensor, State]:
-        """Keep only the states between stretches, and compute each a second time when its gradient is wanted."""
+        """Keep only the states between stretches; the backward pass computes each stretch a second time."""
         outputs = []
         for start in range(0, num_steps, self._recompute_every):
             stop = min(start + self._recompute_every, num_steps)

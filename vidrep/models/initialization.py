@@ -1,4 +1,4 @@
-"""Where weights start."""
+"""How weights are initialized."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-PEEPHOLE_SCALE = 0.1  # peepholes start uniform in plus or minus this, as in the released code of the 2015 paper
+PEEPHOLE_SCALE = 0.1  # peepholes are drawn uniformly between minus and plus this, as in the 2015 paper's code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Initialization:
     uniform_scale: float = 0.01
 
     def reset(self, matrix: Tensor, *, recurrent: bool = False) -> None:
-        """Draw a matrix anew, in place; `recurrent` if it leads from a layer's h to its own gate."""
+        """Draw a matrix anew, in place. recurrent: whether it multiplies the h of its own layer."""
         if self.method == "uniform":
             nn.init.uniform_(matrix, -self.uniform_scale, self.uniform_scale)
         elif self.method == "orthogonal" and recurrent:
@@ -31,6 +31,6 @@ class Initialization:
 
     @torch.no_grad()
     def reset_linear(self, linear: nn.Linear) -> None:
-        """Draw a linear layer anew; its bias starts at 0."""
+        """Draw the weight of a linear layer anew and set its bias to 0."""
         self.reset(linear.weight)
         linear.bias.zero_()

@@ -1,4 +1,4 @@
-"""Between a feature file's frames and those that a model reads: original units, and the input transforms.
+"""From the frames of a feature file to those that a model reads: original units, then the input transforms.
 
 Shapes: T time, B batch, D values of a stored frame, E values of a frame after all transforms.
 """
@@ -21,8 +21,8 @@ def to_original_units(stored: Tensor) -> Tensor:
 class InputTransforms(nn.Module):
     """Turns stored frames into those that a model reads: original units, then each transform in its order.
 
-    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, which predictions
-    and baselines are compared with; a value that never changes counts as having std 1. All is saved with the model.
+    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, for baselines and
+    metrics; the std of a value that never changes is 1. They are saved with the model, as what the transforms measured.
     """
 
     mean: Tensor
@@ -50,9 +50,9 @@ class InputTransforms(nn.Module):
         return all(transform.is_invertible for transform in self._chain)
 
     def fit(self, stored: Callable[[], Iterator[Tensor]]) -> None:
-        """Fit every transform to what the ones before it make of the training frames.
+        """Fit every transform to the training frames as the transforms before it return them.
 
-        stored: yields blocks of consecutive stored frames of a video, (n, D), each time that it is called.
+        stored: returns an iterator over blocks of consecutive stored frames of a video, (n, D), at every call.
         """
         frames: TrainingFrames = _TransformedFrames(stored, [])
         self._keep_statistics(frames.statistics)
@@ -82,12 +82,12 @@ class InputTransforms(nn.Module):
         return frames
 
     def standardize(self, stored: Tensor) -> Tensor:
-        """Return stored frames, (..., D), standardized whatever the transforms are, as baselines read them."""
+        """Return stored frames, (..., D), standardized, whatever the transforms are; baselines read these."""
         return (to_original_units(stored) - self.mean) / self.std
 
 
 class _TransformedFrames(TrainingFrames):
-    """Training frames after some transforms."""
+    """The training frames after some transforms."""
 
     def __init__(self, stored: Callable[[], Iterator[Tensor]], transforms: list[Transform]) -> None:
         self._stored, self._transforms = stored, transforms

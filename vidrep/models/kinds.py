@@ -1,4 +1,4 @@
-"""The kinds of trained networks: how each is built from its description, and what that must hold."""
+"""The kinds of trained networks: how each is built from its description, and which keys the description must have."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from .pretraining import PretrainingNetwork
 class NetworkKind:
     """One kind of network.
 
-    noun: for messages. window_keys: what a description must say of windows. build: makes the network of a description
-    for frames of so many values after the input transforms.
+    noun: what messages call it. window_keys: the keys that a description's `windows` must have. build: returns the
+    network of a description, for frames of E values after the input transforms.
     """
 
     noun: str
@@ -72,4 +72,4 @@ NETWORK_KINDS = {
         noun="a classifier", window_keys=frozenset({"length", "stride"}), build=_build_classifier
     ),
 }
-"""By the name that stands in model.json."""
+"""The kinds by the names in model.json."""

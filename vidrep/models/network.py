@@ -1,4 +1,4 @@
-"""What every kind of trained network has in common: it reads windows, and has losses to train and to validate by.
+"""The interface of every kind of trained network: it reads windows, and returns losses for training and validation.
 
 Shapes: T time, B batch, E values of a frame after the input transforms.
 """
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..sequences.window_batch import WindowBatch
+from ..shapes import repr_with_shapes
 from .encoder import Encoder
 from .inputs import InputTransforms
 from .objectives.objective import Loss
@@ -16,15 +17,18 @@ from .state import State
 
 
 class Losses(NamedTuple):
-    """Losses by name, a lone one as "loss"; the weight of each in their sum; and the encoder's last state."""
+    """Losses by name, a single one as "loss"; the weight of each in their sum; and the encoder's last state."""
 
     by_name: dict[str, Loss]
     weights: dict[str, float]
     state: State = None
 
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
 
 class Network(nn.Module, ABC):
-    """An encoder and what is trained with it."""
+    """An encoder and the layers that are trained with it."""
 
     encoder: Encoder
 

@@ -1,4 +1,4 @@
-"""The output projection of a decoder, and the loss of the frames that it emits: both in one where only the loss counts.
+"""The output projection of a decoder, and the loss of the frames that it emits, fused where only the loss is needed.
 
 Shapes: N frames, B batch, D values of a frame, H hidden width.
 
@@ -8,8 +8,8 @@ error:
     -x ln s(z) - (1-x) ln(1-s(z)), s = sigmoid        its derivative: s(z) - x
     (z - x)^2                                         its derivative: 2 (z - x)
 
-(Srivastava et al. 2015, section 3.2.) The derivative takes the place of z in memory as soon as the loss is computed; so
-one number a value is kept for the gradient.
+(Srivastava et al. 2015, section 3.2.) As soon as the loss is computed, the derivative replaces z in memory, so that one
+number a value is kept for the gradient.
 """
 
 from typing import Any

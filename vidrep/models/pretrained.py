@@ -1,7 +1,7 @@
 """The part of a trained run that a fine-tuning starts from: its input transforms and its encoder.
 
-A fine-tuning keeps them in its own folder, so that going on needs no other run; they are identified by the hash of
-their weights, wherever they lie.
+A fine-tuning keeps a copy in its own folder, so that resuming it needs no other run. The hash of the weights identifies
+them, wherever they are stored.
 """
 
 from dataclasses import dataclass
@@ -39,11 +39,14 @@ class PretrainedEncoder:
 
     @property
     def sha256(self) -> str:
-        """What identifies it."""
+        """The hash of the weights, which identifies it."""
         return hash_of_weights(self.weights)
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder, as a model without objectives and head; raises OutputError if the disk refuses."""
+        """Write it into a folder, as a model without objectives and head.
+
+        Raises OutputError if a file cannot be written.
+        """
         save_model(folder, self.description, self.weights)
 
     def inputs(self) -> InputTransforms:

@@ -24,12 +24,12 @@ from .state import State
 
 
 class PretrainingNetwork(Network):
-    """An encoder that reads the context of a window, and objectives that learn from what it makes of it.
+    """An encoder that reads the context of a window, and objectives whose losses train it.
 
     The encoder's last state is the representation.
 
-    frame_size: D, after the input transforms. objectives: settings by registered name. num_context: T, frames of a
-    window that the encoder reads; the rest follows.
+    frame_size: D, after the input transforms. objectives: settings by registered name. num_context: T, the frames of a
+    window that the encoder reads; the others are the future.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PretrainingNetwork(Network):
 
     @property
     def frame_objectives(self) -> dict[str, FrameObjective]:
-        """Those that emit frames, by name."""
+        """The objectives that emit frames, by name."""
         return {name: one for name, one in self.objectives.items() if isinstance(one, FrameObjective)}
 
     @property
@@ -84,7 +84,7 @@ class PretrainingNetwork(Network):
         return any(one.needs_future for one in self._objectives.values())
 
     def init_output_bias(self, mean_frame: Tensor) -> None:
-        """Let untrained decoders emit about this frame, (D,)."""
+        """Set the output biases so that untrained decoders emit about this frame, (D,)."""
         for objective in self.frame_objectives.values():
             objective.decoder.init_output_bias(mean_frame)
 
@@ -93,7 +93,10 @@ class PretrainingNetwork(Network):
         return Encoded(*self.encoder(context, state))
 
     def transformed(self, inputs: InputTransforms, stored: Tensor, num_context: int | None = None) -> Tensor:
-        """Turn stored frames of windows, (T + F, B, D'), into the model's; the future transforms no frame."""
+        """Turn stored frames of windows, (T + F, B, D'), into the model's, (T + F, B, D).
+
+        num_context: T, that of the network if None. Transforms use no frame of the future to transform others.
+        """
         steps = torch.arange(len(stored), device=stored.device)
         is_context = steps < (self.num_context if num_context is None else num_context)
         frames: Tensor = inputs(stored, is_context[:, None].expand(stored.shape[:2]))

@@ -1,6 +1,6 @@
-"""A trained model on disk: model.safetensors holds the weights, model.json how to build it and what it expects.
+"""A trained model on disk: the weights in model.safetensors, its description in model.json.
 
-model.json names what is registered (cell, objectives, head, transforms) and holds its settings; it names no code.
+model.json holds registered names (of the cell, objectives, head, transforms) and their settings; it names no code.
 """
 
 import hashlib
@@ -45,9 +45,9 @@ class TrainedModel(nn.Module):
 
 
 def save_model(folder: Path, description: ModelDescription, state: Mapping[str, Tensor]) -> None:
-    """Publish a model in `folder`; its weights first, so that a description never stands without them.
+    """Write a model into `folder`; the weights first, so that there is no description without them.
 
-    Raises OutputError if the disk refuses; each file is then the old one or the new one.
+    Raises OutputError if a file cannot be written; each file is then the old one or the new one.
     """
     weights = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
     with writing_file(folder / WEIGHTS_NAME, num_bytes=len(weights)) as file:
@@ -106,7 +106,7 @@ def load_model(folder: Path | str) -> tuple[TrainedModel, ModelDescription]:
     folder = Path(folder)
     description = read_description(folder)
     try:
-        with torch.device("meta"):  # neither memory nor time nor random numbers for weights that are replaced at once
+        with torch.device("meta"):  # weights that are replaced at once take no memory, time or random numbers
             model = TrainedModel.build(description)
     except ConfigError as error:
         raise ConfigError(f"{folder / DESCRIPTION_NAME}: {error}") from error
@@ -125,7 +125,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Give a module its weights, which become its own; raises InputError, naming the folder, if they do not fit."""
+    """Load weights into a module, without a copy; raises InputError, naming the folder, if they do not fit."""
     try:
         module.load_state_dict(weights, assign=True)
     except RuntimeError as error:

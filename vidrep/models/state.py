@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 State = Any
-"""A nest of tensors; None has no state."""
+"""A nest of tensors; None is a nest without any."""
 
 
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..shapes import repr_with_shapes
+
 
 class WindowBatch(NamedTuple):
     """A batch of windows, with what objectives may need.
@@ -25,6 +27,9 @@ class WindowBatch(NamedTuple):
     group: Tensor | None = None
     classes: Tensor | None = None
     num_valid: Tensor | None = None
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
     def windows(self, chosen: slice) -> "WindowBatch":
         """Return some windows of the batch; `num_valid` stays that of the whole."""

@@ -22,7 +22,7 @@ def generate_moving_mnist(
     output: Path | str,
     *,
     num_videos: int,
-    mnist: Path | None = None,
+    mnist: Path | str | None = None,
     split: MnistSplit = "train",
     config: MovingMnistConfig | None = None,
     seed: int = 0,
@@ -42,7 +42,8 @@ def generate_moving_mnist(
     if num_videos < 1:
         raise ConfigError(f"videos {num_videos}: give at least 1")
     require_new_file(output, overwrite=overwrite)
-    generator, rng = MovingMnist(load_digits(mnist, split), config), np.random.default_rng(seed)
+    digits = load_digits(None if mnist is None else Path(mnist), split)
+    generator, rng = MovingMnist(digits, config), np.random.default_rng(seed)
     settings = {
         "kind": "moving-mnist",
         "digits": split,

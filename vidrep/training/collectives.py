@@ -1,8 +1,8 @@
-"""What the ranks of a training do together. A rank is one of several processes that train one model; a single process
-is rank 0 of 1.
+"""What the ranks of a training do together, and what a single process does in their place.
 
-Every rank holds the whole model and computes its shard of each batch. Gradients and metrics are summed over ranks, so
-that all of them do the same optimizer step. Rank 0 alone writes files.
+A rank is one of several processes that train one model; a single process is rank 0 of 1. Every rank holds the whole
+model and computes its shard of each batch. Gradients and metrics are summed over ranks, so that all of them do the same
+optimizer step. Rank 0 alone writes files.
 """
 
 from collections.abc import Callable, Iterable

@@ -22,7 +22,6 @@ from torch import Tensor
 
 # torch documents both names without exporting them by mypy's rules.
 from torch.distributed import PrefixStore, rendezvous  # type: ignore[attr-defined]
-from typing_extensions import override
 
 from .. import errors
 from ..devices import is_out_of_memory
@@ -41,7 +40,7 @@ _RANK_ZERO_REPORT_TIMEOUT = timedelta(seconds=0.5)
 _MIN_VALUES_ALONE = 1 << 16
 # torch's reasons go on with the places in its source code.
 _MAX_REASON_LETTERS = 200
-# Keys of the store.
+# Keys of the store; a failure is [the rank that prints it, class of the error, message].
 _FAILURE, _NUM_LEFT, _ALL_LEFT, _GPU = "failure", "num_left", "all_left", "gpu"
 
 
@@ -72,7 +71,6 @@ class ProcessGroup(Ranks):
             )
             self._rank_zero_group: Any = dist.new_group(backend="gloo", timeout=_RANK_ZERO_TIMEOUT)
 
-    @override
     def device(self, device: torch.device) -> torch.device:
         if device.type == "mps":
             raise ConfigError(
@@ -96,14 +94,12 @@ class ProcessGroup(Ranks):
         owner = str(self.rank)
         return self._store.compare_set(f"{_GPU}/{gpu.uuid}", "", owner).decode() == owner
 
-    @override
     def seed(self, seed: int, step: int) -> None:
         number = int.from_bytes(sha256(f"{seed} {step} {self.rank}".encode()).digest()[:8])
         torch.default_generator.manual_seed(number)
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(number)
 
-    @override
     def start_all_reduce(self, tensor: Tensor) -> None:
         if tensor.numel() < _MIN_VALUES_ALONE:
             self._small.append(tensor)
@@ -113,7 +109,6 @@ class ProcessGroup(Ranks):
         assert exchange is not None
         self._exchanges.append(exchange)
 
-    @override
     def finish_all_reduces(self) -> None:
         with self._raising_failures():
             if self._small:
@@ -127,38 +122,32 @@ class ProcessGroup(Ranks):
         self._small.clear()
         self._exchanges.clear()
 
-    @override
     def all_reduce(self, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
         totals = torch.stack(list(metrics.values()))
         with self._raising_failures():
             dist.all_reduce(totals)
         return dict(zip(metrics, totals.unbind(), strict=True))
 
-    @override
     def any(self, *flags: bool) -> list[bool]:
         counts = torch.tensor(flags, dtype=torch.int32)
         with self._raising_failures():
             dist.all_reduce(counts)
         return [count > 0 for count in counts.tolist()]
 
-    @override
     def call_on_rank_zero(self, function: Callable[[], Made]) -> Made:
         result = [function() if self.is_rank_zero else None]
         with self._raising_failures():
             dist.broadcast_object_list(result, 0, group=self._rank_zero_group)
         return result[0]  # type: ignore[return-value]
 
-    @override
     def on_rank_zero(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
         return context if self.is_rank_zero else nullcontext()
 
-    @override
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
         with self._raising_failures():
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
-    @override
     def require_same(self, **values: object) -> None:
         hashes = {name: sha256(repr(value).encode()).hexdigest() for name, value in values.items()}
         of_rank_zero = self.call_on_rank_zero(lambda: hashes)
@@ -181,24 +170,21 @@ class ProcessGroup(Ranks):
 
     def _failure(self, error: RuntimeError) -> VidrepError:
         """Return the failure that a rank has stored; if none has, store and return that a rank is lost."""
-        minutes = _EXCHANGE_TIMEOUT.seconds // 60
-        printer, kind, message = (
-            self.rank,
-            TrainingError.__name__,
-            (
-                f"one of {self.size} processes was killed, or has not answered for {minutes} minutes; the same command "
-                f"with --resume goes on from the last checkpoint ({_first_words(error)})"
-            ),
+        minutes, reason = _EXCHANGE_TIMEOUT.seconds // 60, shorten(str(error), _MAX_REASON_LETTERS)
+        lost = (
+            f"one of {self.size} processes was killed, or has not answered for {minutes} minutes; the same command "
+            f"with --resume goes on from the last checkpoint ({reason})"
         )
+        failure: list[Any] = [self.rank, TrainingError.__name__, lost]
         with suppress(RuntimeError):  # the store may be lost too: then every rank prints
             if not self.is_rank_zero:
                 with suppress(dist.DistStoreError):
                     self._store.wait([_FAILURE], _RANK_ZERO_REPORT_TIMEOUT)
-            lost = json.dumps([printer, kind, message])
-            printer, kind, message = json.loads(self._store.compare_set(_FAILURE, "", lost))
+            failure = json.loads(self._store.compare_set(_FAILURE, "", json.dumps(failure)))
+        printer, kind, message = failure
         self.is_main_process = printer == self.rank
-        failure: VidrepError = getattr(errors, kind, TrainingError)(message)
-        return failure
+        raised: VidrepError = getattr(errors, kind, TrainingError)(message)
+        return raised
 
     def report(self, error: Exception) -> None:
         """Store why this rank fails, unless a failure is stored; close its connections; let the others read it."""
@@ -228,13 +214,10 @@ def _rendezvous() -> tuple[Any, int, int]:
     try:
         found: tuple[Any, int, int] = next(rendezvous("env://", timeout=_EXCHANGE_TIMEOUT))
     except (RuntimeError, ValueError) as error:
+        reason = shorten(str(error), _MAX_REASON_LETTERS)
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(
-            f"no connection to the other processes by MASTER_ADDR:MASTER_PORT {address} ({_first_words(error)}); give "
+            f"no connection to the other processes by MASTER_ADDR:MASTER_PORT {address} ({reason}); give "
             "the first host's name or address and a port that is free there, the same on all hosts"
         ) from error
     return found
-
-
-def _first_words(error: Exception) -> str:
-    return shorten(str(error), _MAX_REASON_LETTERS)

@@ -34,13 +34,13 @@ def frames_of(path):
         return [frame.rgb for frame in video.frames(Sampling())]
 
 
-def views_of(extractor, frames):
-    """Prepare frames of one view each, (B, side, side, 3)."""
+def prepared_of(extractor, frames):
+    """Prepare frames of one crop each, (B, side, side, 3)."""
     prepare = extractor.preparation.for_video("a")
     return np.concatenate([prepare(frame) for frame in frames])
 
 
-def some_views(num_frames, side=224):
+def some_frames(num_frames, side=224):
     return np.random.default_rng(0).integers(0, 256, (num_frames, side, side, 3), dtype=np.uint8)
 
 
@@ -114,7 +114,7 @@ def test_features_of_a_folded_network_equal_a_plain_script_but_for_rounding(clip
     frames = frames_of(clips_folder / "d.mp4")[:BATCH]
     expected = features_by_torchvision_alone(frames, model, layer, state)
     assert expected.std() > 0.01
-    steps = float16_steps(extractor.encode(views_of(extractor, frames)), expected)
+    steps = float16_steps(extractor.encode(prepared_of(extractor, frames)), expected)
     assert (steps == 0).mean() >= 0.99
     assert steps.max() <= 2
 
@@ -163,18 +163,18 @@ def test_a_preset_that_resizes_otherwise_is_followed():
     image = torch.from_numpy(frame).permute(2, 0, 1)
     resized = transforms.resize(image, preset.resize_size, preset.interpolation, antialias=preset.antialias)
     expected = transforms.center_crop(resized, preset.crop_size).permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(views_of(extractor, [frame]), expected[None])
+    np.testing.assert_array_equal(prepared_of(extractor, [frame]), expected[None])
 
 
 def test_the_whole_frame_is_squeezed_into_the_square():
     extractor = CnnExtractor(model="squeezenet1_1", weights="none", region="frame", device="cpu")
     wide = np.zeros((90, 192, 3), np.uint8)
     wide[:, :48] = 255  # a preset's own crop of such a frame never sees this quarter
-    seen = views_of(extractor, [wide])
+    seen = prepared_of(extractor, [wide])
     assert seen.shape == (1, 224, 224, 3)
     assert seen.mean() == pytest.approx(255 / 4, abs=1)
     assert (extractor.settings["region"], extractor.settings["scaled_to"]) == ("frame", 224)
-    assert views_of(CnnExtractor(model="squeezenet1_1", weights="none", device="cpu"), [wide]).max() == 0
+    assert prepared_of(CnnExtractor(model="squeezenet1_1", weights="none", device="cpu"), [wide]).max() == 0
     with pytest.raises(ConfigError, match="frame, center"):
         CnnExtractor(model="squeezenet1_1", weights="none", region="middle")
 
@@ -203,7 +203,7 @@ def test_the_penultimate_layer(model, layer, width):
     extractor = CnnExtractor(model=model, weights="none", device="cpu", batch_size=1)
     assert extractor.settings["layer"] == layer
     assert extractor.frame_shape == (width,)
-    features = extractor.encode(some_views(1, extractor.preparation.side))
+    features = extractor.encode(some_frames(1, extractor.preparation.side))
     assert (features.shape, features.dtype) == ((1, width), np.float16)
 
 
@@ -224,15 +224,15 @@ def test_maps_are_averaged():
     whole = CnnExtractor(
         model="squeezenet1_1", layer="features.2", weights="none", device="cpu", batch_size=1, precision="fp32"
     )
-    views = some_views(1)
+    batches = some_frames(1)
     torch.manual_seed(0)
     network = create_feature_extractor(models.squeezenet1_1(weights=None), {"features.2": "x"}).eval()
     preset = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
     mean, std = (torch.tensor(values) for values in (preset.mean, preset.std))
     with torch.inference_mode():
-        maps = network(((torch.from_numpy(views) / 255 - mean) / std).permute(0, 3, 1, 2))["x"]
+        maps = network(((torch.from_numpy(batches) / 255 - mean) / std).permute(0, 3, 1, 2))["x"]
     assert maps.ndim == 4
-    np.testing.assert_allclose(whole.encode(views)[0], maps.mean(dim=(2, 3))[0].numpy(), rtol=2**-10, atol=1e-4)
+    np.testing.assert_allclose(whole.encode(batches)[0], maps.mean(dim=(2, 3))[0].numpy(), rtol=2**-10, atol=1e-4)
 
 
 # ---- folding
@@ -288,8 +288,8 @@ def test_features_in_bf16_are_near(real_data):
         for precision in ("fp32", "bf16")
     )
     frames = frames_of(real_data / "clips" / "v_SoccerJuggling_g23_c01.avi")[::30]
-    views = views_of(exact, frames)
-    expected, found = (one.encode(views).astype(np.float64) for one in (exact, short))
+    batches = prepared_of(exact, frames)
+    expected, found = (one.encode(batches).astype(np.float64) for one in (exact, short))
     assert expected.shape == found.shape == (8, 512)
     assert (expected != found).mean() > 0.5  # it was in bf16 indeed
     cosines = (expected * found).sum(1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(found, axis=1)
@@ -305,10 +305,10 @@ def test_auto_precision_is_recorded_by_its_own_name():
 
 
 def test_threads_may_share_a_network(squeezenet):
-    views = some_views(4 * BATCH).reshape(4, BATCH, 224, 224, 3)
-    expected = [squeezenet.encode(batch) for batch in views]
+    batches = some_frames(4 * BATCH).reshape(4, BATCH, 224, 224, 3)
+    expected = [squeezenet.encode(batch) for batch in batches]
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-        found = list(threads.map(squeezenet.encode, views))
+        found = list(threads.map(squeezenet.encode, batches))
     np.testing.assert_array_equal(found, expected)
 
 

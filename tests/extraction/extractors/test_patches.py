@@ -57,24 +57,24 @@ def test_gray_is_itu_r_601():
 
 
 @pytest.mark.parametrize(
-    ("choices", "views"),
+    ("choices", "crops"),
     [
         ({"crops": 2, "seed": 3}, ["a.mp4#crop-1", "a.mp4#crop-2"]),
         ({"grid": 2}, [f"a.mp4#cell-{row}-{column}" for row in (1, 2) for column in (1, 2)]),
     ],
 )
-def test_a_video_becomes_a_sequence_for_each_view(tmp_path, clip, choices, views):
+def test_a_video_becomes_a_sequence_for_each_crop(tmp_path, clip, choices, crops):
     clip(tmp_path / "a.mp4", num_frames=4, side=32)
     extractor = PatchExtractor(size=8, color=True, **choices)
     extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor, workers=0)
     features = open_features(tmp_path / "f.h5")
-    assert [row.path for row in features.videos] == views
+    assert [row.path for row in features.videos] == crops
     prepare = extractor.preparation.for_video("a.mp4")
     with open_video(tmp_path / "a.mp4") as video:
         expected = np.stack([prepare(frame.rgb) for frame in video.frames(Sampling())], axis=1)
-    assert expected.shape == (len(views), 4, 8, 8, 3)
-    for view in range(len(views)):
-        np.testing.assert_array_equal(features.rows(view), expected[view])
+    assert expected.shape == (len(crops), 4, 8, 8, 3)
+    for crop in range(len(crops)):
+        np.testing.assert_array_equal(features.rows(crop), expected[crop])
 
 
 def test_settings_name_only_what_matters():

@@ -22,6 +22,7 @@ After that `Difference(size=16)` goes to `extract` like any other, and `build_ex
 feature file records.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -31,7 +32,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError, nearest_names
+from ...config.doors import make_settings
+from ...errors import ConfigError
 from ...registry import EXTRACTORS
 from ..preparation import Preparation
 
@@ -59,7 +61,7 @@ class Extractor(ABC):
 
     options: this one's `Settings`. device: where it was asked to compute, "auto" for the best that is there.
 
-    Raises ConfigError for a setting that `Settings` does not have.
+    Raises ConfigError, naming it, for a setting that `Settings` does not have, and for a value that it does not take.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -74,12 +76,7 @@ class Extractor(ABC):
     network_device: str = ""
 
     def __init__(self, *, device: str = "auto", **settings: Any) -> None:
-        known = [field.name for field in fields(self.Settings)]
-        for name in settings:
-            if name not in known:
-                hint = nearest_names(name, known) or f"known are {', '.join(known) or 'none'}"
-                raise ConfigError(f"extractor {self.name!r} has no setting {name!r}; {hint}")
-        self.options = self.Settings(**settings)
+        self.options = make_settings(self.Settings, settings, f"extractor.{self.name}")
         self.device = device
 
     @abstractmethod
@@ -104,7 +101,8 @@ class Extractor(ABC):
         A setting named `weights_file` is a note, which no comparison counts.
         """
         window = {"frames_per_feature": self.frames_per_feature, "stride": self.stride}
-        return {"kind": self.name, **asdict(self.options), **(window if window != _SINGLE_FRAMES else {})}
+        options = json.loads(json.dumps(asdict(self.options)))  # as they come back from a file: no tuples
+        return {"kind": self.name, **options, **(window if window != _SINGLE_FRAMES else {})}
 
     @classmethod
     def from_settings(

@@ -1,6 +1,6 @@
 """The interface of a recurrent cell: one layer of an encoder or a decoder.
 
-Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is one piece of memory.
+Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is contiguous in memory.
 """
 
 from abc import ABC, abstractmethod
@@ -22,8 +22,8 @@ class Cell(nn.Module, ABC):
     sequence overrides `sequence`.
 
     input_size: D, None for a decoder's first layer, which has no input. hidden_size: H, the width of its output.
-    settings: an instance of its `Settings`. compute_dtype: the type of the operands of matrix products, the state's own
-    if None; a cell may ignore it.
+    settings: an instance of its `Settings`. compute_dtype: the type of the operands of matrix products, that of the
+    state if None; a cell may ignore it.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -51,6 +51,10 @@ class Cell(nn.Module, ABC):
             output, state = self(None if inputs is None else inputs[step], state)
             outputs.append(output)
         return torch.stack(outputs), state
+
+    def extra_repr(self) -> str:
+        """Return the sizes and the settings, for the repr of a model."""
+        return f"{self.input_size} -> {self.hidden_size}, {self.settings}"
 
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization) -> None:

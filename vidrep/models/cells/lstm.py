@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...config.checks import Settings
+from ...shapes import repr_with_shapes
 from ..initialization import PEEPHOLE_SCALE, Initialization
 from ..lstm_kernels.dispatch import choose_sequence
 from ..lstm_kernels.reference import Activation, LayerWeights, reference_sequence
@@ -23,7 +24,7 @@ class LSTMState(NamedTuple):
     c: Tensor
 
     def __repr__(self) -> str:
-        return f"LSTMState(h={tuple(self.h.shape)}, c={tuple(self.c.shape)})"
+        return repr_with_shapes(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class LSTMCell(Cell):
 
     Parameters have their rows in the gate order i, f, g, o: input_weight (4H, D), absent without input;
     recurrent_weight (4H, H); bias (4H,); peepholes (3, H), of i, f and o, absent without them.
-    use_reference: compute by `reference_sequence` rather than by what `choose_sequence` returns, to compare.
+    use_reference: whether to compute with `reference_sequence` instead of the faster one, for comparisons.
     """
 
     Settings = LSTMSettings
@@ -68,7 +69,7 @@ class LSTMCell(Cell):
 
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization) -> None:
-        """Draw the weights anew, each gate's by themselves."""
+        """Draw the weights anew, one gate at a time."""
         for gate in range(4):
             rows = slice(gate * self.hidden_size, (gate + 1) * self.hidden_size)
             initialization.reset(self.recurrent_weight[rows], recurrent=True)
@@ -90,7 +91,7 @@ class LSTMCell(Cell):
         return outputs[0], state
 
     def sequence(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
-        """Do T = num_steps time steps by the fastest kernel of the device."""
+        """Do T = num_steps time steps with the fastest kernel for the device."""
         run = reference_sequence if self.use_reference else choose_sequence(state.h)
         weights = LayerWeights(self.input_weight, self.recurrent_weight, self.bias, self.peepholes)
         outputs, c = run(

@@ -27,7 +27,7 @@ class EveryStepHead(Head):
         return self.probabilities(outputs, valid).log()
 
     def frame_logits(self, outputs: Tensor) -> Tensor:
-        """Return (T, B, K); that of a frame depends on no later one, if the encoder reads forward."""
+        """Return the logits of every frame, (T, B, K); they depend on no later frame unless the encoder does."""
         logits: Tensor = self.projection(outputs)
         return logits
 

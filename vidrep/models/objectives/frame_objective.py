@@ -20,8 +20,8 @@ class FrameObjectiveSettings(ObjectiveSettings):
     """What an objective with a decoder has in `[objective.NAME]`."""
 
     conditional: bool = False
-    """Whether the decoder reads the frame before: the true one in training (teacher forcing), the one that it emitted
-    itself in validation and evaluation (free running)."""
+    """Whether the decoder reads the frame before: the true one in training (teacher forcing), its own in validation and
+    evaluation (free running)."""
 
 
 class FrameObjective(Objective):
@@ -52,7 +52,7 @@ class FrameObjective(Objective):
         return frames
 
     def target(self, window: Window) -> Tensor:
-        """Return the frames that it should emit, (N, B, D), in natural order of time."""
+        """Return the true frames that it is to emit, (N, B, D), in natural order of time."""
         num_context = len(window.context)
         start, stop = self.span(num_context, len(window.future))
         return window.context[start:stop] if stop <= num_context else window.future[start - num_context :]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...config.checks import Range, Settings
 from ...config.settings import Likelihood
+from ...shapes import repr_with_shapes
 from ..encoder import Numerics, StackSpec
 from ..state import State
 
@@ -24,10 +25,10 @@ class ObjectiveSettings(Settings):
 
 
 class Window(NamedTuple):
-    """What an objective can learn from: frames as the model reads them, after the input transforms.
+    """What an objective learns from: frames as the model reads them, after the input transforms.
 
     context (T, B, D): what the encoder reads. future (F, B, D): the frames that follow; F is 0 if no objective needs
-    them. video, group (B,) int64: equal numbers are of the same video, or of the same group; None if not known.
+    them. video, group (B,) int64: equal numbers mean the same video, or the same group; None if unknown.
     """
 
     context: Tensor
@@ -35,31 +36,40 @@ class Window(NamedTuple):
     video: Tensor | None = None
     group: Tensor | None = None
 
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
 
 class Encoded(NamedTuple):
-    """What the encoder makes of a window's context: outputs (T, B, H) of its top layer, and its last state."""
+    """What the encoder returns for the context of windows: outputs (T, B, H) of its top layer, and its last state."""
 
     outputs: Tensor
     state: State
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
 
 
 class Loss(NamedTuple):
     """The loss of some windows.
 
-    total: a scalar, summed over windows, frames and values. num_frames, num_values: over how many frames a window and
-    values a frame it is summed; 1 where a loss is not of frames, or of values.
+    total: a scalar, summed over windows, frames and values. num_frames, num_values: the frames of a window and the
+    values of a frame that it is summed over; 1 for a loss that is not a sum over frames, or over values.
     """
 
     total: Tensor
     num_frames: float | Tensor = 1
     num_values: int = 1
 
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """The model that an objective belongs to.
 
-    frame_size: D. stack: what the encoder is built of, for decoders alike. likelihood: of frames. num_reconstructed:
+    frame_size: D. stack: what the encoder is built of, and decoders too. likelihood: of frames. num_reconstructed:
     frames of the context that are reconstructed, 0 for all.
     """
 
@@ -71,7 +81,7 @@ class ModelSpec:
 
 
 class Objective(nn.Module, ABC):
-    """What a pretraining lowers: a loss, computed from what the encoder made of a batch of windows.
+    """What a pretraining minimizes: a loss of a batch of windows, computed from what the encoder returns for it.
 
     An objective makes its own decoders or projections in `__init__`, after `super().__init__(settings, spec)`.
     settings: an instance of its `Settings`.
@@ -82,8 +92,8 @@ class Objective(nn.Module, ABC):
     needs_future: ClassVar[bool] = False
     """Whether windows must hold frames after the context."""
     needs_whole_batch: ClassVar[bool] = False
-    """Whether its loss is of a batch as a whole rather than a sum over windows. It is then computed for a batch at
-    once: gradient_accumulation must be 1, and one process trains."""
+    """Whether its loss is of a batch as a whole rather than a sum over windows. The batch is then computed at once, so
+    gradient_accumulation must be 1, and one process trains."""
     predicts_frames: ClassVar[bool] = False
     """Whether it emits frames that can be compared with true ones; see `FrameObjective`."""
 

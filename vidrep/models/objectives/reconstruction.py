@@ -8,7 +8,7 @@ from .frame_objective import FrameObjective
 class Reconstruction(FrameObjective):
     """Emits the context, or its last frames, in reverse order: x_T .. x_{T-N+1} (Srivastava et al. 2015, section 2.2).
 
-    Frames are turned round here, once; everybody else has them in natural order of time.
+    Nothing but this class reverses frames; everywhere else they are in natural order of time.
     """
 
     def span(self, num_context: int, num_future: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Centering by clip: what is the same in all frames of a clip is taken away."""
+"""Centering by clip: what all frames of a clip have in common is removed."""
 
 from torch import Tensor
 

@@ -24,7 +24,7 @@ class PCA(Transform):
 
     mean: (D,). components: (E, D), orthonormal rows, the largest variance first; the largest entry of each is positive.
 
-    Raises ConfigError if more components are wanted than a frame has values.
+    Raises ConfigError for more components than a frame has values.
     """
 
     Settings = PCASettings

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...config.checks import NoSettings
+from ...shapes import repr_with_shapes
 
-# A value whose deviation is less than this part of its mean, or of 1, counts as one that never changes.
+# A value whose deviation is below this fraction of its mean, or of 1, counts as one that never changes.
 _CONSTANT = 1e-6
 _VALUES_AT_ONCE = 1 << 17
 
@@ -29,11 +30,14 @@ class Statistics(NamedTuple):
     mean: Tensor
     std: Tensor
 
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
 
 class TrainingFrames(ABC):
     """The frames that a transform is fitted to: blocks of consecutive frames, each of one video.
 
-    Iterating yields (T, 1, D) float32 blocks of bounded size, as often as wanted.
+    Iterating yields (T, 1, D) float32 blocks of bounded size; it can be repeated.
     """
 
     @abstractmethod
@@ -42,8 +46,8 @@ class TrainingFrames(ABC):
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Measured in float64, as differences from the first frame: large values that hardly change would drown in
-        rounding otherwise. Raises ValueError without a frame."""
+        """The statistics, measured in float64 and as differences from the first frame, since rounding would otherwise
+        exceed the deviation of large values that hardly change. Raises ValueError without a frame."""
         origin: NDArray[np.float64] | None = None
         count, total, squares = 0, np.zeros(()), np.zeros(())
         for frames in self._pieces():
@@ -60,7 +64,7 @@ class TrainingFrames(ABC):
         return Statistics(torch.from_numpy(mean), torch.from_numpy(std))
 
     def _pieces(self) -> Iterator[NDArray[np.float64]]:
-        """Yield (n, D), few enough frames at once for their copies in float64 to be small beside a step's memory."""
+        """Yield (n, D) in float64, few frames at a time, to bound the memory that the copies take."""
         for block in self:
             frames = block.flatten(0, 1)
             rows = max(1, _VALUES_AT_ONCE // frames.shape[1])
@@ -71,7 +75,7 @@ class TrainingFrames(ABC):
 class Transform(nn.Module, ABC):
     """Changes frames before the model reads them; fitted to the training split and stored with the model.
 
-    What `fit` measures lies in buffers, which are registered in `__init__`, after `super().__init__(input_size,
+    What `fit` measures is kept in buffers, which are registered in `__init__`, after `super().__init__(input_size,
     settings)`, so that a stored model can be loaded into it.
     input_size: D. settings: an instance of its `Settings`.
     """
@@ -79,19 +83,23 @@ class Transform(nn.Module, ABC):
     Settings: ClassVar[type[Any]] = NoSettings
     """A frozen dataclass of what can be set in `[transform.NAME]`."""
     is_invertible: ClassVar[bool] = False
-    """Whether `inverse` gives frames back, so that errors can be measured in original units."""
+    """Whether `inverse` restores frames, so that errors can be measured in original units."""
 
     def __init__(self, input_size: int, settings: Any) -> None:
         super().__init__()
         self.input_size, self.settings = input_size, settings
 
+    def extra_repr(self) -> str:
+        """Return the sizes and the settings, for the repr of a model."""
+        return f"{self.input_size} -> {self.output_size}, {self.settings}"
+
     @property
     def output_size(self) -> int:
-        """E, D unless a transform says otherwise."""
+        """E: D unless a transform overrides it."""
         return self.input_size
 
     def fit(self, frames: TrainingFrames) -> None:
-        """Measure the training split; nothing to measure unless a transform overrides this."""
+        """Measure the training frames; a transform that measures nothing does not override this."""
 
     @abstractmethod
     def forward(self, frames: Tensor, observed: Tensor | None = None) -> Tensor:
@@ -102,5 +110,5 @@ class Transform(nn.Module, ABC):
         """
 
     def inverse(self, frames: Tensor) -> Tensor:
-        """Return frames, (..., E) -> (..., D), as they were, if it is invertible."""
+        """Restore frames, (..., E) -> (..., D); raises NotImplementedError unless it is invertible."""
         raise NotImplementedError(f"{type(self).__name__} is not invertible")
