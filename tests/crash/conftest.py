@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extraction import Extraction, sha256
+from disturbed_extraction import Extraction, sha256
 
 from vidrep.video.writing import write_h264
 

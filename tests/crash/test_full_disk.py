@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from extraction import sha256
+from disturbed_extraction import sha256
 
 WIDTH = 4096  # 8 kB a frame: parts of 130 kB, 580 kB in all
 
