@@ -13,7 +13,7 @@ ROWS = [
 ]
 
 
-def test_rows_survive_the_columns():
+def test_rows_survive_the_columns() -> None:
     columns = columns_of(ROWS)
     assert list(columns) == list(COLUMNS)
     assert {column.shape for column in columns.values()} == {(2,)}
@@ -24,7 +24,7 @@ def test_rows_survive_the_columns():
     assert rows_of(columns_of([])) == []
 
 
-def test_text_that_is_not_utf8():
+def test_text_that_is_not_utf8() -> None:
     columns = columns_of([replace(ROWS[0], message="name \udcff")])
     assert rows_of(columns)[0].message == "name \\udcff"
     columns["path"] = np.array([b"\xff"])
