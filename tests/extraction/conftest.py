@@ -9,7 +9,7 @@ from fixture_types import MakeClip
 from vidrep.video.writing import write_h264
 
 
-def write_clip(path: Path, *, seed: int = 0, num_frames: int = 5, side: int = 16, frames_per_second: float = 5) -> Path:
+def write_clip(path: Path, *, seed: int = 0, num_frames: int = 5, side: int = 16, frames_per_second: int = 5) -> Path:
     """Write a small clip of soft noise that `seed` determines."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (num_frames, side // 4, side // 4, 3), dtype=np.uint8)

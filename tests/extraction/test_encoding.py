@@ -31,7 +31,9 @@ class Doubling(Extractor):
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
-        self.shapes, self.threads, self.torch_threads = [], set(), set()
+        self.shapes: list[tuple[int, ...]] = []
+        self.threads: set[threading.Thread] = set()
+        self.torch_threads: set[int] = set()
 
     def encode(self, batch: NDArray[Any]) -> NDArray[Any]:
         before = batch.copy()
@@ -47,11 +49,16 @@ class TwoCrops(Doubling):
     preparation = Preparation(side=2, color=False, crops=2)
 
 
+# The features, a list for each frame or window, and their seconds.
+Collected = list[tuple[Any, float]]
+
+
 class Sink:
     """Stands for the parts: collects (features, seconds) of each video until it ends."""
 
     def __init__(self) -> None:
-        self.under_way, self.ended = {}, {}
+        self.under_way: dict[int, Collected] = {}
+        self.ended: dict[int, Collected] = {}
 
     def add_features(self, number: int, features: NDArray[Any], seconds: NDArray[Any]) -> None:
         assert number not in self.ended
@@ -102,9 +109,10 @@ def interleaved(lengths: Sequence[int]) -> Order:
 
 def run(
     order: Order, extractor: Doubling, num_threads: int, sink: Sink | None = None
-) -> tuple[dict[int, list[tuple[list[int], float]]], Sink]:
+) -> tuple[dict[int, Collected], Sink]:
     """Send videos through; return what is expected of each, and the sink."""
-    sink, expected = sink or Sink(), {}
+    sink = sink or Sink()
+    expected: dict[int, Collected] = {}
     num_crops = extractor.preparation.num_crops
     with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
         for value, (video, last) in enumerate(order):
@@ -149,6 +157,13 @@ def test_crops_stay_with_their_frame(num_threads: int) -> None:
     assert set(extractor.shapes) == {(2 * BATCH, 2, 2)}
 
 
+class WindowSink(Sink):
+    """Keeps whole features: there is one crop."""
+
+    def add_features(self, number: int, features: NDArray[Any], seconds: NDArray[Any]) -> None:
+        super().add_features(number, features[..., None], seconds)
+
+
 class Windows(Doubling):
     """Passes windows on as they are."""
 
@@ -166,12 +181,9 @@ class Windows(Doubling):
 @pytest.mark.parametrize("num_threads", [0, 2])
 @pytest.mark.parametrize(("length", "stride"), [(1, 2), (2, 1), (3, 2), (3, 3), (2, 5)])
 def test_windows_take_successive_frames_of_their_own_video(length: int, stride: int, num_threads: int) -> None:
-    extractor, sink = Windows(length, stride), Sink()
-    sink.add_features = lambda number, features, seconds: sink.under_way.setdefault(number, []).extend(
-        zip(features.tolist(), seconds.tolist(), strict=True)
-    )
+    extractor, sink = Windows(length, stride), WindowSink()
     lengths = [5, 3, 11, 8]
-    values = [[] for _ in lengths]
+    values: list[list[int]] = [[] for _ in lengths]
     with BatchedEncoder(extractor, sink, num_threads=num_threads, check_stop=never_stop) as encoder:
         for value, (video, last) in enumerate(interleaved(lengths)):
             if last:
@@ -229,7 +241,7 @@ def test_on_cuda_all_threads_compute_exact_fp32_and_the_caller_does_as_before() 
             exact.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
             return super().encode(batch)
 
-    exact = []
+    exact: list[tuple[str, bool]] = []
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = True
     try:

@@ -25,6 +25,8 @@ from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import open_features
+from vidrep.features.writer import write_merged
+from vidrep.progress import Progress
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import VideoSource, find_videos
 
@@ -58,7 +60,7 @@ def folder(tmp_path: Path, clip: MakeClip) -> Path:
 
 
 def test_what_is_written(clips_folder: Path, tmp_path: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     summary = patches(find_videos([clips_folder]), tmp_path / "f.h5", on_progress=seen.append)
     features = open_features(tmp_path / "f.h5")
     assert {row.path: row.length for row in features.videos} == NUM_FRAMES
@@ -503,7 +505,7 @@ def test_settings_are_json(clips_folder: Path, tmp_path: Path) -> None:
 def test_stopping_keeps_what_is_finished(clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
-    seen = []
+    seen: list[Progress] = []
     with pytest.raises(Stopped, match="what is finished is kept, and the same command goes on"):
         patches(sources, tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 2)
     assert names(tmp_path) == ["f.h5.parts"]
@@ -520,8 +522,8 @@ def test_stopping_while_merging_leaves_the_output_as_it_was(
     sources = find_videos([clips_folder])
     patches(sources[:2], tmp_path / "f.h5")
     before = (tmp_path / "f.h5").read_bytes()
-    merging = []
-    monkeypatch.setattr("vidrep.extraction.output.write_merged", noting(merging, output_module.write_merged))
+    merging: list[Any] = []
+    monkeypatch.setattr("vidrep.extraction.output.write_merged", noting(merging, write_merged))
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", should_stop=lambda: bool(merging))
     assert (tmp_path / "f.h5").read_bytes() == before
@@ -661,7 +663,8 @@ def test_starting_over_goes_on_where_it_was_stopped(
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / output, size=4)
-    before, seen = rows_by_key(tmp_path / output), []
+    before = rows_by_key(tmp_path / output)
+    seen: list[Progress] = []
     with pytest.raises(Stopped):
         patches(sources, tmp_path / output, overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
     assert rows_by_key(tmp_path / output) == before  # whole, and what it was
@@ -678,7 +681,8 @@ def test_another_attempt_to_start_over_begins_anew(
     clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
-    sources, seen = find_videos([clips_folder]), []
+    sources = find_videos([clips_folder])
+    seen: list[Progress] = []
     patches(sources, tmp_path / "f.h5", size=4)
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
@@ -699,7 +703,7 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old(
     patches(sources, tmp_path / "new.h5")
     old, new = rows_by_key(tmp_path / "old.h5"), rows_by_key(tmp_path / "new.h5")
     patches(sources[:3], tmp_path / output, size=4)
-    done = []
+    done: list[str] = []
 
     class Killed(BaseException):
         pass
@@ -774,7 +778,7 @@ def test_a_folder_of_the_users_stays(clips_folder: Path, tmp_path: Path) -> None
 
 
 def test_failures_are_listed_when_stopped(bad_folder: Path, tmp_path: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     with pytest.raises(Stopped):
         patches(
             find_videos([bad_folder]), tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 3
@@ -793,7 +797,7 @@ def test_a_finished_video_is_published_although_a_long_one_is_under_way(
 ) -> None:
     monkeypatch.setattr(parts, "PART_MAX_SECONDS", 0.0)
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)
-    there = []
+    there: list[int] = []
 
     class Seeing(PatchExtractor):
         def encode(self, batch: NDArray[Any]) -> NDArray[Any]:

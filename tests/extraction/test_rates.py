@@ -1,10 +1,12 @@
 """Rates say which stage limits an extraction, from what each of them took."""
 
+from typing import Any
+
 import pytest
 
 from vidrep.extraction.rates import StageRates
 
-TOOK = {
+TOOK: dict[str, Any] = {
     "num_frames": 1000,
     "workers": 0,
     "decode_seconds": 10.0,
@@ -35,7 +37,7 @@ def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_each_stage_would_reach(
-    took: dict[str, float], decode: float, network: float, write: float, limiting: str
+    took: dict[str, Any], decode: float, network: float, write: float, limiting: str
 ) -> None:
     rates = StageRates.of(**{**TOOK, **took})
     assert rates == StageRates(decode=decode, network=network, write=write)

@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +28,11 @@ from vidrep.files import sha256_of_file
 from vidrep.video.sampling import Sampling
 
 # So large that a slot of shared memory has room for one frame of them; the fast way, for torch takes long to import.
-LARGE = {"side": 600, "resize": "fast"}
+LARGE: dict[str, Any] = {"side": 600, "resize": "fast"}
 NUM_SLOTS = 4
 
 # Of each video: its frames, their seconds, and how it ended.
-Collected = dict[int, tuple[list[NDArray[np.uint8]], list[float], Event]]
+Collected = dict[int, tuple[NDArray[np.uint8], list[float], Event]]
 
 
 def decoding(preparation: Preparation) -> Decoding:
@@ -48,7 +50,9 @@ def collected(
     events: Iterable[Event | None], on_frame: Callable[[FrameReady], object] = lambda event: None
 ) -> Collected:
     """Return {number: (frames, seconds, how it ended)}; frames are copied while they are good."""
-    frames, seconds, ends = defaultdict(list), defaultdict(list), {}
+    frames: dict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+    seconds: dict[int, list[float]] = defaultdict(list)
+    ends: dict[int, Event] = {}
     for event in events:
         if isinstance(event, FrameReady):
             assert event.number not in ends
@@ -68,11 +72,15 @@ def assert_same(found: Collected, expected: Collected) -> None:
         assert found[number][1:] == (seconds, end)
 
 
-def is_running(pid: int) -> bool:
+def is_running(pid: int | None) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def is_as_large(path: Path, num_bytes: int) -> bool:
+    return path.stat().st_size >= num_bytes
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -150,7 +158,7 @@ def test_a_worker_that_cannot_start_is_no_endless_loop(clips_folder: Path) -> No
 def test_an_early_end_leaves_no_process(clips_folder: Path, keys: list[str]) -> None:
     jobs = jobs_of(clips_folder, keys)
     with closing(decode(jobs, decoding(Misbehaving(**LARGE)), workers=2)) as events:
-        seen = set()
+        seen: set[int] = set()
         while len(seen) < 2:
             seen |= {event.number} if (event := next(events)) is not None else set()
         processes = multiprocessing.active_children()
@@ -166,6 +174,7 @@ def test_signals_to_the_whole_group_are_the_main_processs_affair(clips_folder: P
 
     def interrupt(event: FrameReady) -> None:
         for process in multiprocessing.active_children():
+            assert process.pid is not None
             os.kill(process.pid, signal.SIGINT)
             os.kill(process.pid, signal.SIGTERM)
 
@@ -198,7 +207,7 @@ def test_a_worker_does_not_run_ahead(clip: MakeClip, tmp_path: Path) -> None:
         for num_taken in (1, 2, 3):
             next(frames)
             ahead = NUM_SLOTS + num_taken  # the frame that was taken last still has its slot
-            wait_until(lambda ahead=ahead: counted.stat().st_size >= ahead)
+            wait_until(partial(is_as_large, counted, ahead))
             time.sleep(0.2)
             assert counted.stat().st_size == ahead
         assert len(list(frames)) == 9
@@ -240,6 +249,7 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed(clip: MakeClip, t
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     with subprocess.Popen([sys.executable, "-c", MAIN, path], stdout=subprocess.PIPE, env=environment) as main:
         try:
+            assert main.stdout is not None
             pids = [int(pid) for pid in main.stdout.readline().split()]
             assert len(pids) == 2
             assert all(is_running(pid) for pid in pids)
@@ -259,7 +269,7 @@ extract(find_videos([sys.argv[1]]), sys.argv[2], PatchExtractor(size=8){options}
 
 def run_script(tmp_path: Path, clips_folder: Path, options: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "script.py").write_text(SCRIPT.replace("{options}", options))
-    command = [sys.executable, tmp_path / "script.py", clips_folder, tmp_path / "f.h5"]
+    command = [sys.executable, *map(str, (tmp_path / "script.py", clips_folder, tmp_path / "f.h5"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
@@ -283,5 +293,5 @@ def test_a_script_without_main_guard_needs_none_without_workers(tmp_path: Path, 
 def test_the_default_is_a_worker_a_core_and_no_more_than_videos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidrep.extraction.workers.available_cores", lambda: 4)
     assert [default_workers(num_videos) for num_videos in (1, 3, 9)] == [1, 3, 4]
-    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # which may have no children
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "daemon", True)  # which may have no children
     assert default_workers(9) == 0

@@ -15,6 +15,7 @@ from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError,
 from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
 from vidrep.features.store import Features, open_features
+from vidrep.progress import Progress
 
 # The folder, and the array of each key.
 Arrays = tuple[Path, dict[str, NDArray[Any]]]
@@ -50,7 +51,7 @@ def check_rows(path: Path, expected: dict[str, NDArray[Any]]) -> Features:
 
 def test_a_folder_of_arrays(arrays: Arrays, tmp_path: Path) -> None:
     root, expected = arrays
-    seen = []
+    seen: list[Progress] = []
     summary = import_features(root, tmp_path / "f.h5", fps=5, on_progress=seen.append)
     features = check_rows(tmp_path / "f.h5", expected)
     assert [row.label for row in features.videos] == ["", "left", "left", "right"]

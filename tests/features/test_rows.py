@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from fixture_types import MakeFeatureFile
+from numpy.typing import NDArray
 
 from vidrep.errors import FeatureFileError
 from vidrep.features.store import open_features
@@ -59,7 +60,7 @@ def test_opening_leaves_no_file_open_and_reading_a_bounded_number(
     packed: bool,
 ) -> None:
     monkeypatch.setattr("vidrep.features.store._MAX_OPEN_FILES", 3)
-    rows = {}
+    rows: dict[str, NDArray[Any]] = {}
     for number, key in enumerate("abcdefgh"):
         rows |= feature_file(tmp_path / f"{number}.h5", {key: ("", "", 2)})
         if packed:
@@ -95,6 +96,8 @@ _READ_ALL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 import numpy as np
+from numpy.typing import NDArray
+from typing import Any
 from vidrep.features.store import open_features
 from vidrep.sequences.windows import sliding_windows
 features = open_features(sys.argv[1])

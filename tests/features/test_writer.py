@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 import time
-from collections import namedtuple
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import h5py
@@ -148,7 +148,7 @@ def test_a_disk_with_too_little_space_is_said_before_writing(
 ) -> None:
     feature_file(tmp_path / "f.h5", VIDEOS)
     before = (tmp_path / "f.h5").read_bytes()
-    usage = namedtuple("usage", "total used free")(100 << 20, 99 << 20, 1 << 20)
+    usage = SimpleNamespace(total=100 << 20, used=99 << 20, free=1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message = r"f\.h5: .*needs 20\.0 MB and the disk has 1\.0 MB left.*; what was there is as it was"
     with pytest.raises(OutputError, match=message), writing(tmp_path / "f.h5", 10**6):

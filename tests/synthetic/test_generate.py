@@ -2,12 +2,14 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import open_features
+from vidrep.progress import Progress
 from vidrep.synthetic.generate import generate_moving_mnist
 from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 
@@ -26,7 +28,7 @@ def mnist(tmp_path: Path) -> Path:
 
 
 def test_sequences_are_the_generators(tmp_path: Path, mnist: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     features = generate_moving_mnist(
         tmp_path / "f.h5", num_videos=230, mnist=mnist, config=CONFIG, seed=4, on_progress=seen.append
     )
@@ -65,13 +67,14 @@ def test_test_digits(tmp_path: Path, mnist: Path) -> None:
 
 def test_what_cannot_be_writes_nothing(tmp_path: Path, mnist: Path) -> None:
     (tmp_path / "there.h5").write_text("as before")
-    for output, options, error, message in [
+    refused: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         ("f.h5", {"num_videos": 0}, ConfigError, "videos 0: give at least 1"),
         ("f.h5", {"split": "validation"}, ConfigError, "digits 'validation': allowed are train, test"),
         ("f.txt", {}, OutputError, r"ends in \.h5"),
         ("there.h5", {}, OutputError, "exists; give a new name or --overwrite"),
         ("f.h5", {"mnist": tmp_path / "absent"}, InputError, "absent: no such folder"),
-    ]:
+    ]
+    for output, options, error, message in refused:
         with pytest.raises(error, match=message):
             generate_moving_mnist(tmp_path / output, **{"num_videos": 2, "mnist": mnist, "config": CONFIG, **options})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mnist", "there.h5"]

@@ -1,6 +1,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError, OutputError
+from vidrep.progress import Progress
 from vidrep.synthetic.motions import (
     MOTIONS,
     SHAPES,
@@ -127,8 +129,10 @@ def test_no_channel_alone_tells_the_class_in_a_single_frame() -> None:
     for one, other in OPPOSITES:
         # The order inside a clip is all that differs, so all frames pooled have the same quantiles.
         for channel in range(3):
-            quantiles = [np.quantile(pools[motion][:, channel], np.linspace(0, 1, 11)[1:-1]) for motion in (one, other)]
-            np.testing.assert_allclose(*quantiles, atol=0.03)
+            ours, theirs = (
+                np.quantile(pools[motion][:, channel], np.linspace(0, 1, 11)[1:-1]) for motion in (one, other)
+            )
+            np.testing.assert_allclose(ours, theirs, atol=0.03)
 
 
 @pytest.mark.parametrize(("one", "other"), OPPOSITES)
@@ -253,7 +257,7 @@ def test_files_decode_and_labels_agree_with_them(sample: tuple[Path, SampleSumma
 
 def test_a_clip_does_not_depend_on_how_many_there_are(sample: tuple[Path, SampleSummary], tmp_path: Path) -> None:
     folder, _ = sample
-    seen = []
+    seen: list[Progress] = []
     write_samples(tmp_path / "new" / "fewer", replace(SMALL, videos_per_class=2), on_progress=seen.append)
     fewer = sorted((tmp_path / "new" / "fewer").glob("*/*.mp4"))
     assert len(fewer) == 16
@@ -296,7 +300,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
 )
 def test_impossible_settings_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{field} is {value}; it must be ") as raised:
-        SampleConfig(**{field: value})
+        SampleConfig(**cast("dict[str, Any]", {field: value}))
     assert "\n" not in str(raised.value)
 
 

@@ -26,7 +26,7 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".
     ".wmv": "asf",
     ".h264": "h264",
 }
-# Two encoders tell about themselves on standard error unless they are asked not to.
+# Two encoders print about themselves on standard error unless an option forbids it.
 QUIET = {"libx265": {"x265-params": "log-level=none"}}
 
 
@@ -41,7 +41,7 @@ def encode(
     pts: Sequence[int] | None = None,
     mux: dict[str, str] | None = None,
     rotation: int = 0,
-    sample_aspect_ratio: Fraction | str | None = None,
+    sample_aspect_ratio: Fraction | None = None,
 ) -> Path:
     """Write frames, RGB pixels (T, H, W, 3) or a list of video frames, whose color tags are kept.
 
@@ -50,6 +50,7 @@ def encode(
     options = QUIET.get(codec, {}) | (options or {})
     with av.open(str(path), "w", format=FORMATS[path.suffix], options=mux or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
         first = as_video_frame(frames[0])
         stream.height, stream.width, stream.pix_fmt = first.height, first.width, pix_fmt
         stream.codec_context.thread_count = 1
@@ -76,7 +77,8 @@ def as_video_frame(pixels: NDArray[np.uint8] | av.VideoFrame) -> av.VideoFrame:
 def sizes_of_packets(path: Path) -> list[tuple[int, int]]:
     """[(position in the file, size)] of the video's packets, in the order of the file."""
     with av.open(str(path)) as container:
-        return sorted((packet.pos, packet.size) for packet in container.demux(video=0) if packet.size)
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        return sorted((packet.pos, packet.size) for packet in packets if packet.pos is not None)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def read(path: Path, decoder: str) -> list[Frame]:
 
 def error(frames: list[Frame], written: NDArray[Any]) -> float:
     """Mean absolute difference from what was written, of 255."""
-    return np.abs(np.stack([frame.rgb for frame in frames]).astype(int) - written).mean()
+    return float(np.abs(np.stack([frame.rgb for frame in frames]).astype(int) - written).mean())
 
 
 # ---- shapes
@@ -257,7 +257,7 @@ def test_colors_are_those_that_the_tags_mean(
     color_range: int,
     codec: str,
     suffix: str,
-    aspect: str | None,
+    aspect: Fraction | None,
 ) -> None:
     path = make_video(
         tmp_path / f"a{suffix}",

@@ -190,8 +190,6 @@ def test_a_colon_in_a_name_is_no_protocol(
 ) -> None:
     write_h264(tmp_path / "a:b.mp4", make_frames(2), frames_per_second=8)
     monkeypatch.chdir(tmp_path)
-    from pathlib import Path
-
     assert len(read(Path("a:b.mp4"))[0]) == 2
 
 

@@ -95,7 +95,7 @@ def test_a_frame_at_the_end_of_the_span_is_the_last_one_looked_at() -> None:
         ({}, ""),
     ],
 )
-def test_why_no_frame_was_kept(span: dict[str, float], reason: str) -> None:
+def test_why_no_frame_was_kept(span: dict[str, Any], reason: str) -> None:
     chooser = FrameChooser(Sampling(**span))
     assert chooser.why_none == ""  # no frame at all is another matter
     for seconds in at_rate(10, 5):
@@ -128,7 +128,7 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any], message: str) -> No
 
 
 def test_settings_recorded_before_there_were_spans_mean_the_same() -> None:
-    recorded = {"fps": 2.0, "every": 1, "max_frames": 4}
+    recorded: dict[str, Any] = {"fps": 2.0, "every": 1, "max_frames": 4}
     assert Sampling(**recorded) == Sampling(fps=2.0, max_frames=4, start=None, end=None)
     assert settings_difference({"sampling": recorded}, {"sampling": asdict(Sampling(**recorded))}) == ""
     spanned = asdict(Sampling(**recorded, start=1.0))

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from vidrep.synthetic.motions import render_clip
-from vidrep.video import writing
 from vidrep.video.writing import write_h264
 
 RED_BLUE = ((220, 40, 40), (40, 40, 220))
@@ -58,7 +57,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path: Path, monkeypatch: p
 
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"as before")
-    monkeypatch.setattr(writing.av, "VideoFrame", Failing)
+    monkeypatch.setattr(av, "VideoFrame", Failing)
     with pytest.raises(OSError, match="no space left"):
         write_h264(path, two_colored_frames(), frames_per_second=10)
     assert path.read_bytes() == b"as before"

@@ -64,9 +64,9 @@ def features_by_torchvision_alone(
     preset = models.get_model_weights(model).DEFAULT.transforms()
     images = torch.stack([preset(torch.from_numpy(frame).permute(2, 0, 1)) for frame in frames])
     padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
-    outputs = [network(one)["x"] for one in padded.contiguous(memory_format=torch.channels_last).split(BATCH)]
+    outputs = [network(one)["x"] for one in torch.split(padded.contiguous(memory_format=torch.channels_last), BATCH)]
     features = torch.cat([one.mean(dim=(2, 3)) if one.ndim == 4 else one for one in outputs])
-    return features[: len(frames)].half().numpy()
+    return features[: len(images)].half().numpy()
 
 
 def float16_steps(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.int64]:
@@ -75,22 +75,24 @@ def float16_steps(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.int
     assert found.dtype == expected.dtype == np.float16
 
     def place(values: NDArray[Any]) -> NDArray[np.int64]:
-        bits = values.view(np.uint16).astype(int)
+        bits = values.view(np.uint16).astype(np.int64)
         return np.where(bits & 0x8000, -(bits & 0x7FFF), bits)
 
-    return np.abs(place(found) - place(expected))
+    steps: NDArray[np.int64] = np.abs(place(found) - place(expected))
+    return steps
 
 
 def network_with_batch_norms(model: str) -> nn.Module:
     """A network whose batch norms do something: those of one that was never trained are ones and zeros."""
     torch.manual_seed(0)
-    network = models.get_model(model, weights=None).eval()
+    network: nn.Module = models.get_model(model, weights=None).eval()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     with torch.no_grad():
         for norm in norms:
             norm.weight.uniform_(0.5, 1.5)
             norm.bias.normal_(0, 0.1)
+            assert norm.running_mean is not None and norm.running_var is not None
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 1.5)
     return network
@@ -215,7 +217,7 @@ def test_the_penultimate_layer(model: str, layer: str, width: int) -> None:
     assert extractor.settings["layer"] == layer
     assert extractor.frame_shape == (width,)
     features = extractor.encode(some_frames(1, extractor.preparation.side))
-    assert (features.shape, features.dtype) == ((1, width), np.float16)
+    assert (features.shape, features.dtype.name) == ((1, width), "float16")
 
 
 @pytest.mark.parametrize(("layer", "width"), [("layer1.0.relu", 64), ("avgpool", 512), ("fc", 1000)])
@@ -251,7 +253,7 @@ def test_maps_are_averaged() -> None:
 
 @torch.inference_mode()
 def folded_and_not(
-    network: nn.Module, layers: list[str]
+    network: nn.Module, layers: dict[str, str]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], fx.GraphModule]:
     """What a network's layers give, folded and as they were, and the folded graph."""
     plain = create_feature_extractor(network, layers).eval()
