@@ -226,7 +226,7 @@ def test_a_video_under_way_when_another_fails_is_not_touched() -> None:
 
 
 def test_buffers_are_not_written_while_they_are_computed() -> None:
-    """`Doubling` looks at its input a second time after it slept; many batches go round meanwhile."""
+    """`Doubling` reads its input a second time after it slept; many batches go round meanwhile."""
     extractor = Doubling(delay=0.01)
     expected, sink = run(interleaved([40, 33, 27]), extractor, num_threads=3)
     assert sink.ended == expected

@@ -31,7 +31,7 @@ def as_array(image: Tensor) -> NDArray[Any]:
 
 
 def numbered(height: int, width: int) -> NDArray[np.uint8]:
-    """A picture in which every pixel is another, so that one tells where it came from."""
+    """A picture in which every pixel differs, so that its value gives the place it came from."""
     row, column = np.mgrid[:height, :width]
     return np.stack([row, column, np.full((height, width), 7)], axis=2).astype(np.uint8)
 

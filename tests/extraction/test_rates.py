@@ -1,4 +1,4 @@
-"""Rates say which stage limits an extraction, from what each of them took."""
+"""Rates name the stage that limits an extraction, from the seconds that each stage took."""
 
 from typing import Any
 

@@ -220,7 +220,7 @@ def test_rare_frames_do_not_wait_until_a_slot_is_full(clip: MakeClip, tmp_path: 
     assert [type(event) for event, _ in came if event is not None] == [FrameReady] * 4 + [VideoEnded]
     first = next(seconds for event, seconds in came if event is not None)
     assert came[-1][1] - first > 0.5
-    assert None in [event for event, seconds in came if seconds > first]  # and the consumer could look up
+    assert None in [event for event, seconds in came if seconds > first]  # and the consumer could do other things
 
 
 MAIN = """

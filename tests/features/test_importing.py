@@ -94,7 +94,7 @@ def test_pictures_as_frames(tmp_path: Path) -> None:
 
 
 def damage(root: Path) -> dict[str, str]:
-    """Add arrays that cannot be imported; return {key: what the reason says}."""
+    """Add arrays that cannot be imported; return {key: a pattern of the reason}."""
     (root / "empty.npy").touch()
     (root / "text.npy").write_text("no array")
     np.save(root / "cut.npy", values(100))

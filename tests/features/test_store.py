@@ -1,4 +1,4 @@
-"""The feature file is what its description says, and nothing else is taken for one."""
+"""The feature file is as its description has it, and nothing else is taken for one."""
 
 from collections.abc import Callable
 from dataclasses import replace

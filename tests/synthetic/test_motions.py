@@ -77,7 +77,7 @@ def test_one_channel_drifts_evenly_and_the_others_return(motion: str) -> None:
             # Frame T would be frame 0 again: what is left at frame T-1 is one step of a wave of at most two periods.
             assert abs(sway[-1] - sway[0]) <= 4.1 * np.ptp(sway) / 400
         sway_turns.add(tuple(count_turns(sway) for sway in values.values()))
-    # One of the two sways once (two turning points) and the other twice, and chance says which.
+    # One of the two sways once (two turning points) and the other twice, and chance decides which.
     assert sway_turns == {(2, 4), (4, 2)}
 
 

@@ -215,7 +215,7 @@ PATCH = 16
 
 
 def color_frame(matrix: str, color_range: int, tag: int) -> av.VideoFrame:
-    """A row of patches, one for each of COLORS, converted as the standards say."""
+    """A row of patches, one for each of COLORS, converted as the standards define it."""
     red_weight, blue_weight, _ = MATRICES[matrix]
     red, green, blue = (COLORS / 255).T
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue

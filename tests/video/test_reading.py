@@ -114,7 +114,7 @@ def test_b_frames_are_there(tmp_path: Path, make_frames: MakeFrames, make_video:
     path = make_video(tmp_path / "a.mp4", make_frames(30), options={"bf": "3", "g": "12", "b-adapt": "0"})
     with av.open(str(path)) as container:
         kinds = {int(frame.pict_type) for frame in container.decode(video=0)}
-    assert av.video.frame.PictureType.B in kinds  # or the tests above would say nothing
+    assert av.video.frame.PictureType.B in kinds  # or the tests above would prove nothing
 
 
 def test_avi_times_follow_the_decoding(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> None:

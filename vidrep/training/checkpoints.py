@@ -74,7 +74,7 @@ class Checkpoints:
         """
         path = self.paths()[-1]
         try:
-            # torch does not look at the checksums that a checkpoint, a ZIP archive, has of all that is in it.
+            # torch does not check the checksums that a checkpoint, a ZIP archive, has of all that is in it.
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is not None:

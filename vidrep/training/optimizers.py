@@ -48,7 +48,7 @@ class ClippedVelocity(torch.optim.Optimizer):
             velocities = [self._velocity(weight) for weight in weights]
             slopes = torch._foreach_add([w.grad for w in weights], weights, alpha=group["weight_decay"])
             torch._foreach_mul_(velocities, group["momentum"])
-            if isinstance(group["lr"], Tensor):  # which only the device knows
+            if isinstance(group["lr"], Tensor):  # its value is on the device
                 torch._foreach_mul_(slopes, -group["lr"])
                 torch._foreach_add_(velocities, slopes)
             else:
@@ -100,7 +100,7 @@ def _build(
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adagrad":
-            # Parameter by parameter, as torch may do it unless told, it waits for a rate that lies on the device.
+            # By default torch may go parameter by parameter; it then waits for a rate that lies on the device.
             return torch.optim.Adagrad(groups, lr=rate, fused=fused and not on_cuda, foreach=on_cuda or None)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True, capturable=on_cuda)
@@ -127,7 +127,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
-    """Clip the gradient, by its norm or value by value, if the settings say so; return the norm that it had before."""
+    """Clip the gradient by its norm or by value, if the settings ask for it; return the norm that it had before."""
     clipped = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = nn.utils.get_total_norm([parameter.grad for parameter in clipped if parameter.grad is not None])
     if settings.clip_norm:

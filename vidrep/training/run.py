@@ -170,7 +170,7 @@ class RunFolder:
                 shutil.rmtree(self._set_aside_path)
 
     def _restore_earlier(self) -> bool:
-        """Put the run back that this one was to replace, if it was set aside and this one has no model; say whether."""
+        """Put back the run that was set aside for this one, if there is one and this one has no model; return whether."""
         if not self._set_aside_path.exists() or self._has_model():
             return False
         try:
@@ -237,7 +237,7 @@ class RunFolder:
 
 
 def _is_left_over(name: str) -> bool:
-    """Say whether a name is that of a file which a killed process was about to publish."""
+    """Return whether a name is that of a file which a killed process was about to publish."""
     return name.startswith(".") and name.endswith(".tmp")
 
 
