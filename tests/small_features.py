@@ -24,7 +24,7 @@ from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
 from vidrep.features.store import Features, open_features
 
-Videos = dict[str, NDArray[np.generic]]
+Videos = dict[str, NDArray[np.float32]]
 
 
 def circles(

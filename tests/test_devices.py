@@ -19,7 +19,7 @@ from vidrep.devices import (
 from vidrep.errors import ConfigError, InputError
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.inference.predict import predict
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
 CPU = torch.device("cpu")
 
@@ -130,7 +130,7 @@ def test_threads_are_the_callers_again_after_the_block() -> None:
 def test_training_and_evaluating_leave_the_callers_threads(tmp_path: Path) -> None:
     features, listened = features_of(tmp_path, circles()), list[int]()
     torch.set_num_threads(3)
-    pretrain(
+    train(
         features,
         tmp_path / "run",
         pretrain_config(steps=2, validate_every=2),

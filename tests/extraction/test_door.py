@@ -33,8 +33,14 @@ def plugin() -> None:
     load_plugins([str(TOY)])
 
 
+@pytest.fixture
+def difference() -> type[Extractor]:
+    return EXTRACTORS["difference"]
+
+
 def toy(name: str = "difference", **options: Any) -> Extractor:
-    return EXTRACTORS[name](**options)
+    built: Extractor = EXTRACTORS[name](**options)
+    return built
 
 
 def test_it_is_short() -> None:
@@ -132,8 +138,8 @@ def test_it_is_made_again_from_what_its_file_records(clips_folder: Path, tmp_pat
         build_extractor({**again.settings, "stride": 1})
 
 
-def test_settings_may_be_lists(clips_folder: Path, tmp_path: Path) -> None:
-    class Channels(EXTRACTORS["difference"]):  # type: ignore[misc]
+def test_settings_may_be_lists(clips_folder: Path, tmp_path: Path, difference: type[Extractor]) -> None:
+    class Channels(difference):  # type: ignore[misc, valid-type]
         @dataclass(frozen=True, kw_only=True)
         class Settings:
             size: int = 8
@@ -146,8 +152,10 @@ def test_settings_may_be_lists(clips_folder: Path, tmp_path: Path) -> None:
     assert extract(find_videos([clips_folder]), tmp_path / "f.h5", Channels(), workers=0).num_new == 0
 
 
-def test_a_video_shorter_than_a_window_fails_alone(clips_folder: Path, tmp_path: Path) -> None:
-    class Fours(EXTRACTORS["difference"]):  # type: ignore[misc]
+def test_a_video_shorter_than_a_window_fails_alone(
+    clips_folder: Path, tmp_path: Path, difference: type[Extractor]
+) -> None:
+    class Fours(difference):  # type: ignore[misc, valid-type]
         frames_per_feature = 4
 
     summary = extract(find_videos([clips_folder]), tmp_path / "f.h5", Fours(), workers=0)
@@ -217,9 +225,9 @@ def test_what_it_declares_it_must_keep(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_it_does_not_set_is_named(clips_folder: Path, tmp_path: Path) -> None:
+def test_what_it_does_not_set_is_named(clips_folder: Path, tmp_path: Path, difference: type[Extractor]) -> None:
     @dataclass
-    class Unset(EXTRACTORS["difference"]):  # type: ignore[misc]
+    class Unset(difference):  # type: ignore[misc, valid-type]
         def __post_init__(self) -> None:
             self.dtype = "float32"
 

@@ -13,18 +13,18 @@ ROWS = [
 ]
 
 
-def test_rows_survive_the_columns():
+def test_rows_survive_the_columns() -> None:
     columns = columns_of(ROWS)
     assert list(columns) == list(COLUMNS)
     assert {column.shape for column in columns.values()} == {(2,)}
     assert columns["path"].dtype == "S8"
-    assert (columns["start"].dtype, columns["fps"].dtype, columns["missing"].dtype) == (np.int64, np.float64, np.int64)
+    assert [columns[name].dtype.name for name in ("start", "fps", "missing")] == ["int64", "float64", "int64"]
     assert columns["missing"].tolist() == [0, 1]
     assert rows_of(columns) == ROWS
     assert rows_of(columns_of([])) == []
 
 
-def test_text_that_is_not_utf8():
+def test_text_that_is_not_utf8() -> None:
     columns = columns_of([replace(ROWS[0], message="name \udcff")])
     assert rows_of(columns)[0].message == "name \\udcff"
     columns["path"] = np.array([b"\xff"])

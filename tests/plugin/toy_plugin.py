@@ -39,7 +39,7 @@ class Brightness(Extractor):
         self.frame_shape = (2 * self.options.size**2,)
 
     def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return batch.reshape(len(batch), -1).astype(np.float32) / 255
+        return batch.reshape(len(batch), -1).astype(np.float32) / np.float32(255)
 
 
 @TRANSFORMS.register("scaled")

@@ -1,4 +1,4 @@
-"""A filmstrip holds the frames that it was given, where it says, pixel for pixel."""
+"""A filmstrip holds the frames that it was given, each in its place, pixel for pixel."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from ..devices import to_device
 from .mnist import DIGIT_SIDE
 from .moving_mnist import MovingMnist
 
-# Tells the batches of a training from a fixed set of windows with the same seed.
+# Keeps the batches of a training apart from a fixed set of windows with the same seed.
 _TRAINING = 1
 
 

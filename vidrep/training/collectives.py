@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 
 
 class Ranks:
-    """The ranks of a training as one of them sees them: here a single process, for which everything is free."""
+    """The ranks of a training, and what one of them does with the others; here a single process, which does nothing."""
 
     rank, size = 0, 1
 

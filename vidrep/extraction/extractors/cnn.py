@@ -209,7 +209,7 @@ class _Streams:
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> None:
-    """Fold each batch normalization that follows a convolution, and alone sees its output, into the convolution.
+    """Fold each batch normalization into the convolution before it, if nothing else uses the output of that.
 
     In evaluation both are linear, so the result is the same but for rounding; on a CPU it saves up to half of the time.
     """

@@ -17,6 +17,15 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 
 @dataclass(frozen=True)
+class Undisturbed:
+    """The hashes of the outputs of the first half of the clips and of all, and how long the work on the latter took."""
+
+    earlier: str
+    final: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a run ended, and what it said."""
 
