@@ -114,7 +114,10 @@ OBJECTIVES = Registry(
 HEADS = Registry(
     "head",
     base="vidrep.models.heads.head:Head",
-    built_in={"every_step": "vidrep.models.heads.every_step:EveryStepHead"},
+    built_in={
+        "every_step": "vidrep.models.heads.every_step:EveryStepHead",
+        "last_step": "vidrep.models.heads.last_step:LastStepHead",
+    },
 )
 TRANSFORMS = Registry(
     "transform",

@@ -141,7 +141,6 @@ def test_a_network_has_the_objectives_that_are_named(names: tuple[str, ...], num
     assert tuple(network.frame_objectives) == tuple(network.metric_names) == names
     parts = {".".join(name.split(".")[:2]) for name in network.state_dict()}
     assert parts == {"encoder.cells", *(f"objectives.{name}" for name in names)}
-    assert network.needs_future == ("future" in names)
     assert not network.needs_whole_batch
     representation = to_dict(network.encode(random(T, B, D)).state)
     assert [value.shape for value in representation.values()] == [(B, H)] * 2 * num_layers
@@ -266,7 +265,6 @@ def test_a_registered_objective_gets_the_whole_batch_with_its_videos_and_groups(
     monkeypatch.setattr(OBJECTIVES, "_registered", {})
     OBJECTIVES.register("contrast")(Contrast)
     network = float_network(objectives={"contrast": {"weight": 2.0}})
-    assert network.needs_whole_batch and not network.needs_future and network.frame_objectives == {}
     batch = stored_batch(T, video=torch.tensor([3, 3]), group=torch.tensor([0, 1]))
     training, (validation, _) = network.losses(inputs_of(), batch), network.validation(inputs_of(), batch)
     last = network.encode(batch.frames).outputs[-1]

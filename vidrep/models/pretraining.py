@@ -78,11 +78,6 @@ class PretrainingNetwork(Network):
         """Whether an objective's loss is of a batch as a whole."""
         return any(one.needs_whole_batch for one in self._objectives.values())
 
-    @property
-    def needs_future(self) -> bool:
-        """Whether an objective needs frames after the context."""
-        return any(one.needs_future for one in self._objectives.values())
-
     def init_output_bias(self, mean_frame: Tensor) -> None:
         """Set the output biases so that untrained decoders emit about this frame, (D,)."""
         for objective in self.frame_objectives.values():
