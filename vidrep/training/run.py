@@ -170,7 +170,7 @@ class RunFolder:
                 shutil.rmtree(self._set_aside_path)
 
     def _restore_earlier(self) -> bool:
-        """Put back the run that was set aside for this one, if there is one and this one has no model; return whether."""
+        """Put back the run set aside for this one, if there is one and this one has no model."""
         if not self._set_aside_path.exists() or self._has_model():
             return False
         try:
