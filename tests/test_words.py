@@ -18,6 +18,7 @@ HISTORY = {
     "tests/config/test_reader.py",
     "tests/features/golden.py",
     "tests/golden_losses.py",
+    "tests/training/test_earlier_versions.py",
     "vidrep/config/old_keys.py",
     "vidrep/features/version_1.py",
 }

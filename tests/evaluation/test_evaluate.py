@@ -25,6 +25,7 @@ from vidrep.features.store import Features
 from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.prediction import prediction_metrics
 from vidrep.models.saved import load_model
+from vidrep.sequences.batches import FeatureBatchSet, VideoNumbers
 from vidrep.sequences.windows import sliding_windows
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
@@ -222,7 +223,8 @@ def test_a_pretraining_is_measured_on_videos_that_it_was_not_trained_on(tmp_path
     windows = sliding_windows(features, test, length=5, stride=2)
     device = torch.device("cpu")
     model = load_model(run)[0]
-    expected = prediction_metrics(model, windows, num_context=3, num_future=2, frame_shape=(4,), device=device)
+    batches = FeatureBatchSet(windows, VideoNumbers.of([row.path for row in features.videos]), device)
+    expected = prediction_metrics(model, batches, num_context=3, num_future=2, frame_shape=(4,), device=device)
     assert result.metrics == expected
     assert (result.num_videos, result.num_left_out, result.metrics.num_windows) == (3, 0, 9)
     with pytest.raises(ConfigError, match="shuffled frames are for classifiers"):

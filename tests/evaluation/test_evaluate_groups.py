@@ -36,7 +36,7 @@ def with_crops(path: Path, splits: Mapping[str, str], *, seed: int = 0) -> Featu
         for key, frames in sorted(videos.items()):
             source = key.replace(".npy", ".mp4")
             for crop in range(NUM_CROPS):
-                cropped = (frames + rng.normal(0, 0.3, frames.shape)).astype(np.float32)
+                cropped = (frames.astype(float) + rng.normal(0, 0.3, frames.shape)).astype(np.float32)
                 writer.append(cropped, np.arange(len(frames), dtype=np.float64))
                 row = VideoRow(f"{source}#crop-{crop}", label=key.split("/")[0], split=splits.get(source, ""))
                 writer.end_video(row)

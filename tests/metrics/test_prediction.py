@@ -27,6 +27,7 @@ from vidrep.models.objectives.reconstruction import Reconstruction
 from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.saved import TrainedModel
 from vidrep.progress import Progress
+from vidrep.sequences.batches import FeatureBatchSet, VideoNumbers
 from vidrep.sequences.windows import Windows, sliding_windows
 from vidrep.training.preparation import frames_of
 
@@ -81,10 +82,14 @@ def network_of(model: TrainedModel) -> PretrainingNetwork:
     return model.network
 
 
+def batches_of(windows: Windows) -> FeatureBatchSet:
+    return FeatureBatchSet(windows, VideoNumbers.of([row.path for row in windows.features.videos]), CPU)
+
+
 def measured(model: TrainedModel, windows: Windows, features: Features) -> PredictionMetrics:
     return prediction_metrics(
         model,
-        windows,
+        batches_of(windows),
         num_context=CONTEXT,
         num_future=windows.length - CONTEXT,
         frame_shape=features.frame_shape,
@@ -274,7 +279,13 @@ def test_progress_counts_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     model, windows, _ = prepared(tmp_path, "float32", "gaussian", 5)
     reports: list[Progress] = []
     prediction_metrics(
-        model, windows, num_context=CONTEXT, num_future=FUTURE, frame_shape=(5,), device=CPU, on_progress=reports.append
+        model,
+        batches_of(windows),
+        num_context=CONTEXT,
+        num_future=FUTURE,
+        frame_shape=(5,),
+        device=CPU,
+        on_progress=reports.append,
     )
     assert [(one.done, one.total) for one in reports] == [(4, 6), (6, 6)]
 
@@ -282,13 +293,13 @@ def test_progress_counts_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model, windows, _ = prepared(tmp_path, "float32", "gaussian", 5)
     with pytest.raises(ValueError, match="windows of 5 frames, expected 3 of context and 4 that follow"):
-        prediction_metrics(model, windows, num_context=3, num_future=4, frame_shape=(5,), device=CPU)
+        prediction_metrics(model, batches_of(windows), num_context=3, num_future=4, frame_shape=(5,), device=CPU)
     network = Classifier(
         frame_size=5, num_classes=2, stack=STACK, head="every_step", head_settings=NoSettings(), dropout=0.0
     )
     classifier = TrainedModel(InputTransforms(5, {}), network)
     with pytest.raises(TypeError, match="a Classifier makes no predictions"):
-        prediction_metrics(classifier, windows, num_context=3, num_future=2, frame_shape=(5,), device=CPU)
+        prediction_metrics(classifier, batches_of(windows), num_context=3, num_future=2, frame_shape=(5,), device=CPU)
 
 
 @pytest.mark.parametrize(

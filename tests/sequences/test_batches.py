@@ -96,11 +96,11 @@ def test_padding_is_not_valid_and_its_share_is_that_of_the_whole_batch(features:
     assert whole.valid.T.tolist() == [[True] * 5, [True] * 3 + [False] * 2, [True] * 5]
     assert float(whole.num_valid) == pytest.approx(13 / 3)
     for shard in (slice(0, 1), slice(1, 3)):
-        part = maker.batch(indices, shard)
-        assert part.valid is not None and part.num_valid is not None
-        assert torch.equal(part.valid, whole.valid[:, shard])
-        assert torch.equal(part.num_valid, whole.num_valid)
-        for one, other in zip(part, whole.windows(shard), strict=True):
+        sharded = maker.batch(indices, shard)
+        assert sharded.valid is not None and sharded.num_valid is not None
+        assert torch.equal(sharded.valid, whole.valid[:, shard])
+        assert torch.equal(sharded.num_valid, whole.num_valid)
+        for one, other in zip(sharded, whole.windows(shard), strict=True):
             assert (one is None) == (other is None)
             assert one is None or other is None or torch.equal(one, other)
     assert maker.batch(np.array([0, 3])).valid is None
@@ -158,8 +158,8 @@ def test_frames_made_by_torch_are_those_made_by_numpy(config: MovingMnistConfig)
         assert frames.device.type == device.type
         assert frames.dtype == torch.uint8
         np.testing.assert_array_equal(frames.cpu().numpy(), expected)
-        part = renderer_on(generator, device).render(draws[5:9])
-        np.testing.assert_array_equal(part.cpu().numpy(), expected[:, 5:9])
+        some = renderer_on(generator, device).render(draws[5:9])
+        np.testing.assert_array_equal(some.cpu().numpy(), expected[:, 5:9])
 
 
 @needs_gpu

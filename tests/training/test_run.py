@@ -88,7 +88,7 @@ def test_a_folder_with_anything_in_it_is_refused_as_it_is(tmp_path: Path, videos
     (path / "notes.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(OutputError, match="exists; give a new folder, --resume to go on or --overwrite"):
         prepare(path, videos)
-    with pytest.raises(OutputError, match=r"not overwritten: it holds notes.txt, which is no part of a run"):
+    with pytest.raises(OutputError, match=r"not overwritten: it holds notes.txt, which no run holds"):
         prepare(path, videos, overwrite=True)
     assert [one.name for one in path.iterdir()] == ["notes.txt"]
 

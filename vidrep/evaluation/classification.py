@@ -100,7 +100,7 @@ def evaluate_classifier(
             class_of_video[windows.videos], probabilities.argmax(axis=1), num_independent=num_videos
         ),
         per_video=Accuracy.of(true, predicted),
-        baselines={name: Accuracy.of(true, answers) for name, answers in _baselines(run, selected, measured)},
+        baselines={name: Accuracy.of(true, predicted) for name, predicted in _baselines(run, selected, measured)},
         confusion=confusion.tolist(),
     )
 

@@ -54,7 +54,7 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
 
 
 def _with_part(features: Features, key: str) -> str:
-    """Name a video, and in a folder of parts the part that it is in."""
+    """Name a video, and in a folder of parts the file that it is in."""
     file = features.file_of(features.index(key))
     return key if file == features.path else f"{key} ({file.name})"
 

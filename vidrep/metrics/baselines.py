@@ -118,9 +118,9 @@ def save_baselines(folder: Path, baselines: Baselines) -> None:
     """Publish the baselines in a run folder."""
     content = save(
         {
-            f"{name}.{part}": getattr(getattr(baselines, name), part)
+            f"{name}.{parameter}": getattr(getattr(baselines, name), parameter)
             for name in ("single_frame", "mean_feature")
-            for part in ("weight", "bias")
+            for parameter in ("weight", "bias")
         }
     )
     with writing_file(folder / NAME, num_bytes=len(content)) as file:

@@ -21,6 +21,7 @@ from ..models.output_projection import output_to_frames
 from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel
 from ..progress import Progress, ProgressListener, ignore_progress
+from ..sequences.batches import BatchSet
 from ..sequences.window_batch import WindowBatch
 from ..sequences.windows import WindowSet, batches_of
 from ..viewing.filmstrip import FilmRow
@@ -79,7 +80,7 @@ class PredictionMetrics:
 
 def prediction_metrics(
     model: TrainedModel,
-    windows: WindowSet,
+    batches: BatchSet,
     *,
     num_context: int,
     num_future: int,
@@ -87,33 +88,34 @@ def prediction_metrics(
     device: torch.device,
     on_progress: ProgressListener = ignore_progress,
 ) -> PredictionMetrics:
-    """Measure a pretrained model on windows of `num_context + num_future` frames.
+    """Measure a pretrained model on windows of `num_context + num_future` frames, whose batches are on `device`.
 
     num_future: may be another number than in training.
     """
-    prediction = _Prediction.of(model, windows, num_context, num_future, device)
+    prediction = _Prediction.of(model, batches.windows, num_context, num_future, device)
     measures = _measures(prediction, frame_shape)
     sums: dict[_Key, NDArray[np.float64]] = {}  # of each time step, over all windows
     losses: defaultdict[str, float] = defaultdict(float)
-    for indices in batches_of(windows, windows_at_once(windows.length, model.inputs.mean.numel())):
-        for predicted in prediction.batch(indices):
+    for indices in batches_of(batches.windows, windows_at_once(batches.windows.length, model.inputs.mean.numel())):
+        batch = batches.batch(indices)
+        for predicted in prediction.emit(batch.frames):
             for key, total in _totals(predicted, measures).items():
                 sums[key] = sums[key] + total if key in sums else total
-        for name, loss in prediction.other_losses(indices).items():
+        for name, loss in prediction.other_losses(batch).items():
             losses[name] += loss
-        on_progress(Progress(done=int(indices[-1]) + 1, total=len(windows), unit="windows"))
+        on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
     by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
     for (objective, metric, predictor), total in sums.items():
-        steps = total / len(windows)
+        steps = total / len(batches)
         curve = Curve(mean=float(steps.mean()), per_time_step=steps.tolist())
         by_objective[objective].setdefault(metric, {})[predictor] = curve
     return PredictionMetrics(
-        num_windows=len(windows),
+        num_windows=len(batches),
         num_context=num_context,
         num_reconstructed=prediction.num_reconstructed,
         num_future=num_future,
         by_objective=dict(by_objective),
-        objective_losses={name: loss / len(windows) for name, loss in losses.items()},
+        objective_losses={name: loss / len(batches) for name, loss in losses.items()},
     )
 
 
@@ -140,10 +142,13 @@ def filmstrip_rows(
     """
     chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).astype(np.int64)
     prediction = _Prediction.of(model, windows, num_context, num_future, device)
-    predicted = sorted(prediction.batch(chosen), key=lambda one: one.start) if model.inputs.is_invertible else []
+    if not model.inputs.is_invertible:
+        return []
+    stored = windows.gather(chosen)
+    predicted = sorted(prediction.emit(torch.from_numpy(stored).to(device)), key=lambda one: one.start)
     if not predicted:
         return []
-    target = windows.gather(chosen).astype(np.uint8, copy=False)
+    target = stored.astype(np.uint8, copy=False)
     made = np.concatenate([_pixels(one.guesses[MODEL]) for one in predicted])
     return [
         [
@@ -173,14 +178,13 @@ class _Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class _Prediction:
-    """A pretrained model, windows of `num_context + num_future` frames, and where to compute."""
+    """A pretrained model, and windows of `num_context + num_future` frames."""
 
     inputs: InputTransforms
     network: PretrainingNetwork
     windows: WindowSet
     num_context: int
     num_future: int
-    device: torch.device
 
     @classmethod
     def of(
@@ -193,7 +197,7 @@ class _Prediction:
                 f"windows of {windows.length} frames, expected {num_context} of context and {num_future} that follow"
             )
         model.to(device).eval()
-        return cls(model.inputs, model.network, windows, num_context, num_future, device)
+        return cls(model.inputs, model.network, windows, num_context, num_future)
 
     @property
     def num_reconstructed(self) -> int:
@@ -207,9 +211,8 @@ class _Prediction:
         return self.windows.gather(np.zeros(1, np.int64)).dtype
 
     @torch.inference_mode()
-    def batch(self, indices: NDArray[np.int64]) -> list[_Predicted]:
-        """Return what each objective emits for some windows."""
-        stored = torch.from_numpy(self.windows.gather(indices)).to(self.device)
+    def emit(self, stored: Tensor) -> list[_Predicted]:
+        """Return what each objective emits for some windows of stored frames, (T + F, B, D)."""
         frames = self.network.transformed(self.inputs, stored, self.num_context)
         true = to_original_units(stored) if self.inputs.is_invertible else frames
         state = self.network.encode(frames[: self.num_context]).state
@@ -240,12 +243,11 @@ class _Prediction:
         return {name: frame.expand_as(true[start:stop]) for name, frame in trivial.items()}
 
     @torch.inference_mode()
-    def other_losses(self, indices: NDArray[np.int64]) -> dict[str, float]:
-        """Return the losses, summed over some windows, of the objectives that emit no frames."""
+    def other_losses(self, batch: WindowBatch) -> dict[str, float]:
+        """Return the losses, summed over the windows of a batch, of the objectives that emit no frames."""
         if len(self.network.frame_objectives) == len(self.network.objectives):
             return {}
-        stored = torch.from_numpy(self.windows.gather(indices)).to(self.device)
-        losses, _ = self.network.validation(self.inputs, WindowBatch(stored))
+        losses, _ = self.network.validation(self.inputs, batch)
         others = losses.by_name.keys() - self.network.frame_objectives.keys()
         return {name: float(losses.by_name[name].total) for name in sorted(others)}
 

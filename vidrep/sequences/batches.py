@@ -5,7 +5,7 @@ Where several processes train together, each makes only its shard of the batch.
 Shapes: T time, B batch, D values of a frame, V videos.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -41,6 +41,11 @@ class VideoNumbers:
 
     groups: NDArray[np.int64]
     classes: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, groups: Sequence[str], classes: NDArray[np.int64] | None = None) -> "VideoNumbers":
+        """Number the groups of V videos, given by name."""
+        return cls(np.unique(groups, return_inverse=True)[1].astype(np.int64), classes)
 
 
 class BatchMaker:

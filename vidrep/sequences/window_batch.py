@@ -34,9 +34,9 @@ class WindowBatch(NamedTuple):
     def windows(self, chosen: slice) -> "WindowBatch":
         """Return some windows of the batch; `num_valid` stays that of the whole."""
         per_window = ("is_first", "video", "group", "classes")
-        parts = {name: getattr(self, name) for name in per_window}
+        columns = {name: getattr(self, name) for name in per_window}
         return self._replace(
             frames=self.frames[:, chosen],
             valid=None if self.valid is None else self.valid[:, chosen],
-            **{name: None if part is None else part[chosen] for name, part in parts.items()},
+            **{name: None if column is None else column[chosen] for name, column in columns.items()},
         )

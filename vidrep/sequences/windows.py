@@ -90,7 +90,7 @@ class Windows:
             rows = self.features.file_rows(int(files[0]))
             if isinstance(rows, np.ndarray):
                 numbers = first_rows + np.arange(self.length)[:, np.newaxis]
-                # All rows are known to be there; with mode "raise" numpy would copy them once more.
+                # `Windows` has checked all rows; with mode "raise" numpy would copy them once more.
                 np.take(rows, numbers, axis=0, out=out, mode="clip")
                 return out.reshape(*out.shape[:2], self.features.frame_size)
         places = zip(files.tolist(), first_rows.tolist(), lengths.tolist(), strict=True)

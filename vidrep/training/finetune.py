@@ -18,7 +18,7 @@ from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
 from ..models.kinds import build_network
 from ..models.pretrained import PretrainedEncoder
-from ..models.saved import TrainedModel
+from ..models.saved import DESCRIPTION_NAME, TrainedModel
 from ..progress import ProgressListener, ignore_progress
 from .finetuning_data import FinetuneData, data_of_labeled
 from .loop import TrainingOutcome, never
@@ -121,10 +121,12 @@ def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, whe
     """
     brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
     brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
+    for transform, settings in pretrained.transforms.items():
+        brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
     for key, value in brought.items():
-        given = _value_of(config, key)
-        if given != value and (key in config.given or given != _value_of(FinetuneConfig(), key)):
-            raise ConfigError(f"{key} is {given!r}, but the encoder of {where} has {value!r}; leave {key} out")
+        given, default = _value_and_default(config, key)
+        if given != value and (key in config.given or given != default):
+            raise ConfigError(f"{key} is {given!r}, but {where} has {value!r}; leave {key} out")
     if config.transforms != "auto" and list(config.transforms) != list(pretrained.transforms):
         raise ConfigError(
             f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
@@ -141,12 +143,13 @@ def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, whe
     )
 
 
-def _value_of(config: FinetuneConfig, key: str) -> Any:
-    """Return the value of "encoder.NAME" or "cell.CELL.NAME", None if the config has no such cell."""
+def _value_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
+    """Return what "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY" is and is by default; None if not in use."""
     section, *names = key.split(".")
     if section == "encoder":
-        return getattr(config.encoder, names[0])
-    return getattr(config.cell.get(names[0]), names[1], None)
+        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
+    settings = getattr(config, section).get(names[0])
+    return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))
 
 
 def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Prepared:
@@ -203,7 +206,7 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
 
 
 def _keep(start: PretrainedEncoder, run: RunFolder) -> None:
-    if start.folder != run.pretrained_path:
+    if not (run.pretrained_path / DESCRIPTION_NAME).is_file():  # which is written last
         start.save(run.pretrained_path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config.settings import FinetuneConfig
 from ..errors import LabelError, some_names
-from ..features.annotations import AnnotatedVideos, Annotation, annotate
+from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
 from ..sequences.batches import BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
 from ..sequences.resident import windows_on
@@ -61,12 +61,10 @@ def data_of_labeled(
     classes = sorted({videos.labels[index] for index in split.train})
     _check_classes(features, videos.labels, split, classes)
     class_of = {name: number for number, name in enumerate(classes)}
-    numbers = VideoNumbers(
-        groups=np.unique(videos.groups, return_inverse=True)[1].astype(np.int64),
-        classes=np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64),
-    )
+    class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
+    numbers = VideoNumbers.of(videos.groups, class_numbers)
     config = _fitted(config, [features.videos[video].length for video in split.train + split.validation])
-    windows, validation = (_windows_of(features, part, config) for part in (split.train, split.validation))
+    windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     require_windows(windows, name="training", advice="use other videos")
     if len(validation) == 0:
         _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
@@ -106,7 +104,7 @@ def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfi
 def _split_labeled(
     features: Features, videos: AnnotatedVideos, labeled: Sequence[int], config: FinetuneConfig
 ) -> VideoSplit:
-    """Split the videos that have a label; the others take no part."""
+    """Split the videos that have a label; the others are not used."""
     chosen = split_videos(
         [features.videos[index].path for index in labeled],
         [videos.labels[index] for index in labeled],
@@ -116,9 +114,7 @@ def _split_labeled(
         test_fraction=config.test_fraction,
         seed=config.training.seed,
     )
-    return VideoSplit(
-        **{part: [labeled[position] for position in getattr(chosen, part)] for part in ("train", "validation", "test")}
-    )
+    return VideoSplit(**{name: [labeled[position] for position in getattr(chosen, name)] for name in SPLITS})
 
 
 def _check_classes(features: Features, labels: Sequence[str], split: VideoSplit, classes: Sequence[str]) -> None:

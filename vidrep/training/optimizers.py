@@ -48,7 +48,7 @@ class ClippedVelocity(torch.optim.Optimizer):
             velocities = [self._velocity(weight) for weight in weights]
             slopes = torch._foreach_add([w.grad for w in weights], weights, alpha=group["weight_decay"])
             torch._foreach_mul_(velocities, group["momentum"])
-            if isinstance(group["lr"], Tensor):  # its value is on the device
+            if isinstance(group["lr"], Tensor):  # which lies on the device
                 torch._foreach_mul_(slopes, -group["lr"])
                 torch._foreach_add_(velocities, slopes)
             else:
@@ -100,7 +100,7 @@ def _build(
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adagrad":
-            # By default torch may go parameter by parameter; it then waits for a rate that lies on the device.
+            # Parameter by parameter, which torch chooses unless `foreach` is set, it waits for a rate on the device.
             return torch.optim.Adagrad(groups, lr=rate, fused=fused and not on_cuda, foreach=on_cuda or None)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True, capturable=on_cuda)
@@ -118,7 +118,7 @@ def _keep_implementation(optimizer: torch.optim.Optimizer, state: dict[str, Any]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of what follows; where it lies on a device, nobody waits for that."""
+    """Set the learning rate of what follows; where it lies on a device, the host does not wait."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -127,7 +127,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
-    """Clip the gradient by its norm or by value, if the settings ask for it; return the norm that it had before."""
+    """Clip the gradient, by its norm or value by value, as the settings are; return the norm that it had before."""
     clipped = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = nn.utils.get_total_norm([parameter.grad for parameter in clipped if parameter.grad is not None])
     if settings.clip_norm:
@@ -138,10 +138,10 @@ def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
 
 
 def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> float:
-    """Return the learning rate of a step, 0 being the first: a linear rise, times what the schedule has left of it.
+    """Return the learning rate of a step, 0 being the first: a linear rise, times the factor of the schedule.
 
-    num_plateaus: how often validations have shown no progress, for the schedule "plateau"; all others
-    are pure functions of the step.
+    num_plateaus: how often the schedule "plateau" has reduced the rate, see `Position`; the other schedules depend on
+    the step alone.
     """
     warmup = min(settings.warmup_steps, total_steps)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0

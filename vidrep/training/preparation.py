@@ -82,7 +82,7 @@ def require_sound(features: Features, videos: Iterable[int]) -> None:
 
 
 def require_windows(windows: Windows, *, name: str, advice: str) -> None:
-    """Raise InputError, with some advice, if there is no window; `name`: the kind of videos they are of."""
+    """Raise InputError, with some advice, if there is no window; name: of what kind of videos they are."""
     if len(windows) == 0:
         longest = max(row.length for row in windows.features.videos)
         raise InputError(

@@ -132,7 +132,7 @@ def _prepare(
 def _measure(context: SessionContext, prepared: Prepared) -> PredictionMetrics:
     """Measure the best weights on the held-out windows; draw some of these, if their frames are pictures."""
     best, description = load_model(context.run.path)
-    windows = prepared.data.validation.windows
+    validation = prepared.data.validation
     frame_shape = tuple(description.frame_shape)
     lengths: dict[str, Any] = {
         "num_context": description.windows["context"],
@@ -141,7 +141,7 @@ def _measure(context: SessionContext, prepared: Prepared) -> PredictionMetrics:
         "device": context.device,
     }
     if can_be_shown(frame_shape, description.dtype):
-        strips = filmstrip_rows(best, windows, **lengths)
+        strips = filmstrip_rows(best, validation.windows, **lengths)
         if strips:
             write_filmstrip(context.run.filmstrip_path, strips, num_context=description.windows["context"])
-    return prediction_metrics(best, windows, **lengths)
+    return prediction_metrics(best, validation, **lengths)

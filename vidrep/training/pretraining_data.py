@@ -108,16 +108,16 @@ def data_of_features(
         )
     likelihood = choose_likelihood(features, config.likelihood)
     config = _fitted(config, likelihood, [features.videos[video].length for video in split.train + split.validation])
-    windows, validation = (_windows_of(features, part, config) for part in (split.train, split.validation))
+    windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     advice = "lower windows.context or windows.num_future, or use more videos"
-    for part, name in ((windows, "training"), (validation, "validation")):
-        require_windows(part, name=name, advice=advice)
+    for some, name in ((windows, "training"), (validation, "validation")):
+        require_windows(some, name=name, advice=advice)
     report_windows(features, split.train + split.validation, windows.length)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
     require_sound(features, split.train + split.validation)
     inputs = InputTransforms(features.frame_size, config.transform)
     inputs.fit(frames_of(features, split.train))
-    numbers = VideoNumbers(np.unique(videos.groups, return_inverse=True)[1].astype(np.int64))
+    numbers = VideoNumbers.of(videos.groups)
     return PretrainData(
         config=config,
         likelihood=likelihood,

@@ -82,7 +82,7 @@ class RunFolder:
         device: torch.device,
         num_ranks: int = 1,
     ) -> Iterator[None]:
-        """Make the folder new, or check that it can be gone on with; write down config, videos and environment.
+        """Make the folder new, or check that the run can be resumed; write config, videos and environment.
 
         A run that this one replaces is set aside until this one has a model. If the block raises before, the earlier
         run is put back.
@@ -115,7 +115,7 @@ class RunFolder:
                 write_text(self.path / VIDEOS_NAME, table)
 
     def require_usable(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse, before any work, a folder that is in use or that cannot be gone on with; raises as `prepare`."""
+        """Refuse, before any work, a folder that is in use or a run that cannot be resumed; raises as `prepared`."""
         if resume and overwrite:
             raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
         if resume and not self._config_path.is_file():
@@ -136,7 +136,7 @@ class RunFolder:
             raise OutputError(f"{self.path} exists; give a new folder, --resume to go on or --overwrite to start anew")
         strange = [name for name in names if name not in _CONTENTS]
         if strange or self._config_path.name not in names:
-            what = f"{strange[0]}, which is no part of a run" if strange else "no config.toml, as a run does"
+            what = f"{strange[0]}, which no run holds" if strange else "no config.toml, as a run does"
             raise OutputError(f"{self.path} is not overwritten: it holds {what}; give a new folder")
 
     def _clear(self) -> None:
@@ -170,7 +170,10 @@ class RunFolder:
                 shutil.rmtree(self._set_aside_path)
 
     def _restore_earlier(self) -> bool:
-        """Put back the run set aside for this one, if there is one and this one has no model."""
+        """Put back the run that this one was to replace, if that was set aside and this one has no model.
+
+        Return whether it is back.
+        """
         if not self._set_aside_path.exists() or self._has_model():
             return False
         try:
@@ -182,7 +185,7 @@ class RunFolder:
         return True
 
     def _require_same_videos(self, table: str) -> None:
-        """Refuse to go on with other videos than those that the run began with, or others in its parts."""
+        """Refuse to go on with other videos than those that the run began with, or with others in its splits."""
         path = self.path / VIDEOS_NAME
         try:
             before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -157,9 +157,11 @@ def divide_batch(batch_size: int, num_micro_batches: int) -> list[slice]:
 
 
 def _require_whole_batch(settings: TrainingSettings, ranks: Ranks) -> None:
-    for what, count in (("training.gradient_accumulation", settings.gradient_accumulation), ("processes", ranks.size)):
-        if count > 1:
-            raise ConfigError(f"{what} is {count}, but an objective needs the whole batch at once; set it to 1")
+    needed = "but an objective needs the whole batch at once"
+    if settings.gradient_accumulation > 1:
+        raise ConfigError(f"training.gradient_accumulation is {settings.gradient_accumulation}, {needed}; set it to 1")
+    if ranks.size > 1:
+        raise ConfigError(f"{ranks.size} processes share each batch, {needed}; start one process")
 
 
 def _batches_of(num_windows: int, size: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
