@@ -265,6 +265,7 @@ def test_a_registered_objective_gets_the_whole_batch_with_its_videos_and_groups(
     monkeypatch.setattr(OBJECTIVES, "_registered", {})
     OBJECTIVES.register("contrast")(Contrast)
     network = float_network(objectives={"contrast": {"weight": 2.0}})
+    assert network.needs_whole_batch and network.frame_objectives == {}
     batch = stored_batch(T, video=torch.tensor([3, 3]), group=torch.tensor([0, 1]))
     training, (validation, _) = network.losses(inputs_of(), batch), network.validation(inputs_of(), batch)
     last = network.encode(batch.frames).outputs[-1]
