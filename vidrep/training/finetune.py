@@ -32,10 +32,14 @@ _ARCHITECTURE = ("cell", "hidden_size", "num_layers")
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split."""
+    """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split.
+
+    from_scratch: whether no pretrained encoder was its start. Crops of one video count as one.
+    """
 
     folder: Path
     outcome: TrainingOutcome
+    from_scratch: bool
     classes: list[str]
     num_train_videos: int
     num_validation_videos: int
@@ -98,10 +102,11 @@ def finetune(
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
+        from_scratch=start is None,
         classes=data.classes,
-        num_train_videos=len(data.split.train),
-        num_validation_videos=len(data.split.validation),
-        num_test_videos=len(data.split.test),
+        num_train_videos=data.videos.count("train"),
+        num_validation_videos=data.videos.count("validation"),
+        num_test_videos=data.videos.count("test"),
     )
 
 
@@ -121,10 +126,12 @@ def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, whe
     """
     brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
     brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
+    for transform, settings in pretrained.transforms.items():
+        brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
     for key, value in brought.items():
-        given = _value_of(config, key)
-        if given != value and (key in config.given or given != _value_of(FinetuneConfig(), key)):
-            raise ConfigError(f"{key} is {given!r}, but the encoder of {where} has {value!r}; leave {key} out")
+        given, default = _given_and_default(config, key)
+        if given != value and (key in config.given or given != default):
+            raise ConfigError(f"{key} is {given!r}, but {where} was trained with {value!r}; leave {key} out")
     if config.transforms != "auto" and list(config.transforms) != list(pretrained.transforms):
         raise ConfigError(
             f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
@@ -141,12 +148,16 @@ def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, whe
     )
 
 
-def _value_of(config: FinetuneConfig, key: str) -> Any:
-    """Return the value of "encoder.NAME" or "cell.CELL.NAME", None if the config has no such cell."""
+def _given_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
+    """Return a setting's value in the config and its default, None where the config does not use that name.
+
+    key: "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY".
+    """
     section, *names = key.split(".")
     if section == "encoder":
-        return getattr(config.encoder, names[0])
-    return getattr(config.cell.get(names[0]), names[1], None)
+        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
+    settings = getattr(config, section).get(names[0])
+    return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))
 
 
 def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Prepared:
@@ -161,7 +172,8 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         )
         inputs, likelihood = start.inputs(), start.description.likelihood
     else:
-        likelihood = choose_likelihood(features, "auto")
+        # A classifier emits no frames, so that transforms may take them out of [0, 1].
+        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
         config = replace(config, transforms=choose_transforms(config.transforms, likelihood))
         inputs = InputTransforms(features.frame_size, config.transform)
         inputs.fit(frames_of(features, data.split.train))
