@@ -109,15 +109,17 @@ def test_the_crops_of_a_video_are_in_one_split(tmp_path: Path, kind: str) -> Non
 def test_videos_of_a_group_that_was_trained_on_are_left_out(tmp_path: Path) -> None:
     """A run that was trained without groups is measured on no person that it was trained on."""
     features = with_crops(tmp_path / "f.h5", {})
-    run = finetune(features, tmp_path / "run", finetune_config(steps=1), device="cpu").folder
+    finetuned = finetune(features, tmp_path / "run", finetune_config(steps=1), device="cpu")
+    run = finetuned.folder
+    assert (finetuned.num_train_videos + finetuned.num_validation_videos, finetuned.num_test_videos) == (16, 4)
     without = evaluate(run, features, device="cpu")
     assert isinstance(without, ClassificationEvaluation)
-    assert (without.num_videos, without.num_left_out) == (4, 48)
+    assert (without.num_videos, without.num_left_out) == (4, 16)
     rows = [line.split(",") for line in (run / VIDEOS_NAME).read_text(encoding="utf-8").splitlines()[1:]]
     first = {split: next(row[0].partition("#")[0] for row in rows if row[2] == split) for split in ("train", "test")}
     shared = {source: Annotation(None, None, "one person") for source in first.values()}
     result = evaluate(run, features, annotations=shared, device="cpu")
     assert isinstance(result, ClassificationEvaluation)
-    assert (result.num_videos, result.num_left_out) == (3, 51)
+    assert (result.num_videos, result.num_left_out) == (3, 17)
     with pytest.raises(InputError, match="was trained on, or its weights were chosen by, all of its videos"):
         evaluate(run, features, group_pattern="^left|^right", device="cpu")

@@ -159,6 +159,14 @@ def test_videos_that_no_list_names_are_learned_from(tmp_path: Path) -> None:
     assert result.num_train_videos + result.num_validation_videos == 8
 
 
+def test_videos_without_a_window_are_not_counted(tmp_path: Path) -> None:
+    short = {key: frames[:4] for key, frames in circles().items() if key.startswith("left/0")}
+    splits = {key: "validation" if key.endswith("04.npy") else "train" for key in circles()}
+    features = features_of(tmp_path, circles() | short, splits)
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
+    assert (result.num_train_videos, result.num_validation_videos) == (4, 1)
+
+
 def test_annotations_replace_the_splits_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features = features_of(tmp_path, circles())
     annotations = {"left/03.npy": Annotation("left", "test"), "gone.npy": Annotation("left", "test")}

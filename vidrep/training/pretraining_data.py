@@ -109,7 +109,7 @@ def data_of_features(
     likelihood = choose_likelihood(features, config.likelihood)
     config = _fitted(config, likelihood, [features.videos[video].length for video in split.train + split.validation])
     windows, validation = (_windows_of(features, part, config) for part in (split.train, split.validation))
-    advice = "lower windows.context or windows.num_future, or use more videos"
+    advice = "lower windows.context or windows.num_future, or use more or longer videos"
     for part, name in ((windows, "training"), (validation, "validation")):
         require_windows(part, name=name, advice=advice)
     report_windows(features, split.train + split.validation, windows.length)
