@@ -16,6 +16,7 @@ from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features, open_features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
+from vidrep.inference.info import info
 from vidrep.inference.predict import predict
 from vidrep.metrics.classification import average_over_windows, classification_windows, classify_windows
 from vidrep.models.saved import load_model
@@ -66,6 +67,11 @@ def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path)
         p = accuracy.accuracy
         assert accuracy.standard_error == pytest.approx(math.sqrt(p * (1 - p) / 8))
     assert result.per_window.accuracy == np.mean(probabilities.argmax(axis=1) == classes)
+
+
+def test_info_counts_source_videos_beside_their_crops(tmp_path: Path) -> None:
+    description = info(with_crops(tmp_path / "f.h5", SPLITS).path)
+    assert (description["videos"], description["crops"], description["groups"]) == (20, 60, "none")
 
 
 def test_a_prediction_is_of_a_source_video(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
         selected.features, selected.indices, length=length, stride=run.description.windows["stride"]
     )
     otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
-    require_windows(windows, name="such", advice=f"give longer videos, or {otherwise}")
+    require_windows(windows, name="selected", advice=f"give longer videos, or {otherwise}")
     return PredictionEvaluation(
         which=selected.which,
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
