@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ConfigError, InputError
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
 from ..registry import OBJECTIVES
+from ..sequences.batches import BatchSet, FeatureBatchSet, GeneratedBatchSet, VideoNumbers
 from ..sequences.windows import WindowSet, sliding_windows
 from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
@@ -54,12 +55,13 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
         selected.features, selected.indices, length=length, stride=run.description.windows["stride"]
     )
     otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
+    groups = np.unique(selected.annotated.groups, return_inverse=True)[1].astype(np.int64)
     require_windows(windows, name="selected", advice=f"give longer videos, or {otherwise}")
     return PredictionEvaluation(
         which=selected.which,
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
         num_left_out=selected.num_left_out,
-        metrics=_measure(run, windows, options),
+        metrics=_measure(run, FeatureBatchSet(windows, VideoNumbers(groups), run.device), options),
     )
 
 
@@ -76,11 +78,12 @@ def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> Predic
     config = _sequence_config(run, options.num_digits, num_frames=_num_context(run) + _num_future(run, options))
     generator = MovingMnist(load_digits(options.mnist, "test"), config)
     digits = "1 digit" if config.num_digits == 1 else f"{config.num_digits} digits"
+    windows = GeneratedWindows(generator, options.num_sequences, options.seed)
     return PredictionEvaluation(
         which=f"Moving MNIST sequences of test digits, {digits}, seed {options.seed}",
         num_videos=options.num_sequences,
         num_left_out=0,
-        metrics=_measure(run, GeneratedWindows(generator, options.num_sequences, options.seed), options),
+        metrics=_measure(run, GeneratedBatchSet(windows, run.device), options),
     )
 
 
@@ -113,16 +116,16 @@ def _num_future(run: TrainedRun, options: EvaluationOptions) -> int:
     return run.description.windows["num_future"] if options.num_future is None else options.num_future
 
 
-def _measure(run: TrainedRun, windows: WindowSet, options: EvaluationOptions) -> PredictionMetrics:
+def _measure(run: TrainedRun, batches: BatchSet, options: EvaluationOptions) -> PredictionMetrics:
     """Measure on windows, and draw a filmstrip of some if there is a path for it."""
-    num_context = _num_context(run)
+    windows, num_context = batches.windows, _num_context(run)
     lengths: dict[str, Any] = {
         "num_context": num_context,
         "num_future": windows.length - num_context,
         "frame_shape": tuple(run.description.frame_shape),
         "device": run.device,
     }
-    metrics = prediction_metrics(run.model, windows, **lengths, on_progress=options.on_progress)
+    metrics = prediction_metrics(run.model, windows, **lengths, batches=batches, on_progress=options.on_progress)
     if options.filmstrip is not None:
         _draw(options.filmstrip, run, windows, lengths)
     return metrics

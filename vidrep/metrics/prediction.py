@@ -21,6 +21,7 @@ from ..models.output_projection import output_to_frames
 from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel
 from ..progress import Progress, ProgressListener, ignore_progress
+from ..sequences.batches import BatchSet
 from ..sequences.window_batch import WindowBatch
 from ..sequences.windows import WindowSet, batches_of
 from ..viewing.filmstrip import FilmRow
@@ -66,7 +67,7 @@ class PredictionMetrics:
     Predictors are "model", free running; "model, teacher-forced", whose decoder reads the true frame before each that
         it emits, for conditional decoders; "mean frame" (of the training split); "persistence" (the last frame of the
         context); "zeros"; and for nats "entropy floor", below which no prediction of such frames can go.
-    objective_losses: the validation loss of each objective that emits no frames.
+    objective_losses: the validation loss of each objective that emits no frames, per frame where it counts frames.
     """
 
     num_windows: int
@@ -85,11 +86,13 @@ def prediction_metrics(
     num_future: int,
     frame_shape: tuple[int, ...],
     device: torch.device,
+    batches: BatchSet | None = None,
     on_progress: ProgressListener = ignore_progress,
 ) -> PredictionMetrics:
     """Measure a pretrained model on windows of `num_context + num_future` frames.
 
-    num_future: may be another number than in training.
+    num_future: may be another number than in training. batches: of the same windows, with their videos and groups,
+    which objectives that emit no frames may need.
     """
     prediction = _Prediction.of(model, windows, num_context, num_future, device)
     measures = _measures(prediction, frame_shape)
@@ -99,7 +102,7 @@ def prediction_metrics(
         for predicted in prediction.batch(indices):
             for key, total in _totals(predicted, measures).items():
                 sums[key] = sums[key] + total if key in sums else total
-        for name, loss in prediction.other_losses(indices).items():
+        for name, loss in prediction.other_losses(indices, batches).items():
             losses[name] += loss
         on_progress(Progress(done=int(indices[-1]) + 1, total=len(windows), unit="windows"))
     by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
@@ -240,14 +243,17 @@ class _Prediction:
         return {name: frame.expand_as(true[start:stop]) for name, frame in trivial.items()}
 
     @torch.inference_mode()
-    def other_losses(self, indices: NDArray[np.int64]) -> dict[str, float]:
-        """Return the losses, summed over some windows, of the objectives that emit no frames."""
+    def other_losses(self, indices: NDArray[np.int64], batches: BatchSet | None) -> dict[str, float]:
+        """Return the losses per frame, summed over some windows, of the objectives that emit no frames."""
         if len(self.network.frame_objectives) == len(self.network.objectives):
             return {}
-        stored = torch.from_numpy(self.windows.gather(indices)).to(self.device)
-        losses, _ = self.network.validation(self.inputs, WindowBatch(stored))
-        others = losses.by_name.keys() - self.network.frame_objectives.keys()
-        return {name: float(losses.by_name[name].total) for name in sorted(others)}
+        if batches is None:
+            batch = WindowBatch(torch.from_numpy(self.windows.gather(indices)).to(self.device))
+        else:
+            batch = batches.batch(indices)
+        losses, _ = self.network.validation(self.inputs, batch)
+        others = {name: losses.by_name[name] for name in losses.by_name.keys() - self.network.frame_objectives.keys()}
+        return {name: float(loss.total) / float(loss.num_frames) for name, loss in sorted(others.items())}
 
 
 _Key = tuple[str, str, str]

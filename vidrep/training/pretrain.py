@@ -144,4 +144,4 @@ def _measure(context: SessionContext, prepared: Prepared) -> PredictionMetrics:
         strips = filmstrip_rows(best, windows, **lengths)
         if strips:
             write_filmstrip(context.run.filmstrip_path, strips, num_context=description.windows["context"])
-    return prediction_metrics(best, windows, **lengths)
+    return prediction_metrics(best, windows, **lengths, batches=prepared.data.validation)
