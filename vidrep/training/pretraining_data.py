@@ -148,7 +148,7 @@ def _fitted(config: PretrainConfig, likelihood: Likelihood, num_frames: Sequence
     if windows.num_future and not needs_future:
         raise ConfigError(
             f"windows.num_future is {windows.num_future}, but no objective ({', '.join(config.objectives)}) needs "
-            "frames after the context; leave it out"
+            "frames after the context; set it to 0, or leave it out"
         )
     if windows != config.windows:
         _log.info(
