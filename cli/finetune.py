@@ -68,15 +68,17 @@ def finetune_command(
                 on_progress=on_progress,
             )
     if is_main_process() and not common.quiet:
-        typer.echo(_report(result, features, str(pretrained or "")))
+        typer.echo(_report(result, features, pretrained))
         advise_on_data(result.outcome.data_share)
 
 
-def _report(result: "FinetuneResult", features: Path, pretrained: str) -> str:
-    start = f"from {pretrained}" if pretrained else "from scratch"
+def _report(result: "FinetuneResult", features: Path, pretrained: Path | None) -> str:
+    start = "from scratch" if result.from_scratch else f"from {pretrained or 'the encoder that the run keeps'}"
+    held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
+    if not result.num_test_videos:
+        held_out = "none is held out: evaluate on videos that took no part"
     return (
         f"{result.folder}: {start}, {len(result.classes)} classes, {outcome_text(result.outcome)}; "
         f"{waiting_text(result.outcome.data_share)}\n"
-        f"{result.num_train_videos} videos for training, {result.num_validation_videos} for validation; evaluate on "
-        f"the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
+        f"{result.num_train_videos} videos for training, {result.num_validation_videos} for validation; {held_out}"
     )

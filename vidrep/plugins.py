@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from .errors import ConfigError
@@ -22,7 +22,8 @@ _installed_are_loaded = False
 def load_plugins(modules: Sequence[str]) -> None:
     """Import modules by name, or by the path of a .py file.
 
-    Raises ConfigError if a module is not found; what a module itself raises passes through.
+    Raises ConfigError if a module is not found, or if a file has the name of another module; what a module itself
+    raises passes through.
     """
     for module in modules:
         if module not in _loaded:
@@ -62,6 +63,22 @@ def _import_file(path: Path) -> None:
     spec = spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ConfigError(f"plug-in {path}: no such file; give a module on PYTHONPATH or the path of a .py file")
+    _require_free_name(path)
     module = module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(path.stem, None)  # as an import does: what is half there must not be found
+        raise
+
+
+def _require_free_name(path: Path) -> None:
+    """Refuse a file whose module would take the place of another one, as json.py would."""
+    try:
+        other = find_spec(path.stem)
+    except (ImportError, ValueError):  # a name with a dot; a module without a spec, such as __main__
+        other = None
+    # A folder on the path, which has no origin, is no module of that name.
+    if other is not None and other.origin is not None and Path(other.origin).resolve() != path.resolve():
+        raise ConfigError(f"plug-in {path}: there is another module {path.stem!r}; give the file another name")

@@ -119,6 +119,13 @@ def test_plugins_are_loaded_before_anything_else(tmp_path: Path, command: str) -
     one_line([*words, *rest, "--plugin", "no_such_module"], 2, "no_such_module", "no such module")
 
 
+@pytest.mark.parametrize("name", ["json", "torch", "pytest"])
+def test_a_plugin_file_takes_the_place_of_no_other_module(tmp_path: Path, name: str) -> None:
+    plugin = tmp_path / f"{name}.py"
+    plugin.write_text("raise ValueError('was loaded')")
+    one_line(["info", "no.h5", "--plugin", plugin], 2, f"there is another module {name!r}; give the file another name")
+
+
 def test_a_path_within_an_option_counts_as_given(tmp_path: Path) -> None:
     refused = OSError(errno.EACCES, "Permission denied", str(tmp_path / "a" / "b"))
     assert remedy(refused, [f"--output={tmp_path / 'a'}"]) is not None

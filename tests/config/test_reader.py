@@ -108,6 +108,20 @@ def test_changes_apply_on_top_of_a_recipe() -> None:
     assert (config.training.steps, config.objective["future"].conditional) == (20_000, True)
 
 
+def test_a_change_of_names_leaves_out_the_recipe_s_settings_of_the_others(tmp_path: Path) -> None:
+    config = load_recipe(PretrainConfig, "srivastava-patches", changes={"objectives": ["reconstruction"]})
+    assert (config.objectives, list(config.objective)) == (("reconstruction",), ["reconstruction"])
+    assert config.cell["lstm"].peepholes is True
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('transforms = ["pca", "standardize"]\n[transform.pca]\nsize = 3\n', encoding="utf-8")
+    kept = load_recipe(PretrainConfig, recipe, changes={"transforms": ["center_clip", "pca"]})
+    assert (list(kept.transform), kept.transform["pca"].size) == (["center_clip", "pca"], 3)
+    assert load_recipe(PretrainConfig, recipe, changes={"transforms": "auto"}).transform == {}
+    unused = {"objectives": ["future"], "objective.reconstruction.weight": 2.0}
+    with pytest.raises(ConfigError, match="'reconstruction' is not in use; in use: future"):
+        load_recipe(PretrainConfig, "srivastava-patches", changes=unused)
+
+
 def test_the_keys_that_were_given_are_recorded_even_if_they_name_a_default() -> None:
     config = load_recipe(FinetuneConfig, changes={"encoder.hidden_size": 512, "cell.lstm.peepholes": False})
     assert config.given == {"encoder.hidden_size", "cell.lstm.peepholes"}

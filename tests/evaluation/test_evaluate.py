@@ -232,7 +232,7 @@ def test_a_pretraining_is_measured_on_videos_that_it_was_not_trained_on(tmp_path
     with pytest.raises(ConfigError, match=r"frames of \(4,\) float32, which a filmstrip cannot show"):
         evaluate(run, features, filmstrip=tmp_path / "film.png", device="cpu")
     short = features_of(tmp_path / "short", {key: one[:4] for key, one in circles(seed=2).items()})
-    with pytest.raises(InputError, match=r"no such video has a window of 5 frames"):
+    with pytest.raises(InputError, match=r"no selected video has a window of 5 frames"):
         evaluate(run, short, device="cpu")
 
 

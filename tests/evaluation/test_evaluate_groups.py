@@ -1,5 +1,6 @@
 """What counts as one video, and which videos are of the same group as those that a run was trained on."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from small_features import circles, finetune_config, pretrain_config
 
+from vidrep.config.settings import PretrainWindows
 from vidrep.errors import InputError
 from vidrep.evaluation.classification import ClassificationEvaluation
 from vidrep.evaluation.evaluate import evaluate
@@ -16,9 +18,12 @@ from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features, open_features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
+from vidrep.inference.info import info
 from vidrep.inference.predict import predict
 from vidrep.metrics.classification import average_over_windows, classification_windows, classify_windows
+from vidrep.models.objectives.objective import Encoded, Loss, Objective, Window
 from vidrep.models.saved import load_model
+from vidrep.registry import OBJECTIVES
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 from vidrep.training.run_videos import VIDEOS_NAME
@@ -68,6 +73,11 @@ def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path)
     assert result.per_window.accuracy == np.mean(probabilities.argmax(axis=1) == classes)
 
 
+def test_info_counts_source_videos_beside_their_crops(tmp_path: Path) -> None:
+    description = info(with_crops(tmp_path / "f.h5", SPLITS).path)
+    assert (description["videos"], description["crops"], description["groups"]) == (20, 60, "none")
+
+
 def test_a_prediction_is_of_a_source_video(tmp_path: Path) -> None:
     features = with_crops(tmp_path / "f.h5", SPLITS)
     run = finetune(features, tmp_path / "run", finetune_config(steps=5), device="cpu").folder
@@ -109,15 +119,47 @@ def test_the_crops_of_a_video_are_in_one_split(tmp_path: Path, kind: str) -> Non
 def test_videos_of_a_group_that_was_trained_on_are_left_out(tmp_path: Path) -> None:
     """A run that was trained without groups is measured on no person that it was trained on."""
     features = with_crops(tmp_path / "f.h5", {})
-    run = finetune(features, tmp_path / "run", finetune_config(steps=1), device="cpu").folder
+    finetuned = finetune(features, tmp_path / "run", finetune_config(steps=1), device="cpu")
+    run = finetuned.folder
+    assert (finetuned.num_train_videos + finetuned.num_validation_videos, finetuned.num_test_videos) == (16, 4)
     without = evaluate(run, features, device="cpu")
     assert isinstance(without, ClassificationEvaluation)
-    assert (without.num_videos, without.num_left_out) == (4, 48)
+    assert (without.num_videos, without.num_left_out) == (4, 16)
     rows = [line.split(",") for line in (run / VIDEOS_NAME).read_text(encoding="utf-8").splitlines()[1:]]
     first = {split: next(row[0].partition("#")[0] for row in rows if row[2] == split) for split in ("train", "test")}
     shared = {source: Annotation(None, None, "one person") for source in first.values()}
     result = evaluate(run, features, annotations=shared, device="cpu")
     assert isinstance(result, ClassificationEvaluation)
-    assert (result.num_videos, result.num_left_out) == (3, 51)
+    assert (result.num_videos, result.num_left_out) == (3, 17)
     with pytest.raises(InputError, match="was trained on, or its weights were chosen by, all of its videos"):
         evaluate(run, features, group_pattern="^left|^right", device="cpu")
+
+
+class SameGroup(Objective):
+    """Outputs of windows of one group are to differ."""
+
+    needs_whole_batch = True
+
+    def forward(self, encoded: Encoded, window: Window) -> Loss:
+        assert window.group is not None and window.video is not None
+        is_same = window.group[:, None] == window.group[None]
+        return Loss((encoded.outputs[-1] @ encoded.outputs[-1].T * is_same).sum(), num_frames=5)
+
+
+def test_an_objective_gets_the_groups_wherever_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OBJECTIVES, "_registered", dict(OBJECTIVES._registered))
+    OBJECTIVES.register("same_group")(SameGroup)
+    features = with_crops(tmp_path / "f.h5", SPLITS)
+    config = pretrain_config(
+        windows=PretrainWindows(context=4), settings={"objectives": ("same_group",)}, steps=5, batch_size=64
+    )
+    result = train(features, tmp_path / "run", config, device="cpu", precision="fp32")
+    chosen_by = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
+    assert result.outcome.best_step == 5
+    assert result.validation.objective_losses == {"same_group": pytest.approx(chosen_by["same_group"], rel=1e-5)}
+    losses = []
+    for pattern in (None, "left|right"):
+        evaluated = evaluate(tmp_path / "run", features, group_pattern=pattern, device="cpu")
+        assert isinstance(evaluated, PredictionEvaluation)
+        losses.append(evaluated.metrics.objective_losses["same_group"])
+    assert losses[0] != losses[1]

@@ -22,6 +22,7 @@ def test_features_are_described(tmp_path: Path) -> None:
     assert description["frame"] == "4 float32"
     assert description["labels"] == "left 5, right 5"
     assert description["splits"] == "(none) 9, test 1"
+    assert (description["crops"], description["groups"]) == ("none", "none")
     assert description["settings.kind"] == "import"
     assert "checksums" not in description
 

@@ -288,6 +288,26 @@ def test_what_cannot_be_a_start_is_refused(tmp_path: Path, features: Features, p
     assert not (tmp_path / "run").exists()
 
 
+def test_settings_of_a_transform_must_be_those_of_the_pretrained_run(tmp_path: Path, features: Features) -> None:
+    with_pca = pretrain_config(settings={"transforms": ("pca",), "transform": {"pca": {"size": 3}}})
+    start = train(features, tmp_path / "start", with_pca, device="cpu").folder
+    other = finetune_config(encoder=PRETRAINED, settings={"transforms": ("pca",), "transform": {"pca": {"size": 2}}})
+    message = "transform.pca.size is 2, but .*start has 3; leave transform.pca.size out"
+    with pytest.raises(ConfigError, match=message):
+        finetune(features, tmp_path / "run", other, pretrained=start, device="cpu")
+    same = finetune_config(encoder=PRETRAINED, settings={"transforms": ("pca",)})
+    run = finetune(features, tmp_path / "run", same, pretrained=start, device="cpu").folder
+    assert load_model(run)[1].transforms == {"pca": {"size": 3}}
+
+
+def test_a_classifier_of_pixels_takes_transforms(tmp_path: Path) -> None:
+    videos = {key: np.rint(127 * (frames + 1)).astype(np.uint8) for key, frames in circles().items()}
+    config = finetune_config(settings={"transforms": ("standardize",)})
+    run = finetune(features_of(tmp_path, videos), tmp_path / "run", config, device="cpu").folder
+    description = load_model(run)[1]
+    assert (list(description.transforms), description.likelihood) == (["standardize"], "gaussian")
+
+
 def test_a_classifier_is_a_start_too(tmp_path: Path, features: Features) -> None:
     first = finetune(features, tmp_path / "first", finetune_config(), device="cpu").folder
     config = finetune_config(steps=1, optimizer=NEARLY_STILL)

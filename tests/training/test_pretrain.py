@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_features import circles, features_of, pretrain_config, with_value
+from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
 from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows
 from vidrep.errors import ConfigError, FeatureFileError, InputError
+from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.annotations import Annotation
 from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.saved import load_model
 from vidrep.sequences.windows import sliding_windows
+from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 
 ALL_SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
@@ -46,6 +48,34 @@ def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Pat
     assert description.extractor == features.settings
     assert result.num_parameters == sum(one.numel() for one in model.parameters())
     assert not (result.folder / "baselines.safetensors").exists()
+
+
+def test_precision_auto_is_bf16_from_training_to_evaluation_where_it_is_native(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = features_of(tmp_path, circles())
+    weights = {}
+    for is_native, precision in ((False, "auto"), (False, "bf16"), (True, "auto")):
+        monkeypatch.setattr("vidrep.devices._has_native_bf16", lambda device, native=is_native: native)
+        run = train(
+            features, tmp_path / f"{precision} {is_native}", pretrain_config(), device="cpu", precision=precision
+        )
+        actions = finetune(
+            features,
+            run.folder / "actions",
+            finetune_config(),
+            pretrained=run.folder,
+            device="cpu",
+            precision=precision,
+        )
+        weights[is_native, precision] = [
+            (one / "model.safetensors").read_bytes() for one in (run.folder, actions.folder)
+        ]
+        checkpoint = torch.load(max((run.folder / "checkpoints").iterdir()), weights_only=True)
+        assert checkpoint["numerics"]["precision"] == ("bf16" if is_native else precision.replace("auto", "fp32"))
+        assert evaluate(actions.folder, features, device="cpu").num_videos == 2
+    assert weights[True, "auto"] == weights[False, "bf16"]
+    assert weights[True, "auto"][0] != weights[False, "auto"][0]
 
 
 def test_input_transforms_are_fitted_to_the_training_videos_alone(tmp_path: Path) -> None:
@@ -157,6 +187,14 @@ def test_videos_that_no_list_names_are_learned_from(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(), splits)
     result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
     assert result.num_train_videos + result.num_validation_videos == 8
+
+
+def test_videos_without_a_window_are_not_counted(tmp_path: Path) -> None:
+    short = {key: frames[:4] for key, frames in circles().items() if key.startswith("left/0")}
+    splits = {key: "validation" if key.endswith("04.npy") else "train" for key in circles()}
+    features = features_of(tmp_path, circles() | short, splits)
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
+    assert (result.num_train_videos, result.num_validation_videos) == (4, 1)
 
 
 def test_annotations_replace_the_splits_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,8 @@ Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 # Sections whose keys are registered names.
 _DOORS = ("cell", "objective", "transform", "head")
 _NOT_IN_RECIPES = ("given",)
+# Which key chooses the names of a section.
+_CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "transforms", "head": "classifier.head"}
 
 
 def recipe_names(kind: str) -> list[str]:
@@ -28,12 +30,17 @@ def load_recipe(
     """Read a recipe, by the name of a shipped one or from a TOML file, and change some of its settings.
 
     recipe: None takes the defaults. changes: dotted keys with values, such as {"training.steps": 500}; each changes
-    just what it names.
+    just what it names. One that chooses other objectives, transforms, or another cell or head leaves the recipe's
+    settings of those that are not in use any more out.
 
     Raises ConfigError, naming the recipe and the key, for what is unknown, of the wrong type or out of range.
     """
     tree, where = _read_recipe(recipe, config_class.kind) if recipe is not None else ({}, "the settings")
-    for key, value in (changes or {}).items():
+    changes = changes or {}
+    for section, key in _CHOSEN_BY.items():
+        if key in changes:
+            _keep_settings_of(tree, section, changes[key])
+    for key, value in changes.items():
         _put(tree, key.split("."), value)
     return from_mapping(config_class, tree, where=where)
 
@@ -109,6 +116,13 @@ def _read_recipe(recipe: str | Path, kind: str) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{where}: cannot be read ({error.strerror}); give a TOML file") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{where}: not TOML ({error})") from error
+
+
+def _keep_settings_of(tree: dict[str, Any], section: str, names: str | Sequence[str]) -> None:
+    """Drop a recipe's settings of other names than these, which a change chooses in place of the recipe's."""
+    there, chosen = tree.get(section), [names] if isinstance(names, str) else names
+    if isinstance(there, Mapping) and isinstance(chosen, list | tuple):
+        tree[section] = {name: value for name, value in there.items() if name in chosen}
 
 
 def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:

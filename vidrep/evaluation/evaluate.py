@@ -117,4 +117,6 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
             "of others"
         )
     which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
-    return SelectedVideos(features, annotated, chosen, which, len(candidates) - len(chosen))
+    sources = features.source_videos
+    num_left_out = len({*sources[candidates].tolist()} - {*sources[chosen].tolist()})
+    return SelectedVideos(features, annotated, chosen, which, num_left_out)

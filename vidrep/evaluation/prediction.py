@@ -56,7 +56,7 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
     )
     otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
     numbers = VideoNumbers.of(selected.annotated.groups)
-    require_windows(windows, name="such", advice=f"give longer videos, or {otherwise}")
+    require_windows(windows, name="selected", advice=f"give longer videos, or {otherwise}")
     return PredictionEvaluation(
         which=selected.which,
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
@@ -77,8 +77,8 @@ def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> Predic
     assert options.mnist is not None
     config = _sequence_config(run, options.num_digits, num_frames=_num_context(run) + _num_future(run, options))
     generator = MovingMnist(load_digits(options.mnist, "test"), config)
-    windows = GeneratedWindows(generator, options.num_sequences, options.seed)
     digits = "1 digit" if config.num_digits == 1 else f"{config.num_digits} digits"
+    windows = GeneratedWindows(generator, options.num_sequences, options.seed)
     return PredictionEvaluation(
         which=f"Moving MNIST sequences of test digits, {digits}, seed {options.seed}",
         num_videos=options.num_sequences,

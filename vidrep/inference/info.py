@@ -36,14 +36,17 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
                 "extract them again"
             )
     lengths = sorted(row.length for row in features.videos)
+    num_sources = len(set(features.source_videos.tolist()))
     description: dict[str, Any] = {
         "what": "features",
-        "videos": len(features),
+        "videos": num_sources,
+        "crops": len(features) if len(features) > num_sources else "none",
         "frames": features.num_frames,
         "frames a video": f"{lengths[0]} to {lengths[-1]}" if lengths else "-",
         "frame": f"{'x'.join(map(str, features.frame_shape))} {features.dtype}",
         "labels": _counts(row.label for row in features.videos),
         "splits": _counts(row.split for row in features.videos),
+        "groups": _num_groups(features),
         "partial": some_names(row.path for row in features.videos if row.status == "partial") or "none",
     }
     description |= {f"settings.{name}": value for name, value in features.settings.items()}
@@ -62,6 +65,13 @@ def _with_part(features: Features, key: str) -> str:
 def _counts(names: Any) -> str:
     counts = Counter(names)
     return ", ".join(f"{name or '(none)'} {count}" for name, count in sorted(counts.items()))
+
+
+def _num_groups(features: Features) -> str:
+    """Return how many groups the file names; without one, each source video is a group of its own."""
+    groups = [row.group for row in features.videos if row.group]
+    without = len(features) - len(groups)
+    return f"{len(set(groups))}{f', none of {without} videos' if without else ''}" if groups else "none"
 
 
 def _describe_run(path: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class PredictionMetrics:
     Predictors are "model", free running; "model, teacher-forced", whose decoder reads the true frame before each that
         it emits, for conditional decoders; "mean frame" (of the training split); "persistence" (the last frame of the
         context); "zeros"; and for nats "entropy floor", below which no prediction of such frames can go.
-    objective_losses: the validation loss of each objective that emits no frames.
+    objective_losses: the validation loss of each objective that emits no frames, per frame where it counts frames.
     """
 
     num_windows: int
@@ -244,12 +244,12 @@ class _Prediction:
 
     @torch.inference_mode()
     def other_losses(self, batch: WindowBatch) -> dict[str, float]:
-        """Return the losses, summed over the windows of a batch, of the objectives that emit no frames."""
+        """Return the losses per frame, summed over a batch's windows, of the objectives that emit no frames."""
         if len(self.network.frame_objectives) == len(self.network.objectives):
             return {}
         losses, _ = self.network.validation(self.inputs, batch)
-        others = losses.by_name.keys() - self.network.frame_objectives.keys()
-        return {name: float(losses.by_name[name].total) for name in sorted(others)}
+        others = {name: losses.by_name[name] for name in losses.by_name.keys() - self.network.frame_objectives.keys()}
+        return {name: float(loss.total) / float(loss.num_frames) for name, loss in sorted(others.items())}
 
 
 _Key = tuple[str, str, str]

@@ -32,10 +32,14 @@ _ARCHITECTURE = ("cell", "hidden_size", "num_layers")
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split."""
+    """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split.
+
+    from_scratch: whether no pretrained encoder was its start. Crops of one video count as one.
+    """
 
     folder: Path
     outcome: TrainingOutcome
+    from_scratch: bool
     classes: list[str]
     num_train_videos: int
     num_validation_videos: int
@@ -98,10 +102,11 @@ def finetune(
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
+        from_scratch=start is None,
         classes=data.classes,
-        num_train_videos=len(data.split.train),
-        num_validation_videos=len(data.split.validation),
-        num_test_videos=len(data.split.test),
+        num_train_videos=data.videos.count("train"),
+        num_validation_videos=data.videos.count("validation"),
+        num_test_videos=data.videos.count("test"),
     )
 
 
@@ -164,7 +169,8 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         )
         inputs, likelihood = start.inputs(), start.description.likelihood
     else:
-        likelihood = choose_likelihood(features, "auto")
+        # A classifier emits no frames, so that transforms may take them out of [0, 1].
+        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
         config = replace(config, transforms=choose_transforms(config.transforms, likelihood))
         inputs = InputTransforms(features.frame_size, config.transform)
         inputs.fit(frames_of(features, data.split.train))

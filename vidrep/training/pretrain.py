@@ -91,8 +91,8 @@ def train(
         folder=run.path,
         outcome=outcome,
         validation=metrics,
-        num_train_videos=len(prepared.videos.split.train),
-        num_validation_videos=len(prepared.videos.split.validation),
+        num_train_videos=prepared.videos.count("train", at_least=prepared.data.window_length),
+        num_validation_videos=prepared.videos.count("validation", at_least=prepared.data.window_length),
         num_parameters=sum(parameter.numel() for parameter in prepared.model.parameters()),
     )
 

@@ -109,7 +109,7 @@ def data_of_features(
     likelihood = choose_likelihood(features, config.likelihood)
     config = _fitted(config, likelihood, [features.videos[video].length for video in split.train + split.validation])
     windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
-    advice = "lower windows.context or windows.num_future, or use more videos"
+    advice = "lower windows.context or windows.num_future, or use more or longer videos"
     for some, name in ((windows, "training"), (validation, "validation")):
         require_windows(some, name=name, advice=advice)
     report_windows(features, split.train + split.validation, windows.length)
@@ -148,7 +148,7 @@ def _fitted(config: PretrainConfig, likelihood: Likelihood, num_frames: Sequence
     if windows.num_future and not needs_future:
         raise ConfigError(
             f"windows.num_future is {windows.num_future}, but no objective ({', '.join(config.objectives)}) needs "
-            "frames after the context; leave it out"
+            "frames after the context; set it to 0, or leave it out"
         )
     if windows != config.windows:
         _log.info(

@@ -195,8 +195,8 @@ class RunFolder:
         if path.exists() and changed:
             video = next(csv.reader(changed))[0]
             raise OutputError(
-                f"{self.path}: the features, labels or splits are not those that the run began with: video {video!r} "
-                "is new, gone or another; resume with the same, or give a new folder"
+                f"{self.path}: the features, labels, splits or groups are not those that the run began with: video "
+                f"{video!r} is new, gone or another; resume with the same, or give a new folder"
             )
         write_text(path, table)
 

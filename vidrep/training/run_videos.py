@@ -22,6 +22,11 @@ class RunVideos:
     labels: Sequence[str]
     split: VideoSplit
 
+    def count(self, split: str, *, at_least: int = 1) -> int:
+        """Return how many videos of a split have so many frames; crops of one video are one."""
+        rows = [self.rows[index] for index in getattr(self.split, split)]
+        return len({(row.source_key, row.source_sha256) for row in rows if row.length >= at_least})
+
     def table(self) -> str:
         """Return videos.csv."""
         split_of = {index: name for name in SPLITS for index in getattr(self.split, name)}
