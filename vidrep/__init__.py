@@ -6,6 +6,8 @@ The functions behind the commands, imported on first use so that `import vidrep`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
     from .config.reader import load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
@@ -27,8 +29,6 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .training.pretrain import train
     from .video.sampling import Sampling
     from .video.sources import find_videos
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CnnExtractor",

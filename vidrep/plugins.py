@@ -5,13 +5,15 @@ Processes that this one starts load the same.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 
-from .errors import ConfigError
+from .errors import ConfigError, VidrepError
 
 GROUP = "vidrep.plugins"
 
@@ -22,12 +24,13 @@ _installed_are_loaded = False
 def load_plugins(modules: Sequence[str]) -> None:
     """Import modules by name, or by the path of a .py file.
 
-    Raises ConfigError if a module is not found, or if a file has the name of another module; what a module itself
-    raises passes through.
+    Raises ConfigError if a module is not found, if a file has the name of another module, or if a module raises
+    something, with the file and line.
     """
     for module in modules:
         if module not in _loaded:
-            _import(module)
+            with _naming_its_errors(module):
+                _import(module)
             _loaded.append(module)
 
 
@@ -42,7 +45,24 @@ def load_installed_plugins() -> None:
     if not _installed_are_loaded:
         _installed_are_loaded = True  # a plug-in that asks for names while it is imported must not come back here
         for entry_point in entry_points(group=GROUP):
-            entry_point.load()
+            with _naming_its_errors(entry_point.value):
+                entry_point.load()
+
+
+@contextmanager
+def _naming_its_errors(plugin: str) -> Iterator[None]:
+    """Say where a plug-in fails, for its author: the line that raised, or that is no Python."""
+    try:
+        yield
+    except VidrepError:
+        raise
+    except Exception as error:
+        where = extract_tb(error.__traceback__)[-1]
+        place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (where.filename, where.lineno)
+        raise ConfigError(
+            f"plug-in {plugin!r}: {type(error).__name__} in {place[0]}, line {place[1]} ({error}); mend it, or leave "
+            "the plug-in out"
+        ) from error
 
 
 def _import(module: str) -> None:

@@ -147,8 +147,8 @@ def test_a_source_file_that_was_sampled_otherwise_is_still_trained_on(tmp_path: 
     run = classifier(features, tmp_path / "run")
     table = run / "videos.csv"
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
-    lines = [f"{row['video']},{row['label']},{row['split']},{'0' * 64},{row['source_sha256']}" for row in rows]
-    table.write_text("\n".join(["video,label,split,checksum,source_sha256", *lines]) + "\n", encoding="utf-8")
+    lines = [f"{row['video']},{row['label']},{row['split']},,{'0' * 64},{row['source_sha256']}" for row in rows]
+    table.write_text("\n".join(["video,label,split,group,checksum,source_sha256", *lines]) + "\n", encoding="utf-8")
     assert classification(run, features).num_left_out == 8
 
 

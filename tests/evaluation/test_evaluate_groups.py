@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_features import circles, finetune_config, pretrain_config
+from small_features import circles, features_of, finetune_config, pretrain_config
 
 from vidrep.config.settings import PretrainWindows
 from vidrep.errors import InputError
@@ -146,12 +146,15 @@ class SameGroup(Objective):
         return Loss((encoded.outputs[-1] @ encoded.outputs[-1].T * is_same).sum(), num_frames=5)
 
 
-def test_an_objective_gets_the_groups_wherever_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("batch_size", [5, 64])
+def test_an_objective_gets_the_groups_wherever_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
     monkeypatch.setattr(OBJECTIVES, "_registered", dict(OBJECTIVES._registered))
     OBJECTIVES.register("same_group")(SameGroup)
     features = with_crops(tmp_path / "f.h5", SPLITS)
     config = pretrain_config(
-        windows=PretrainWindows(context=4), settings={"objectives": ("same_group",)}, steps=5, batch_size=64
+        windows=PretrainWindows(context=4), settings={"objectives": ("same_group",)}, steps=5, batch_size=batch_size
     )
     result = train(features, tmp_path / "run", config, device="cpu", precision="fp32")
     chosen_by = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["validation"]
@@ -163,3 +166,20 @@ def test_an_objective_gets_the_groups_wherever_it_is_measured(tmp_path: Path, mo
         assert isinstance(evaluated, PredictionEvaluation)
         losses.append(evaluated.metrics.objective_losses["same_group"])
     assert losses[0] != losses[1]
+
+
+def test_groups_are_made_as_in_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Those who trained a run are left out by other videos of theirs, without their pattern being given again."""
+    pattern = r"(?:left|right)/\d+"
+    features = features_of(tmp_path / "before", circles(10))
+    run = train(features, tmp_path / "run", pretrain_config(steps=2), group_pattern=pattern, device="cpu").folder
+    result = evaluate(run, features_of(tmp_path / "after", circles(12, seed=5)), device="cpu")
+    assert isinstance(result, PredictionEvaluation)
+    assert (result.num_videos, result.num_left_out) == (4, 20)
+    assert "groups" not in caplog.text
+    strangers = evaluate(
+        run, features_of(tmp_path / "others", circles(2, classes=("up", "down"), seed=5)), device="cpu"
+    )
+    assert isinstance(strangers, PredictionEvaluation)
+    assert (strangers.num_videos, strangers.num_left_out) == (4, 0)
+    assert "groups are not made as in training: group pattern" in caplog.text

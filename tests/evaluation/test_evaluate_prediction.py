@@ -129,7 +129,8 @@ def untrained(
     )
     folder.mkdir()
     save_model(folder, description, TrainedModel.build(description).state_dict())
-    (folder / "videos.csv").write_text("video,label,split,checksum,source_sha256\n")
+    (folder / "videos.csv").write_text("video,label,split,group,checksum,source_sha256\n")
+    (folder / "config.toml").write_text("")
     return folder
 
 

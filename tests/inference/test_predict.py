@@ -55,7 +55,8 @@ def test_videos_are_classified_as_their_features_are(tmp_path: Path, clips: Path
     features = extracted(clips, tmp_path / "same.h5", PatchExtractor(size=4))
     from_videos, from_features = predict(run, [clips], device="cpu"), predict(run, [features.path], device="cpu")
     assert len(from_videos.videos) == 16
-    assert from_videos == from_features
+    assert from_videos == from_features == predict(run, features, device="cpu")
+    assert len(predict(run, str(clips / "left"), device="cpu").videos) == 2
     other_sampling = extracted(clips, tmp_path / "other.h5", PatchExtractor(size=4), every=1)
     assert by_key(predict(run, [other_sampling.path], device="cpu")) != by_key(from_videos)
 

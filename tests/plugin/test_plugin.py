@@ -127,7 +127,7 @@ def test_an_objective_of_the_whole_batch_refuses_a_divided_one(features: Any, tm
         windows=PretrainWindows(context=8, stride=4),
         training=training_settings(gradient_accumulation=2),
     )
-    with pytest.raises(ConfigError, match=r"training\.gradient_accumulation is 2, but an objective needs the whole"):
+    with pytest.raises(ConfigError, match=r"training\.gradient_accumulation is 2, but halves needs the whole batch"):
         vidrep.train(features, tmp_path / "run", config, device="cpu")
 
 

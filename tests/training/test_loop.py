@@ -339,7 +339,7 @@ def test_it_goes_on_from_the_same_pretrained_run_only(tmp_path: Path, features: 
     run_training("pretrain", features, tmp_path / "other", seed=1)
     config = finetune_config(encoder=EncoderSettings(dropout=0.5))
     finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu")
-    with pytest.raises(OutputError, match=r"resumed with pretrained.encoder_sha256 '\w+', the run has '\w+'"):
+    with pytest.raises(OutputError, match=r"resumed with started_from.encoder_sha256 '\w+', the run has '\w+'"):
         finetune(features, tmp_path / "run", config, pretrained=tmp_path / "other", device="cpu", resume=True)
     finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu", resume=True)
 

@@ -9,7 +9,7 @@ import pytest
 from small_features import circles, features_of, pretrain_config
 from toy_training import KilledError, assert_same, killed_after, tree_of
 
-from vidrep.config.reader import load_recipe
+from vidrep.config.reader import load_recipe, to_mapping
 from vidrep.config.settings import ClassifierSettings, EncoderSettings, FinetuneConfig
 from vidrep.errors import ConfigError, OutputError
 from vidrep.features.store import Features
@@ -129,8 +129,9 @@ def test_a_run_is_the_same_bytes_wherever_the_pretrained_run_lies(
         assert first[name] == second[name], name
     assert_same(tree_of(one), tree_of(other))
     config = tomllib.loads((one / "config.toml").read_text(encoding="utf-8"))
-    assert len(config["pretrained"]["encoder_sha256"]) == 64
-    assert config["pretrained"].keys() == {"encoder_sha256"}
+    assert len(config["started_from"]["encoder_sha256"]) == 64
+    assert config["started_from"].keys() == {"encoder_sha256"}
+    assert to_mapping(load_recipe(FinetuneConfig, one / "config.toml")).items() <= config.items()
     assert str(tmp_path) not in (one / "config.toml").read_text(encoding="utf-8")
 
 
@@ -184,7 +185,7 @@ def test_it_goes_on_from_no_other_encoder(tmp_path: Path, features: Features, pr
     finetune(features, tmp_path / "scratch", config_of(encoder__hidden_size=6), device="cpu")
     for run, start in (("run", tmp_path / "scratch"), ("scratch", pretrained)):
         config = config_of() if run == "run" else config_of(encoder__hidden_size=6)
-        with pytest.raises(OutputError, match=r"resumed with .*pretrained\.encoder_sha256 '\w+', the run has"):
+        with pytest.raises(OutputError, match=r"resumed with .*started_from\.encoder_sha256 '\w+', the run has"):
             finetune(features, tmp_path / run, config, pretrained=start, device="cpu", resume=True)
 
 

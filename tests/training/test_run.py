@@ -20,7 +20,7 @@ from vidrep.features.store import Features
 from vidrep.sequences.split import VideoSplit
 from vidrep.training.run import RunFolder
 from vidrep.training.run_metrics import Metrics
-from vidrep.training.run_videos import RunVideos, read_content_used
+from vidrep.training.run_videos import RunVideos, read_used_videos
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,11 @@ def features(tmp_path: Path) -> Features:
 @pytest.fixture
 def videos(features: Features) -> RunVideos:
     return RunVideos(
-        features.videos, [row.label for row in features.videos], VideoSplit(train=[0, 2], validation=[3], test=[1])
+        features.videos,
+        [row.label for row in features.videos],
+        VideoSplit(train=[0, 2], validation=[3], test=[1]),
+        groups=["anna", "ben", "anna", "cleo"],
+        group_pattern="anna|ben|cleo",
     )
 
 
@@ -66,13 +70,14 @@ def test_what_was_used_is_identified_by_content_and_the_test_split_is_not_among_
     tmp_path: Path, features: Features, videos: RunVideos
 ) -> None:
     prepare(tmp_path / "run", videos)
-    used = read_content_used(tmp_path / "run")
+    used = read_used_videos(tmp_path / "run")
     for index, row in enumerate(features.videos):
-        assert (row.checksum in used, row.source_sha256 in used) == (index != 1, index != 1)
+        assert (row.checksum in used.content, row.source_sha256 in used.content) == (index != 1, index != 1)
+    assert used.groups == {"anna", "cleo"}
     (tmp_path / "run" / "videos.csv").write_text("video\nx\n", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(InputError, match=r"videos.csv cannot be read"):
-            read_content_used(tmp_path / "run")
+            read_used_videos(tmp_path / "run")
         (tmp_path / "run" / "videos.csv").unlink(missing_ok=True)
 
 

@@ -79,7 +79,7 @@ def test_it_is_resumed_to_the_same_bits(tmp_path: Path, features: Features) -> N
 
 
 def test_it_is_refused_with_micro_batches(tmp_path: Path, features: Features) -> None:
-    message = r"^training\.gradient_accumulation is 2, but an objective needs the whole batch at once; set it to 1$"
+    message = r"^training\.gradient_accumulation is 2, but spread needs the whole batch at once; set it to 1$"
     with pytest.raises(ConfigError, match=message):
         train(features, tmp_path / "run", config_of("future", "spread", gradient_accumulation=2), device="cpu")
     assert not (tmp_path / "run").exists()
@@ -102,7 +102,7 @@ def test_it_is_refused_with_several_processes() -> None:
     no_data: Any = None
     data = TaskData(batches=no_data, batch_size=4, window_length=3, validation=no_data)
     with pytest.raises(
-        ConfigError, match=r"^2 processes share each batch, but an objective needs the whole batch at once; start one"
+        ConfigError, match=r"^2 processes share each batch, but spread needs the whole batch at once; start one"
     ):
         Task(
             TrainedModel.build(description),

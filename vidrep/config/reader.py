@@ -15,6 +15,8 @@ Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 # Sections whose keys are registered names.
 _DOORS = ("cell", "objective", "transform", "head")
 _NOT_IN_RECIPES = ("given",)
+# What a run's config.toml holds besides its settings. It is a recipe all the same.
+_OF_A_RUN = ("groups", "started_from")
 # Which key chooses the names of a section.
 _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "transforms", "head": "classifier.head"}
 
@@ -107,7 +109,7 @@ def _read_recipe(recipe: str | Path, kind: str) -> tuple[dict[str, Any], str]:
     where = f"recipe {recipe}"
     try:
         text = _shipped().get(str(recipe)) or Path(recipe).read_text(encoding="utf-8")
-        return tomllib.loads(text), where
+        return {key: value for key, value in tomllib.loads(text).items() if key not in _OF_A_RUN}, where
     except FileNotFoundError as error:
         names = recipe_names(kind)
         hint = nearest_names(str(recipe), names) or f"shipped are {', '.join(names)}"

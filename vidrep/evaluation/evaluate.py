@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..devices import choose_device, torch_settings
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, LabelError
 from ..extraction.compatibility import require_same_features
-from ..features.annotations import Annotation, annotate
-from ..features.store import Features
+from ..features.annotations import AnnotatedVideos, Annotation, annotate
+from ..features.store import Features, opened
 from ..models.saved import load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
-from ..training.run_videos import read_content_used
+from ..training.run_videos import UsedVideos, read_used_videos
 from .classification import ClassificationEvaluation
 from .kinds import EVALUATORS
 from .prediction import PredictionEvaluation
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def evaluate(
     run: Path | str,
-    features: Features | None = None,
+    features: Features | Path | str | None = None,
     *,
     mnist: Path | str | None = None,
     num_digits: int | None = None,
@@ -48,7 +48,8 @@ def evaluate(
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that trained the run, or by which its weights were chosen, are left out, in the
         second case with the other videos of their groups.
-    annotations, group_pattern: labels, splits and groups in place of the file's.
+    annotations, group_pattern: labels, splits and groups in place of the file's. A pattern that made the groups in
+        training makes them here too, unless another is given.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
 
@@ -78,7 +79,7 @@ def evaluate(
         evaluator.check(trained, options)
         if features is None:
             return evaluator.on_sequences(trained, options)
-        description = trained.description
+        features, description = opened(features), trained.description
         require_same_features(
             features,
             settings=description.extractor,
@@ -91,12 +92,12 @@ def evaluate(
 
 
 def _select(run: Path, features: Features, options: EvaluationOptions) -> SelectedVideos:
-    annotated = annotate(features, options.annotations, options.group_pattern)
-    content, split = read_content_used(run), options.split
+    before, split = read_used_videos(run), options.split
+    annotated = _annotated(features, options, before)
     used = {
         index
         for index, row in enumerate(features.videos)
-        if row.checksum in content or (row.source_sha256 and row.source_sha256 in content)
+        if row.checksum in before.content or (row.source_sha256 and row.source_sha256 in before.content)
     }
     if split is not None:
         chosen = [index for index, name in enumerate(annotated.splits) if name == split]
@@ -108,7 +109,7 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
     has_test = "test" in annotated.splits
     candidates = [index for index in range(len(features)) if not has_test or annotated.splits[index] == "test"]
     if not has_test:
-        groups = {annotated.groups[index] for index in used}
+        groups = before.groups | {annotated.groups[index] for index in used}
         used = {index for index in candidates if annotated.groups[index] in groups}
     chosen = [index for index in candidates if index not in used]
     if not chosen:
@@ -120,3 +121,13 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
     sources = features.source_videos
     num_left_out = len({*sources[candidates].tolist()} - {*sources[chosen].tolist()})
     return SelectedVideos(features, annotated, chosen, which, num_left_out)
+
+
+def _annotated(features: Features, options: EvaluationOptions, before: UsedVideos) -> AnnotatedVideos:
+    """Annotate features, whose groups are made as in training unless a pattern is given."""
+    if options.group_pattern is None and before.group_pattern is not None:
+        try:
+            return annotate(features, options.annotations, before.group_pattern)
+        except LabelError as error:
+            _log.warning("groups are not made as in training: %s", error)
+    return annotate(features, options.annotations, options.group_pattern)

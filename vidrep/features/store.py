@@ -184,6 +184,11 @@ class Features:
         return loaded
 
 
+def opened(features: Features | Path | str) -> Features:
+    """Return features as they are, or open the feature file at a path; raises as `open_features`."""
+    return features if isinstance(features, Features) else open_features(features)
+
+
 def open_features(path: Path | str) -> Features:
     """Open a feature file, or a folder of parts as if it were one; rows are not read yet.
 

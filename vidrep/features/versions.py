@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from .. import __version__
+from ..version import __version__
 
 
 def library_versions(*packages: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Predictions:
 
 def predict(
     run: Path | str,
-    inputs: Sequence[str | Path],
+    inputs: Features | Path | str | Sequence[Path | str],
     *,
     weights: Path | None = None,
     device: str = "auto",
@@ -57,7 +57,7 @@ def predict(
     workers: int = 0,
     on_progress: ProgressListener = ignore_progress,
 ) -> Predictions:
-    """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
+    """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file, opened or not.
 
     Features of videos are computed as those that the run was trained on were, by weights of the same hash.
     weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
@@ -74,8 +74,10 @@ def predict(
                 f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune --from {run}` "
                 "makes a classifier"
             )
-        if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
-            features = open_features(inputs[0])
+        if isinstance(inputs, Path | str):
+            inputs = [inputs]
+        if isinstance(inputs, Features) or (len(inputs) == 1 and _is_feature_file(Path(inputs[0]))):
+            features = inputs if isinstance(inputs, Features) else open_features(inputs[0])
             require_same_features(
                 features,
                 settings=description.extractor,

@@ -96,13 +96,17 @@ def prediction_metrics(
     measures = _measures(prediction, frame_shape)
     sums: dict[_Key, NDArray[np.float64]] = {}  # of each time step, over all windows
     losses: defaultdict[str, float] = defaultdict(float)
-    for indices in batches_of(batches.windows, windows_at_once(batches.windows.length, model.inputs.mean.numel())):
+    size = windows_at_once(batches.windows.length, model.inputs.mean.numel())
+    equal = bool(model.network.needs_whole_batch)
+    num_for_losses = sum(map(len, batches_of(batches, size, equal=equal)))
+    for indices in batches_of(batches, size):
         batch = batches.batch(indices)
         for predicted in prediction.emit(batch.frames):
             for key, total in _totals(predicted, measures).items():
                 sums[key] = sums[key] + total if key in sums else total
-        for name, loss in prediction.other_losses(batch).items():
-            losses[name] += loss
+        if indices[-1] < num_for_losses:
+            for name, loss in prediction.other_losses(batch).items():
+                losses[name] += loss
         on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
     by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
     for (objective, metric, predictor), total in sums.items():
@@ -115,7 +119,7 @@ def prediction_metrics(
         num_reconstructed=prediction.num_reconstructed,
         num_future=num_future,
         by_objective=dict(by_objective),
-        objective_losses={name: loss / len(batches) for name, loss in losses.items()},
+        objective_losses={name: loss / num_for_losses for name, loss in losses.items()},
     )
 
 

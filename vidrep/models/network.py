@@ -38,9 +38,9 @@ class Network(nn.Module, ABC):
         """The names of all losses and metrics of `validation`."""
 
     @property
-    def needs_whole_batch(self) -> bool:
-        """Whether a loss is of a batch as a whole, rather than a sum over windows."""
-        return False
+    def needs_whole_batch(self) -> list[str]:
+        """The names of the losses that are of a batch as a whole, rather than a sum over windows."""
+        return []
 
     @abstractmethod
     def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:

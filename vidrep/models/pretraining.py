@@ -74,9 +74,9 @@ class PretrainingNetwork(Network):
         return list(self.objectives)
 
     @property
-    def needs_whole_batch(self) -> bool:
-        """Whether an objective's loss is of a batch as a whole."""
-        return any(one.needs_whole_batch for one in self._objectives.values())
+    def needs_whole_batch(self) -> list[str]:
+        """The names of the objectives whose loss is of a batch as a whole."""
+        return [name for name, one in self._objectives.items() if one.needs_whole_batch]
 
     def init_output_bias(self, mean_frame: Tensor) -> None:
         """Set the output biases so that untrained decoders emit about this frame, (D,)."""

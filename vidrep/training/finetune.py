@@ -12,7 +12,7 @@ from ..config.settings import EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, OutputError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
-from ..features.store import Features
+from ..features.store import Features, opened
 from ..metrics.baselines import Baselines, fit_baselines, save_baselines, standardized_frames
 from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
@@ -47,7 +47,7 @@ class FinetuneResult:
 
 
 def finetune(
-    features: Features,
+    features: Features | Path | str,
     output: Path | str,
     config: FinetuneConfig | None = None,
     *,
@@ -62,7 +62,7 @@ def finetune(
     should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
 ) -> FinetuneResult:
-    """Train a classifier on the labeled videos of features into the run folder `output`.
+    """Train a classifier on the labeled videos of features, or of the feature file at a path, into the run `output`.
 
     pretrained: a run of `train` (or of this function) whose encoder and input transforms the classifier starts from.
         The run keeps a copy, so that `resume` needs no other run.
@@ -72,7 +72,7 @@ def finetune(
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config = config or FinetuneConfig()
+    config, videos = config or FinetuneConfig(), opened(features)
     run = RunFolder(Path(output))
     start = _read_pretrained(run, pretrained, resume=resume)
     if start is None and config.classifier.freeze_encoder:
@@ -91,7 +91,7 @@ def finetune(
     kept: list[FinetuneData] = []
 
     def prepare(context: SessionContext) -> Prepared:
-        kept.append(data_of_labeled(features, config, context, annotations=annotations, group_pattern=group_pattern))
+        kept.append(data_of_labeled(videos, config, context, annotations=annotations, group_pattern=group_pattern))
         return _prepare(kept[0], start, context)
 
     def finish(context: SessionContext, prepared: Prepared) -> None:
@@ -206,7 +206,7 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         data=data.task_data,
         videos=data.videos,
         source=features.settings,
-        recorded={} if start is None else {"pretrained": {"encoder_sha256": start.sha256}},
+        recorded=data.videos.recorded() | ({} if start is None else {"started_from": {"encoder_sha256": start.sha256}}),
         on_start=_keep_nothing if start is None else partial(_keep, start),
     )
 

@@ -85,7 +85,7 @@ def data_of_labeled(
             window_length=windows.length,
             validation=FeatureBatchSet(subsample(validation), numbers, context.device),
         ),
-        videos=RunVideos(features.videos, videos.labels, split),
+        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..config.settings import PretrainConfig
 from ..errors import ConfigError
 from ..features.annotations import Annotation
-from ..features.store import Features
+from ..features.store import Features, opened
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
 from ..models.description import ModelDescription
 from ..models.kinds import build_network
@@ -36,7 +36,7 @@ class PretrainResult:
 
 
 def train(
-    features: Features | None,
+    features: Features | Path | str | None,
     output: Path | str,
     config: PretrainConfig | None = None,
     *,
@@ -53,9 +53,9 @@ def train(
 ) -> PretrainResult:
     """Pretrain an encoder without labels into the run folder `output`, on features or on Moving MNIST.
 
-    features: videos whose split is "test" are not used; some of the others are held out, by group, to choose the
-    weights. mnist: in place of features, a folder with the files of MNIST, from which sequences are generated without
-    end; some of its training digits are held out.
+    features: videos of an opened feature file, or of one at a path, whose split is "test" are not used; some of the
+    others are held out, by group, to choose the weights. mnist: in place of features, a folder with the files of
+    MNIST, from which sequences are generated without end; some of its training digits are held out.
     annotations, group_pattern: labels, splits and groups in place of the file's, see `vidrep.features.annotations`.
     device, precision, threads, resume, overwrite, should_stop, on_progress: see `SessionOptions`.
     Processes that torchrun starts train together; each calls this, gets the same result and reports its own progress.
@@ -70,10 +70,12 @@ def train(
     if mnist is not None and (annotations or group_pattern):
         raise ConfigError("labels, splits and groups are of features; generated sequences have none, leave them out")
 
+    videos = None if features is None else opened(features)
+
     def read(config: PretrainConfig, context: SessionContext) -> PretrainData:
-        if features is None:
+        if videos is None:
             return data_of_mnist(Path(str(mnist)), config, context)
-        return data_of_features(features, config, context, annotations=annotations, group_pattern=group_pattern)
+        return data_of_features(videos, config, context, annotations=annotations, group_pattern=group_pattern)
 
     options = SessionOptions(
         device=device,
@@ -125,6 +127,7 @@ def _prepare(
         data=data.task_data,
         videos=data.videos,
         source=data.settings,
+        recorded=data.videos.recorded(),
         stateful=data.config.windows.stateful,
     )
 

@@ -132,7 +132,7 @@ def data_of_features(
         frame_shape=features.frame_shape,
         dtype=features.dtype,
         settings=features.settings,
-        videos=RunVideos(features.videos, videos.labels, split),
+        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
     )
 
 
@@ -228,5 +228,5 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
             **asdict(kind),
             "seed": seed,
         },
-        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[])),
+        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[]), ()),
     )

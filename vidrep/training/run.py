@@ -1,7 +1,7 @@
 """The run folder: what a training leaves behind.
 
 config.toml         every setting, resolved
-videos.csv          which video was in which split, with its label and the checksums of its rows and its source
+videos.csv          which video was in which split, with its label, group, and checksums of its rows and its source
 environment.json    versions, device, threads
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
@@ -26,19 +26,19 @@ from typing import Any
 import tomli_w
 import torch
 
-from .. import __version__
 from ..errors import ConfigError, InputError, OutputError, Stopped
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.saved import DESCRIPTION_NAME
+from ..version import __version__
 from .checkpoints import Checkpoints
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
-from .run_videos import VIDEOS_NAME, RunVideos
+from .run_videos import CONFIG_NAME, VIDEOS_NAME, RunVideos
 
 _log = logging.getLogger(__name__)
 
 _CONTENTS = {
-    "config.toml",
+    CONFIG_NAME,
     VIDEOS_NAME,
     "environment.json",
     METRICS_NAME,
@@ -62,7 +62,7 @@ class RunFolder:
         self.filmstrip_path = path / "samples" / "filmstrip.png"
         self.pretrained_path = path / "pretrained"
         self.checkpoints = Checkpoints(path / "checkpoints")
-        self._config_path = path / "config.toml"
+        self._config_path = path / CONFIG_NAME
         self._set_aside_path = path.with_name(f".{path.name}.before")
 
     @contextmanager

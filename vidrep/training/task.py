@@ -1,11 +1,10 @@
 """What a training lowers: the losses of a network on the windows of a step, micro-batch by micro-batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from ..models.saved import TrainedModel
 from ..models.state import State, concatenate, detach, from_dict, map_state, reset_state, slice_batch, to_dict
 from ..sequences.batches import Batches, BatchSet, Prefetcher
 from ..sequences.window_batch import WindowBatch
+from ..sequences.windows import batches_of
 from .collectives import SINGLE_PROCESS, Ranks
 
 
@@ -73,11 +73,13 @@ class Task:
         self._shard = ranks.shard(data.batch_size)
         self._size = self._shard.stop - self._shard.start
         if model.network.needs_whole_batch:
-            _require_whole_batch(settings, ranks)
+            _require_whole_batch(model.network.needs_whole_batch, settings, ranks)
         self._slices = divide_batch(self._size, settings.gradient_accumulation)
         # No more memory than a step takes, and the same on all ranks, whose shards may differ by a window.
         largest = divide_batch(data.batch_size // ranks.size, settings.gradient_accumulation)[0].stop
-        self._validation_size = min(largest, data.max_validation_batch or largest)
+        at_once = data.max_validation_batch or largest
+        # A loss of a batch as a whole depends on its size, which is to be the same wherever it is measured.
+        self._validation_size = at_once if model.network.needs_whole_batch else min(largest, at_once)
         self.frames_per_step = data.batch_size * data.window_length  # padding included
         self.batch = Prefetcher(data.batches.batch, device)
         self._carried: State = self._initial_state(self._size) if stateful else None
@@ -114,17 +116,18 @@ class Task:
     def validate(self) -> dict[str, float]:
         """Return the metrics of the held-out windows, the same on all ranks; "loss" chooses the best weights."""
         validation = self._data.validation
+        batches = list(batches_of(validation, self._validation_size, equal=bool(self.model.network.needs_whole_batch)))
+        num_windows = sum(map(len, batches))
         totals = {name: torch.zeros((), dtype=torch.float64) for name in ("loss", *self.model.network.metric_names)}
-        batches = _batches_of(len(validation), self._validation_size)
-        for indices in islice(batches, self._ranks.rank, None, self._ranks.size):
+        for indices in batches[self._ranks.rank :: self._ranks.size]:
             losses, others = self.model.network.validation(self.model.inputs, validation.batch(indices))
             for name, loss in losses.by_name.items():
-                per_frame = float(loss.total) / (float(loss.num_frames) * len(validation))
+                per_frame = float(loss.total) / (float(loss.num_frames) * num_windows)
                 totals[name] += per_frame
                 if name != "loss":
                     totals["loss"] += losses.weights[name] * per_frame
             for name, total in others.items():
-                totals[name] += float(total) / len(validation)
+                totals[name] += float(total) / num_windows
         return {name: float(total) for name, total in self._ranks.all_reduce(totals).items()}
 
     def state(self) -> dict[str, Tensor]:
@@ -156,17 +159,12 @@ def divide_batch(batch_size: int, num_micro_batches: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(edges)]
 
 
-def _require_whole_batch(settings: TrainingSettings, ranks: Ranks) -> None:
-    needed = "but an objective needs the whole batch at once"
+def _require_whole_batch(losses: Sequence[str], settings: TrainingSettings, ranks: Ranks) -> None:
+    needed = f"but {' and '.join(losses)} need{'s' if len(losses) == 1 else ''} the whole batch at once"
     if settings.gradient_accumulation > 1:
         raise ConfigError(f"training.gradient_accumulation is {settings.gradient_accumulation}, {needed}; set it to 1")
     if ranks.size > 1:
         raise ConfigError(f"{ranks.size} processes share each batch, {needed}; start one process")
-
-
-def _batches_of(num_windows: int, size: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    for start in range(0, num_windows, size):
-        yield np.arange(start, min(start + size, num_windows))
 
 
 def _weighted(weight: float, loss: Tensor) -> Tensor:
