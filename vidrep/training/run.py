@@ -155,7 +155,7 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed process was about to publish."""
-        for folder in (self.path, self.checkpoints.folder):
+        for folder in (self.path, self.checkpoints.folder, self.pretrained_path):
             for file in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if _is_left_over(file.name):
                     remove(file)
