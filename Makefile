@@ -36,6 +36,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for folder in crash extraction features; do $(BIN)/mypy tests/$$folder/conftest.py || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

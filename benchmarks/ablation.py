@@ -1,9 +1,10 @@
-"""What each choice of the composite model and of its training is worth, at a small size, with three seeds.
+"""What each choice of the composite model and of its training changes, at a small size, with three seeds.
 
-    VIDREP_DATA=... python benchmarks/ablation.py [--steps N] [--only NAME ...]      writes docs/results/ablation.md
+    VIDREP_DATA=... python benchmarks/ablation.py [--steps N] [--seeds N] [--only NAME ...] [--dry-run]
 
-Moving MNIST with one digit on a small canvas, so that all variants learn something within half a minute; figures are of
-free-running predictions on sequences of MNIST's test digits, which choose nothing.
+writes docs/results/ablation.md. Moving MNIST with one digit on a small canvas, so that all variants learn something
+within half a minute; figures are of free-running predictions on sequences of MNIST's test digits, which choose nothing.
+--dry-run tries learning rates and variants as asked, and prints the page instead.
 """
 
 import argparse
@@ -19,21 +20,18 @@ from typing import Any
 from recording import Recording, real_data
 
 import vidrep
-from vidrep.config import PretrainConfig
 from vidrep.errors import TrainingError
 from vidrep.evaluation.prediction import PredictionEvaluation
-from vidrep.machine import tune_malloc
 from vidrep.training.loop import TrainingOutcome
 
-SEEDS = (0, 1, 2)
 TUNING_SEED = 100
 JOBS = 2  # processes side by side, one thread each
 NUM_SEQUENCES = 500
 BASE: dict[str, Any] = {
-    "values": "probability",
-    "model.hidden_size": 128,
-    "windows.seen": 10,
-    "windows.predicted": 10,
+    "likelihood": "bernoulli",
+    "encoder.hidden_size": 128,
+    "windows.context": 10,
+    "windows.num_future": 10,
     "moving_mnist.num_digits": 1,
     "moving_mnist.canvas": 40,
     "optimizer.name": "adamw",
@@ -52,10 +50,10 @@ RATES = {
 }
 # The paper's settings at this size.
 FAITHFUL: dict[str, Any] = {
-    "model.peepholes": True,
-    "model.initialization": "uniform",
-    "model.forget_bias": 0.0,
-    "model.init_output_bias": False,
+    "cell.lstm.peepholes": True,
+    "cell.lstm.forget_bias": 0.0,
+    "encoder.initialization": "uniform",
+    "decoder.init_output_bias": False,
     "optimizer.name": "srivastava",
     "optimizer.weight_decay": 1e-4,
     "optimizer.reduction": "sum",
@@ -65,57 +63,55 @@ FAITHFUL: dict[str, Any] = {
 }
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "base: composite, unconditional, 1 layer, AdamW": {},
-    "future predictor alone": {"model.reconstruct": False},
-    "conditional future decoder": {"model.conditional_future": True},
-    "conditional reconstruction decoder": {"model.conditional_reconstruction": True},
-    "both decoders conditional": {"model.conditional_future": True, "model.conditional_reconstruction": True},
-    "2 layers": {"model.num_layers": 2},
-    "peepholes": {"model.peepholes": True},
-    "Xavier initialization": {"model.initialization": "xavier"},
-    "uniform initialization": {"model.initialization": "uniform"},
+    "future predictor alone": {"objectives": ["future"]},
+    "conditional future decoder": {"objective.future.conditional": True},
+    "conditional reconstruction decoder": {"objective.reconstruction.conditional": True},
+    "both decoders conditional": {
+        "objective.future.conditional": True,
+        "objective.reconstruction.conditional": True,
+    },
+    "2 layers": {"encoder.num_layers": 2},
+    "peepholes": {"cell.lstm.peepholes": True},
+    "Xavier initialization": {"encoder.initialization": "xavier"},
+    "uniform initialization": {"encoder.initialization": "uniform"},
     "Adam": {"optimizer.name": "adam"},
     "RMSprop": {"optimizer.name": "rmsprop", "optimizer.momentum": 0.0},
     "AdaGrad": {"optimizer.name": "adagrad"},
     "SGD with momentum": {"optimizer.name": "sgd"},
     "faithful: the paper's optimizer, start and peepholes": FAITHFUL,
-    "autoencoder": {"model.future": False, "windows.predicted": 0},
+    "autoencoder": {"objectives": ["reconstruction"], "windows.num_future": 0},
 }
 
 
-def pretrain(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path, folder: Path) -> TrainingOutcome:
+def train_once(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path, folder: Path) -> TrainingOutcome:
     """Train once, with one thread."""
     settings = {**BASE, **changes, "training.steps": steps, "training.seed": seed, "training.validate_every": steps}
-    config = vidrep.load_recipe(PretrainConfig, changes=settings)
-    outcome: TrainingOutcome = vidrep.pretrain(
-        None, folder, config, mnist=mnist, device="cpu", precision="fp32", threads=1
-    ).outcome
-    return outcome
+    config = vidrep.load_recipe(vidrep.PretrainConfig, changes=settings)
+    return vidrep.train(None, folder, config, mnist=mnist, device="cpu", precision="fp32", threads=1).outcome
 
 
 def held_out_loss(optimizer: str, rate: float, steps: int, mnist: Path) -> float:
-    """Return the loss that a learning rate comes to on held-out digits, infinite if it diverges."""
+    """Return the loss that a learning rate reaches on held-out digits, infinite if it diverges."""
     changes = dict(FAITHFUL) if optimizer == "srivastava" else {"optimizer.name": optimizer}
     changes |= {"optimizer.learning_rate": rate}
-    tune_malloc()
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as folder:
         try:
-            return pretrain(changes, steps, TUNING_SEED, mnist, Path(folder) / "run").best_loss
+            return train_once(changes, steps, TUNING_SEED, mnist, Path(folder) / "run").best_loss
         except TrainingError:
             return math.inf
 
 
 def measure(changes: Mapping[str, Any], steps: int, seed: int, mnist: Path) -> dict[str, float]:
-    """Train once: return the costs a frame of both decoders and of the baselines, and the seconds it took."""
-    tune_malloc()
+    """Train once: return the losses a frame of both decoders and of the baselines, and the seconds it took."""
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as folder:
         run = Path(folder) / "run"
-        metrics = {"seconds": pretrain(changes, steps, seed, mnist, run).seconds}
+        metrics = {"seconds": train_once(changes, steps, seed, mnist, run).seconds}
         found = vidrep.evaluate(run, mnist=mnist, num_digits=1, num_sequences=NUM_SEQUENCES, device="cpu", threads=1)
     assert isinstance(found, PredictionEvaluation)
-    for decoder, costs in found.metrics.costs.items():
-        for cost in ("nats", "squared_error"):
-            for predictor, curve in costs[cost].items():
-                metrics[f"{decoder} {cost} {predictor}"] = curve.mean
+    for objective, by_metric in found.metrics.by_objective.items():
+        for metric in ("nats", "squared_error"):
+            for predictor, curve in by_metric[metric].items():
+                metrics[f"{objective} {metric} {predictor}"] = curve.mean
     return metrics
 
 
@@ -123,20 +119,23 @@ def main() -> None:
     """Choose learning rates, train every variant with every seed, seeds outermost, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3, help="how many, 0 being the first")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--dry-run", action="store_true", help="one learning rate an optimizer; write no page")
     given = parser.parse_args()
-    mnist = real_data() / "mnist"
+    mnist, seeds = real_data() / "mnist", tuple(range(given.seeds))
+    tried = {name: rates[:1] if given.dry_run else rates for name, rates in RATES.items()}
     with ProcessPoolExecutor(JOBS, multiprocessing.get_context("spawn")) as pool:
         tuned = {
             (optimizer, rate): pool.submit(held_out_loss, optimizer, rate, given.steps, mnist)
-            for optimizer, rates in RATES.items()
+            for optimizer, rates in tried.items()
             for rate in rates
         }
-        rates = {name: min(of, key=lambda rate: tuned[name, rate].result()) for name, of in RATES.items()}
+        rates = {name: min(of, key=lambda rate: tuned[name, rate].result()) for name, of in tried.items()}
         print(rates, {key: round(future.result(), 1) for key, future in tuned.items()}, flush=True)
         waiting = {
             (seed, name): pool.submit(measure, with_rate(VARIANTS[name], rates), given.steps, seed, mnist)
-            for seed in SEEDS
+            for seed in seeds
             for name in given.only
         }
         found: dict[str, list[dict[str, float]]] = {name: [] for name in given.only}
@@ -144,22 +143,23 @@ def main() -> None:
             found[name].append(future.result())
             print(seed, name, {key: round(value, 1) for key, value in found[name][-1].items()}, flush=True)
     record = Recording("Ablation at a small size", real_data())
-    record.say(
-        "Moving MNIST generated as training goes, one digit on a canvas of 40x40 pixels, 10 frames seen and 10 "
-        f"predicted; 128 units, batches of 32, {given.steps} steps, fp32, {JOBS} processes of one thread; seeds "
-        f"{SEEDS}. Figures are means over {NUM_SEQUENCES} sequences of test digits (seed 1), free running, and over "
-        "the seeds, with the smallest and largest of them; seconds are those of the steps and one look (other "
-        "work ran beside: compare the smallest). Every variant differs from the base in what its name says; without "
-        "weight decay Adam is AdamW. Made by "
+    record.add(
+        "Moving MNIST generated as training goes, one digit on a canvas of 40x40 pixels, 10 frames of context and "
+        f"10 predicted; 128 units, batches of 32, {given.steps} steps, fp32, {JOBS} processes of one thread; seeds "
+        f"{seeds}. Figures are means over {NUM_SEQUENCES} sequences of test digits (seed 1), free running, and over "
+        "the seeds, with the smallest and largest of them; seconds are those of the steps and one "
+        "validation (other work ran beside: compare the smallest). A variant differs from the base as its name "
+        "describes; without weight decay Adam is AdamW. Made by "
         f"`python benchmarks/ablation.py --steps {given.steps}`."
     )
-    record.say(table(found))
-    record.say(
+    record.add(table(found))
+    record.add(
         f"Learning rates, of which the one with the smallest loss on held-out training digits was taken (seed "
         f"{TUNING_SEED}, the base's model, or the faithful one; a loss is both decoders' nats a frame):"
     )
-    record.say(rates_table({key: future.result() for key, future in tuned.items()}, rates))
-    record.save("ablation")
+    record.add(rates_table({key: future.result() for key, future in tuned.items()}, rates))
+    if not given.dry_run:
+        record.save("ablation")
 
 
 def with_rate(changes: Mapping[str, Any], rates: Mapping[str, float]) -> dict[str, Any]:
@@ -168,23 +168,23 @@ def with_rate(changes: Mapping[str, Any], rates: Mapping[str, float]) -> dict[st
 
 
 def rates_table(losses: Mapping[tuple[str, float], float], chosen: Mapping[str, float]) -> str:
-    """Lay out the losses that learning rates came to."""
+    """Return the table of the losses that learning rates led to."""
     lines = ["| optimizer | learning rate: loss | taken |", "|---|---|---|"]
     for name, rates in RATES.items():
-        tried = ", ".join(f"{rate:g}: {losses[name, rate]:.1f}" for rate in rates)
-        lines.append(f"| {name} | {tried} | {chosen[name]:g} |")
+        shown = ", ".join(f"{rate:g}: {losses[name, rate]:.1f}" for rate in rates if (name, rate) in losses)
+        lines.append(f"| {name} | {shown} | {chosen[name]:g} |")
     return "\n".join(lines)
 
 
 def table(found: Mapping[str, list[dict[str, float]]]) -> str:
-    """Lay out the figures, baselines first."""
+    """Return the table of the figures, baselines first."""
     head = "| variant | future, nats/frame | future, squared error/frame | reconstruction, nats/frame | training, s |"
     lines = [head, "|---|---|---|---|---|"]
     first = next(runs for runs in found.values() if "future nats model" in runs[0])
     for predictor in ("entropy floor", "mean frame", "persistence", "zeros"):
         cells = [
-            f"{first[0][key]:.1f}" if (key := f"future {cost} {predictor}") in first[0] else "-"
-            for cost in ("nats", "squared_error")
+            f"{first[0][key]:.1f}" if (key := f"future {metric} {predictor}") in first[0] else "-"
+            for metric in ("nats", "squared_error")
         ]
         lines.append(f"| *{predictor}* | {cells[0]} | {cells[1]} | | |")
     for name, runs in found.items():
@@ -196,7 +196,7 @@ def table(found: Mapping[str, list[dict[str, float]]]) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Say the mean, the smallest and the largest."""
+    """Return the mean, the smallest and the largest, in words."""
     if not values:
         return "-"
     return f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"

@@ -35,7 +35,7 @@ def main() -> None:
     """Compare, and write the page."""
     data = real_data()
     record = Recording("`extract cnn` against plain torchvision", data)
-    record.say("Network squeezenet1_1 with the given ImageNet weights. Made by `python benchmarks/backbones.py`.")
+    record.add("Network squeezenet1_1 with the given ImageNet weights. Made by `python benchmarks/backbones.py`.")
     weights = data / "weights" / "squeezenet1_1_imagenet_fp16.pth"
 
     words = (data / "weights" / "imagenet_synset_words.txt").read_text().splitlines()
@@ -44,7 +44,7 @@ def main() -> None:
     logits = torch.from_numpy(classifier.encode(classifier.preparation.for_video("dog")(photo))[0]).float()
     top = logits.softmax(dim=0).topk(3)
     rows = [f"| {words[i].partition(' ')[2]} | {p:.3f} |" for p, i in zip(top.values, top.indices, strict=True)]
-    record.say("The photo of the dog, top three:\n\n| class | probability |\n|---|---|\n" + "\n".join(rows))
+    record.add("The photo of the dog, top three:\n\n| class | probability |\n|---|---|\n" + "\n".join(rows))
 
     clip = data / "tennis7" / "serve" / "serve1.mp4"
     command = f"vidrep extract cnn $VIDREP_DATA/tennis7/serve/serve1.mp4 --model {MODEL} "
@@ -65,7 +65,7 @@ def main() -> None:
             equal = (features_of == plain).float().mean().item()
             cosine = torch.nn.functional.cosine_similarity(features_of.float(), plain.float()).min().item()
             lines.append(f"| {precision} | {batch_size} | {difference:.2g} | {equal:.4f} | {cosine:.6f} |")
-    record.say(
+    record.add(
         f"Features of the {len(frames)} frames of serve1.mp4 (float16, largest value {largest:.2f}) against a "
         "script of 20 lines, `plain_torchvision` in benchmarks/backbones.py, which reads with PyAV, too, and takes the "
         "network in torch's default memory format:\n\n"

@@ -1,4 +1,4 @@
-"""Damaged videos: how many of 300 mutants of clean clips are called damaged, beside FFmpeg's own strictest detection.
+"""Damaged videos: how many of 300 mutants of clean clips vidrep reports, beside FFmpeg's own strictest detection.
 
     python benchmarks/damaged_videos.py [--each 15]      writes docs/results/damaged-videos.md
 
@@ -34,7 +34,7 @@ from recording import ROOT, facts
 from vidrep.errors import VideoError
 from vidrep.features.store import open_features
 from vidrep.synthetic.motions import MOTIONS, render_clip
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 
 SEED = 7
@@ -132,7 +132,7 @@ def mutants(folder: Path, *, each: int, seed: int) -> Iterator[tuple[str, str, P
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What reading a file gave.
+    """The result of reading a file.
 
     status: "ok", "partial", "failed", "crash" or "hang". frames: a hash of each frame by its time, in microseconds.
     """
@@ -143,7 +143,7 @@ class Outcome:
 
     @property
     def is_flagged(self) -> bool:
-        """Whether whoever reads the outcome knows of the damage."""
+        """Whether the damage is reported."""
         return self.status != "ok"
 
 
@@ -258,9 +258,9 @@ def measure(
 
 
 def extract_among_healthy(folder: Path) -> str:
-    """Extract all videos of `folder`, then the clean ones alone, as a user would; say how it went, or stop.
+    """Extract all videos of `folder`, then the clean ones alone, as a user would; return a sentence about it.
 
-    The clean videos' rows must be the same bytes both times, and the exit code say that some failed.
+    Exits unless the clean videos' rows are the same bytes both times, with the exit codes for some failed and for none.
     """
     script = str(Path(sys.executable).with_name("vidrep"))
     extract = [script, "extract", "patches", "--size", "32", "--rgb", "--quiet"]
@@ -346,12 +346,12 @@ Changed and not flagged, with how many of the {NUM_FRAMES} frames are not as the
 {_WHAT_GOES_UNNOTICED}"""
 
 
-_WHAT_GOES_UNNOTICED = """What is not flagged is damage that the decoder takes for pictures. These codecs carry no
-checksums unless the encoder is asked for them, so that a changed bit in a motion vector or a coefficient decodes to
-other pixels without an error, and FFmpeg's decoders of HEVC and VP9 pass over most bursts, too. What tells of damage:
-the sizes that containers declare, the frame counts of mp4 and avi, the checksums that FFmpeg's Matroska writer puts in
-(hence AV1 beside VP9), and the decoders' own complaints. To know of every changed byte, keep a checksum of the file; a
-feature file records the SHA-256 of each source.
+_WHAT_GOES_UNNOTICED = """Damage stays unnoticed where the decoder still gets pictures out of it. These codecs carry no
+checksums unless the encoder is asked for them. So a changed bit in a motion vector or a coefficient decodes to other
+pixels without an error; FFmpeg's decoders of HEVC and VP9 also skip most bursts. Damage shows in the sizes that
+containers declare, in the frame counts of mp4 and avi, in the checksums that FFmpeg's Matroska writer adds (which
+explains the difference between AV1 and VP9), and in the decoders' own errors. To detect every changed byte, keep a
+checksum of the file; a feature file records the SHA-256 of each source.
 """
 
 

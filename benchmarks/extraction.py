@@ -4,7 +4,7 @@
 
 stages: for three networks and two sizes of H.264 video, interleaved:
 
-- decode alone: frames/s of `vidrep.extraction.decoding.decode` with one worker a core, frames thrown away;
+- decode alone: frames/s of `vidrep.extraction.workers.decode` with one worker a core, frames thrown away;
 - network alone: frames/s of the extractor on ready frames, one thread a core;
 - the pipeline: frames/s of `extract`, from the first video finished to the published file; its start apart.
 
@@ -34,13 +34,15 @@ from clips import repeat, write_clip
 from numpy.typing import NDArray
 from recording import ROOT, facts
 
-from vidrep.extraction.decoding import Decoding, FrameReady, Job, VideoEnded, decode, decode_video
+from vidrep.extraction.decoding import decode_video
 from vidrep.extraction.encoding import use_one_core
+from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded
 from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.cnn import CnnExtractor
+from vidrep.extraction.workers import decode
 from vidrep.machine import available_cores, torch_on_one_core, tune_malloc
 from vidrep.progress import Progress
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import VideoSource
 

@@ -1,10 +1,10 @@
-"""Whether extraction's memory stays, and its time grows in step, from few to many and from short to long videos.
+"""Whether extraction's memory stays constant from few to many and from short to long videos, and its time linear.
 
     python benchmarks/extraction_memory.py [--write]      writes docs/results/extraction-memory.md
 
 Runs `vidrep extract` on 50 and 500 videos of 4 s, and on one video of 10 s and one of 10 min (the same pictures over
 and over), patches and a network. Memory is the peak of the proportional set size of all its processes together (Linux),
-looked at 20 times a second.
+sampled 20 times a second.
 """
 
 import contextlib
@@ -80,16 +80,16 @@ def run(kind: str, videos: list[Path], folder: Path) -> Ran:
         peak = max(peak, tree_bytes(process.pid))
         time.sleep(0.05)
     assert process.stdout is not None
-    said = process.stdout.read()
-    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", said)
+    printed = process.stdout.read()
+    found = re.search(r"(\d+) frames in .* \(([\d,]+) frames/s\)", printed)
     if process.returncode or not found:
-        sys.exit(f"exit code {process.returncode}: {said}")
+        sys.exit(f"exit code {process.returncode}: {printed}")
     num_frames = int(found[1])
     return Ran(num_frames, num_frames / int(found[2].replace(",", "")), peak)
 
 
 def main() -> int:
-    """Measure, print a table, and say whether memory stayed."""
+    """Measure, print a table, and return 1 if memory grew."""
     lines = ["| features | videos | frames | seconds | ms a frame | peak memory, MB | against the first |"]
     lines.append("|---|---|---|---|---|---|---|")
     is_flat = True

@@ -1,4 +1,4 @@
-"""How fast features are read: random windows from every layout that was thought of, whole files, and opening.
+"""How fast features are read: random windows from several layouts, whole files, and opening.
 
     python benchmarks/feature_file.py [--write] [--megabytes 500]      writes docs/results/feature-file.md
 
@@ -57,7 +57,7 @@ def write(path: Path, numbers: range, frames: Callable[[int], NDArray[np.float16
     ) as writer:
         for number in numbers:
             writer.append(frames(number), np.arange(len(first)) / 10)
-            writer.end_video(VideoRow.new(f"{number:06d}.mp4"))
+            writer.end_video(VideoRow(f"{number:06d}.mp4"))
 
 
 def write_layouts(folder: Path, num_videos: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""What only a GPU can tell, in one call of less than 9 minutes: tables last, gpu.json and filmstrip.png beside.
+"""What only a GPU can show, in one call of less than 9 minutes: prints tables, writes gpu.json and filmstrip.png.
 
     PYTHONPATH=. PYTHONUNBUFFERED=1 python benchmarks/gpu.py --mnist FOLDER [--seconds 480] [--output DIR]
         [--parts equality,steps,...]
@@ -9,7 +9,7 @@ operations and bytes and from ceilings that this run measures, against an eager 
 cuDNN; sequences/s from digits to weights; and as much training of `modern-mnist-2layer-conditional` as the seconds
 leave, with its figures on test sequences. Extraction: see gpu_extraction.py. A part that fails does not take the others
 with it, but the exit code is 1, as it is where equality is not reached. Without a GPU everything runs small on the CPU,
-so that the script is known to work; its figures mean nothing then, and it says so.
+to show that the script works; its figures mean nothing then, and its first line is a warning.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("VIDREP_DATA")
     parser.add_argument("--mnist", type=Path, default=data and Path(data) / "mnist", help="default: $VIDREP_DATA/mnist")
-    parser.add_argument("--seconds", type=float, default=480.0, help="that all of it takes, about")
+    parser.add_argument("--seconds", type=float, default=480.0, help="how long all of it takes, about")
     parser.add_argument("--output", type=Path, default=os.environ.get("OUT"), help="default: $OUT")
     parser.add_argument("--parts", default=",".join(PARTS), help="which, with commas between them")
     given = parser.parse_args()

@@ -22,7 +22,7 @@ from vidrep.machine import available_cores
 from vidrep.video.sources import VideoSource
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# On a CPU two small networks and few frames say that it works.
+# On a CPU, two small networks and few frames show that it works.
 MODELS = ("mobilenet_v3_small", "squeezenet1_1", "resnet18", "resnet50")[: None if DEVICE == "cuda" else 2]
 CLIP_FRAMES, COMPARED_FRAMES = (100, 32) if DEVICE == "cuda" else (12, 4)
 HEIGHT, WIDTH, NUM_CLIPS = 240, 320, 4
@@ -67,7 +67,7 @@ def compare(model: str) -> dict[str, float]:
 
 
 def pipeline(model: str, paths: list[Path], folder: Path, *, seconds: float) -> dict[str, Any]:
-    """Extract for about so many seconds, and say what limited it."""
+    """Extract for about so many seconds; return rates and the stage that limits them."""
     extractor = CnnExtractor(model=model, weights="none", device=DEVICE, batch_size=128 if DEVICE == "cuda" else 8)
     cores = available_cores()
     alone = network_rate(extractor, seconds=min(1.0, seconds))

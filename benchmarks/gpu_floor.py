@@ -2,16 +2,16 @@
 
 A product takes at least as long as its operations do at the machine's best rate, or as its operands and its result take
 to be read and written, whichever is longer. Products that need each other, as those of a recurrence, cannot be joined,
-so each is said to read its weights anew from memory. A large GPU's cache may hold part of them over time steps (an
+so each counts as reading its weights anew from memory. A large GPU's cache may hold part of them over time steps (an
 H200's has 60 MB, U of 2048 units 33.5 MB in bf16), so at a small batch more may be reached than this floor allows.
 Beside products only the optimizer is counted. Rounding weights to the type of the products, clipping, pointwise maths,
-cost and data are not: they could be joined with something else, or hidden.
+the loss and the data are not: they could be joined with something else, or hidden.
 """
 
 from dataclasses import dataclass
 
 # Of one weight, in bytes: AdamW reads weight, gradient and two means in fp32 and writes all but the gradient.
-OPTIMISER_BYTES = 28
+OPTIMIZER_BYTES = 28
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,6 @@ def floor_of_step(
     return Floor(
         compute=compute,
         bandwidth=bandwidth,
-        weights=num_weights * OPTIMISER_BYTES / bytes_per_second,
+        weights=num_weights * OPTIMIZER_BYTES / bytes_per_second,
         flops=sum(product.flops for product in products),
     )

@@ -1,4 +1,4 @@
-"""The parts of benchmarks/gpu.py: which there are, in which order, and what time is left for the last of them."""
+"""The parts of benchmarks/gpu.py: which there are, in which order, and how much time is left for the last of them."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ SCALE = FULL if ON_GPU else SMALL
 PARTS = ("equality", "steps", "stacks", "end to end", "extraction", "learning")
 # Extraction: seconds of one network's pipeline, of four; the rest of its 90 is comparing and starting processes.
 PIPELINE_SECONDS = 8.0 if ON_GPU else 0.1
-# What drawing the weights, five looks with a checkpoint each and measuring 10,000 sequences may take.
+# What the first weights, five validations with a checkpoint each and measuring 10,000 sequences may take.
 SECONDS_BESIDE_STEPS = 130.0
 
 
@@ -72,7 +72,7 @@ class Benchmark:
         self._write()
 
     def leave_out(self, part: str, why: str) -> None:
-        """Say why a part is not measured."""
+        """Record why a part is not measured."""
         if part in self._parts:
             self.found["left_out"][part] = why
             self._write()
@@ -94,7 +94,7 @@ def training_steps(benchmark: Benchmark) -> int:
 
 
 def run_all(benchmark: Benchmark, mnist: Path, folder: Path, filmstrip: Path) -> None:
-    """Do all parts, the one that takes the time that is left last."""
+    """Do all parts; the last one takes the time that is left."""
     benchmark.run("equality", "equality", partial(equality, SCALE))
     benchmark.run("equality", "captured", partial(captured, SCALE))
     benchmark.run("steps", "ceilings", partial(ceilings, SCALE))

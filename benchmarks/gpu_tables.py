@@ -6,9 +6,9 @@ from typing import Any
 from gpu_extraction import table as extraction_table
 from gpu_training import ON_GPU
 
-# Shares of the floor to reach on an H200, and what the issue says of the floors there, in ms.
+# Shares of the floor to reach on an H200, and the floors expected there, in ms.
 LEAST_SHARES = {80: 0.70, 256: 0.75, 1024: 0.75}
-FLOORS_IN_ISSUE = {80: 3.0, 256: 5.2, 1024: 17.1}
+EXPECTED_FLOORS = {80: 3.0, 256: 5.2, 1024: 17.1}
 LEAST_TIMES_FASTER_THAN_LOOP, MOST_NATS, WANTED_NATS = 4.0, 341.2, 250.0
 
 
@@ -38,8 +38,8 @@ def measurements(found: dict[str, Any]) -> Iterator[str]:
         yield ""
     if "captured" in found:
         metrics = found["captured"]
-        said = "not captured" if metrics is None else f"{metrics['loss']:.1e}, at most {metrics['most']:.0e}"
-        yield f"Losses of 8 captured steps against the same steps kernel by kernel: {said}."
+        result = "not captured" if metrics is None else f"{metrics['loss']:.1e}, at most {metrics['most']:.0e}"
+        yield f"Losses of 8 captured steps against the same steps kernel by kernel: {result}."
         yield ""
     if "ceilings" in found:
         best = found["ceilings"]
@@ -74,8 +74,8 @@ def step_tables(found: dict[str, Any]) -> Iterator[str]:
         floor = at["floor"]
         yield (
             f"| floor {1e3 * floor['seconds']:.2f}: compute-bound {1e3 * floor['compute']:.2f}, bandwidth-bound "
-            f"{1e3 * floor['bandwidth']:.2f}, optimizer {1e3 * floor['weights']:.2f} (issue, H200: "
-            f"{FLOORS_IN_ISSUE.get(batch, 'none')}) | {batch} | | | |"
+            f"{1e3 * floor['bandwidth']:.2f}, optimizer {1e3 * floor['weights']:.2f} (expected on an H200: "
+            f"{EXPECTED_FLOORS.get(batch, 'none')}) | {batch} | | | |"
         )
         for name in ("ours", "ours without peepholes", "peephole loop"):
             step = at[name]
@@ -93,7 +93,7 @@ def stack_table(found: dict[str, Any]) -> Iterator[str]:
     if not (stacks := numbered(found, "stacks")):
         return
     yield (
-        "| stack of 2 layers, forward and backward, no peepholes | ours, ms | nn.LSTM, its weights in one piece, ms "
+        "| stack of 2 layers, forward and backward, no peepholes | ours, ms | nn.LSTM, its weights in one buffer, ms "
         "| times faster |"
     )
     yield "|---|---|---|---|"
@@ -104,18 +104,18 @@ def stack_table(found: dict[str, Any]) -> Iterator[str]:
 
 
 def training_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what is to be said of whole trainings."""
+    """Yield a line for each whole training."""
     for batch, whole in numbered(found, "end to end").items():
         yield (
             f"End to end, batch {batch}: {whole['sequences_per_second']:,.0f} sequences/s, "
             f"{whole['data_share']:.1%} of the time spent waiting for data."
         )
         yield ""
-    if (learnt := found.get("learning")) is not None:
+    if (learned := found.get("learning")) is not None:
         yield (
-            f"{learnt['steps']:,} steps in {learnt['training_seconds']:.0f} s; {learnt['sequences']:,} test sequences: "
-            f"future {learnt['future_nats']:.1f}, reconstruction {learnt['reconstruction_nats']:.1f} nats/frame, free "
-            f"running; entropy floor {learnt['entropy_floor']:.1f}."
+            f"{learned['steps']:,} steps in {learned['training_seconds']:.0f} s; {learned['sequences']:,} test "
+            f"sequences: future {learned['future_nats']:.1f}, reconstruction {learned['reconstruction_nats']:.1f} "
+            f"nats/frame, free running; entropy floor {learned['entropy_floor']:.1f}."
         )
         yield ""
 
@@ -134,10 +134,10 @@ def aims(found: dict[str, Any]) -> Iterator[tuple[str, str, bool | None]]:
         stack = found.get(f"stacks {batch}")
         ratio = None if stack is None else stack["nn.LSTM"] / stack["ours"]
         yield f"batch {batch}: not slower than cuDNN without peepholes", *judged(ratio, 1.0, "{:.2f} times")
-    learnt = found.get("learning")
+    learned = found.get("learning")
     for most in (MOST_NATS, WANTED_NATS):
         name = f"future frames, free running: at most {most} nats/frame in less than 10 minutes"
-        nats = None if learnt is None else learnt["future_nats"]
+        nats = None if learned is None else learned["future_nats"]
         yield name, "" if nats is None else f"{nats:.1f}", nats <= most if nats is not None and ON_GPU else None
 
 

@@ -1,45 +1,51 @@
-"""The training part of benchmarks/gpu.py: what is computed, how fast, how far from the floor, and what comes of it."""
+"""The training part of benchmarks/gpu.py: what is computed, how fast, how far from the floor, and what it learns."""
 
 import json
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from composite import CompositeSpec, task_of, total_loss
 from gpu_floor import Sizes, floor_of_step
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vidrep
-from vidrep.config import OptimizerSettings, PretrainConfig, TrainingSettings
-from vidrep.models.composite import CompositeModel
-from vidrep.models.lstm import LSTM
-from vidrep.models.saved import ScaledModel
-from vidrep.models.scaling import FrameScaler
+from vidrep.config.settings import OptimizerSettings, TrainingSettings
+from vidrep.evaluation.prediction import PredictionEvaluation
+from vidrep.models.cells.lstm import LSTMSettings
+from vidrep.models.encoder import Encoder, Numerics, StackSpec
+from vidrep.models.inputs import InputTransforms
+from vidrep.models.network import Losses, Network
+from vidrep.models.objectives.objective import Loss
+from vidrep.models.saved import TrainedModel
+from vidrep.models.state import State
+from vidrep.sequences.window_batch import WindowBatch
 from vidrep.training.captured_step import CapturedStep, can_capture
-from vidrep.training.optimizer_step import OptimizerStep, Piece
 from vidrep.training.optimizers import build_optimizer
+from vidrep.training.step import TrainingStep
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 # A CPU without native bf16 would only show how slow it is to emulate it.
-PRODUCTS = torch.bfloat16 if ON_GPU else None
+COMPUTE_DTYPE = torch.bfloat16 if ON_GPU else None
 PRECISION, OPERAND_BYTES = ("bf16", 2) if ON_GPU else ("fp32", 4)
 RECIPE = "modern-mnist-2layer-conditional"
 # Relative differences that rounding makes, at most: of the precisions, and of captured steps in fp32.
 MOST_DIFFERENCES = {"fp32": 1e-5, "bf16": 3e-2}
-OPTIMISER = OptimizerSettings(name="adamw", learning_rate=1e-4, clip_norm=1.0)
+OPTIMIZER = OptimizerSettings(name="adamw", learning_rate=1e-4, clip_norm=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large everything is: on a GPU as the issue has it, else small."""
+    """How large everything is: on a GPU as large as the aims have it, else small."""
 
     canvas: int
     hidden: int
@@ -52,7 +58,7 @@ class Scale:
     end_to_end_batches: tuple[int, ...]
     end_to_end_steps: int
     test_sequences: int
-    looks: int
+    validations: int
 
     def sizes(self, batch: int) -> Sizes:
         """Return the sizes of the model that is measured."""
@@ -71,7 +77,7 @@ FULL = Scale(
     end_to_end_batches=(80, 256),
     end_to_end_steps=1000,
     test_sequences=10_000,
-    looks=5,
+    validations=5,
 )
 SMALL = Scale(
     canvas=32,
@@ -85,58 +91,30 @@ SMALL = Scale(
     end_to_end_batches=(4,),
     end_to_end_steps=4,
     test_sequences=20,
-    looks=2,
+    validations=2,
 )
 
 
-class Batch(NamedTuple):
-    """Frames, (2 T, B, D), of values in [0, 1]."""
-
-    frames: Tensor
-
-
-class Objective:
-    """A model's cost in nats per frame, all of a batch at once."""
-
-    def __init__(self, model: Any, cost: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.model, self._cost = model, cost
-
-    def pieces(self, batch: Batch) -> Iterator[Piece]:
-        """Compute a batch in one piece."""
-        frames = batch.frames
-        half = len(frames) // 2
-        loss = self._cost(frames[:half], frames[half:]) / (half * frames.shape[1])
-        yield Piece(loss, {"loss": loss.detach()}, is_last=True)
-
-
-def composite(sizes: Sizes, *, peepholes: bool, products: torch.dtype | None = PRODUCTS) -> CompositeModel:
+def spec_of(sizes: Sizes, *, peepholes: bool) -> CompositeSpec:
     """Return the model that is measured: 2 layers, conditional future decoder."""
-    model = CompositeModel(
+    return CompositeSpec(
         frame_size=sizes.frame,
         hidden_size=sizes.hidden,
         num_layers=sizes.layers,
-        conditional_future=True,
+        num_frames=sizes.frames,
         peepholes=peepholes,
-        initialization="xavier",  # orthogonal matrices of this size take seconds
-        values="probability",
+        conditional_future=True,
     )
-    model.set_computation(products=products)
-    return model
 
 
-def cost_of(model: CompositeModel) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return what computes the cost of frames, (T, B, D) twice: both decoders', summed over everything."""
+def step_of(model: TrainedModel, sizes: Sizes, frames: Tensor, *, captured: bool) -> TrainingStep | CapturedStep:
+    """Return the training step of a model, as one CUDA graph if it is to be captured.
 
-    def cost(seen: Tensor, coming: Tensor) -> Tensor:
-        return torch.stack(list(model.costs(model.encode(seen), seen=seen, coming=coming).values())).sum()
-
-    return cost
-
-
-def ours(sizes: Sizes, *, peepholes: bool, products: torch.dtype | None = PRODUCTS) -> Objective:
-    """Return our model as `vidrep train` has it."""
-    model = composite(sizes, peepholes=peepholes, products=products)
-    return Objective(ScaledModel(FrameScaler(sizes.frame, "probability"), model).to(DEVICE), cost_of(model))
+    frames: (2 T, B, D), of the batch size that steps have.
+    """
+    optimizer = build_optimizer(model, OPTIMIZER)
+    step = TrainingStep(task_of(model, spec_of(sizes, peepholes=True), frames), optimizer, OPTIMIZER)
+    return CapturedStep(step, optimizer) if captured else step
 
 
 class PeepholeLayer(nn.Module):
@@ -163,7 +141,7 @@ class PeepholeLayer(nn.Module):
         return outputs, c
 
 
-class PeepholeLoop(nn.Module):
+class PeepholeLoop(Network):
     """The same model of such layers; on a GPU products are in bf16 by autocast, which rounds weights once a step."""
 
     def __init__(self, sizes: Sizes) -> None:
@@ -175,23 +153,34 @@ class PeepholeLoop(nn.Module):
                 PeepholeLayer(one, sizes.hidden) for one in (width, *[sizes.hidden] * (sizes.layers - 1))
             )
 
-        self.encoder = stack(sizes.frame)
-        self.decoders = nn.ModuleList([stack(None), stack(sizes.frame)])
-        self.readouts = nn.ModuleList(nn.Linear(sizes.hidden, sizes.frame) for _ in range(2))
+        self.first_stack = stack(sizes.frame)
+        self.decoders = nn.ModuleDict({"reconstruction": stack(None), "future": stack(sizes.frame)})
+        self.projections = nn.ModuleDict({name: nn.Linear(sizes.hidden, sizes.frame) for name in self.decoders})
 
-    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
-        """Return the cost of frames, (T, B, D) twice, summed over everything."""
-        zeros = seen.new_zeros(seen.shape[1], self.sizes.hidden)
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of both losses."""
+        return list(self.decoders)
+
+    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+        """Return the losses of frames, (2 T, B, D)."""
+        context, future = inputs(batch.frames).chunk(2)
+        zeros = context.new_zeros(context.shape[1], self.sizes.hidden)
+        frame_before = torch.cat([torch.zeros_like(future[:1]), future[:-1]]).unbind()
+        by_name = {}
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=ON_GPU):
-            _, state = self._run(self.encoder, seen.unbind(), [(zeros, zeros)] * self.sizes.layers, len(seen))
-            cost = seen.new_zeros(())
-            before = torch.cat([torch.zeros_like(coming[:1]), coming[:-1]]).unbind()
-            ways = zip(self.decoders, self.readouts, (None, before), (seen.flip(0), coming), strict=True)
-            for decoder, readout, inputs, truth in ways:
-                outputs, _ = self._run(decoder, inputs, state, len(truth))
-                emitted = readout(torch.stack(outputs)).float()
-                cost = cost + F.binary_cross_entropy_with_logits(emitted, truth, reduction="sum")
-        return cost
+            initial = [(zeros, zeros)] * self.sizes.layers
+            _, state = self._run(self.first_stack, context.unbind(), initial, len(context))
+            for name, read, target in (("reconstruction", None, context.flip(0)), ("future", frame_before, future)):
+                outputs, _ = self._run(self.decoders[name], read, state, len(target))
+                emitted = self.projections[name](torch.stack(outputs)).float()
+                total = F.binary_cross_entropy_with_logits(emitted, target, reduction="sum")
+                by_name[name] = Loss(total, len(target), self.sizes.frame)
+        return Losses(by_name, dict.fromkeys(by_name, 1.0))
+
+    def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
+        """Return the same losses."""
+        return self.losses(inputs, batch), {}
 
     def _run(self, stack: Any, outputs: Any, state: list[Any], num_steps: int) -> tuple[list[Tensor], list[Any]]:
         last = []
@@ -241,18 +230,14 @@ def equality(scale: Scale) -> dict[str, dict[str, float]]:
     torch.manual_seed(0)
     frames = torch.rand(2 * sizes.frames, sizes.batch, sizes.frame, dtype=torch.float64).round(decimals=2)
     for peepholes in (True, False):
-        reference = composite(sizes, peepholes=peepholes, products=None).double()
-        for module in reference.modules():
-            if isinstance(module, LSTM):
-                module.plain = True
-        loss = cost_of(reference)(frames[: sizes.frames], frames[sizes.frames :])
+        spec = spec_of(sizes, peepholes=peepholes)
+        reference = spec.build(use_reference=True).double()
+        loss = total_loss(reference, frames)
         loss.backward()  # type: ignore[no-untyped-call]
-        for precision, products in (("fp32", None), ("bf16", torch.bfloat16)):
-            model = composite(sizes, peepholes=peepholes, products=products)
+        for precision, compute_dtype in (("fp32", None), ("bf16", torch.bfloat16)):
+            model = spec.build(compute_dtype)
             model.load_state_dict(reference.state_dict())
-            model.to(DEVICE)
-            here = frames.float().to(DEVICE)
-            our_loss = cost_of(model)(here[: sizes.frames], here[sizes.frames :])
+            our_loss = total_loss(model.to(DEVICE), frames.float().to(DEVICE))
             our_loss.backward()  # type: ignore[no-untyped-call]
             errors = []
             for one, other in zip(model.parameters(), reference.parameters(), strict=True):
@@ -278,17 +263,18 @@ def captured(scale: Scale) -> dict[str, float] | None:
     In fp32, with other frames and another learning rate at each. Returns the largest relative difference and what is
     allowed; None where nothing is captured.
     """
+    if not can_capture(DEVICE, {}, TrainingSettings()):
+        return None
     losses, sizes = [], scale.reference
-    for kind in (CapturedStep, OptimizerStep):
+    shape = (2 * sizes.frames, sizes.batch, sizes.frame)
+    for captured_too in (True, False):
         torch.manual_seed(0)
-        objective = ours(sizes, peepholes=True, products=None)
-        if not can_capture(objective, {}, TrainingSettings()):
-            return None
-        step = kind(objective, build_optimizer(objective.model, OPTIMISER), OPTIMISER)
+        model = spec_of(sizes, peepholes=True).build().to(DEVICE)
+        step = step_of(model, sizes, torch.rand(shape, device=DEVICE), captured=captured_too)
         losses.append(
             [
-                float(step(Batch(torch.rand(2 * sizes.frames, sizes.batch, sizes.frame, device=DEVICE)), rate)["loss"])
-                for rate in (number * OPTIMISER.learning_rate for number in range(1, 9))
+                float(step(WindowBatch(torch.rand(shape, device=DEVICE)), rate)["loss"])
+                for rate in (number * OPTIMIZER.learning_rate for number in range(1, 9))
             ]
         )
     worst = _largest([abs(one / other - 1) for one, other in zip(*losses, strict=True)])
@@ -296,8 +282,8 @@ def captured(scale: Scale) -> dict[str, float] | None:
 
 
 def ceilings(scale: Scale) -> dict[str, float]:
-    """Return the best product's operations a second, and a large copy's bytes a second, read and written."""
-    dtype, best = PRODUCTS or torch.float32, 0.0
+    """Return the best matrix product's operations a second, and a large copy's bytes a second, read and written."""
+    dtype, best = COMPUTE_DTYPE or torch.float32, 0.0
     for side in scale.product_sides:
         left, right = (torch.randn(side, side, device=DEVICE).to(dtype) for _ in range(2))
         out = torch.empty_like(left)
@@ -313,21 +299,19 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
     """Measure whole steps, optimizer included, at one batch size: ours, captured on a GPU, and the eager loop."""
     sizes = scale.sizes(batch)
     torch.manual_seed(0)
-    data = Batch((torch.rand(2 * sizes.frames, batch, sizes.frame, device=DEVICE) < 0.05).float())
+    frames = (torch.rand(2 * sizes.frames, batch, sizes.frame, device=DEVICE) < 0.05).float()
     found: dict[str, Any] = {}
     for name in ("ours", "ours without peepholes", "peephole loop"):
         if ON_GPU:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        if name == "peephole loop":
-            loop = PeepholeLoop(sizes).to(DEVICE)
-            objective = Objective(loop, loop)
-            kind: type[OptimizerStep] = OptimizerStep
+        is_loop = name == "peephole loop"
+        if is_loop:
+            model = TrainedModel(InputTransforms(sizes.frame, {}), PeepholeLoop(sizes)).to(DEVICE)
         else:
-            objective = ours(sizes, peepholes=name == "ours")
-            kind = CapturedStep if can_capture(objective, {}, TrainingSettings()) else OptimizerStep
-        step = kind(objective, build_optimizer(objective.model, OPTIMISER), OPTIMISER)
-        do = partial(step, data, OPTIMISER.learning_rate)
+            model = spec_of(sizes, peepholes=name == "ours").build(COMPUTE_DTYPE).to(DEVICE)
+        step = step_of(model, sizes, frames, captured=not is_loop and can_capture(DEVICE, {}, TrainingSettings()))
+        do = partial(step, WindowBatch(frames), OPTIMIZER.learning_rate)
         seconds = measure(do, seconds=scale.seconds_a_variant)
         found[name] = {
             "seconds": statistics.median(seconds),
@@ -336,8 +320,8 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
             "loss": float(do()["loss"]),
             "peak_bytes": torch.cuda.max_memory_allocated() if ON_GPU else None,
         }
-        num_weights = sum(weight.numel() for weight in objective.model.parameters())
-        del objective, step, do
+        num_weights = sum(weight.numel() for weight in model.parameters())
+        del model, step, do
     floor = floor_of_step(sizes, num_weights=num_weights, operand_bytes=OPERAND_BYTES, **best)
     found["floor"] = {
         "seconds": floor.seconds,
@@ -353,26 +337,33 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
 def stacks_at(scale: Scale, batch: int) -> dict[str, float]:
     """Measure forward and backward of a stack without peepholes, as the encoder's: seconds of ours and of nn.LSTM.
 
-    nn.LSTM, cuDNN on a GPU, has its weights in the type of the products and rounds none; ours rounds them each time.
+    nn.LSTM, cuDNN on a GPU, has its weights in the compute dtype and rounds none; ours rounds them each time.
     """
-    # Else nn.LSTM leaves weights in bf16 apart, and cuDNN copies all of them into one piece of memory at every call.
+    # Else nn.LSTM does not join its weights in bf16, and cuDNN copies all of them into one buffer at every call.
     if hasattr(torch.backends.cudnn, "CUDNN_TENSOR_DTYPES"):
         torch.backends.cudnn.CUDNN_TENSOR_DTYPES.add(torch.bfloat16)
     sizes = scale.sizes(batch)
     inputs = torch.rand(sizes.frames, batch, sizes.frame, device=DEVICE)
-    ours_stack = LSTM(sizes.frame, sizes.hidden, sizes.layers).to(DEVICE)
-    ours_stack.products = PRODUCTS
-    theirs = nn.LSTM(sizes.frame, sizes.hidden, sizes.layers).to(DEVICE, PRODUCTS)
+    spec = StackSpec(
+        cell="lstm",
+        settings=LSTMSettings(),
+        hidden_size=sizes.hidden,
+        num_layers=sizes.layers,
+        initialization="xavier",  # orthogonal matrices of this size take seconds
+    )
+    ours = Encoder(sizes.frame, spec, numerics=Numerics(compute_dtype=COMPUTE_DTYPE)).to(DEVICE)
+    theirs = nn.LSTM(sizes.frame, sizes.hidden, sizes.layers).to(DEVICE, COMPUTE_DTYPE)
     above = torch.rand(sizes.frames, batch, sizes.hidden, device=DEVICE)
     found = {}
-    for name, stack, seen in (("ours", ours_stack, inputs), ("nn.LSTM", theirs, inputs.to(PRODUCTS or inputs.dtype))):
-        weight = above.to(seen.dtype)
+    stacks = (("ours", ours, inputs), ("nn.LSTM", theirs, inputs.to(COMPUTE_DTYPE or inputs.dtype)))
+    for name, stack, frames in stacks:
+        gradient = above.to(frames.dtype)
 
-        def both_ways(stack: nn.Module = stack, seen: Tensor = seen, weight: Tensor = weight) -> None:
+        def there_and_back(stack: nn.Module = stack, frames: Tensor = frames, gradient: Tensor = gradient) -> None:
             stack.zero_grad()
-            stack(seen)[0].backward(weight)
+            stack(frames)[0].backward(gradient)
 
-        found[name] = statistics.median(measure(replayed(both_ways), seconds=scale.seconds_a_variant / 2))
+        found[name] = statistics.median(measure(replayed(there_and_back), seconds=scale.seconds_a_variant / 2))
     return found
 
 
@@ -397,10 +388,10 @@ def end_to_end(scale: Scale, mnist: Path, folder: Path, batch: int) -> dict[str,
     changes = {
         "training.batch_size": batch,
         "training.steps": scale.end_to_end_steps,
-        "model.initialization": "xavier",  # orthogonal matrices of this size take seconds
+        "encoder.initialization": "xavier",  # orthogonal matrices of this size take seconds
     }
-    _train(scale, mnist, folder, changes, looks=2)
-    speed = _looks(folder)[-1]["speed"]
+    _train(scale, mnist, folder, changes, validations=2)
+    speed = _metrics(folder)[-1]["speed"]
     shutil.rmtree(folder)  # a checkpoint has 2.8 GB
     return {
         "sequences_per_second": speed["frames_per_second"] / (2 * scale.frames),
@@ -411,35 +402,36 @@ def end_to_end(scale: Scale, mnist: Path, folder: Path, batch: int) -> dict[str,
 def learning(scale: Scale, mnist: Path, folder: Path, *, steps: int, filmstrip: Path) -> dict[str, Any]:
     """Train the recipe for so many steps; measure it on test sequences, free running."""
     began = time.monotonic()
-    _train(scale, mnist, folder, {"training.steps": steps}, looks=scale.looks)
+    _train(scale, mnist, folder, {"training.steps": steps}, validations=scale.validations)
     trained = time.monotonic()
     sequences = scale.test_sequences
     result = vidrep.evaluate(folder, mnist=mnist, num_sequences=sequences, filmstrip=filmstrip, device=DEVICE.type)
-    costs = result.metrics.costs
+    assert isinstance(result, PredictionEvaluation)
+    by_objective = result.metrics.by_objective
     return {
         "steps": steps,
         "training_seconds": trained - began,
         "evaluation_seconds": time.monotonic() - trained,
         "sequences": sequences,
-        "future_nats": costs["future"]["nats"]["model"].mean,
-        "reconstruction_nats": costs["reconstruction"]["nats"]["model"].mean,
-        "entropy_floor": costs["future"]["nats"]["entropy floor"].mean,
-        "looks": [{"step": look["step"], **look["validation"]} for look in _looks(folder)],
+        "future_nats": by_objective["future"]["nats"]["model"].mean,
+        "reconstruction_nats": by_objective["reconstruction"]["nats"]["model"].mean,
+        "entropy_floor": by_objective["future"]["nats"]["entropy floor"].mean,
+        "validations": [{"step": line["step"], **line["validation"]} for line in _metrics(folder)],
     }
 
 
-def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, looks: int) -> None:
+def _train(scale: Scale, mnist: Path, folder: Path, changes: dict[str, Any], *, validations: int) -> None:
     small = {
         "moving_mnist.canvas": scale.canvas,
-        "model.hidden_size": scale.hidden,
-        "windows.seen": scale.frames,
-        "windows.predicted": scale.frames,
+        "encoder.hidden_size": scale.hidden,
+        "windows.context": scale.frames,
+        "windows.num_future": scale.frames,
         "training.keep_checkpoints": 1,
-        "training.validate_every": max(1, changes["training.steps"] // looks),
+        "training.validate_every": max(1, changes["training.steps"] // validations),
     }
-    config = vidrep.load_recipe(PretrainConfig, RECIPE, changes=small | changes)
-    vidrep.pretrain(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
+    config = vidrep.load_recipe(vidrep.PretrainConfig, RECIPE, changes=small | changes)
+    vidrep.train(None, folder, config, mnist=mnist, device=DEVICE.type, precision=PRECISION)
 
 
-def _looks(folder: Path) -> list[dict[str, Any]]:
+def _metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -1,8 +1,8 @@
-"""What a CPU step is made of, one by one: products by torch and by oneDNN, one decoder or two at a time, activations.
+"""The operations of a CPU step, one by one: products by torch and by oneDNN, one decoder or two at once, activations.
 
     python benchmarks/matmul.py [--threads N] [--write]
 
---write writes docs/results/matmul.md. Ways take turns, round by round; medians. What a step chooses rests on them.
+--write writes docs/results/matmul.md. Methods take turns, round by round; medians. vidrep chooses its products by them.
 """
 
 import argparse
@@ -22,14 +22,14 @@ SIZES = {"S": (64, 128), "M": (80, 512), "L": (80, 2048)}
 TIME_STEPS, ROUNDS, SECONDS_A_TURN = 10, 9, 0.03
 NUM_VALUES = 160_000
 
-Ways = dict[str, Callable[[], object]]
+Methods = dict[str, Callable[[], object]]
 
 
-def milliseconds(ways: Ways) -> dict[str, float]:
-    """Let ways take turns; return the median of each, in ms a call."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+def milliseconds(methods: Methods) -> dict[str, float]:
+    """Let methods take turns; return the median of each, in ms a call."""
+    found: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(ROUNDS):
-        for name, do in ways.items():
+        for name, do in methods.items():
             do()
             began, count = time.perf_counter(), 0
             while time.perf_counter() - began < SECONDS_A_TURN:
@@ -45,8 +45,8 @@ def one_dnn(values: Tensor, weight: Tensor) -> Tensor:
     return product
 
 
-def of_time_step(batch: int, units: int, dtype: torch.dtype) -> Ways:
-    """Return the recurrent product of a time step, forward and back, and what laying its matrix out anew takes."""
+def of_time_step(batch: int, units: int, dtype: torch.dtype) -> Methods:
+    """Return the recurrent product of a time step, forward and back, and the packing of its matrix."""
     h, dz, matrix = (torch.randn(shape).to(dtype) for shape in ((batch, units), (batch, 4 * units), (4 * units, units)))
     packed = torch.ops.mkldnn._reorder_linear_weight(matrix, batch)
     return {
@@ -59,7 +59,7 @@ def of_time_step(batch: int, units: int, dtype: torch.dtype) -> Ways:
     }
 
 
-def of_gradient(batch: int, units: int, dtype: torch.dtype) -> Ways:
+def of_gradient(batch: int, units: int, dtype: torch.dtype) -> Methods:
     """Return the gradient of the recurrent matrix, over all time steps, and the same turned round."""
     rows = TIME_STEPS * batch
     dz, h = torch.randn(rows, 4 * units).to(dtype), torch.randn(rows, units).to(dtype)
@@ -70,7 +70,7 @@ def of_gradient(batch: int, units: int, dtype: torch.dtype) -> Ways:
     }
 
 
-def of_two_decoders(batch: int, units: int) -> Ways:
+def of_two_decoders(batch: int, units: int) -> Methods:
     """Return the recurrent products of two decoders, one after the other or in one, in fp32."""
     h, matrices, bias = torch.randn(2, batch, units), torch.randn(2, 4 * units, units), torch.randn(2, 1, 4 * units)
     turned = matrices.transpose(1, 2)
@@ -98,23 +98,24 @@ def page() -> list[str]:
     columns = []
     for dtype in (torch.float32, torch.bfloat16):
         for batch, units in SIZES.values():
-            ways = of_time_step(batch, units, dtype) | of_gradient(batch, units, dtype)
+            methods = of_time_step(batch, units, dtype) | of_gradient(batch, units, dtype)
             if dtype == torch.float32:
-                ways |= of_two_decoders(batch, units)
-            columns.append(milliseconds(ways))
+                methods |= of_two_decoders(batch, units)
+            columns.append(milliseconds(methods))
     lines += [
-        f"| {way} | {' | '.join(f'{one[way]:.3f}' if way in one else '' for one in columns)} |" for way in columns[0]
+        f"| {method} | {' | '.join(f'{one[method]:.3f}' if method in one else '' for one in columns)} |"
+        for method in columns[0]
     ]
-    values, room = torch.randn(NUM_VALUES), torch.empty(NUM_VALUES)
+    values, buffer = torch.randn(NUM_VALUES), torch.empty(NUM_VALUES)
     activations = milliseconds(
         {
-            "torch.tanh": partial(torch.tanh, values, out=room),
-            "torch.sigmoid": partial(torch.sigmoid, values, out=room),
-            "2 sigmoid(2x) - 1": lambda: torch.add(values, values, out=room).sigmoid_().mul_(2).sub_(1),
+            "torch.tanh": partial(torch.tanh, values, out=buffer),
+            "torch.sigmoid": partial(torch.sigmoid, values, out=buffer),
+            "2 sigmoid(2x) - 1": lambda: torch.add(values, values, out=buffer).sigmoid_().mul_(2).sub_(1),
         }
     )
-    told = "; ".join(f"{name} {ms:.3f} ms" for name, ms in activations.items())
-    return [*lines, "", f"{NUM_VALUES:,} values in fp32: {told}."]
+    seconds = "; ".join(f"{name} {ms:.3f} ms" for name, ms in activations.items())
+    return [*lines, "", f"{NUM_VALUES:,} values in fp32: {seconds}."]
 
 
 def main() -> None:

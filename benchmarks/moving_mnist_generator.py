@@ -1,10 +1,11 @@
 """How fast Moving MNIST is generated: against a loop over frames, and against the training step that it feeds.
 
-    python benchmarks/moving_mnist_generator.py [--rounds N] [--write]   writes docs/results/moving-mnist-generator.md
+    python benchmarks/moving_mnist_generator.py [--rounds N] [--steps M,L] [--write]
 
-Batches of 20 frames of 64 x 64 pixels with two digits; these are noise, as many as MNIST's for training, since what
-they show takes no time. Ways take turns, round by round, on one core; a training step has all cores, and is compared
-with making a batch of just its frames.
+--write writes docs/results/moving-mnist-generator.md.
+Batches of 20 frames of 64 x 64 pixels with two digits. The digits are noise, as many as MNIST's for training: the time
+does not depend on the pixels. Methods take turns, round by round, on one core; a training step has all cores, and is
+compared with making a batch of its own frames. `--rounds 1 --steps M` is a quick try.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from recording import ROOT, facts
-from training_step import SIZES, Ours, Size, step_of_ours
+from training_step import SIZES, Size, step_of_ours
 
 from vidrep.devices import choose_precision
 from vidrep.machine import available_cores, tune_malloc
@@ -38,18 +39,18 @@ SECONDS_A_TURN = 0.15
 AIM = 10
 
 
-def loop_over_frames(digits: NDArray[np.float32], num_sequences: int, draw: random.Random) -> NDArray[np.float32]:
+def loop_over_frames(digits: NDArray[np.float32], num_sequences: int, rng: random.Random) -> NDArray[np.float32]:
     """Make (B, T, 64, 64) float32 as the released code of Srivastava et al. (2015) does, written anew.
 
-    Each digit of a sequence gets a random place and direction, moves and bounces frame by frame, and is laid over every
-    frame by a maximum.
+    Each digit of a sequence gets a random position and direction, and moves and bounces frame by frame; a frame has the
+    maximum of its digits at each pixel.
     """
     frames = np.zeros((num_sequences, CONFIG.num_frames, CONFIG.canvas, CONFIG.canvas), np.float32)
-    room = CONFIG.canvas - DIGIT_SIDE
+    travel = CONFIG.canvas - DIGIT_SIDE
     for sequence in frames:
         for _ in range(CONFIG.num_digits):
-            digit = digits[draw.randrange(len(digits))]
-            row, column, angle = draw.random(), draw.random(), 2 * math.pi * draw.random()
+            digit = digits[rng.randrange(len(digits))]
+            row, column, angle = rng.random(), rng.random(), 2 * math.pi * rng.random()
             down, right = CONFIG.displacement * math.sin(angle), CONFIG.displacement * math.cos(angle)
             for frame in sequence:
                 row, column = row + down, column + right
@@ -57,26 +58,26 @@ def loop_over_frames(digits: NDArray[np.float32], num_sequences: int, draw: rand
                     row, down = min(max(row, 0.0), 1.0), -down
                 if not 0 < column < 1:
                     column, right = min(max(column, 0.0), 1.0), -right
-                top, left = int(room * row), int(room * column)
-                place = frame[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE]
-                np.maximum(place, digit, out=place)
+                top, left = int(travel * row), int(travel * column)
+                patch = frame[top : top + DIGIT_SIDE, left : left + DIGIT_SIDE]
+                np.maximum(patch, digit, out=patch)
     return frames
 
 
-def measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Let ways take turns; return seconds of a call, a figure a round."""
+def measure(methods: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Let methods take turns; return the seconds of a call, one number a round."""
     repeats = {}
-    for name, way in ways.items():
-        way()
+    for name, method in methods.items():
+        method()
         began = time.perf_counter()
-        way()
+        method()
         repeats[name] = max(1, round(SECONDS_A_TURN / (time.perf_counter() - began)))
     seconds: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
-        for name, way in ways.items():
+        for name, method in methods.items():
             began = time.perf_counter()
             for _ in range(repeats[name]):
-                way()
+                method()
             seconds[name].append((time.perf_counter() - began) / repeats[name])
     return seconds
 
@@ -88,16 +89,14 @@ def as_floats(generator: MovingMnist, num_sequences: int, rng: np.random.Generat
 
 def steps(size: Size) -> dict[str, Callable[[], float]]:
     """Return training steps of one size, in fp32, and in bf16 where it is native."""
-    products = {"fp32": None, "bf16": torch.bfloat16}
+    dtypes = {"fp32": None, "bf16": torch.bfloat16}
     if choose_precision("auto", torch.device("cpu"))[0] != "bf16":
-        del products["bf16"]
-    return {
-        precision: step_of_ours(Ours(size, products=dtype), torch.rand(CONFIG.num_frames, size.batch, size.frame))
-        for precision, dtype in products.items()
-    }
+        del dtypes["bf16"]
+    frames = torch.rand(CONFIG.num_frames, size.batch, size.frame)
+    return {precision: step_of_ours(size.spec.build(dtype), size, frames) for precision, dtype in dtypes.items()}
 
 
-def page(rounds: int) -> Iterator[str]:
+def page(rounds: int, sizes: Sequence[str]) -> Iterator[str]:
     """Measure everything; yield the lines of the page."""
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 256, (60_000, DIGIT_SIDE, DIGIT_SIDE), dtype=np.uint8)
@@ -105,14 +104,14 @@ def page(rounds: int) -> Iterator[str]:
     by_torch = DeviceRenderer(generator, torch.device("cpu"))
     loop = "loop over frames, float32"
     inks = np.divide(digits, 255, dtype=np.float32)
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         f"{loop}, {LOOPED}": partial(loop_over_frames, inks, LOOPED, random.Random(0)),
         **{f"vidrep, uint8, {size}": partial(generator.generate, size, rng) for size in BATCHES},
         **{f"vidrep, as float32 from 0 to 1, {size}": partial(as_floats, generator, size, rng) for size in BATCHES},
         f"vidrep by torch (what a GPU runs), uint8, {LOOPED}": lambda: by_torch.render(generator.draw(LOOPED, rng)),
     }
     torch.set_num_threads(1)
-    found = measure(ways, rounds)
+    found = measure(methods, rounds)
     yield "# Moving MNIST, generated"
     yield ""
     yield facts()
@@ -122,16 +121,16 @@ def page(rounds: int) -> Iterator[str]:
         "released code, written anew; vidrep's frames are bytes, 0 to 255, which the model divides by 255 itself."
     )
     yield ""
-    yield "| way | batch | ms a batch: median (all rounds) | sequences/s | times the loop |"
+    yield "| method | batch | ms a batch: median (all rounds) | sequences/s | times the loop |"
     yield "|---|---|---|---|---|"
     per_sequence = [seconds / LOOPED for seconds in found[f"{loop}, {LOOPED}"]]
     ratios = {}
     for name, seconds in found.items():
-        way, _, size = name.rpartition(", ")
+        method, _, size = name.rpartition(", ")
         low, middle, high = (1000 * value for value in (min(seconds), statistics.median(seconds), max(seconds)))
         ratios[name] = statistics.median(a / (b / int(size)) for a, b in zip(per_sequence, seconds, strict=True))
         yield (
-            f"| {way} | {size} | {middle:.2f} ({low:.2f} to {high:.2f}) | {1000 * int(size) / middle:,.0f} "
+            f"| {method} | {size} | {middle:.2f} ({low:.2f} to {high:.2f}) | {1000 * int(size) / middle:,.0f} "
             f"| {ratios[name]:.1f} |"
         )
     yield ""
@@ -140,19 +139,19 @@ def page(rounds: int) -> Iterator[str]:
     yield ""
     torch.set_num_threads(available_cores())
     yield (
-        f"What it is of a training step, {available_cores()} threads; batches are made ahead by a thread of their own, "
-        "so that a step waits for none of it while a core is free:"
+        f"Its share of a training step, {available_cores()} threads. A thread makes the batch of the next step during "
+        "this one, so that no step waits for it while a core is free:"
     )
     yield ""
     yield "| step | frames | rounds | ms a step | ms to generate its batch | of the step |"
     yield "|---|---|---|---|---|---|"
-    for name, most_rounds in STEPS.items():
-        trained, num_rounds = SIZES[name], min(rounds, most_rounds)
+    for name in sizes:
+        trained, num_rounds = SIZES[name], min(rounds, STEPS[name])
         side = math.isqrt(trained.frame)
         generate = partial(MovingMnist(digits, replace(CONFIG, canvas=side)).generate, trained.batch, rng)
         medians = {
-            way: statistics.median(all_of_it)
-            for way, all_of_it in measure({"generated": generate, **steps(trained)}, num_rounds).items()
+            what: statistics.median(seconds)
+            for what, seconds in measure({"generated": generate, **steps(trained)}, num_rounds).items()
         }
         generated = medians.pop("generated")
         for precision, step in medians.items():
@@ -166,11 +165,14 @@ def main() -> None:
     """Print the page, and write it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", default=",".join(STEPS), help="sizes of training steps, with commas between them")
     parser.add_argument("--write", action="store_true", help="write docs/results/moving-mnist-generator.md")
     given = parser.parse_args()
+    if not set(given.steps.split(",")) <= set(STEPS):
+        parser.error(f"--steps {given.steps}: allowed are {', '.join(STEPS)}")
     tune_malloc()
     lines = []
-    for line in page(given.rounds):
+    for line in page(given.rounds, given.steps.split(",")):
         print(line, flush=True)
         lines.append(line)
     if given.write:

@@ -1,4 +1,4 @@
-"""Odd and real videos: what both decoders make of each, and whether turned videos come upright.
+"""Odd and real videos: what both decoders read from each, and whether rotated videos come out upright.
 
 VIDREP_DATA=... python benchmarks/odd_videos.py      writes docs/results/odd-videos.md
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recording import ROOT, facts, real_data
 
 from vidrep.errors import VideoError
-from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 TURNED = [f"decord_video_{degrees}.mov" for degrees in (0, 90, 180, 270)]
@@ -52,7 +52,7 @@ def kind(path: Path) -> tuple[str, str]:
 
 
 def table(paths: list[Path]) -> str:
-    """Return a Markdown table of what both decoders make of the files."""
+    """Return a Markdown table of what both decoders read from the files."""
     columns = ["file", "codec", "turned"]
     for decoder in DECODERS:
         columns += [NAMES[decoder], "frames", "size"]
@@ -67,7 +67,7 @@ def table(paths: list[Path]) -> str:
 
 
 def reasons(paths: list[Path]) -> str:
-    """Return the reasons of all verdicts but "ok", as a Markdown list."""
+    """Return the reasons of all reports but "ok", as a Markdown list."""
     lines = []
     for path, decoder in itertools.product(paths, DECODERS):
         report, _, _, message = read(path, decoder)
@@ -134,7 +134,7 @@ def main() -> None:
     shots = least_difference_of_shots(data / "odd")
     text = f"""# Odd and real videos
 
-Made by `VIDREP_DATA=... python benchmarks/odd_videos.py` (data/README.md says where the files come from).
+Made by `VIDREP_DATA=... python benchmarks/odd_videos.py` (data/README.md lists the files).
 
 {facts()}- PyAV {av.__version__}
 

@@ -2,7 +2,7 @@
 
     python benchmarks/ranks.py      writes docs/results/ranks.md
 
-Speeds are those that `metrics.jsonl` gives for the looks after the first; runs are interleaved.
+Speeds are those that `metrics.jsonl` gives for the validations after the first; runs are interleaved.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from recording import Recording
 import vidrep
 
 ROUNDS = 3
-# Inputs, units, windows a step, steps between two looks: the sizes of `make bench` that one core trains in seconds.
+# Inputs, units, windows a step, steps between two validations: sizes of `make bench` that one core trains in seconds.
 SIZES = {"S": (256, 128, 64, 20), "M": (1024, 512, 80, 4)}
-NUM_LOOKS = 3
-WAYS = {
+NUM_VALIDATIONS = 3
+SETUPS = {
     "1 process, 1 thread": (1, 1),
     "1 process, 2 threads": (1, 2),
     "2 processes, 1 thread each": (2, 1),
 }
-CEILING = "2 trainings at once that exchange nothing, half the batch each: what this machine has to give"
+CEILING = "2 trainings at once that exchange nothing, half the batch each: the most that this machine gives"
 ONE, TWO = "1 process, 1 thread", "2 processes, 1 thread each"
 
 
@@ -50,16 +50,16 @@ def start(features: Path, run: Path, size: str, *, processes: int, threads: int,
     """Start a training by the command line, of one `share`-th of the size's batch."""
     _, hidden_size, batch_size, every = SIZES[size]
     settings = {
-        "model.hidden_size": hidden_size,
-        "windows.seen": 10,
-        "windows.predicted": 10,
+        "encoder.hidden_size": hidden_size,
+        "windows.context": 10,
+        "windows.num_future": 10,
         "windows.stride": 5,
         "training.validate_every": every,
         "training.patience": 0,
     }
     launcher = f"-m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
     options = f"--device cpu --precision fp32 --threads {threads} --batch-size {batch_size // share}"
-    options += f" --steps {NUM_LOOKS * every}"
+    options += f" --steps {NUM_VALIDATIONS * every}"
     changes = " ".join(f"--set {key}={value}" for key, value in settings.items())
     command = f"{launcher} -m vidrep_cli train {features} -o {run} --quiet {options} {changes}"
     return Training(run, subprocess.Popen([sys.executable, *shlex.split(command)]))
@@ -67,13 +67,13 @@ def start(features: Path, run: Path, size: str, *, processes: int, threads: int,
 
 @dataclass(frozen=True)
 class Training:
-    """A training that goes on."""
+    """A training that is running."""
 
     run: Path
     process: "subprocess.Popen[bytes]"
 
-    def looks(self) -> list[dict[str, Any]]:
-        """Wait for it; return the lines of metrics.jsonl."""
+    def metrics(self) -> list[dict[str, Any]]:
+        """Wait for it; return the lines of metrics.jsonl, one a validation."""
         if self.process.wait():
             sys.exit(f"exit code {self.process.returncode}")
         return [json.loads(line) for line in (self.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -82,15 +82,15 @@ class Training:
 def largest_difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
     """Return the largest relative difference between two curves, of training and held-out loss."""
     return max(
-        abs(float(left[part]["loss"]) / float(right[part]["loss"]) - 1)
+        abs(float(left[split]["loss"]) / float(right[split]["loss"]) - 1)
         for left, right in zip(one, other, strict=True)
-        for part in ("train", "validation")
+        for split in ("train", "validation")
     )
 
 
-def milliseconds(looks: list[dict[str, Any]], batch_size: int) -> float:
-    """Return how long a step took, without the looks, after the first look."""
-    speeds = [float(look["speed"]["frames_per_second"]) for look in looks[1:]]
+def milliseconds(lines: list[dict[str, Any]], batch_size: int) -> float:
+    """Return how long a step took, without validations, after the first of them."""
+    speeds = [float(line["speed"]["frames_per_second"]) for line in lines[1:]]
     return 1000 * 20 * batch_size / statistics.median(speeds)
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     """Measure and write the page."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     record = Recording("Several processes that train one model")
-    record.say(
+    record.add(
         "The composite model, 10 + 10 frames, one layer, fp32, at the same batch; gradients are summed over processes "
         f"by gloo on one machine. Medians of {ROUNDS} interleaved runs, with the fastest and the slowest. The "
         "agreement on whether to stop, one exchange of a few bytes a step, comes on top. Made by "
@@ -106,33 +106,33 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="vidrep-benchmark-") as name:
         folder = Path(name)
-        lines = ["| size | how | ms a step | fastest to slowest | speed-up |", "|---|---|---|---|---|"]
+        lines = ["| size | setup | ms a step | fastest to slowest | speed-up |", "|---|---|---|---|---|"]
         differences = []
         for size, (frame_size, _, batch_size, _) in SIZES.items():
             features = write_features(folder, frame_size=frame_size)
-            found: dict[str, list[float]] = {way: [] for way in (*WAYS, CEILING)}
+            found: dict[str, list[float]] = {setup: [] for setup in (*SETUPS, CEILING)}
             for number in range(ROUNDS):
                 curves = {}
-                for way, (processes, threads) in WAYS.items():
+                for setup, (processes, threads) in SETUPS.items():
                     run = folder / f"{size}-{number}-{processes}-{threads}"
-                    curves[way] = start(features, run, size, processes=processes, threads=threads).looks()
-                    found[way].append(milliseconds(curves[way], batch_size))
+                    curves[setup] = start(features, run, size, processes=processes, threads=threads).metrics()
+                    found[setup].append(milliseconds(curves[setup], batch_size))
                 halves = [
                     start(features, folder / f"{size}-{number}-{half}", size, processes=1, threads=1, share=2)
                     for half in "ab"
                 ]
-                times_of_halves = [milliseconds(half.looks(), batch_size // 2) for half in halves]
+                times_of_halves = [milliseconds(half.metrics(), batch_size // 2) for half in halves]
                 found[CEILING].append(statistics.mean(times_of_halves))
                 differences.append(largest_difference(curves[TWO], curves[ONE]))
             base = statistics.median(found[ONE])
-            for way, times in found.items():
+            for setup, times in found.items():
                 median = statistics.median(times)
                 spread = f"{min(times):.1f} to {max(times):.1f}"
-                lines.append(f"| {size} | {way} | {median:.1f} | {spread} | {base / median:.2f} |")
+                lines.append(f"| {size} | {setup} | {median:.1f} | {spread} | {base / median:.2f} |")
                 print(lines[-1], flush=True)
-    record.say("\n".join(lines))
+    record.add("\n".join(lines))
     sizes = "; ".join(f"{size}: {d} inputs, {h} units, {b} windows a step" for size, (d, h, b, _) in SIZES.items())
-    record.say(
+    record.add(
         f"{sizes}. Largest relative difference between the losses of {ONE} and {TWO}, in training and on held-out "
         f"videos: {max(differences):.1e}."
     )

@@ -49,7 +49,7 @@ class Recording:
         self.folder = Path(self._scratch.name)
         self._lines = [f"# {title}", "", facts()]
 
-    def say(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add a paragraph."""
         print(text, flush=True)
         self._lines += [text, ""]

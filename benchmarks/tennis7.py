@@ -10,22 +10,28 @@ from recording import Recording, real_data
 
 SEEDS = (0, 1, 2)
 REGIONS = ("center", "frame")
-PRETRAIN = "--steps 250 --set model.hidden_size=256 --set model.dropout=0.2 --set windows.stride=4"
-FINETUNE = "--steps 150 --set model.hidden_size=256 --set windows.length=32 --set optimizer.learning_rate=3e-4"
+PRETRAIN = (
+    "--steps 250 --set encoder.hidden_size=256 --set encoder.dropout=0.2 --set windows.context=16 "
+    "--set windows.num_future=13 --set windows.stride=4"
+)
+FINETUNE = (
+    "--steps 150 --set encoder.hidden_size=256 --set windows.length=32 --set windows.stride=8 "
+    "--set optimizer.learning_rate=3e-4"
+)
 
 
 def main() -> None:
     """Run everything and write the page."""
     record = Recording("tennis7: 371 clips of seven tennis strokes, SqueezeNet features", real_data())
-    record.say(
+    record.add(
         "Data: tennis7, its own lists (280 training and 91 test clips, divided by blocks of clip numbers, since "
         "neighbors share player and court). Made by `python benchmarks/tennis7.py`. The test clips chose nothing: "
-        "weights are chosen by a tenth of the training clips, settings by blocks of them. Both regions stand here, as "
-        "blocks of the training clips could not tell which is better."
+        "weights are chosen by a tenth of the training clips, settings by blocks of them. Results of both regions are "
+        "here, as blocks of the training clips did not show which is better."
     )
     tables = [_measure(record, region) for region in REGIONS]
     record.run("vidrep predict center-pretrained-classifier0 $VIDREP_DATA/tennis7/serve/serve53.mp4 --quiet")
-    record.say(
+    record.add(
         "Accuracy per video on the 91 test clips; one standard error of a single figure is about 0.05. Pretrained and "
         "scratch are the LSTM from a pretrained encoder and from random weights; the others are its baselines.\n\n"
         + "\n".join(["| classifier | mean over seeds | each |\n|---|---|---|", *tables])
@@ -34,7 +40,7 @@ def main() -> None:
 
 
 def _measure(record: Recording, region: str) -> str:
-    """Go the whole way with one region of the frames; return the rows of the table."""
+    """Extract, train, finetune and evaluate with one region of the frames; return the rows of the table."""
     weights = "--weights $VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth"
     record.run(
         f"vidrep extract cnn $VIDREP_DATA/tennis7 -o {region}.h5 --model squeezenet1_1 {weights} --region {region} "

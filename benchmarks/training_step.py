@@ -2,9 +2,10 @@
 
     python benchmarks/training_step.py [--sizes S,M,L] [--rounds N] [--threads N] [--write]
 
---write writes docs/results/training-step.md. A step is forward, loss, backward, clipping by norm and Adam: 10 frames
-seen, reconstructed by one decoder and the next 10 predicted by another, one layer, no input to the decoders, Bernoulli
-cross-entropy. Variants take turns round by round, and so do the products and the copy that give the machine's ceilings.
+--write writes docs/results/training-step.md. A step is forward, loss, backward, clipping by norm and Adam: 10 frames of
+context, which one decoder reconstructs, and 10 that follow, which another predicts; one layer, decoders without input,
+Bernoulli cross-entropy. Variants take turns round by round, and so do the matrix products and the copy that give the
+machine's ceilings. `--sizes S --rounds 1` is a quick try.
 """
 
 import argparse
@@ -17,26 +18,25 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from composite import CompositeSpec, network_of, task_of, window_of
 from recording import ROOT, facts
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import profile
 
-from vidrep.config import OptimizerSettings
+from vidrep.config.settings import OptimizerSettings
 from vidrep.devices import choose_precision
 from vidrep.machine import available_cores, tune_malloc
-from vidrep.models.composite import CompositeModel
-from vidrep.models.lstm import LSTM
-from vidrep.models.saved import ScaledModel
-from vidrep.models.scaling import FrameScaler
-from vidrep.training.optimizer_step import OptimizerStep, Piece
+from vidrep.models.saved import TrainedModel
+from vidrep.sequences.window_batch import WindowBatch
 from vidrep.training.optimizers import build_optimizer, clip_gradient
+from vidrep.training.step import TrainingStep
 
-FRAMES = 10  # seen, reconstructed and predicted, each
-OPTIMISER = OptimizerSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
+FRAMES = 10  # of context, all reconstructed, and as many that are predicted
+OPTIMIZER = OptimizerSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
 SECONDS_A_TURN = 0.15
 COPIED_FLOATS = 1 << 26
-# (rows, columns, terms) of large products, the last that of the input of L.
+# (rows, columns, terms) of large matrix products, the last that of the input of L.
 PRODUCTS = ((2048, 2048, 2048), (800, 8192, 4096))
 
 
@@ -68,16 +68,21 @@ class Size:
     seconds: float
 
     @property
+    def spec(self) -> CompositeSpec:
+        """The composite model of this size."""
+        return CompositeSpec(frame_size=self.frame, hidden_size=self.hidden, num_frames=FRAMES)
+
+    @property
     def multiply_adds(self) -> int:
         """Those of all matrix products that a step needs.
 
         The encoder starts at zero, so its first time step has no recurrent product and its first state no gradient;
         decoders have no input; frames get no gradient.
         """
-        recurrent, readout = 4 * self.hidden**2, self.hidden * self.frame
+        recurrent, projection = 4 * self.hidden**2, self.hidden * self.frame
         encoder_input = FRAMES * 4 * self.hidden * self.frame  # forward, weights' gradient
         encoder = (FRAMES - 1) * recurrent  # and the gradient of h too
-        decoders = 2 * FRAMES * (recurrent + readout)
+        decoders = 2 * FRAMES * (recurrent + projection)
         return self.batch * (2 * encoder_input + 3 * encoder + 3 * decoders)
 
 
@@ -93,7 +98,7 @@ VARIANTS = (CELLS, PEEPHOLES, TORCH_LSTM, FP32, BF16)
 
 
 class Cells(nn.Module):
-    """What tutorials do: cells in a loop, a readout and a loss at every time step.
+    """What tutorials do: cells in a loop, an output projection and a loss at every time step.
 
     A cell must have some input: the decoders' is one zero a sequence.
     """
@@ -102,39 +107,59 @@ class Cells(nn.Module):
         super().__init__()
         self.encoder = nn.LSTMCell(size.frame, size.hidden)
         self.decoders = nn.ModuleList(nn.LSTMCell(1, size.hidden) for _ in range(2))
-        self.readouts = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
+        self.projections = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
 
-    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
-        """Return the cost of frames, (T, B, D) twice, summed over everything."""
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the loss of frames, (2 T, B, D), summed over everything."""
+        context, future = frames[:FRAMES], frames[FRAMES:]
         state = None
-        for frame in seen:
+        for frame in context:
             state = self.encoder(frame, state)
-        cost, nothing = seen.new_zeros(()), seen.new_zeros(seen.shape[1], 1)
-        for decoder, readout, frames in zip(self.decoders, self.readouts, (seen.flip(0), coming), strict=True):
+        loss, no_input = frames.new_zeros(()), frames.new_zeros(frames.shape[1], 1)
+        for decoder, projection, target in zip(self.decoders, self.projections, (context.flip(0), future), strict=True):
             decoder_state = state
-            for frame in frames:
-                decoder_state = decoder(nothing, decoder_state)
-                cost = cost + cross_entropy(readout(decoder_state[0]), frame)
-        return cost
+            for frame in target:
+                decoder_state = decoder(no_input, decoder_state)
+                loss = loss + cross_entropy(projection(decoder_state[0]), frame)
+        return loss
 
 
 class Stacks(nn.Module):
-    """The same by `nn.LSTM`, whose decoders read one zero a frame too; readout and loss of all frames at once."""
+    """The same by `nn.LSTM`, whose decoders read one zero a frame too; projection and loss of all frames at once."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.encoder = nn.LSTM(size.frame, size.hidden)
         self.decoders = nn.ModuleList(nn.LSTM(1, size.hidden) for _ in range(2))
-        self.readouts = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
+        self.projections = nn.ModuleList(nn.Linear(size.hidden, size.frame) for _ in range(2))
 
-    def forward(self, seen: Tensor, coming: Tensor) -> Tensor:
-        """Return the cost of frames, (T, B, D) twice, summed over everything."""
-        _, state = self.encoder(seen)
-        nothing = seen.new_zeros(*seen.shape[:2], 1)
-        cost = seen.new_zeros(())
-        for decoder, readout, frames in zip(self.decoders, self.readouts, (seen.flip(0), coming), strict=True):
-            cost = cost + cross_entropy(readout(decoder(nothing, state)[0]), frames)
-        return cost
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the loss of frames, (2 T, B, D), summed over everything."""
+        context, future = frames[:FRAMES], frames[FRAMES:]
+        _, state = self.encoder(context)
+        no_input = frames.new_zeros(FRAMES, frames.shape[1], 1)
+        loss = frames.new_zeros(())
+        for decoder, projection, target in zip(self.decoders, self.projections, (context.flip(0), future), strict=True):
+            loss = loss + cross_entropy(projection(decoder(no_input, state)[0]), target)
+        return loss
+
+
+class PlainComposite(nn.Module):
+    """Our composite model in autograd's own operations: a loop over time with peepholes, one loss of all frames."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.model = size.spec.build(use_reference=True)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the loss of frames, (2 T, B, D), summed over everything."""
+        network, window = network_of(self.model), window_of(frames)
+        state = network.encode(window.context).state
+        losses = [
+            cross_entropy(objective.predict(state, FRAMES), objective.target(window))
+            for objective in network.frame_objectives.values()
+        ]
+        return torch.stack(losses).sum()
 
 
 def cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
@@ -142,64 +167,39 @@ def cross_entropy(logits: Tensor, frames: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, frames, reduction="sum")
 
 
-class Ours:
-    """The composite model as `vidrep train` trains it, or else `plain`, in autograd's own operations; an Objective."""
-
-    def __init__(self, size: Size, *, plain: bool = False, products: torch.dtype | None = None) -> None:
-        composite = CompositeModel(frame_size=size.frame, hidden_size=size.hidden, peepholes=True, values="probability")
-        composite.set_computation(products=products)
-        for module in composite.modules():
-            if isinstance(module, LSTM):
-                module.plain = plain
-        self.composite, self._is_plain = composite, plain
-        self.model = ScaledModel(FrameScaler(size.frame, "probability"), composite)
-
-    def cost(self, seen: Tensor, coming: Tensor) -> Tensor:
-        """Return the cost of frames, (T, B, D) twice, summed over everything."""
-        representation = self.composite.encode(seen)
-        if self._is_plain:
-            emitted = self.composite.decode(representation, num_reconstructed=FRAMES, num_predicted=FRAMES)
-            assert emitted.reconstruction is not None and emitted.future is not None
-            return cross_entropy(emitted.reconstruction, seen) + cross_entropy(emitted.future, coming)
-        costs = self.composite.costs(representation, seen=seen, coming=coming)
-        return torch.stack(list(costs.values())).sum()
-
-    def pieces(self, batch: Tensor) -> Iterator[Piece]:
-        """Compute a batch, (2 T, B, D), in one piece."""
-        loss = self.cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
-        yield Piece(objective=loss, metrics={"loss": loss.detach()}, is_last=True)
+def mean_loss(total: Tensor, frames: Tensor) -> Tensor:
+    """Return a loss, summed over both decoders' values, as `vidrep train` differentiates it: per value of a frame."""
+    return total / frames[:FRAMES].numel()
 
 
-def per_frame(batch: Tensor) -> int:
-    """Return what a batch's cost, (2 T, B, D), is divided by for nats per frame."""
-    return FRAMES * batch.shape[1]
+def step_of_peer(model: nn.Module, frames: Tensor) -> Callable[[], float]:
+    """Return a function that does a step as a tutorial does, with the same clipping and torch's fused Adam.
 
-
-def step_of_peer(model: nn.Module, cost: Callable[[Tensor, Tensor], Tensor], batch: Tensor) -> Callable[[], float]:
-    """Return a function that does a step as a tutorial does, with the same clipping and torch's fused Adam."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=OPTIMISER.learning_rate, fused=True)
+    model: returns the loss of frames, (2 T, B, D), summed over everything.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=OPTIMIZER.learning_rate, fused=True)
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = cost(batch[:FRAMES], batch[FRAMES:]) / per_frame(batch)
+        loss: Tensor = mean_loss(model(frames), frames)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), OPTIMISER.clip_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), OPTIMIZER.clip_norm)
         optimizer.step()
         return float(loss.detach())
 
     return step
 
 
-def step_of_ours(ours: Ours, batch: Tensor) -> Callable[[], float]:
+def step_of_ours(model: TrainedModel, size: Size, frames: Tensor) -> Callable[[], float]:
     """Return a function that does a step as `vidrep train` does."""
-    optimizer = build_optimizer(ours.model, OPTIMISER)
-    do_step = OptimizerStep(ours, optimizer, OPTIMISER)
-    return lambda: float(do_step(batch, OPTIMISER.learning_rate)["loss"])
+    do_step = TrainingStep(task_of(model, size.spec, frames), build_optimizer(model, OPTIMIZER), OPTIMIZER)
+    batch = WindowBatch(frames)
+    return lambda: float(do_step(batch, OPTIMIZER.learning_rate)["loss"])
 
 
-def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
-    """Return a function that does a step and says what its parts took, in seconds."""
-    optimizer = build_optimizer(ours.model, OPTIMISER)
+def parts_of_ours(model: TrainedModel, size: Size, frames: Tensor) -> Callable[[], dict[str, float]]:
+    """Return a function that does a step and returns the seconds of each of its parts."""
+    task, optimizer, batch = task_of(model, size.spec, frames), build_optimizer(model, OPTIMIZER), WindowBatch(frames)
 
     def step() -> dict[str, float]:
         seconds, now = {}, time.perf_counter()
@@ -210,11 +210,11 @@ def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
             seconds[name] = now - before
 
         optimizer.zero_grad()
-        (piece,) = ours.pieces(batch)
+        (loss,) = task.losses(batch)
         note("forward")
-        piece.objective.backward()  # type: ignore[no-untyped-call]
+        loss.objective.backward()  # type: ignore[no-untyped-call]
         note("backward")
-        clip_gradient(ours.model, OPTIMISER)
+        clip_gradient(model, OPTIMIZER)
         note("clipping")
         optimizer.step()
         note("optimizer")
@@ -223,16 +223,16 @@ def parts_of_ours(ours: Ours, batch: Tensor) -> Callable[[], dict[str, float]]:
     return step
 
 
-def disagreement(ours: Ours, plain: Ours, batch: Tensor) -> tuple[float, float]:
+def disagreement(ours: TrainedModel, plain: PlainComposite, size: Size, frames: Tensor) -> tuple[float, float]:
     """Compare with the plain path: relative difference of the loss, and the largest of a weight's gradient's norm."""
-    plain.model.load_state_dict(ours.model.state_dict())
-    losses = []
-    for one in (ours, plain):
-        (piece,) = one.pieces(batch)
-        piece.objective.backward()  # type: ignore[no-untyped-call]
-        losses.append(float(piece.objective.detach()))
+    plain.model.load_state_dict(ours.state_dict())
+    (ours_loss,) = task_of(ours, size.spec, frames).losses(WindowBatch(frames))
+    objectives = [ours_loss.objective, mean_loss(plain(frames), frames)]
+    for objective in objectives:
+        objective.backward()  # type: ignore[no-untyped-call]
+    losses = [float(objective.detach()) for objective in objectives]
     gradients = []
-    for found, expected in zip(ours.model.parameters(), plain.model.parameters(), strict=True):
+    for found, expected in zip(ours.parameters(), plain.parameters(), strict=True):
         assert found.grad is not None and expected.grad is not None
         gradients.append(float((found.grad - expected.grad).norm() / expected.grad.norm()))
         found.grad = expected.grad = None
@@ -240,8 +240,8 @@ def disagreement(ours: Ours, plain: Ours, batch: Tensor) -> tuple[float, float]:
 
 
 def ceilings() -> dict[str, Callable[[], float]]:
-    """Return functions that measure: "fp32 ..." and "bf16 ..." products in GFLOP/s, "copy" in GB/s."""
-    ways: dict[str, Callable[[], float]] = {}
+    """Return functions that measure: "fp32 ..." and "bf16 ..." matrix products in GFLOP/s, "copy" in GB/s."""
+    rates: dict[str, Callable[[], float]] = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         for rows, columns, terms in PRODUCTS:
             left, right = torch.randn(rows, terms).to(dtype), torch.randn(columns, terms).to(dtype)
@@ -252,14 +252,14 @@ def ceilings() -> dict[str, Callable[[], float]]:
                 products["oneDNN, packed weights"] = partial(one_dnn_product, left, packed)
             for library, product in products.items():
                 label = f"{name} {library} {rows} x {terms} by {terms} x {columns}"
-                ways[label] = partial(rate, product, 2 * rows * columns * terms)
+                rates[label] = partial(rate, product, 2 * rows * columns * terms)
     source, target = torch.ones(COPIED_FLOATS), torch.empty(COPIED_FLOATS)
-    ways["copy"] = partial(rate, partial(target.copy_, source), 2 * 4 * COPIED_FLOATS)
-    return ways
+    rates["copy"] = partial(rate, partial(target.copy_, source), 2 * 4 * COPIED_FLOATS)
+    return rates
 
 
 def one_dnn_product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right.T by oneDNN's own door in torch, which `F.linear` in fp32 does not take."""
+    """Return left @ right.T by torch's operator of oneDNN, which `F.linear` does not use in fp32."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
     return product
 
@@ -274,11 +274,11 @@ def rate(do: Callable[[], object], amount: int) -> float:
 
 @dataclass
 class Measured:
-    """What the rounds of a size found, lists with a figure a round.
+    """What the rounds of a size found: a number for each round, in lists.
 
     steps: variant -> seconds of a step. parts: variant -> part -> seconds. ceilings: see `ceilings`.
     agreement: variant -> relative differences of loss and gradient from the plain path. parameters: weights of a model.
-    spent: variant -> kind of operation -> seconds of a step, looked at by a profiler after all rounds.
+    spent: variant -> kind of operation -> seconds of a step, measured by a profiler after all rounds.
     """
 
     steps: dict[str, list[float]]
@@ -289,9 +289,9 @@ class Measured:
     spent: dict[str, dict[str, float]]
 
     def ceiling(self, kind: str) -> tuple[str, float]:
-        """Return the best way of a kind, "fp32", "bf16" or "copy", and its median."""
-        medians = {way: statistics.median(found) for way, found in self.ceilings.items() if way.startswith(kind)}
-        best = max(medians, key=lambda way: medians[way])
+        """Return the best ceiling of a kind, "fp32", "bf16" or "copy", and its median."""
+        medians = {name: statistics.median(found) for name, found in self.ceilings.items() if name.startswith(kind)}
+        best = max(medians, key=lambda name: medians[name])
         return best, medians[best]
 
     def times_faster(self, than: str, ours: str) -> float:
@@ -299,38 +299,38 @@ class Measured:
         return statistics.median(a / b for a, b in zip(self.steps[than], self.steps[ours], strict=True))
 
     def share_of_ceiling(self, size: Size, variant: str) -> float:
-        """Return the part of the machine's best product of its type that a step of ours comes to."""
+        """Return what share of the machine's best matrix product of its type a step of ours reaches."""
         gigaflops = 2 * size.multiply_adds / 1e9 / statistics.median(self.steps[variant])
         return gigaflops / self.ceiling("bf16" if variant == BF16 else "fp32")[1]
 
     def most_times_faster(self, size: Size, than: str, variant: str) -> float:
-        """Return how many times faster than another variant the mere products would be, each at the ceiling."""
+        """Return how many times faster than another variant the matrix products alone would be, each at the ceiling."""
         least = 2 * size.multiply_adds / 1e9 / self.ceiling("bf16" if variant == BF16 else "fp32")[1]
         return statistics.median(self.steps[than]) / least
 
     def share_of_step(self, variant: str, part: str) -> float:
-        """Return the part of a step that one of its parts takes."""
+        """Return the share of a step that one of its parts takes."""
         medians = {name: statistics.median(found) for name, found in self.parts[variant].items()}
         return medians[part] / sum(medians.values())
 
 
 def measure(size: Size, rounds: int | None) -> Measured:
-    """Let all variants take turns, as often as `rounds` says or the size's time allows."""
+    """Let all variants take turns, for so many rounds, or for as many as the size's time allows if None."""
     began = time.perf_counter()
     torch.manual_seed(0)
-    batch = (torch.rand(2 * FRAMES, size.batch, size.frame) < 0.05).float()
-    cells, stacks, plain = Cells(size), Stacks(size), Ours(size, plain=True)
-    ours = {FP32: Ours(size), BF16: Ours(size, products=torch.bfloat16)}
-    agreement = {name: disagreement(one, plain, batch) for name, one in ours.items()}
+    frames = (torch.rand(2 * FRAMES, size.batch, size.frame) < 0.05).float()
+    plain = PlainComposite(size)
+    ours = {FP32: size.spec.build(), BF16: size.spec.build(torch.bfloat16)}
+    agreement = {name: disagreement(one, plain, size, frames) for name, one in ours.items()}
     steps = {
-        CELLS: step_of_peer(cells, cells, batch),
-        PEEPHOLES: step_of_peer(plain.model, plain.cost, batch),
-        TORCH_LSTM: step_of_peer(stacks, stacks, batch),
-        **{name: step_of_ours(one, batch) for name, one in ours.items()},
+        CELLS: step_of_peer(Cells(size), frames),
+        PEEPHOLES: step_of_peer(plain, frames),
+        TORCH_LSTM: step_of_peer(Stacks(size), frames),
+        **{name: step_of_ours(one, size, frames) for name, one in ours.items()},
     }
-    parts = {name: parts_of_ours(one, batch) for name, one in ours.items()}
-    ways = ceilings()
-    for one_rate in ways.values():
+    parts = {name: parts_of_ours(one, size, frames) for name, one in ours.items()}
+    rates = ceilings()
+    for one_rate in rates.values():
         one_rate()
     repeats = {name: repeats_of(step) for name, step in steps.items()}
     for part_step in parts.values():
@@ -340,7 +340,7 @@ def measure(size: Size, rounds: int | None) -> Measured:
         parts={name: defaultdict(list) for name in ours},
         ceilings=defaultdict(list),
         agreement=agreement,
-        parameters=sum(parameter.numel() for parameter in plain.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in plain.parameters()),
         spent={},
     )
     done = 0
@@ -356,8 +356,8 @@ def measure(size: Size, rounds: int | None) -> Measured:
             turns = [part_step() for _ in range(repeats[name])]
             for part in turns[0]:
                 measured.parts[name][part].append(statistics.fmean(turn[part] for turn in turns))
-        for way, one_rate in ways.items():
-            measured.ceilings[way].append(one_rate())
+        for name, one_rate in rates.items():
+            measured.ceilings[name].append(one_rate())
         done += 1
     for name in ours:
         steps[name]()
@@ -426,9 +426,9 @@ def tables(name: str, size: Size, found: Measured) -> Iterator[str]:
     yield "| ceiling | median (all rounds) | by |"
     yield "|---|---|---|"
     for kind, unit in (("fp32", "GFLOP/s"), ("bf16", "GFLOP/s"), ("copy", "GB/s read and written")):
-        way, best = found.ceiling(kind)
-        spread = found.ceilings[way]
-        by = way.removeprefix(kind).strip() or f"a copy of {4 * COPIED_FLOATS / 1e6:.0f} MB"
+        ceiling, best = found.ceiling(kind)
+        spread = found.ceilings[ceiling]
+        by = ceiling.removeprefix(kind).strip() or f"a copy of {4 * COPIED_FLOATS / 1e6:.0f} MB"
         yield f"| {kind} | {best:,.0f} {unit} ({min(spread):,.0f} to {max(spread):,.0f}) | {by} |"
     yield ""
     yield "| part of a step | fp32, ms | share | bf16, ms | share |"
@@ -506,7 +506,7 @@ def aims(found: dict[str, Measured]) -> Iterator[str]:
 
 
 def report(reached: bool) -> str:
-    """Say whether an aim was reached."""
+    """Return whether an aim was reached, in words."""
     return "reached" if reached else "not reached"
 
 
@@ -518,12 +518,12 @@ def page(names: list[str], rounds: int | None) -> Iterator[str]:
     yield (
         f"Made by `python benchmarks/training_step.py --sizes {','.join(names)} --write`, "
         f"{torch.get_num_threads()} threads. A step: forward, loss, backward, clipping by norm, torch's fused Adam; "
-        f"{FRAMES} frames seen, reconstructed and predicted each; one layer, decoders without input, Bernoulli "
-        "cross-entropy, binary frames. Freed memory is kept by the process, for all variants, as `vidrep train` does. "
-        "Variants and ceilings took turns, round by round; times faster are medians of the rounds' ratios. Decoders "
-        "of nn.LSTMCell and nn.LSTM, which must have input, read one zero a frame. GFLOP/s count the multiply-adds "
-        "that a step needs, twice, the same for every variant: the input's product of the encoder alone, no recurrent "
-        "product of its zero state, no gradient of the frames."
+        f"{FRAMES} frames of context, all reconstructed, and {FRAMES} predicted; one layer, decoders without input, "
+        "Bernoulli cross-entropy, binary frames. The process keeps freed memory, for all variants, as `vidrep train` "
+        "does. Variants and ceilings took turns, round by round; times faster are medians of the rounds' ratios. "
+        "Decoders of nn.LSTMCell and nn.LSTM, which must have input, read one zero a frame. GFLOP/s count the "
+        "multiply-adds that a step needs, twice, the same for every variant: the input's product of the encoder "
+        "alone, no recurrent product of its zero state, no gradient of the frames."
     )
     yield ""
     found = {}

@@ -1,102 +1,84 @@
 """`vidrep finetune`: an action classifier."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidrep.training.ranks import is_main_process, joined_ranks
 
-from . import console
-from .options import (
-    BatchSize,
-    Device,
-    Features,
-    Labels,
-    Overwrite,
-    Precision,
-    Quiet,
-    Recipe,
-    Resume,
-    Seed,
-    Set,
-    SplitNumber,
-    Splits,
-    Steps,
-    Threads,
-    recipe_changes,
-)
+from .completion import run_folders
+from .console import show_log
+from .help import input_option, training_option
+from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .progress import progress_bar
 from .stopping import stopping_on_signals
+from .training import advise_on_data, outcome_text, waiting_text
+
+if TYPE_CHECKING:
+    from vidrep.training.finetune import FinetuneResult
 
 
 def finetune_command(
     features: Features,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.", show_default=False)],
+    run: RunOptions,
+    recipe: RecipeOptions,
+    annotations: GroupedAnnotationOptions,
+    compute: ComputeOptions,
+    common: CommonOptions,
     pretrained: Annotated[
-        Path | None, typer.Option("--from", help="A run of `vidrep train` to start from; default: from scratch.")
+        Path | None,
+        input_option(
+            "--from",
+            metavar="RUN",
+            help="A run of `vidrep train` to start from; default: from scratch.",
+            autocompletion=run_folders,
+        ),
     ] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Train the readout alone; model.freeze.")] = False,
-    recipe: Recipe = None,
-    settings: Set = None,
-    steps: Steps = None,
-    batch_size: BatchSize = None,
-    seed: Seed = None,
-    labels: Labels = None,
-    splits: Splits = None,
-    split_number: SplitNumber = 1,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: Threads = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    freeze: Annotated[
+        bool,
+        training_option("--freeze", help="Train the head alone; classifier.freeze_encoder."),
+    ] = False,
 ) -> None:
-    """Learn to classify from labelled videos. Videos of split "test" are not touched."""
-    # Of several processes each hears from now on why another one fails.
+    """Learn to classify from labeled videos. It does not read videos of split "test"."""
+    # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
-        from vidrep.config import FinetuneConfig, load_recipe
+        from vidrep.config.settings import FinetuneConfig
 
-        changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
-        if freeze:
-            changes["model.freeze"] = True
-        config = load_recipe(FinetuneConfig, recipe, changes=changes)
+        config = recipe.build(FinetuneConfig, **({"classifier.freeze_encoder": True} if freeze else {}))
 
-        from vidrep.features.annotation_files import read_annotations
         from vidrep.features.store import open_features
-        from vidrep.machine import tune_malloc
         from vidrep.training.finetune import finetune
 
-        console.show_log(quiet=quiet)
-        tune_malloc()
-        annotations = read_annotations(labels=labels, splits=splits, number=split_number)
-        with console.progress_bar("finetune", quiet=quiet) as listen:
+        show_log(quiet=common.quiet)
+        with progress_bar("finetune", quiet=common.quiet) as on_progress:
             result = finetune(
                 open_features(features),
-                output,
+                run.output,
                 config,
                 pretrained=pretrained,
-                device=device,
-                precision=precision,
-                threads=threads,
-                annotations=annotations,
-                resume=resume,
-                overwrite=overwrite,
+                device=compute.device,
+                precision=compute.precision,
+                threads=compute.threads,
+                annotations=annotations.read(),
+                group_pattern=annotations.group,
+                resume=run.resume,
+                overwrite=run.overwrite,
                 should_stop=should_stop,
-                on_progress=listen,
+                on_progress=on_progress,
             )
-    if quiet or not is_main_process():
-        return
-    outcome = result.outcome
-    early = ", stopped early" if outcome.stopped_early else ""
-    source = pretrained or config.pretrained
-    start = f"from {source}" if source else "from scratch"
-    typer.echo(
-        f"{result.folder}: {start}, {len(result.classes)} classes, {outcome.steps} steps in "
-        f"{console.duration(outcome.seconds)}{early}; the best weights are those of step "
-        f"{outcome.best_step}; {console.waiting(outcome.data_share)}"
-    )
-    console.advise_on_data(outcome.data_share)
-    typer.echo(
-        f"{result.num_train_videos} videos trained it, {result.num_validation_videos} chose the weights, "
-        f"{result.num_test_videos} are held out for `vidrep evaluate {result.folder} {features}`"
+    if is_main_process() and not common.quiet:
+        typer.echo(_report(result, features, pretrained))
+        advise_on_data(result.outcome.data_share)
+
+
+def _report(result: "FinetuneResult", features: Path, pretrained: Path | None) -> str:
+    start = "from scratch" if result.from_scratch else f"from {pretrained or 'the encoder that the run keeps'}"
+    held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
+    if not result.num_test_videos:
+        held_out = "none is held out: evaluate on videos that took no part"
+    return (
+        f"{result.folder}: {start}, {len(result.classes)} classes, {outcome_text(result.outcome)}; "
+        f"{waiting_text(result.outcome.data_share)}\n"
+        f"{result.num_train_videos} videos for training, {result.num_validation_videos} for validation; {held_out}"
     )

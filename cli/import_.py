@@ -1,44 +1,52 @@
 """`vidrep import`: features that others made to a feature file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console
-from .options import Labels, Overwrite, Quiet, SplitNumber, Splits
+from .console import show_log
+from .help import sampling_option
+from .options import AnnotationOptions, NewFeatureFile, Overwrite, Quiet
+from .problems import report_annotations, report_failures
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from vidrep.features.store import Features
 
 
 def import_command(
     source: Annotated[
         Path,
         typer.Argument(
+            metavar="SOURCE",
             help="A folder with one .npy or .npz a video (class folders as labels), or an .h5 of shape "
             "(videos, frames, values), or Moving MNIST's mnist_test_seq.npy.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A feature file (.h5).", show_default=False)],
-    fps: Annotated[float, typer.Option("--fps", help="Frames a second of these features, for their times.")] = 0.0,
-    labels: Labels = None,
-    splits: Splits = None,
-    split_number: SplitNumber = 1,
+    output: NewFeatureFile,
+    annotations: AnnotationOptions,
+    fps: Annotated[
+        float, sampling_option("--fps", help="Frames a second of these features, for their times; 0: unknown.")
+    ] = 0.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn features that others made into a feature file."""
-    from vidrep.features.annotation_files import read_annotations
     from vidrep.features.importing import import_features
 
-    console.show_log(quiet=quiet)
-    annotations = read_annotations(labels=labels, splits=splits, number=split_number)
-    with console.progress_bar("import", quiet=quiet) as listen:
+    show_log(quiet=quiet)
+    with progress_bar("import", quiet=quiet) as on_progress:
         summary = import_features(
-            source, output, fps=fps, annotations=annotations, overwrite=overwrite, on_progress=listen
+            source, output, fps=fps, annotations=annotations.read(), overwrite=overwrite, on_progress=on_progress
         )
-    console.report_annotations(summary.missing, summary.unlisted)
+    report_annotations(summary.missing, summary.unlisted)
     if not quiet:
-        features = summary.features
-        shape = "x".join(map(str, features.frame_shape))
-        typer.echo(f"{output}: {len(features)} videos, {features.num_frames} frames of {shape} {features.dtype}")
-    console.report_failures(summary.failures, summary.failures_file)
+        typer.echo(f"{output}: {_description(summary.features)}")
+    report_failures(summary.failures, summary.failures_file)
+
+
+def _description(features: "Features") -> str:
+    shape = "x".join(map(str, features.frame_shape))
+    return f"{len(features)} videos, {features.num_frames} frames of {shape} {features.dtype}"

@@ -1,19 +1,28 @@
 """The application and its commands."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from vidrep import __version__
 
-from . import demo, evaluate, extract, finetune, import_, info, predict, sample, train
-from .group import VidrepGroup
+from .demo import demo_command
+from .evaluate import evaluate_command
+from .extract import app as extract_app
+from .finetune import finetune_command
+from .group import CONTEXT_SETTINGS, VidrepGroup, add_command
+from .import_ import import_command
+from .info import info_command
+from .predict import predict_command
+from .sample import sample_command
+from .train import train_command
 
 app = typer.Typer(
     cls=VidrepGroup,
     help="Turn a folder of videos into features, learn from them without labels, classify with few.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=CONTEXT_SETTINGS,
     rich_markup_mode=None,  # help drawn by rich takes 0.1 s to import
     pretty_exceptions_show_locals=False,
     pretty_exceptions_enable=False,
@@ -35,15 +44,19 @@ def _root(
     """Turn a folder of videos into features, learn from them without labels, classify with few."""
 
 
-app.add_typer(extract.app, name="extract")
-app.command("import")(import_.import_command)
-app.command("train")(train.train_command)
-app.command("finetune")(finetune.finetune_command)
-app.command("evaluate")(evaluate.evaluate_command)
-app.command("predict")(predict.predict_command)
-app.command("info")(info.info_command)
-app.command("sample")(sample.sample_command)
-app.command("demo")(demo.demo_command)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "import": import_command,
+    "train": train_command,
+    "finetune": finetune_command,
+    "evaluate": evaluate_command,
+    "predict": predict_command,
+    "info": info_command,
+    "sample": sample_command,
+    "demo": demo_command,
+}
+app.add_typer(extract_app, name="extract")
+for _name, _command in _COMMANDS.items():
+    add_command(app, _name, _command)
 
 
 def main() -> None:

@@ -1,56 +1,252 @@
-"""Options that several commands share."""
+"""Options that several commands share, each declared once; a group of them is one parameter of a command."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads to compute with.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Precision = Annotated[
-    str,
-    typer.Option("--precision", help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA) or bf16."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Labels = Annotated[
-    Path | None, typer.Option("--labels", help="CSV with the columns video,label[,split], laid over what is there.")
-]
-Splits = Annotated[
-    Path | None,
-    typer.Option("--splits", help="UCF-101 lists: a folder with trainlist01.txt, testlist01.txt and classInd.txt."),
-]
-SplitNumber = Annotated[int, typer.Option("--split-number", min=1, help="Which of several lists in --splits.")]
-Recipe = Annotated[str | None, typer.Option("--recipe", help="A shipped recipe's name, or a TOML file.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe, such as model.hidden_size=1024."),
-]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps; short for --set training.steps=N.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Windows a step; training.batch_size.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of weights, order and dropout; training.seed.")]
+from . import completion
+from .help import (
+    input_option,
+    labels_option,
+    other_option,
+    output_option,
+    sampling_option,
+    speed_option,
+    training_option,
+)
+
+if TYPE_CHECKING:
+    from vidrep.config.settings import FinetuneConfig, PretrainConfig
+    from vidrep.features.annotations import Annotation
+    from vidrep.video.sampling import Sampling
+    from vidrep.video.sources import VideoSource
+
+    Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
+
 Features = Annotated[
     Path, typer.Argument(help="A feature file, or a folder of parts.", show_default=False, metavar="FEATURES")
 ]
+FeaturesIfAny = Annotated[
+    Path | None, typer.Argument(help="A feature file, or a folder of parts.", show_default=False, metavar="FEATURES")
+]
+NewFeatureFile = Annotated[
+    Path, output_option("--output", "-o", metavar="FILE", help="A feature file (.h5).", show_default=False)
+]
+Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
+AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
+Threads = Annotated[int | None, speed_option("--threads", min=1, help="CPU threads; default: chosen for this machine.")]
+Device = Annotated[
+    str, speed_option("--device", help="auto, cpu, cuda or mps.", autocompletion=completion.one_of(*completion.DEVICES))
+]
+Quiet = Annotated[bool, other_option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
 
 
-def recipe_changes(
-    settings: Sequence[str] | None, *, steps: int | None, batch_size: int | None, seed: int | None
-) -> dict[str, Any]:
-    """Collect what --set and its short forms change in a recipe."""
-    from vidrep.config import parse_change
-    from vidrep.errors import ConfigError
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Which videos to read, and how."""
 
-    changes = dict(parse_change(text) for text in settings or [])
-    short = {"steps": steps, "batch_size": batch_size, "seed": seed}
-    for name, value in short.items():
-        if value is None:
-            continue
-        if f"training.{name}" in changes:
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} {value} and --set training.{name}=...: give one of the two")
-        changes[f"training.{name}"] = value
-    return changes
+    videos: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders (searched through), patterns such as 'clips/**/*.mp4'; - reads paths from standard "
+            "input.",
+            metavar="VIDEOS",
+        ),
+    ] = None
+    lists: Annotated[
+        list[Path] | None, input_option("--list", metavar="FILE", help="A text file with one video path a line.")
+    ] = None
+    follow_links: Annotated[
+        bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
+    ] = False
+    decoder: Annotated[
+        str, input_option("--decoder", help="pyav or opencv.", autocompletion=completion.one_of("pyav", "opencv"))
+    ] = "pyav"
+
+    def find(self) -> "list[VideoSource]":
+        """Return the videos; raises ConfigError if none are named, InputError for what is not there."""
+        from vidrep.errors import ConfigError
+        from vidrep.video.sources import find_videos
+
+        if not self.videos and not self.lists:
+            raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
+        return find_videos(self.videos or [], list_files=self.lists or [], follow_links=self.follow_links)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """Which frames of a video to keep."""
+
+    fps: Annotated[float | None, sampling_option("--fps", help="Keep at most so many frames a second.")] = None
+    every: Annotated[int, sampling_option("--every", help="Keep one frame in so many.")] = 1
+    max_frames: Annotated[
+        int | None, sampling_option("--max-frames", help="Keep at most so many frames of a video.")
+    ] = None
+    start: Annotated[
+        float | None, sampling_option("--start", metavar="SECONDS", help="Leave out the frames before this time.")
+    ] = None
+    end: Annotated[
+        float | None, sampling_option("--end", metavar="SECONDS", help="Leave out the frames from this time on.")
+    ] = None
+
+    def build(self) -> "Sampling":
+        """Return the sampling; raises ConfigError for values that cannot be."""
+        from vidrep.video.sampling import Sampling
+
+        return Sampling(fps=self.fps, every=self.every, max_frames=self.max_frames, start=self.start, end=self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationOptions:
+    """Labels, splits and groups that take the place of those in the videos' folders or in the features."""
+
+    labels: Annotated[
+        Path | None,
+        labels_option(
+            "--labels",
+            metavar="FILE",
+            help="CSV of video,label[,split][,group]; it overrides what is there.",
+        ),
+    ] = None
+    splits: Annotated[
+        Path | None,
+        labels_option(
+            "--splits",
+            metavar="FOLDER",
+            help="UCF-101 lists: a folder with trainlist01.txt, testlist01.txt and classInd.txt.",
+        ),
+    ] = None
+    split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+
+    def read(self) -> "Mapping[str, Annotation]":
+        """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
+        from vidrep.features.annotation_files import read_annotations
+
+        return read_annotations(labels=self.labels, splits=self.splits, number=self.split_number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedAnnotationOptions(AnnotationOptions):
+    """Labels and splits, and groups for the commands that make splits or respect them."""
+
+    group: Annotated[
+        str | None,
+        labels_option(
+            "--group",
+            metavar="REGEX",
+            help="What a split must not divide, such as a person: the part of a video's key that this matches.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """A recipe, and changes to it."""
+
+    recipe: Annotated[
+        str | None,
+        training_option(
+            "--recipe",
+            metavar="NAME|FILE",
+            help="A shipped recipe, or a TOML file; default: the built-in settings.",
+            autocompletion=completion.recipes,
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        training_option(
+            "--set", metavar="KEY=VALUE", help="Change a setting of the recipe, such as encoder.hidden_size=1024."
+        ),
+    ] = None
+    steps: Annotated[
+        int | None, training_option("--steps", min=1, help="Optimizer steps; short for --set training.steps=N.")
+    ] = None
+    batch_size: Annotated[
+        int | None, training_option("--batch-size", min=1, help="Windows a step; training.batch_size.")
+    ] = None
+    seed: Annotated[
+        int | None, training_option("--seed", min=0, help="Seed of weights, order and dropout; training.seed.")
+    ] = None
+
+    def build(self, config_class: "type[Config]", **changes: Any) -> "Config":
+        """Read the recipe and change it; `changes` are further ones.
+
+        Raises ConfigError for what cannot be, and for a setting that two options change.
+        """
+        from vidrep.config.reader import load_recipe
+
+        return load_recipe(config_class, self.recipe, changes={**self._changes(), **changes})
+
+    def _changes(self) -> dict[str, Any]:
+        from vidrep.config.reader import parse_change
+        from vidrep.errors import ConfigError
+
+        changes = dict(parse_change(text) for text in self.settings or [])
+        for name, value in (("steps", self.steps), ("batch_size", self.batch_size), ("seed", self.seed)):
+            if value is None:
+                continue
+            if f"training.{name}" in changes:
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option} {value} and --set training.{name}=...: give one of the two")
+            changes[f"training.{name}"] = value
+        return changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where a training writes."""
+
+    output: Annotated[
+        Path, output_option("--output", "-o", metavar="FOLDER", help="The run folder.", show_default=False)
+    ]
+    resume: Annotated[bool, output_option("--resume", help="Continue from the run's checkpoint.")] = False
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """What a training computes with."""
+
+    device: Device = "auto"
+    precision: Annotated[
+        str,
+        speed_option(
+            "--precision",
+            help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA) or bf16.",
+            autocompletion=completion.one_of(*completion.PRECISIONS),
+        ),
+    ] = "auto"
+    threads: Threads = None
+
+
+def _load_plugins(modules: Sequence[str] | None) -> Sequence[str] | None:
+    from vidrep.plugins import load_plugins
+
+    load_plugins(modules or [])
+    return modules
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginOptions:
+    """Modules that register what a plug-in brings; they are loaded before any other option is read."""
+
+    plugins: Annotated[
+        list[str] | None,
+        other_option(
+            "--plugin",
+            metavar="MODULE",
+            help="Load a module, or a .py file, that registers extractors, cells, objectives, heads or transforms.",
+            callback=_load_plugins,
+            is_eager=True,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(PluginOptions):
+    """Options of nearly every command: plug-ins, and how much to print."""
+
+    quiet: Quiet = False

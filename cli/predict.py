@@ -9,55 +9,62 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console
-from .options import AsJson, Device, Quiet, Threads
+from .completion import run_folders
+from .console import show_log
+from .help import input_option, output_option, speed_option
+from .options import AsJson, CommonOptions, Device, Threads
+from .problems import report_failures
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from vidrep.inference.predict import VideoPrediction
 
 
 def predict_command(
-    run: Annotated[Path, typer.Argument(help="The run folder of a classifier.", show_default=False)],
-    inputs: Annotated[
-        list[str], typer.Argument(help="Video files, folders or patterns; or one feature file.", show_default=False)
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The run folder of a classifier.", show_default=False, autocompletion=run_folders
+        ),
     ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Video files, folders or patterns; or one feature file.", show_default=False, metavar="VIDEOS"
+        ),
+    ],
+    common: CommonOptions,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="Where the extractor's weights file is now, if it has moved.")
+        Path | None,
+        input_option("--weights", metavar="FILE", help="Where the extractor's weights file is now, if it has moved."),
     ] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, output_option("--csv", help="Print CSV, one column for each class.")] = False,
     device: Device = "auto",
     threads: Threads = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
+        int, speed_option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
     ] = 0,
-    as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a column a class.")] = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Say of each video which class it is: one line a video, with the label and its probability."""
+    """Classify videos: one line each, label and probability."""
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
-    from vidrep.machine import tune_malloc
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
-    console.show_log(quiet=quiet)
-    tune_malloc()
-    with console.progress_bar("predict", quiet=quiet) as listen:
+    show_log(quiet=common.quiet)
+    with progress_bar("predict", quiet=common.quiet) as on_progress:
         predictions = predict(
-            run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=listen
+            run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=on_progress
         )
-    if as_json:
-        content = [
-            {"video": video.path, "label": video.label, "probabilities": video.probabilities}
-            for video in predictions.videos
-        ]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    elif as_csv:
-        typer.echo(_csv(predictions.videos), nl=False)
-    else:
-        for video in predictions.videos:
-            typer.echo(f"{video.path}: {video.label}, {video.probability:.3f}")
-    console.report_failures(predictions.failures)
+    as_text = _json if as_json else _csv if as_csv else _lines
+    typer.echo(as_text(predictions.videos), nl=False)
+    report_failures(predictions.failures)
+
+
+def _json(videos: Sequence["VideoPrediction"]) -> str:
+    content = [{"video": video.path, "label": video.label, "probabilities": video.probabilities} for video in videos]
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _csv(videos: Sequence["VideoPrediction"]) -> str:
@@ -68,3 +75,7 @@ def _csv(videos: Sequence["VideoPrediction"]) -> str:
     for video in videos:
         table.writerow([video.path, video.label, *(f"{video.probabilities[name]:.6f}" for name in classes)])
     return text.getvalue()
+
+
+def _lines(videos: Sequence["VideoPrediction"]) -> str:
+    return "".join(f"{video.path}: {video.label}, {video.probability:.3f}\n" for video in videos)

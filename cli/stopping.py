@@ -17,10 +17,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Callable[[], bool]]:
-    """Give what says whether a signal has asked to stop; Stopped ends the command with 128 + the signal's number.
+    """Give a function that returns whether a signal has asked the command to stop.
 
-    Within the block a first signal only asks; a second one has its usual effect. One that is ignored, as those of
-    processes in the background may be, stays so.
+    Within the block a first signal only asks; a second one has its usual effect. A signal that is ignored, as in
+    processes in the background, stays ignored. Stopped ends the command with 128 + the signal's number.
     """
     from vidrep.errors import Stopped
 
@@ -35,9 +35,9 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         restore()
-        # Not through a stream: the signal may have come while something is being written to it.
+        # Not through a stream: the signal may arrive while something is being written to it.
         if is_main_process():
-            with suppress(OSError):  # nobody may be there to read it
+            with suppress(OSError):  # standard error may be closed
                 os.write(2, b"stopping; what is finished is kept (once more: at once)\n")
 
     for number in usual:
@@ -46,7 +46,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     except Stopped as stopped:
         note(f"vidrep: {stopped}")
-        # Of several processes another one may have been asked.
+        # Of several processes another one may have got the signal.
         raise typer.Exit(128 + received[0] if received else stopped.exit_code) from stopped
     finally:
         restore()

@@ -1,16 +1,20 @@
-"""Tables of how well a model predicts, for the commands that measure one."""
+"""What the commands that measure a run print: metrics with baselines beside them."""
 
 from typing import TYPE_CHECKING
 
-from . import console
+from .layout import table
 
 if TYPE_CHECKING:
+    from vidrep.evaluation.classification import ClassificationEvaluation
+    from vidrep.evaluation.prediction import PredictionEvaluation
+    from vidrep.metrics.classification import Accuracy
     from vidrep.metrics.prediction import PredictionMetrics
 
-_COSTS = {
+_LOSSES = {
     "nats": "nats/frame",
     "squared_error": "squared error/frame, original units",
     "squared_error_standardized": "squared error/frame, standardized",
+    "squared_error_transformed": "squared error/frame, transformed",
     "absolute_error": "absolute error/frame, original units",
     "ssim": "SSIM, data range 1, higher is better",
     "psnr": "PSNR in dB, data range 1, higher is better",
@@ -22,29 +26,64 @@ _MOST_TIME_STEPS = 10
 _TIME_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
-def prediction_table(metrics: "PredictionMetrics") -> str:
-    """Lay out means over frames: a row a decoder and cost, a column a predictor."""
-    there = {name for costs in metrics.costs.values() for by in costs.values() for name in by}
-    predictors = [name for name in _PREDICTORS if name in there]
+def prediction_report(result: "PredictionEvaluation") -> str:
+    """Describe how well a pretrained model predicts."""
+    metrics = result.metrics
+    head = (
+        f"{result.num_videos:,} {result.which}, {metrics.num_windows:,} windows of {metrics.num_context} context and "
+        f"{metrics.num_future} future frames, free running{_left_out(result.num_left_out)}"
+    )
+    return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics))))
+
+
+def classification_report(result: "ClassificationEvaluation") -> str:
+    """Describe how well a classifier does, with the baselines below it."""
+    lstm = "LSTM, frames in shuffled order" if result.shuffled else "LSTM"
     rows = [
-        [f"{decoder}, {_COSTS[cost]}"] + [_figure(cost, by[name].mean) if name in by else "-" for name in predictors]
-        for decoder, costs in metrics.costs.items()
-        for cost, by in costs.items()
+        _accuracy_row(f"{lstm}, per video", result.per_video),
+        _accuracy_row(f"{lstm}, per window", result.per_window),
+        *(_accuracy_row(f"{name}, per video", accuracy) for name, accuracy in result.baselines.items()),
     ]
-    return console.table(["mean over frames", *predictors], rows)
+    return (
+        f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
+        f"{_left_out(result.num_left_out)}\n" + table(["", "accuracy", "+-", "balanced"], rows)
+    )
+
+
+def _accuracy_row(name: str, accuracy: "Accuracy") -> list[str]:
+    metrics = (accuracy.accuracy, accuracy.standard_error, accuracy.balanced_accuracy)
+    return [name, *(f"{metric:.3f}" for metric in metrics)]
+
+
+def _left_out(count: int) -> str:
+    return f" ({count} left out: the run was trained on them)" if count else ""
+
+
+def prediction_table(metrics: "PredictionMetrics") -> str:
+    """Lay out means over frames: a row for each decoder and loss, a column for each predictor."""
+    present = {name for losses in metrics.by_objective.values() for by in losses.values() for name in by}
+    predictors = [name for name in _PREDICTORS if name in present]
+    rows = [
+        [f"{decoder}, {_LOSSES[loss]}"] + [_number(loss, by[name].mean) if name in by else "-" for name in predictors]
+        for decoder, losses in metrics.by_objective.items()
+        for loss, by in losses.items()
+    ]
+    losses = [f"{name}, validation loss  {loss:.4f}" for name, loss in metrics.objective_losses.items()]
+    tables = [table(["mean over frames", *predictors], rows)] if rows else []
+    return "\n".join([*tables, *losses])
 
 
 def time_step_table(metrics: "PredictionMetrics") -> str:
-    """Lay out what the model predicts, time step by time step: a row a cost; '' if it predicts nothing."""
-    costs = metrics.costs.get("future")
-    if costs is None:
+    """Lay out the model's losses time step by time step of the future, a row for each; '' if it predicts nothing."""
+    losses = metrics.by_objective.get("future")
+    if losses is None:
         return ""
-    steps = _time_steps(metrics.predicted)
+    steps = _time_steps(metrics.num_future)
     rows = [
-        [_COSTS[cost], *(_figure(cost, by["model"].per_time_step[step - 1]) for step in steps)]
-        for cost, by in costs.items()
+        [_LOSSES[loss], *(_number(loss, by["model"].per_time_step[step - 1]) for step in steps)]
+        for loss, by in losses.items()
     ]
-    return console.table(["model, at future time step", *map(str, steps)], rows)
+    return table(["model, at future time step", *map(str, steps)], rows)
 
 
 def _time_steps(num_steps: int) -> list[int]:
@@ -53,5 +92,5 @@ def _time_steps(num_steps: int) -> list[int]:
     return [step for step in _TIME_STEPS if step < num_steps] + [num_steps]
 
 
-def _figure(cost: str, value: float) -> str:
-    return f"{value:.{_DECIMALS.get(cost, 2)}f}"
+def _number(loss: str, value: float) -> str:
+    return f"{value:.{_DECIMALS.get(loss, 2)}f}"

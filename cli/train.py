@@ -1,101 +1,77 @@
 """`vidrep train`: pretraining without labels."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidrep.training.ranks import is_main_process, joined_ranks
 
-from . import console
-from .options import (
-    BatchSize,
-    Device,
-    Labels,
-    Overwrite,
-    Precision,
-    Quiet,
-    Recipe,
-    Resume,
-    Seed,
-    Set,
-    SplitNumber,
-    Splits,
-    Steps,
-    Threads,
-    recipe_changes,
-)
+from .console import show_log
+from .help import input_option
+from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import prediction_table
+from .training import advise_on_data, outcome_text, waiting_text
+
+if TYPE_CHECKING:
+    from vidrep.training.pretrain import PretrainResult
 
 
 def train_command(
-    features: Annotated[
-        Path | None, typer.Argument(help="A feature file, or a folder of parts.", show_default=False)
-    ] = None,
-    *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.", show_default=False)],
+    run: RunOptions,
+    recipe: RecipeOptions,
+    annotations: GroupedAnnotationOptions,
+    compute: ComputeOptions,
+    common: CommonOptions,
+    features: FeaturesIfAny = None,
     mnist: Annotated[
         Path | None,
-        typer.Option("--mnist", help="In place of features: a folder with MNIST, to make Moving MNIST of without end."),
+        input_option(
+            "--mnist",
+            metavar="FOLDER",
+            help="In place of features: a folder with MNIST; its digits make new Moving MNIST sequences at every step.",
+        ),
     ] = None,
-    recipe: Recipe = None,
-    settings: Set = None,
-    steps: Steps = None,
-    batch_size: BatchSize = None,
-    seed: Seed = None,
-    labels: Labels = None,
-    splits: Splits = None,
-    split_number: SplitNumber = 1,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: Threads = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Learn without labels: reconstruct the past, predict the future. Videos of split "test" are not touched."""
-    # Of several processes each hears from now on why another one fails.
+    """Learn without labels: reconstruct the past, predict the future. It does not read videos of split "test"."""
+    # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
-        from vidrep.config import PretrainConfig, load_recipe
+        from vidrep.config.settings import PretrainConfig
 
-        changes = recipe_changes(settings, steps=steps, batch_size=batch_size, seed=seed)
-        config = load_recipe(PretrainConfig, recipe, changes=changes)
+        config = recipe.build(PretrainConfig)
 
-        from vidrep.features.annotation_files import read_annotations
         from vidrep.features.store import open_features
-        from vidrep.machine import tune_malloc
-        from vidrep.training.pretrain import pretrain
+        from vidrep.training.pretrain import train
 
-        console.show_log(quiet=quiet)
-        tune_malloc()
-        annotations = read_annotations(labels=labels, splits=splits, number=split_number)
-        with console.progress_bar("train", quiet=quiet) as listen:
-            result = pretrain(
+        show_log(quiet=common.quiet)
+        with progress_bar("train", quiet=common.quiet) as on_progress:
+            result = train(
                 None if features is None else open_features(features),
-                output,
+                run.output,
                 config,
                 mnist=mnist,
-                device=device,
-                precision=precision,
-                threads=threads,
-                annotations=annotations,
-                resume=resume,
-                overwrite=overwrite,
+                device=compute.device,
+                precision=compute.precision,
+                threads=compute.threads,
+                annotations=annotations.read(),
+                group_pattern=annotations.group,
+                resume=run.resume,
+                overwrite=run.overwrite,
                 should_stop=should_stop,
-                on_progress=listen,
+                on_progress=on_progress,
             )
-    if quiet or not is_main_process():
-        return
-    outcome = result.outcome
-    early = ", stopped early" if outcome.stopped_early else ""
-    videos = f", {result.num_train_videos} videos" if features else ""
-    typer.echo(
-        f"{result.folder}: {outcome.steps} steps in {console.duration(outcome.seconds)}{early}; the best weights are "
-        f"those of step {outcome.best_step}; {result.num_parameters:,} parameters{videos}; "
-        f"{console.waiting(outcome.data_share)}"
+    if is_main_process() and not common.quiet:
+        typer.echo(_report(result, is_generated=features is None))
+        advise_on_data(result.outcome.data_share)
+
+
+def _report(result: "PretrainResult", *, is_generated: bool) -> str:
+    videos = "" if is_generated else f", {result.num_train_videos} videos"
+    what = "sequences of held-out digits" if is_generated else f"{result.num_validation_videos} validation videos"
+    return (
+        f"{result.folder}: {outcome_text(result.outcome)}; {result.num_parameters:,} parameters{videos}; "
+        f"{waiting_text(result.outcome.data_share)}\n"
+        f"on {what}, {result.validation.num_windows} windows, free running:\n{prediction_table(result.validation)}"
     )
-    console.advise_on_data(outcome.data_share)
-    what = f"{result.num_validation_videos} held-out videos" if features else "sequences of held-out digits"
-    typer.echo(f"on {what}, {result.validation.num_windows} windows, free running:")
-    typer.echo(prediction_table(result.validation))

@@ -15,5 +15,5 @@ class NativePatches(PatchExtractor):
     """Patches of frames that have the right size."""
 
     def __init__(self, **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+        super().__init__(**options)
         self.preparation = Native(**vars(self.preparation))

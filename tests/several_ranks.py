@@ -1,7 +1,7 @@
 """Trainings by several ranks, each a process, without torchrun and quick to start.
 
 python several_ranks.py FEATURES: reads requests, one JSON object a line, from standard input and answers each with the
-list of what every rank has to tell. torch is imported once; ranks are children of this process, which never computes.
+list of every rank's result. torch is imported once; ranks are children of this process, which never computes.
 """
 
 import json
@@ -20,33 +20,34 @@ from typing import Any
 
 import torch
 import torch._dynamo  # what the first optimizer would import
-import torch.distributed as dist
 from small_features import circles, features_of, write_mnist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 import vidrep
-from vidrep.config import FinetuneConfig, PretrainConfig
+from vidrep.config.settings import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
 from vidrep.progress import Progress
-from vidrep.training import finetune, pretrain
+from vidrep.training import session
+from vidrep.training.loop import run_training
 from vidrep.training.ranks import is_main_process, joined_ranks
 
 SMALL: dict[str, Any] = {
-    "model.hidden_size": 5,
+    "encoder.hidden_size": 5,
     "optimizer.warmup_steps": 2,
     "training.steps": 10,
-    "training.batch_size": 5,  # two ranks have different parts
+    "training.batch_size": 5,  # two ranks have shards of different sizes
     "training.validate_every": 4,
     "training.checkpoint_every": 3,
     "training.validation_fraction": 0.2,
 }
 CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "pretrain": (PretrainConfig, {"windows.seen": 3, "windows.predicted": 2, "windows.stride": 2}),
-    "generated": (PretrainConfig, {"windows.seen": 3, "windows.predicted": 2, "moving_mnist.canvas": 29}),
+    "pretrain": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "windows.stride": 2}),
+    "generated": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "moving_mnist.canvas": 29}),
     "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2}),
 }
 
 
-# What torchrun gives the others when one fails, made shorter.
+# As long as torchrun lets the others live when one fails, made shorter.
 SECONDS_OF_GRACE = 4.0
 
 
@@ -56,20 +57,21 @@ class SeveralRanks:
     def __init__(self, folder: Path) -> None:
         videos = circles(7) | {"left/short.npy": circles(1, num_frames=3)["left/00.npy"]}
         self.features = features_of(folder, videos).path
-        write_mnist(folder, parts=["train"])
+        write_mnist(folder, splits=["train"])
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(self.features)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __call__(self, run: Path | str, *, ranks: int, **request: Any) -> list[dict[str, Any]]:
-        """Train with `ranks` processes; return what each has to tell: its exit code, its error, its warnings, ...
+        """Train with `ranks` processes; return each one's exit code, error, warnings, ...
 
         kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
-        step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] of a wish to stop. missing: a rank that
-        finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of another call.
-        draw: in place of a training, the steps at which to draw a number.
+        step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] at which a rank is asked to stop. missing: a
+        rank that finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of
+        another call. draw: in place of a training, the steps at which to draw a number.
         """
-        store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+        timeout = timedelta(seconds=60)
+        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timeout)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"run": str(run), "ranks": ranks, "port": store.port, **request}) + "\n")
         self._process.stdin.flush()
@@ -85,7 +87,8 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
     config_class, windows = CONFIGS[kind]
     own = {"training.seed": 1} if request.get("other_seed") == rank else {}
     config = vidrep.load_recipe(config_class, changes=SMALL | windows | request.get("settings", {}) | own)
-    kill, stop, weights = request.get("kill"), request.get("stop"), []
+    kill, stop = request.get("kill"), request.get("stop")
+    weights: list[str] = []
     position = 0
 
     def listen(progress: Progress) -> None:
@@ -95,17 +98,16 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def recording(task: Any, *passed: Any, **named: Any) -> Any:
-        outcome = original(task, *passed, **named)
+        outcome = run_training(task, *passed, **named)
         state = task.model.state_dict()
         weights.append(sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest())
         return outcome
 
-    module = finetune if kind == "finetune" else pretrain
-    original, module.train = module.train, recording  # type: ignore[attr-defined]
+    session.run_training = recording  # type: ignore[attr-defined]
     with joined_ranks():
         if request.get("missing") == rank:
             features = features.with_name("missing.h5")
-        training: Callable[..., Any] = finetune.finetune if kind == "finetune" else pretrain.pretrain
+        training: Callable[..., Any] = vidrep.finetune if kind == "finetune" else vidrep.train
         other_rank, option, value = request.get("other", (None, "", None))
         result = training(
             None if kind == "generated" else vidrep.open_features(features),
@@ -119,8 +121,8 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             on_progress=listen,
             should_stop=lambda: stop is not None and rank == stop[0] and position + 1 >= stop[1],
         )
-    told = {"weights": weights[0], "best_loss": result.outcome.best_loss, "steps": result.outcome.steps}
-    return told | ({} if kind == "finetune" else {"validation": repr(result.validation)})
+    result_of_rank = {"weights": weights[0], "best_loss": result.outcome.best_loss, "steps": result.outcome.steps}
+    return result_of_rank | ({} if kind == "finetune" else {"validation": repr(result.validation)})
 
 
 def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -136,25 +138,25 @@ def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:
 class Messages(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
         logging.getLogger("vidrep").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 def child(features: Path, rank: int, request: dict[str, Any], pipe: int) -> int:
     several = {"RANK": str(rank), "WORLD_SIZE": str(request["ranks"]), "LOCAL_RANK": str(rank)}
     where = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(request["port"]), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     os.environ.update(several | where)
-    messages, told, code = Messages(), dict[str, Any](), 0
+    messages, result, code = Messages(), dict[str, Any](), 0
     try:
-        told = draw(rank, request) if "draw" in request else train(features, rank, request)
+        result = draw(rank, request) if "draw" in request else train(features, rank, request)
     except VidrepError as error:
-        code, told["error"] = error.exit_code, f"{type(error).__name__}: {error}"
+        code, result["error"] = error.exit_code, f"{type(error).__name__}: {error}"
     except BaseException as error:
-        code, told["error"] = 99, f"{type(error).__name__}: {error}"
-    os.write(pipe, json.dumps({**told, "is_main_process": is_main_process(), "warnings": messages.said}).encode())
+        code, result["error"] = 99, f"{type(error).__name__}: {error}"
+    os.write(pipe, json.dumps({**result, "is_main_process": is_main_process(), "warnings": messages.messages}).encode())
     return code
 
 

@@ -4,26 +4,27 @@ import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrep.config import (
-    ClassificationWindows,
+from vidrep.config.settings import (
     ClassifierSettings,
-    CompositeSettings,
+    EncoderSettings,
     FinetuneConfig,
+    FinetuneWindows,
     OptimizerSettings,
-    PredictionWindows,
     PretrainConfig,
+    PretrainWindows,
     TrainingSettings,
 )
 from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
 from vidrep.features.store import Features, open_features
 
-Videos = dict[str, NDArray[np.generic]]
+Videos = dict[str, NDArray[np.float32]]
 
 
 def circles(
@@ -34,7 +35,7 @@ def circles(
     classes: tuple[str, ...] = ("left", "right"),
     seed: int = 0,
 ) -> Videos:
-    """Points that go round circles: single frames are alike in every class, which differ in how fast and which way."""
+    """Points that go round circles: classes differ in the displacement per frame, not in single frames."""
     rng = np.random.default_rng(seed)
     videos: Videos = {}
     for number, name in enumerate(classes):
@@ -60,7 +61,7 @@ def features_of(
 
 
 def with_value(features: Features, key: str, frame: int, value: float) -> Features:
-    """Put a value into one frame of a video, behind everybody's back."""
+    """Put a value into one frame of a video, and leave its checksum as it was."""
     with h5py.File(features.path, "r+") as file:
         file["features"][features.videos[features.index(key)].start + frame] = value
     return open_features(features.path)
@@ -68,48 +69,54 @@ def with_value(features: Features, key: str, frame: int, value: float) -> Featur
 
 def pretrain_config(
     *,
-    model: CompositeSettings | None = None,
+    encoder: EncoderSettings | None = None,
     optimizer: OptimizerSettings | None = None,
-    values: str = "auto",
-    **training: float,
+    windows: PretrainWindows | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **training: Any,
 ) -> PretrainConfig:
+    """A config of windows of 3 + 2 frames, 5 units and 2 layers; settings: other fields of PretrainConfig."""
     return PretrainConfig(
-        values=values,
-        model=model or CompositeSettings(hidden_size=5, num_layers=2, dropout=0.3),
-        windows=PredictionWindows(seen=3, predicted=2, stride=2),
+        encoder=encoder or EncoderSettings(hidden_size=5, num_layers=2, dropout=0.3),
+        windows=windows or PretrainWindows(context=3, num_future=2, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
+        **settings or {},
     )
 
 
 def finetune_config(
     *,
-    model: ClassifierSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    classifier: ClassifierSettings | None = None,
     optimizer: OptimizerSettings | None = None,
     length: int = 4,
     test_fraction: float = 0.2,
-    **training: float,
+    settings: Mapping[str, Any] | None = None,
+    **training: Any,
 ) -> FinetuneConfig:
+    """A config of windows of 4 frames and 5 units; settings: other fields of FinetuneConfig."""
     return FinetuneConfig(
         test_fraction=test_fraction,
-        model=model or ClassifierSettings(hidden_size=5, dropout=0.3),
-        windows=ClassificationWindows(length=length, stride=2),
+        encoder=encoder or EncoderSettings(hidden_size=5, dropout=0.3),
+        classifier=classifier or ClassifierSettings(dropout=0.3),
+        windows=FinetuneWindows(length=length, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
+        **settings or {},
     )
 
 
-def training_settings(**settings: float) -> TrainingSettings:
-    return TrainingSettings(
-        **{"steps": 10, "batch_size": 4, "validate_every": 5, "validation_fraction": 0.2} | settings
-    )
+def training_settings(**settings: Any) -> TrainingSettings:
+    short: dict[str, Any] = {"steps": 10, "batch_size": 4, "validate_every": 5, "validation_fraction": 0.2}
+    return TrainingSettings(**short | settings)
 
 
-def write_mnist(folder: Path, *, num_digits: int = 20, parts: Sequence[str] = ("train", "t10k")) -> Path:
-    """Write MNIST files of made-up digits, other ones for each part; return the folder."""
+def write_mnist(folder: Path, *, num_digits: int = 20, splits: Sequence[str] = ("train", "t10k")) -> Path:
+    """Write MNIST files of made-up digits, other ones for each split; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, part in enumerate(parts):
+    for number, split in enumerate(splits):
         digits = np.random.default_rng(number).integers(0, 256, (num_digits, 28, 28), dtype=np.uint8)
         header = struct.pack(">4sIII", bytes([0, 0, 8, 3]), *digits.shape)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + digits.tobytes())
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(header + digits.tobytes())
     return folder

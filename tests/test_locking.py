@@ -19,7 +19,7 @@ from vidrep import locking
 from vidrep.errors import OutputError
 from vidrep.locking import locking_output
 
-# Takes the lock of every output that it is told, and says what came of it; a winner waits for the next line.
+# Takes the lock of every output that a line names, and prints what came of it; a winner waits for the next line.
 CONTENDER = """
 import errno, fcntl, json, os, stat, sys, time
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +13,13 @@ from safetensors.torch import load_file
 from small_features import training_settings
 from torch import Tensor
 
-from vidrep.config import OptimizerSettings
-from vidrep.models.classifier import Classifier
-from vidrep.models.saved import ModelDescription, ScaledModel
-from vidrep.models.scaling import FrameScaler
+from vidrep.config.settings import OptimizerSettings
+from vidrep.models.description import ModelDescription
+from vidrep.models.saved import TrainedModel
 from vidrep.progress import Progress, ignore_progress
-from vidrep.training.loop import TrainingOutcome, train
-from vidrep.training.optimizer_step import Piece, piece_slices
+from vidrep.training.loop import TrainingOutcome, run_training
 from vidrep.training.run import RunFolder
-
-ARGUMENTS = {"frame_size": 3, "num_classes": 2, "hidden_size": 4, "dropout": 0.5}
+from vidrep.training.task import MicroLoss, Task, divide_batch
 
 
 class KilledError(Exception):
@@ -36,48 +34,65 @@ def killed_after(step: int) -> Callable[[Progress], None]:
     return listen
 
 
+def toy_description(*, dropout: float = 0.5) -> ModelDescription:
+    return ModelDescription(
+        kind="classifier",
+        frame_shape=[3],
+        dtype="float32",
+        likelihood="gaussian",
+        extractor={},
+        transforms={"standardize": {}},
+        encoder={
+            "cell": "lstm",
+            "hidden_size": 4,
+            "num_layers": 1,
+            "dropout": dropout,
+            "initialization": "orthogonal",
+            "uniform_scale": 0.01,
+        },
+        cell={"peepholes": False, "activation": "tanh", "forget_bias": 1.0},
+        windows={"length": 3, "stride": 3},
+        head={"name": "every_step", "settings": {}, "dropout": dropout, "freeze_encoder": False},
+        classes=["a", "b"],
+        class_counts=[1, 1],
+    )
+
+
 @dataclass
-class ToyTask:
+class ToyTask(Task):
     """Batches of 6 windows of 3 frames, whose squared error depends on what the step before left."""
 
-    model: ScaledModel
+    model: TrainedModel
     gradient_accumulation: int = 1
     reduction: str = "mean"
-    losses: dict[int, float] = field(default_factory=dict)  # validation losses by step; else 1 / (steps so far)
+    scripted: dict[int, float] = field(default_factory=dict)  # validation losses by step; else 1 / (steps so far)
     frames_per_step: int = 18
     step: int = -1
     carried: Tensor = field(default_factory=lambda: torch.zeros(2))
-    description: ModelDescription = field(
-        default_factory=lambda: ModelDescription(
-            kind="classifier",
-            arguments=ARGUMENTS,
-            frame_shape=[3],
-            dtype="float32",
-            values="real",
-            extractor={},
-            windows={"length": 3, "stride": 3},
-            classes=["a", "b"],
-            class_counts=[1, 1],
-        )
-    )
+    description: ModelDescription = field(default_factory=toy_description)
 
-    def batch(self, step: int) -> Tensor:
+    def batch(self, step: int) -> Any:  # type: ignore[override]
         self.step = step
         return torch.randn(3, 6, 3, generator=torch.Generator().manual_seed(step))
 
-    def pieces(self, batch: Tensor) -> Iterator[Piece]:
+    def losses(self, batch: Any) -> Iterator[MicroLoss]:
         carried = []
-        for part in piece_slices(6, self.gradient_accumulation):
-            logits = self.model.model(batch[:, part])
-            cost = (logits - 1 - self.carried).square().sum()
+        for chosen in divide_batch(6, self.gradient_accumulation):
+            logits = self._logits(batch[:, chosen])
+            total = (logits - 1 - self.carried).square().sum()
             carried.append(logits.detach().sum(dim=(0, 1)) / 18)
-            mean = cost / (3 * 6 * 2)
+            mean = total / (3 * 6 * 2)
             metrics = {"loss": mean.detach(), "twice": 2 * mean.detach()}
-            yield Piece(mean if self.reduction == "mean" else cost, metrics, is_last=part.stop == 6)
+            yield MicroLoss(mean if self.reduction == "mean" else total, metrics, is_last=chosen.stop == 6)
         self.carried = torch.stack(carried).sum(dim=0)
 
+    def _logits(self, frames: Tensor) -> Tensor:
+        network: Any = self.model.network
+        logits: Tensor = network.head.frame_logits(network._outputs(frames))
+        return logits
+
     def validate(self) -> dict[str, float]:
-        return {"loss": self.losses.get(self.step + 1, 1 / (self.step + 1))}
+        return {"loss": self.scripted.get(self.step + 1, 1 / (self.step + 1))}
 
     def state(self) -> dict[str, Tensor]:
         return {"carried": self.carried}
@@ -89,7 +104,7 @@ class ToyTask:
 def toy_task(*, dropout: float = 0.5, **options: Any) -> ToyTask:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = ScaledModel(FrameScaler(3, "real"), Classifier(**ARGUMENTS | {"dropout": dropout}))
+        model = TrainedModel.build(toy_description(dropout=dropout))
     return ToyTask(model, **options)
 
 
@@ -102,15 +117,15 @@ def train_toy(
     seed: int = 0,
     on_progress: Callable[[Progress], None] = ignore_progress,
     should_stop: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] | None = None,
-    **training: float,
+    clock: Callable[[], float] = time.monotonic,
+    **training: Any,
 ) -> TrainingOutcome:
-    """Train for 10 steps, looking after every 2, without patience."""
+    """Train for 10 steps, validating after every 2, without patience."""
     path.mkdir(exist_ok=True, parents=True)
     settings = training_settings(**{"validate_every": 2, "patience": 0} | training)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return train(
+        return run_training(
             task or toy_task(gradient_accumulation=settings.gradient_accumulation),
             RunFolder(path),
             settings,
@@ -118,24 +133,24 @@ def train_toy(
             resume=resume,
             on_progress=on_progress,
             should_stop=should_stop,
-            **({} if clock is None else {"clock": clock}),
+            clock=clock,
         )
 
 
 def tree_of(run: Path) -> dict[str, Any]:
     """Return all that must be the same bits in two equal runs: the newest checkpoint, the model, the metrics."""
     newest = sorted(path for path in (run / "checkpoints").iterdir() if path.suffix == ".pt")[-1]
-    looks = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    for look in looks:
-        speed = look.pop("speed")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        speed = line.pop("speed")
         assert speed.keys() == {"frames_per_second", "data_share"}
-        assert all(math.isfinite(figure) and figure >= 0 for figure in speed.values())
+        assert all(math.isfinite(value) and value >= 0 for value in speed.values())
     return {
         "step": newest.stem,
         "checkpoint": torch.load(newest, weights_only=True),
         "model": load_file(run / "model.safetensors"),
         "description": json.loads((run / "model.json").read_text(encoding="utf-8")),
-        "metrics": looks,
+        "metrics": lines,
     }
 
 

@@ -4,38 +4,88 @@ The functions behind the commands, imported on first use so that `import vidrep`
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
 
+if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
+    from .config.reader import load_recipe
+    from .config.settings import FinetuneConfig, PretrainConfig
+    from .evaluation.evaluate import evaluate
+    from .extraction.extract import extract
+    from .extraction.extractors.cnn import CnnExtractor
+    from .extraction.extractors.patches import PatchExtractor
+    from .features.annotation_files import read_annotations
+    from .features.importing import import_features
+    from .features.store import open_features
+    from .inference.info import info
+    from .inference.predict import predict
+    from .models.saved import load_model
+    from .synthetic.generate import generate_moving_mnist
+    from .synthetic.moving_mnist import MovingMnistConfig
+    from .synthetic.samples import SampleConfig
+    from .synthetic.samples import write_samples as sample
+    from .training.finetune import finetune
+    from .training.pretrain import train
+    from .video.sampling import Sampling
+    from .video.sources import find_videos
+
+__all__ = [
+    "CnnExtractor",
+    "FinetuneConfig",
+    "MovingMnistConfig",
+    "PatchExtractor",
+    "PretrainConfig",
+    "SampleConfig",
+    "Sampling",
+    "__version__",
+    "evaluate",
+    "extract",
+    "find_videos",
+    "finetune",
+    "generate_moving_mnist",
+    "import_features",
+    "info",
+    "load_model",
+    "load_recipe",
+    "open_features",
+    "predict",
+    "read_annotations",
+    "sample",
+    "train",
+]
+
+# Where each name is defined: "module", or "module:name" if it has another one there.
 _HOMES = {
     "CnnExtractor": "extraction.extractors.cnn",
-    "FinetuneConfig": "config",
+    "FinetuneConfig": "config.settings",
+    "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
-    "PretrainConfig": "config",
+    "PretrainConfig": "config.settings",
+    "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
-    "info": "inference.info",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
     "find_videos": "video.sources",
     "finetune": "training.finetune",
     "generate_moving_mnist": "synthetic.generate",
     "import_features": "features.importing",
+    "info": "inference.info",
     "load_model": "models.saved",
-    "load_recipe": "config",
+    "load_recipe": "config.reader",
     "open_features": "features.store",
     "predict": "inference.predict",
-    "pretrain": "training.pretrain",
     "read_annotations": "features.annotation_files",
+    "sample": "synthetic.samples:write_samples",
+    "train": "training.pretrain",
 }
-
-__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vidrep' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    module, _, own_name = _HOMES[name].partition(":")
+    return getattr(import_module(f".{module}", __name__), own_name or name)
 
 
 def __dir__() -> list[str]:

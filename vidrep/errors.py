@@ -1,17 +1,20 @@
 """Every error that a caller of vidrep can act on, in one tree.
 
     VidrepError                 root: catch this to catch everything that follows
-    ├── ConfigError             a recipe, a setting or an option that cannot be; exit code 2
+    ├── ConfigError             a recipe, a setting or an option that is not allowed; exit code 2
     ├── InputError              a path, a file or a selection that cannot be used; exit code 3
     │   ├── VideoError          one video that cannot be decoded (extraction lists it and goes on)
     │   ├── FeatureFileError    a feature file that is damaged, foreign or does not fit the model
-    │   └── LabelError          labels or splits that are contradictory or name what is not there
+    │   └── LabelError          labels or splits that contradict each other or name missing videos
     ├── OutputError             an output that exists, cannot be written, or has other settings; exit code 5
-    ├── WeightsError            a network, layer or weights that cannot be had or do not fit; exit code 6
+    ├── WeightsError            a network, layer or weights that are missing or do not fit; exit code 6
     ├── TrainingError           training that cannot go on, such as a loss that is not finite; exit code 7
-    └── Stopped                 a long call ended early because it was asked to; exit code 130, or 143 after SIGTERM
+    ├── ResourceError           processes or memory that the machine does not give; exit code 8
+    └── Stopped                 a long call that was asked to stop; exit code 130, or 143 after SIGTERM
 
-A message says what was got, what is allowed and what to do, with the file and the video named.
+The root itself is never raised: its exit code is that of a bug.
+
+A message gives what was got, what is allowed and what to do, and names the file and the video.
 Mistakes in calling the library stay ValueError, TypeError and IndexError.
 """
 
@@ -21,13 +24,13 @@ from typing import ClassVar
 
 
 class VidrepError(Exception):
-    """Root of all errors that vidrep raises on purpose."""
+    """Root of all errors that vidrep raises on purpose; each of them is one of its classes below."""
 
     exit_code: ClassVar[int] = 1
 
 
 class ConfigError(VidrepError):
-    """A recipe, a setting or an option that cannot be."""
+    """A recipe, a setting or an option that is not allowed."""
 
     exit_code = 2
 
@@ -47,7 +50,7 @@ class FeatureFileError(InputError):
 
 
 class LabelError(InputError):
-    """Labels or splits that are contradictory or name what is not there."""
+    """Labels or splits that contradict each other or name missing videos."""
 
 
 class OutputError(VidrepError):
@@ -57,7 +60,7 @@ class OutputError(VidrepError):
 
 
 class WeightsError(VidrepError):
-    """A network, layer or weights that cannot be had or do not fit."""
+    """A network, layer or weights that are missing or do not fit."""
 
     exit_code = 6
 
@@ -68,8 +71,14 @@ class TrainingError(VidrepError):
     exit_code = 7
 
 
+class ResourceError(VidrepError):
+    """Processes or memory that the machine does not give."""
+
+    exit_code = 8
+
+
 class Stopped(VidrepError):  # noqa: N818 - nothing went wrong
-    """A long call ended early because it was asked to; what is finished is kept."""
+    """A long call that was asked to stop; what is finished is kept."""
 
     exit_code = 130
 

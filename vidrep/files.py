@@ -98,7 +98,7 @@ def _room_left(path: Path) -> str | None:
 def _room(path: Path) -> int | None:
     """Return the bytes that a new `path` may have: those that are free and those of its temporary file, if it is there.
 
-    None where the system does not say, as of some network disks.
+    None where the system does not give them, as for some network disks.
     """
     try:
         usage = shutil.disk_usage(path.parent)

@@ -1,4 +1,4 @@
-"""How long-running library calls tell whoever listens where they are; the library itself prints nothing."""
+"""Progress of long-running library calls, for a function of the caller; the library itself prints nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

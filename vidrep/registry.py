@@ -13,22 +13,14 @@ names. docs/extending.md has an example of each door.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from .errors import ConfigError, nearest_names
 
-if TYPE_CHECKING:
-    from .extraction.extractors.extractor import Extractor
-    from .models.cells.cell import Cell
-    from .models.heads.head import Head
-    from .models.objectives.objective import Objective
-    from .models.transforms.transform import Transform
-
-Registered = TypeVar("Registered")
 AnyClass = TypeVar("AnyClass", bound=type[Any])
 
 
-class Registry(Generic[Registered]):
+class Registry:
     """Classes of one kind by name; those of vidrep itself are imported when they are first asked for.
 
     kind: what an entry is, for messages. base: "module:class" that every entry derives from. built_in: "module:class"
@@ -38,7 +30,7 @@ class Registry(Generic[Registered]):
     def __init__(self, kind: str, *, base: str, built_in: Mapping[str, str]) -> None:
         self.kind = kind
         self._base, self._built_in = base, dict(built_in)
-        self._registered: dict[str, type[Registered]] = {}
+        self._registered: dict[str, type[Any]] = {}
 
     def register(self, name: str) -> Callable[[AnyClass], AnyClass]:
         """Return a decorator that registers a class under a name.
@@ -68,14 +60,26 @@ class Registry(Generic[Registered]):
         _load_installed_plugins()
         return sorted({*self._built_in, *self._registered})
 
+    def name_of(self, entry: type[Any]) -> str:
+        """Return the name of a class; one that is not registered has that of the nearest class it derives from.
+
+        Raises ConfigError if there is none.
+        """
+        names = {place.replace(":", "."): name for name, place in self._built_in.items()}
+        names |= {_full_name(one): name for name, one in self._registered.items()}
+        for ancestor in entry.__mro__:
+            if (name := names.get(_full_name(ancestor))) is not None:
+                return name
+        raise ConfigError(f"{_full_name(entry)} is no registered {self.kind}; register it under a name")
+
     def __contains__(self, name: object) -> bool:
         return name in self.names()
 
-    def __getitem__(self, name: str) -> type[Registered]:
+    def __getitem__(self, name: str) -> type[Any]:
         """Return the class of a name; raises ConfigError with the nearest names if there is none."""
         names = self.names()
         if name in self._built_in:
-            entry: type[Registered] = _load(self._built_in[name])
+            entry: type[Any] = _load(self._built_in[name])
             return entry
         if name not in self._registered:
             hint = nearest_names(str(name), names) or f"known are {', '.join(names)}"
@@ -98,10 +102,8 @@ def _load_installed_plugins() -> None:
     load_installed_plugins()
 
 
-CELLS: "Registry[Cell]" = Registry(
-    "cell", base="vidrep.models.cells.cell:Cell", built_in={"lstm": "vidrep.models.cells.lstm:LSTMCell"}
-)
-OBJECTIVES: "Registry[Objective]" = Registry(
+CELLS = Registry("cell", base="vidrep.models.cells.cell:Cell", built_in={"lstm": "vidrep.models.cells.lstm:LSTMCell"})
+OBJECTIVES = Registry(
     "objective",
     base="vidrep.models.objectives.objective:Objective",
     built_in={
@@ -109,12 +111,15 @@ OBJECTIVES: "Registry[Objective]" = Registry(
         "future": "vidrep.models.objectives.future:FuturePrediction",
     },
 )
-HEADS: "Registry[Head]" = Registry(
+HEADS = Registry(
     "head",
     base="vidrep.models.heads.head:Head",
-    built_in={"every_step": "vidrep.models.heads.every_step:EveryStepHead"},
+    built_in={
+        "every_step": "vidrep.models.heads.every_step:EveryStepHead",
+        "last_step": "vidrep.models.heads.last_step:LastStepHead",
+    },
 )
-TRANSFORMS: "Registry[Transform]" = Registry(
+TRANSFORMS = Registry(
     "transform",
     base="vidrep.models.transforms.transform:Transform",
     built_in={
@@ -123,7 +128,7 @@ TRANSFORMS: "Registry[Transform]" = Registry(
         "pca": "vidrep.models.transforms.pca:PCA",
     },
 )
-EXTRACTORS: "Registry[Extractor]" = Registry(
+EXTRACTORS = Registry(
     "extractor",
     base="vidrep.extraction.extractors.extractor:Extractor",
     built_in={

@@ -7,42 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.main import get_command
-from typer.testing import CliRunner
-
-from vidrep_cli import console
-from vidrep_cli.main import app
+from running import one_line, vidrep
 
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
-TINY = ["--set", "model.hidden_size=8", "--steps", "4", "--threads", "1"]
-
-
-def vidrep(*arguments: object) -> tuple[int, str, str]:
-    """Run a command; return its exit code, standard output and standard error."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def one_line(arguments: list[object], code: int, *words: str) -> None:
-    """Assert that a command fails with this exit code and one line that holds these words."""
-    got_code, _, stderr = vidrep(*arguments)
-    lines = [line for line in stderr.splitlines() if line.startswith("vidrep: ")]
-    assert got_code == code, stderr
-    assert len(lines) == 1, stderr
-    assert "Traceback" not in stderr
-    for word in words:
-        assert word in lines[0], lines[0]
-
-
-def all_commands() -> list[tuple[str, ...]]:
-    """Return the words of every command, groups included."""
-    found: list[tuple[str, ...]] = [()]
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-        found.append((name,))
-        found += [(name, sub) for sub in getattr(command, "commands", {})]
-    return found
+TINY = ["--set", "encoder.hidden_size=8", "--steps", "4", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -74,43 +42,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_command_has_help_and_every_option_a_text() -> None:
-    commands = all_commands()
-    assert len(commands) >= 13
-    for words in commands:
-        code, stdout, _ = vidrep(*words, "--help")
-        assert code == 0
-        assert "Usage: " in stdout
-        assert stdout.count("  ") > 3
-    root = get_command(app)
-    for words in commands:
-        command = root
-        for word in words:
-            command = command.commands[word]  # type: ignore[attr-defined]
-        assert command.help, words
-        for parameter in command.params:
-            assert getattr(parameter, "help", None), (words, parameter.name)
-
-
-def test_version() -> None:
-    import vidrep as library
-
-    assert vidrep("--version")[:2] == (0, f"vidrep {library.__version__}\n")
-
-
-@pytest.mark.parametrize(
-    ("share", "phrase", "advised"), [(0.0031, "0.3 %", False), (0.2, "20.0 %", False), (0.214, "21.4 %", True)]
-)
-def test_waiting_for_data_is_told_and_advised_on(
-    share: float, phrase: str, advised: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert console.waiting(share) == f"{phrase} of the time waiting for data"
-    console.advise_on_data(share)
-    hint = capsys.readouterr().err
-    assert hint.startswith("hint: ") if advised else not hint
-    assert hint.count("\n") == advised
-
-
 def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5")
     assert code == 0
@@ -122,7 +53,7 @@ def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     assert metrics["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
 
 
-def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> None:
+def test_evaluate_of_a_pretraining_prints_losses_with_baselines(made: Path) -> None:
     code, stdout, _ = vidrep("evaluate", made / "pretrained", made / "features.h5")
     assert code == 0
     for name in ("future", "reconstruction", "mean frame", "persistence", "zeros", "free running"):
@@ -130,9 +61,9 @@ def test_evaluate_of_a_pretraining_prints_costs_with_baselines(made: Path) -> No
     assert "teacher-forced" not in stdout
     assert re.search(r"^model, at future time step( +\d+)+$", stdout, flags=re.MULTILINE)
     content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--json")[1])
-    future = content["metrics"]["costs"]["future"]["nats"]
+    future = content["metrics"]["by_objective"]["future"]["nats"]
     assert future.keys() == {"model", "mean frame", "persistence", "zeros", "entropy floor"}
-    assert len(future["model"]["per_time_step"]) == content["metrics"]["predicted"]
+    assert len(future["model"]["per_time_step"]) == content["metrics"]["num_future"]
     assert f"{future['model']['mean']:.2f}" in stdout
 
 
@@ -150,15 +81,22 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     features, run, film = tmp_path / "f.h5", tmp_path / "run", tmp_path / "film.png"
     make = ["extract", "moving-mnist", "-o", features, "--mnist", digits, "-n", 8, "--canvas", 32, "--frames", 6]
     assert vidrep(*make, "--quiet")[0] == 0
-    settings = ["--set", "windows.seen=3", "--set", "windows.predicted=3", "--set", "model.conditional_future=true"]
+    settings = [
+        "--set",
+        "windows.context=3",
+        "--set",
+        "windows.num_future=3",
+        "--set",
+        "objective.future.conditional=true",
+    ]
     code, _, stderr = vidrep("train", features, "-o", run, *TINY, *settings, "--quiet")
     assert code == 0, stderr
-    roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--predicted", 100]
+    roll_out: list[object] = ["evaluate", run, "--mnist", digits, "--sequences", 3, "--threads", 1, "--num-future", 100]
     code, stdout, stderr = vidrep(*roll_out, "--num-digits", 3, "--seed", 5, "--filmstrip", film)
     assert code == 0, stderr
     head, table = stdout.splitlines()[:2]
     assert head == (
-        "3 Moving MNIST sequences of test digits, 3 digits, seed 5, 3 windows of 3 frames seen and 100 predicted, "
+        "3 Moving MNIST sequences of test digits, 3 digits, seed 5, 3 windows of 3 context and 100 future frames, "
         "free running"
     )
     assert re.split("  +", table)[1:] == [
@@ -169,23 +107,27 @@ def test_evaluate_on_generated_sequences(tmp_path: Path, digits: Path) -> None:
     steps = next(line for line in stdout.splitlines() if line.startswith("model, at future time step"))
     assert steps.split()[5:] == ["1", "2", "5", "10", "20", "50", "100"]
     assert film.read_bytes().startswith(b"\x89PNG")
+    one_line(["evaluate", run, "--mnist", tmp_path / "no"], 3, "no such folder")
     content = json.loads(vidrep(*roll_out, "--json")[1])
     assert content["which"] == "Moving MNIST sequences of test digits, 2 digits, seed 1"
-    assert len(content["metrics"]["costs"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
+    assert len(content["metrics"]["by_objective"]["future"]["ssim"]["zeros"]["per_time_step"]) == 100
 
 
 def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     run, features = made / "pretrained", made / "features.h5"
-    one_line(["evaluate", run], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist DIR")
-    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for")
-    one_line(["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"], 2, "--labels and --splits")
+    one_line(["evaluate", run], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--mnist", digits], 2, "either FEATURES or --mnist FOLDER")
+    one_line(["evaluate", run, features, "--num-digits", 2], 2, "--num-digits, --sequences and --seed are for --mnist")
+    one_line(
+        ["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"],
+        2,
+        "--labels, --splits and --group are for",
+    )
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")
-    one_line(["evaluate", run, "--mnist", made / "no"], 3, "no such folder")
-    one_line(["evaluate", run, features, "--predicted", 100], 3, "predict fewer frames")
+    one_line(["evaluate", run, features, "--num-future", 100], 3, "predict fewer frames")
     one_line(["evaluate", run, features, "--filmstrip", "film.gif"], 5, ".png")
-    one_line(["evaluate", made / "actions", features, "--predicted", 3], 2, "classifier")
+    one_line(["evaluate", made / "actions", features, "--num-future", 3], 2, "classifier")
 
 
 def test_predict_in_all_forms(made: Path) -> None:
@@ -206,7 +148,7 @@ def test_info_of_features_and_runs(made: Path) -> None:
     code, stdout, _ = vidrep("info", made / "features.h5", "--verify")
     assert code == 0
     assert "all agree" in stdout
-    assert json.loads(vidrep("info", made / "actions", "--json")[1])["what"] == "a run: classifier"
+    assert json.loads(vidrep("info", made / "actions", "--json")[1])["what"] == "a run: a classifier"
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
@@ -272,8 +214,8 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
     one_line(["train", tmp_path / "no.h5", "-o", new], 3, "no.h5")
     one_line(["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain"], 5, "--overwrite")
     one_line(["train", features, "-o", new, "--recipe", "demo-pretrian"], 2, "demo-pretrain")
-    one_line(["train", features, "-o", new, "--set", "model.hiden_size=3"], 2, "hidden_size")
-    one_line(["train", features, "-o", new], 3, "29 frames")
+    one_line(["train", features, "-o", new, "--set", "encoder.hiden_size=3"], 2, "hidden_size")
+    one_line(["train", features, "-o", new, "--set", "windows.context=30"], 3, "the longest video of all has 20")
     one_line(["train", features, "-o", new, "--device", "tpu"], 2, "cuda")
     one_line(["train", features, "-o", new, "--resume", "--recipe", "demo-pretrain"], 3, "resume")
     one_line(["train", features, "-o", new, "--steps", "3", "--set", "training.steps=4"], 2, "--steps")
@@ -285,7 +227,7 @@ def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Pat
 
 def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Path, digits: Path) -> None:
     run = tmp_path / "run"
-    small = ["--set", "moving_mnist.canvas=32", "--set", "windows.seen=3", "--set", "windows.predicted=3"]
+    small = ["--set", "moving_mnist.canvas=32", "--set", "windows.context=3", "--set", "windows.num_future=3"]
     code, stdout, stderr = vidrep(
         "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
     )
@@ -306,11 +248,16 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
     one_line(["train", "-o", run], 2, "one of the two")
     one_line([*train, "--mnist", digits], 2, "one of the two")
     one_line(["train", "--mnist", digits, "-o", run, "--labels", CLIPS / "labels.csv"], 2, "leave them out")
-    one_line(change("windows.seen=1000"), 3, "no training video has a window of 1008 frames, the longest")
+    one_line(change("windows.context=1000"), 3, "no training video has a window of 1008 frames, the longest")
     one_line([*train, "--batch-size", 100_000], 2, "training.batch_size 100000", "windows; give at most that many")
-    one_line(change("windows.predicted=0"), 2, "the future decoder has no frame to predict")
+    one_line(change("windows.num_future=0"), 2, "an objective needs frames after the context")
     one_line(change("optimizer.clip_value=1"), 2, "set one of them to 0")
-    one_line([*change("model.future=false"), "--set", "model.conditional_future=true"], 2, "is not there has no input")
+    one_line(change('objectives=["reconstruction"]'), 2, "windows.num_future is 8", "no objective")
+    one_line(
+        [*change('objectives=["reconstruction"]'), "--set", "objective.future.conditional=true"],
+        2,
+        "objective.future has settings, but objective 'future' is not in use; in use: reconstruction",
+    )
     one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, tf32, bf16")
     if not torch.cuda.is_available():
         one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")

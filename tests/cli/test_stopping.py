@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from small_features import circles, features_of
 
-SMALL = ["--threads", "1", "--device", "cpu", "--set", "model.hidden_size=4", "--set", "training.checkpoint_every=1"]
+SMALL = ["--threads", "1", "--device", "cpu", "--set", "encoder.hidden_size=4", "--set", "training.checkpoint_every=1"]
 WINDOWS = {
-    "train": ["--set", "windows.seen=3", "--set", "windows.predicted=2"],
+    "train": ["--set", "windows.context=3", "--set", "windows.num_future=2"],
     "finetune": ["--set", "windows.length=4"],
 }
 

@@ -12,8 +12,8 @@ from small_features import circles, features_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
-SMALL = ["--threads", "1", "--device", "cpu", "--set", "model.hidden_size=4", "--set", "training.checkpoint_every=1"]
-SMALL += ["--set", "windows.seen=3", "--set", "windows.predicted=2"]
+SMALL = ["--threads", "1", "--device", "cpu", "--set", "encoder.hidden_size=4", "--set", "training.checkpoint_every=1"]
+SMALL += ["--set", "windows.context=3", "--set", "windows.num_future=2"]
 
 
 def start(

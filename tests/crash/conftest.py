@@ -2,23 +2,13 @@
 
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from extraction import Extraction, sha256
+from disturbed_extraction import Extraction, Undisturbed, sha256
 
 from vidrep.video.writing import write_h264
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """The hashes of the outputs of the first half of the clips and of all, and how long the work on the latter took."""
-
-    earlier: str
-    final: str
-    seconds: float
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ if it is a write, or gets an OSError. Nothing of this is known to the code that 
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from faults import FAULTS, Faults
 from vidrep.errors import OutputError
 from vidrep.extraction import parts
 from vidrep.extraction.extract import extract
+from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.preparation import Preparation
+from vidrep.registry import EXTRACTORS
 from vidrep.video.sources import find_videos
 
 VIDEOS_PER_PART = 3
@@ -32,22 +35,30 @@ class Native(Preparation):
         """Import nothing."""
 
 
-class Corners:
-    """Features without a network: a frame's corner in few pixels, as often as `width` has room for it."""
+@EXTRACTORS.register("corners")
+class Corners(Extractor):
+    """Features without a network: a frame's corner in few pixels, repeated up to `width` values.
+
+    pause: seconds that a batch takes.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        width: int = 64
+        """Values of a feature."""
 
     dtype = "float16"
     batch_size = 4
-    network_device = ""
 
-    def __init__(self, width: int, pause: float) -> None:
+    def __init__(self, *, pause: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
         self.preparation = Native(side=16)
-        self.settings = {"kind": "corners", "width": width}
-        self.frame_shape, self._pause = (width,), pause
+        self.frame_shape, self._pause = (self.options.width,), pause
 
-    def encode(self, views: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, Any]":
+    def encode(self, batch: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, Any]":
         time.sleep(self._pause)
-        flat = views[:, ::4, ::4].reshape(len(views), -1)
-        return np.resize(flat.T, (self.frame_shape[0], len(views))).T.astype(self.dtype) / 255
+        flat = batch[:, ::4, ::4].reshape(len(batch), -1)
+        return np.resize(flat.T, (self.frame_shape[0], len(batch))).T.astype(self.dtype) / 255
 
 
 def say(text: str) -> None:
@@ -58,7 +69,7 @@ def say(text: str) -> None:
 def extract_all(clips: Path, output: Path, *, width: int, pause: float, workers: int) -> None:
     def build() -> Corners:
         say("begins")  # the lock is taken
-        return Corners(width, pause)
+        return Corners(width=width, pause=pause)
 
     parts.PART_MAX_VIDEOS = VIDEOS_PER_PART
     extract(find_videos([clips]), output, build, workers=workers)

@@ -6,19 +6,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from disturbed_extraction import Extraction, Undisturbed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc says which file a descriptor is of")
 
 NUM_SHARES = 10
 
 
-def operations(extraction, log):
+def operations(extraction: Extraction, log: Path) -> list[str]:
     """Run undisturbed; return the file operations, "name path"."""
     assert extraction.run(log=log).code == 0
     return log.read_text(encoding="utf-8").splitlines()
 
 
-def chosen(number_of_operations, share):
+def chosen(number_of_operations: int, share: int | None) -> list[int]:
     """Return a tenth of all operations' numbers, or three of them."""
     if share is None:
         return [number_of_operations * part // 4 for part in (1, 2, 3)]
@@ -30,7 +31,7 @@ shares = pytest.mark.parametrize(
 )
 
 
-def test_every_change_on_disk_is_seen(extraction, undisturbed, tmp_path):
+def test_every_change_on_disk_is_seen(extraction: Extraction, undisturbed: Undisturbed, tmp_path: Path) -> None:
     seen = operations(extraction, tmp_path / "log")
     names = {line.split()[0] for line in seen}
     assert names == {"open", "pwrite", "posix_fallocate", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir"}
@@ -45,7 +46,9 @@ def test_every_change_on_disk_is_seen(extraction, undisturbed, tmp_path):
 
 
 @shares
-def test_killed_at_an_operation(extraction, undisturbed, tmp_path, share):
+def test_killed_at_an_operation(
+    extraction: Extraction, undisturbed: Undisturbed, tmp_path: Path, share: int | None
+) -> None:
     numbers = chosen(len(operations(extraction, tmp_path / "log")), share)
     for number in numbers:
         extraction.clear()
@@ -56,7 +59,9 @@ def test_killed_at_an_operation(extraction, undisturbed, tmp_path, share):
 
 
 @shares
-def test_a_disk_that_fails_at_an_operation(extraction, undisturbed, tmp_path, share):
+def test_a_disk_that_fails_at_an_operation(
+    extraction: Extraction, undisturbed: Undisturbed, tmp_path: Path, share: int | None
+) -> None:
     before = tmp_path / "earlier.h5"
     extraction.make_earlier()
     shutil.copyfile(extraction.output, before)

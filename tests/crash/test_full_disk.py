@@ -5,16 +5,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from extraction import sha256
+from disturbed_extraction import Extraction, sha256
 
 WIDTH = 4096  # 8 kB a frame: parts of 130 kB, 580 kB in all
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes")
 @pytest.mark.parametrize(("file_size", "name"), [(60, ".f.h5.lock"), (50_000, "part-000001.h5"), (300_000, "f.h5")])
-def test_a_limit_of_file_sizes(extraction, file_size, name):
+def test_a_limit_of_file_sizes(extraction: Extraction, file_size: int, name: str) -> None:
     earlier = extraction.make_earlier(width=WIDTH)
     ended = extraction.run(width=WIDTH, file_size=file_size)
     assert (ended.code, ended.errors.count("\n")) == (5, 1), ended.errors
@@ -49,7 +50,7 @@ echo "sha256 $(sha256sum <{output})"
 
 
 @pytest.mark.parametrize(("size", "name"), [("480k", "part-00000[12].h5"), ("1000k", "f.h5")])
-def test_a_small_disk(extraction, tmp_path, size, name):
+def test_a_small_disk(extraction: Extraction, tmp_path: Path, size: str, name: str) -> None:
     if (
         not shutil.which("unshare")
         or subprocess.run(

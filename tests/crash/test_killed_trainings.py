@@ -17,11 +17,12 @@ from small_features import circles, features_of, pretrain_config
 from toy_training import assert_same, tree_of
 
 from vidrep.models.saved import load_model
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, and /proc says which file a descriptor is of")
 
 NUM_SHARES = 10
+OTHER_KINDS = ("finetune", "transfer", "overwrite")
 
 
 class Trainings:
@@ -31,7 +32,9 @@ class Trainings:
         features = features_of(folder, circles())
         self._earlier = folder / "earlier" if kind == "overwrite" else None
         if self._earlier:
-            pretrain(features, self._earlier, pretrain_config(steps=2, validate_every=2, seed=5), device="cpu")
+            train(features, self._earlier, pretrain_config(steps=2, validate_every=2, seed=5), device="cpu")
+        if kind == "transfer":
+            train(features, folder / "pretrained", pretrain_config(steps=2, validate_every=2), device="cpu")
         driver = Path(__file__).with_name("training_driver.py")
         self._process = subprocess.Popen(
             [sys.executable, str(driver), kind, str(features.path)],
@@ -50,7 +53,7 @@ class Trainings:
         assert_same(self.content(), self._undisturbed)
 
     def train(self, **request: Any) -> dict[str, Any]:
-        """Train, or go on; return the exit code, what was said, and the seconds."""
+        """Train, or go on; return the exit code, the message, and the seconds."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"run": str(self.run), **request}) + "\n")
         self._process.stdin.flush()
@@ -69,11 +72,9 @@ class Trainings:
         files = [path for path in self.run.rglob("*") if path.is_file()]
         assert not [path for path in files if path.name.startswith(".")]
         rest = {path.name: path.read_bytes() for path in files if path.suffix in (".toml", ".csv")}
-        baselines = self.run / "baselines.safetensors"
         names = sorted(path.name for path in self.run.iterdir())
-        return (
-            tree_of(self.run) | rest | {"names": names, "baselines": load_file(baselines) if baselines.exists() else {}}
-        )
+        weights = {str(path.relative_to(self.run)): load_file(path) for path in self.run.rglob("*.safetensors")}
+        return tree_of(self.run) | rest | {"names": names, "weights": weights}
 
     def require_whole(self) -> None:
         """What is there under its name can be read."""
@@ -98,7 +99,10 @@ class Trainings:
 
 @pytest.fixture(
     scope="module",
-    params=["pretrain", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("finetune", "overwrite"))],
+    params=[
+        "pretrain",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("finetune", "transfer", "overwrite")),
+    ],
 )
 def trainings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
     made = Trainings(request.param, tmp_path_factory.mktemp(request.param))
@@ -109,7 +113,7 @@ def trainings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def chosen(num_operations: int, share: int | None) -> list[int]:
     """Return a tenth of all operations' numbers, or a few of them, spread."""
     if share is None:
-        return [1 + (num_operations - 1) * part // 9 for part in range(10)]
+        return [1 + (num_operations - 1) * tenth // 9 for tenth in range(10)]
     return list(range(1 + share, num_operations + 1, NUM_SHARES))
 
 
@@ -118,7 +122,7 @@ shares = pytest.mark.parametrize(
 )
 
 
-def test_every_change_on_disk_is_seen(trainings: Trainings) -> None:
+def test_every_change_on_disk_is_recorded(trainings: Trainings) -> None:
     published = [line.split(" ", 1)[1] for line in trainings.operations if line.startswith("replace ")]
     names = [Path(path).name.removeprefix(".").rsplit(".", 2)[0] for path in published]
     for name in ("config.toml", "videos.csv", "environment.json", "model.safetensors", "model.json"):
@@ -149,7 +153,7 @@ def test_a_disk_that_fails_at_an_operation(trainings: Trainings, share: int | No
         ended = trainings.train(fault=("ENOSPC", "EIO")[number % 2], at=number)
         operation = trainings.operations[number - 1]
         if operation.endswith("unlink " + str(trainings.run.with_name(".run.lock"))):
-            assert ended["code"] == 0  # such a file locks nobody out
+            assert ended["code"] == 0  # such a file locks no process out
         else:
             assert (ended["code"], ended["error"].count("\n")) == (5, 0), (operation, ended)
             assert str(trainings.run.parent) in ended["error"]

@@ -4,6 +4,7 @@ import random
 import sys
 
 import pytest
+from disturbed_extraction import Extraction, Undisturbed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
@@ -12,7 +13,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 @pytest.mark.parametrize(
     ("seed", "num_kills"), [(0, 2), *(pytest.param(seed, 10, marks=pytest.mark.slow) for seed in range(1, 6))]
 )
-def test_killed_at_random_moments(extraction, undisturbed, seed, num_kills, earlier):
+def test_killed_at_random_moments(
+    extraction: Extraction, undisturbed: Undisturbed, seed: int, num_kills: int, earlier: bool
+) -> None:
     moments, before = random.Random(seed), undisturbed.earlier if earlier else None
     kills, span = 0, undisturbed.seconds
     while kills < num_kills:

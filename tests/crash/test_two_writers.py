@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from extraction import Extraction, sha256
+from disturbed_extraction import Extraction, sha256
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.slow)])

@@ -2,7 +2,7 @@
 
 python training_driver.py KIND FEATURES: reads requests, one JSON object a line, from standard input:
 {"run": FOLDER, "fault": NAME or null, "at": K, "log": FILE or null, "kill_after": SECONDS or null}, and answers each
-with a line {"code": exit code or -signal, "error": what was said, "seconds": how long it took}.
+with a line {"code": exit code or -signal, "error": message, "seconds": how long it took}.
 
 torch is imported once; a request is answered by a child of this process, which itself never computes anything.
 """
@@ -24,32 +24,37 @@ sys.path.append(str(Path(__file__).parents[1]))
 import torch._dynamo  # what the first optimizer would import
 from small_features import finetune_config, pretrain_config
 
+from vidrep.config.settings import EncoderSettings
 from vidrep.errors import VidrepError
 from vidrep.features.store import open_features
 from vidrep.training.finetune import finetune
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
 with suppress(ImportError):
     import tensorboard.compat.proto.event_pb2
     import tensorboard.summary.writer.record_writer  # noqa: F401
 
-SETTINGS = {"steps": 8, "validate_every": 4, "checkpoint_every": 3}
+SETTINGS: dict[str, Any] = {"steps": 8, "validate_every": 4, "checkpoint_every": 3}
 EARLIER_SEED = 5
 
 
-def train(kind: str, features: Path, run: Path) -> None:
-    """Train, or go on, as somebody would who does not know how far the run has come.
+def train_or_resume(kind: str, features: Path, run: Path) -> None:
+    """Train, or go on if there is a run.
 
-    Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED.
+    Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED; kind
+    "transfer" a fine-tuning from the run "pretrained" beside the features.
     """
-    config = run / "config.toml"
-    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": config.exists()}
-    if kind == "overwrite" and (not config.exists() or f"seed = {EARLIER_SEED}\n" in config.read_text("utf-8")):
+    written = run / "config.toml"
+    how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": written.exists()}
+    if kind == "overwrite" and (not written.exists() or f"seed = {EARLIER_SEED}\n" in written.read_text("utf-8")):
         how |= {"resume": False, "overwrite": True}
     if kind == "finetune":
         finetune(open_features(features), run, finetune_config(**SETTINGS), **how)
+    elif kind == "transfer":
+        config = finetune_config(encoder=EncoderSettings(dropout=0.3), **SETTINGS)
+        finetune(open_features(features), run, config, pretrained=features.with_name("pretrained"), **how)
     else:
-        pretrain(open_features(features), run, pretrain_config(**SETTINGS), **how)
+        train(open_features(features), run, pretrain_config(**SETTINGS), **how)
 
 
 def child(kind: str, features: Path, request: dict[str, Any], errors: int) -> int:
@@ -58,7 +63,7 @@ def child(kind: str, features: Path, request: dict[str, Any], errors: int) -> in
         log = Path(request["log"]) if request.get("log") else None
         Faults(run.parent, fault=request.get("fault"), at=request.get("at", 0), log=log)
     try:
-        train(kind, features, run)
+        train_or_resume(kind, features, run)
     except VidrepError as error:
         os.write(errors, str(error).encode())
         return error.exit_code
@@ -80,9 +85,9 @@ def answer(kind: str, features: Path, request: dict[str, Any]) -> dict[str, Any]
         time.sleep(request["kill_after"])
         os.kill(pid, signal.SIGKILL)  # a child that has ended is there until it is waited for
     with open(reading, "rb") as pipe:  # noqa: PTH123
-        said = pipe.read().decode()
+        message = pipe.read().decode()
     _, status = os.waitpid(pid, 0)
-    return {"code": os.waitstatus_to_exitcode(status), "error": said, "seconds": time.monotonic() - began}
+    return {"code": os.waitstatus_to_exitcode(status), "error": message, "seconds": time.monotonic() - began}
 
 
 def main() -> None:

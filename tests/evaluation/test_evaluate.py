@@ -1,35 +1,41 @@
-"""Evaluation: on whom, and that its figures are scikit-learn's."""
+"""Evaluation: on which videos, and that its metrics are scikit-learn's."""
 
 import csv
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
-from small_features import circles, features_of, finetune_config, pretrain_config, with_value
+from small_features import Videos, circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings, OptimizerSettings
+from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.evaluation.evaluate import Accuracy, ClassificationEvaluation, evaluate
+from vidrep.evaluation.classification import ClassificationEvaluation
+from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
+from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.prediction import prediction_metrics
 from vidrep.models.saved import load_model
+from vidrep.sequences.batches import FeatureBatchSet, VideoNumbers
 from vidrep.sequences.windows import sliding_windows
 from vidrep.training.finetune import finetune
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
+Classes = NDArray[np.int64]
 CLASSES = ("left", "right", "still")
 THREE = dict.fromkeys([f"{name}/{n:02d}.npy" for name in CLASSES for n in range(3, 6)], "test")
 
 
-def uneven_videos() -> dict[str, np.ndarray]:
+def uneven_videos() -> Videos:
     """Videos of three classes and many lengths, some shorter than a window; of the first class there are most."""
     videos = circles(6, num_frames=9, classes=CLASSES)
     videos |= {
@@ -44,80 +50,82 @@ def features(tmp_path: Path) -> Features:
     return features_of(tmp_path, videos, {key: THREE.get(key, "train") for key in videos})
 
 
-def train(features: Features, output: Path, **settings: float) -> Path:
+def classifier(features: Features, output: Path, **settings: Any) -> Path:
     optimizer = OptimizerSettings(learning_rate=0.02, warmup_steps=2)
-    settings = {"steps": 40, "validate_every": 10} | settings
-    config = finetune_config(model=ClassifierSettings(hidden_size=6), optimizer=optimizer, **settings)
+    training: dict[str, Any] = {"steps": 40, "validate_every": 10} | settings
+    encoder = EncoderSettings(hidden_size=6, dropout=0.3)
+    config = finetune_config(encoder=encoder, optimizer=optimizer, **training)
     return finetune(features, output, config, device="cpu").folder
 
 
-def classification(run: Path, features: Features, **options: object) -> ClassificationEvaluation:
-    result = evaluate(run, features, device="cpu", **options)  # type: ignore[arg-type]
+def classification(run: Path, features: Features, **options: Any) -> ClassificationEvaluation:
+    result = evaluate(run, features, device="cpu", **options)
     assert isinstance(result, ClassificationEvaluation)
     return result
 
 
-def assert_figures(found: Accuracy, true: np.ndarray, answers: np.ndarray) -> None:
-    assert found.accuracy == pytest.approx(accuracy_score(true, answers))
-    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(true, answers))
-    spread = math.sqrt(found.accuracy * (1 - found.accuracy) / len(true))
+def assert_accuracy(found: Accuracy, true: Classes, predicted: Classes, *, num_independent: int = 0) -> None:
+    assert found.accuracy == pytest.approx(accuracy_score(true, predicted))
+    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(true, predicted))
+    spread = math.sqrt(found.accuracy * (1 - found.accuracy) / (num_independent or len(true)))
     assert found.standard_error == pytest.approx(spread)
 
 
-def test_figures_of_the_lstm_are_those_of_its_answers(tmp_path: Path, features: Features) -> None:
-    run = train(features, tmp_path / "run")
+def test_metrics_of_the_lstm_are_those_of_its_predictions(tmp_path: Path, features: Features) -> None:
+    run = classifier(features, tmp_path / "run")
     result = classification(run, features)
     model, description = load_model(run)
-    true, answers, true_windows, answers_windows = [], [], [], []
+    network = model.network
+    true, predicted, true_windows, predicted_windows = [], [], [], []
     for index, row in enumerate(features.videos):
         if row.split != "test":
             continue
-        frames = model.scaler(torch.from_numpy(np.array(features.rows(index))))
+        frames = model.inputs(torch.from_numpy(np.array(features.rows(index))))
         starts = [*range(0, max(1, row.length - 3), 2)]
         if row.length > 4 and starts[-1] != row.length - 4:
             starts.append(row.length - 4)
         with torch.no_grad():
-            said = [model.model(frames[s : s + 4, None]).softmax(dim=-1).mean(dim=0)[0] for s in starts]
+            probabilities = [network(frames[s : s + 4, None])[0] for s in starts]
         true.append(description.classes.index(row.label))
-        answers.append(int(torch.stack(said).mean(dim=0).argmax()))
-        true_windows += [true[-1]] * len(said)
-        answers_windows += [int(one.argmax()) for one in said]
+        predicted.append(int(torch.stack(probabilities).mean(dim=0).argmax()))
+        true_windows += [true[-1]] * len(probabilities)
+        predicted_windows += [int(one.argmax()) for one in probabilities]
     assert (result.num_videos, result.num_windows, result.num_left_out) == (9, len(true_windows), 0)
     assert result.which == "videos of split 'test'"
-    assert_figures(result.per_video, np.array(true), np.array(answers))
-    assert_figures(result.per_window, np.array(true_windows), np.array(answers_windows))
-    np.testing.assert_array_equal(result.confusion, confusion_matrix(true, answers, labels=[0, 1, 2]))
-    assert len(set(answers)) > 1
+    assert_accuracy(result.per_video, np.array(true), np.array(predicted))
+    assert_accuracy(result.per_window, np.array(true_windows), np.array(predicted_windows), num_independent=9)
+    np.testing.assert_array_equal(result.confusion, confusion_matrix(true, predicted, labels=[0, 1, 2]))
+    assert len(set(predicted)) > 1
 
 
 def test_baselines_are_scikit_learns_on_the_same_videos(tmp_path: Path, features: Features) -> None:
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     result = classification(run, features)
-    scaler, classes = load_model(run)[0].scaler, load_model(run)[1].classes
+    inputs, classes = load_model(run)[0].inputs, load_model(run)[1].classes
 
-    def videos(split: str) -> tuple[list[np.ndarray], np.ndarray]:
+    def videos(split: str) -> tuple[list[NDArray[np.float32]], Classes]:
         chosen = [index for index, row in enumerate(features.videos) if row.split == split]
-        frames = [(np.array(features.rows(i)) - scaler.mean.numpy()) / scaler.std.numpy() for i in chosen]
+        frames = [(np.array(features.rows(i)) - inputs.mean.numpy()) / inputs.std.numpy() for i in chosen]
         return frames, np.array([classes.index(features.videos[i].label) for i in chosen])
 
-    (frames, known), (unseen, true) = videos("train"), videos("test")
+    (frames, known), (others, true) = videos("train"), videos("test")
     single = LogisticRegression(max_iter=300).fit(np.concatenate(frames), np.repeat(known, [len(f) for f in frames]))
     mean = LogisticRegression(max_iter=300).fit(np.stack([one.mean(axis=0) for one in frames]), known)
     majority = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(known), 1)), known)
     expected = {
         "majority class": majority.predict(np.zeros((len(true), 1))),
-        "single frame": np.array([single.predict_proba(one).mean(axis=0).argmax() for one in unseen]),
-        "mean feature": mean.predict(np.stack([one.mean(axis=0) for one in unseen])),
+        "single frame": np.array([single.predict_proba(one).mean(axis=0).argmax() for one in others]),
+        "mean feature": mean.predict(np.stack([one.mean(axis=0) for one in others])),
     }
     assert result.baselines.keys() == expected.keys()
-    for name, answers in expected.items():
-        assert_figures(result.baselines[name], true, answers)
+    for name, predicted in expected.items():
+        assert_accuracy(result.baselines[name], true, predicted)
 
 
 def test_videos_that_it_was_trained_on_are_left_out_whatever_they_are_called(tmp_path: Path) -> None:
     videos = circles()
     features = features_of(tmp_path, videos)
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     result = classification(run, features)
     assert (result.num_videos, result.num_left_out) == (2, 8)
     assert result.which == "videos that the run was not trained on"
@@ -129,32 +137,32 @@ def test_videos_that_it_was_trained_on_are_left_out_whatever_they_are_called(tmp
 
 
 def test_another_video_with_the_key_of_one_trained_on_is_measured(tmp_path: Path) -> None:
-    run = train(features_of(tmp_path, circles()), tmp_path / "run")
+    run = classifier(features_of(tmp_path, circles()), tmp_path / "run")
     result = classification(run, features_of(tmp_path / "other", circles(seed=1)))
     assert (result.num_videos, result.num_left_out) == (10, 0)
 
 
 def test_a_source_file_that_was_sampled_otherwise_is_still_trained_on(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     table = run / "videos.csv"
     rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
-    lines = [f"{row['video']},{row['label']},{row['part']},{'0' * 64},{row['source_sha256']}" for row in rows]
-    table.write_text("\n".join(["video,label,part,checksum,source_sha256", *lines]) + "\n", encoding="utf-8")
+    lines = [f"{row['video']},{row['label']},{row['split']},,{'0' * 64},{row['source_sha256']}" for row in rows]
+    table.write_text("\n".join(["video,label,split,group,checksum,source_sha256", *lines]) + "\n", encoding="utf-8")
     assert classification(run, features).num_left_out == 8
 
 
-def test_when_all_were_trained_on_it_says_so(tmp_path: Path) -> None:
+def test_features_that_were_all_trained_on_are_refused(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = train(features, tmp_path / "run", test_fraction=0.0)
+    run = classifier(features, tmp_path / "run", test_fraction=0.0)
     with pytest.raises(
-        InputError, match=r"the run was trained on, or chosen by, all of its videos; give features of others"
+        InputError, match=r"trained on, or its weights were chosen by, all of its videos; give features of others"
     ):
         evaluate(run, features, device="cpu")
 
 
 def test_a_split_is_measured_as_asked(tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture) -> None:
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = classification(run, features, split="train")
     assert (result.num_videos, result.num_left_out, result.which) == (12, 0, "videos of split 'train'")
@@ -166,26 +174,27 @@ def test_a_split_is_measured_as_asked(tmp_path: Path, features: Features, caplog
         evaluate(run, features, split="validation", device="cpu")
 
 
-def test_labels_are_laid_over_and_unknown_ones_left_out(
+def test_annotations_replace_labels_and_unknown_labels_are_left_out(
     tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     annotations = {"left/03.npy": Annotation("jump", None), "left/04.npy": Annotation("", None)}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = classification(run, features, annotations=annotations)
     assert result.num_videos == 7
-    assert "labels that the run does not know are left out: jump" in caplog.text
+    assert "videos with labels that the run was not trained on are left out: jump" in caplog.text
     annotations = {key: Annotation("jump", None) for key in THREE}
-    with pytest.raises(InputError, match=r"no label that the run knows; they are jump; it knows left, right, still"):
+    with pytest.raises(InputError, match=r"they are jump; its classes are left, right, still"):
         evaluate(run, features, annotations=annotations, device="cpu")
 
 
-def test_shuffling_leaves_nothing_of_what_only_order_tells(tmp_path: Path) -> None:
+def test_shuffling_leaves_nothing_of_what_only_the_order_of_frames_shows(tmp_path: Path) -> None:
     videos = circles(24, num_frames=8)
     features = features_of(tmp_path, videos)
     optimizer = OptimizerSettings(learning_rate=0.02, warmup_steps=5)
     config = finetune_config(
-        model=ClassifierSettings(hidden_size=16, dropout=0.1),
+        encoder=EncoderSettings(hidden_size=16, dropout=0.1),
+        classifier=ClassifierSettings(dropout=0.1),
         optimizer=optimizer,
         length=8,
         steps=100,
@@ -202,19 +211,20 @@ def test_shuffling_leaves_nothing_of_what_only_order_tells(tmp_path: Path) -> No
     assert classification(run, features, shuffle_frames=True) == shuffled
 
 
-def test_a_pretrained_model_is_measured_on_videos_that_it_was_not_trained_on(tmp_path: Path) -> None:
+def test_a_pretraining_is_measured_on_videos_that_it_was_not_trained_on(tmp_path: Path) -> None:
     videos = circles(num_frames=9)
     videos["left/04.npy"] = videos["left/04.npy"][:4]  # shorter than a window
     splits = {key: "test" if key.endswith(("3.npy", "4.npy")) else "train" for key in videos}
     features = features_of(tmp_path, videos, splits)
-    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
     result = evaluate(run, features, device="cpu")
     assert isinstance(result, PredictionEvaluation)
     test = [index for index, row in enumerate(features.videos) if row.split == "test"]
     windows = sliding_windows(features, test, length=5, stride=2)
     device = torch.device("cpu")
     model = load_model(run)[0]
-    expected = prediction_metrics(model, windows, seen=3, predicted=2, frame_shape=(4,), device=device)
+    batches = FeatureBatchSet(windows, VideoNumbers.of([row.path for row in features.videos]), device)
+    expected = prediction_metrics(model, batches, num_context=3, num_future=2, frame_shape=(4,), device=device)
     assert result.metrics == expected
     assert (result.num_videos, result.num_left_out, result.metrics.num_windows) == (3, 0, 9)
     with pytest.raises(ConfigError, match="shuffled frames are for classifiers"):
@@ -222,12 +232,12 @@ def test_a_pretrained_model_is_measured_on_videos_that_it_was_not_trained_on(tmp
     with pytest.raises(ConfigError, match=r"frames of \(4,\) float32, which a filmstrip cannot show"):
         evaluate(run, features, filmstrip=tmp_path / "film.png", device="cpu")
     short = features_of(tmp_path / "short", {key: one[:4] for key, one in circles(seed=2).items()})
-    with pytest.raises(InputError, match=r"no such video has a window of 5 frames"):
+    with pytest.raises(InputError, match=r"no selected video has a window of 5 frames"):
         evaluate(run, short, device="cpu")
 
 
 def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, features: Features) -> None:
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     wider = features_of(tmp_path / "wider", circles(size=6))
     with pytest.raises(FeatureFileError, match=r"frames of \(6,\) float32; the run was trained on \(4,\) float32"):
         evaluate(run, wider, device="cpu")
@@ -237,7 +247,7 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
 
 
 def test_a_damaged_run_is_refused_in_one_line(tmp_path: Path, features: Features) -> None:
-    run = train(features, tmp_path / "run")
+    run = classifier(features, tmp_path / "run")
     for name in ("baselines.safetensors", "videos.csv", "model.safetensors", "model.json"):
         (run / name).unlink()
         with pytest.raises(InputError, match=name) as caught:

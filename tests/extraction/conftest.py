@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import MakeClip
 
 from vidrep.video.writing import write_h264
 
 
-def write_clip(path, *, seed=0, num_frames=5, side=16, frames_per_second=5):
+def write_clip(path: Path, *, seed: int = 0, num_frames: int = 5, side: int = 16, frames_per_second: int = 5) -> Path:
     """Write a small clip of soft noise that `seed` determines."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (num_frames, side // 4, side // 4, 3), dtype=np.uint8)
@@ -17,7 +18,7 @@ def write_clip(path, *, seed=0, num_frames=5, side=16, frames_per_second=5):
 
 
 @pytest.fixture
-def clip():
+def clip() -> MakeClip:
     return write_clip
 
 

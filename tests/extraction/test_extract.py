@@ -5,55 +5,62 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from fixture_types import MakeClip
 from native import NativePatches
+from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
 from vidrep.extraction import output as output_module
 from vidrep.extraction import parts
-from vidrep.extraction.extract import extract
+from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import open_features
+from vidrep.features.writer import write_merged
+from vidrep.progress import Progress
 from vidrep.video.sampling import Sampling
-from vidrep.video.sources import find_videos
+from vidrep.video.sources import VideoSource, find_videos
 
 NUM_FRAMES = {"d.mp4": 8, "left/a.mp4": 3, "left/b.mp4": 4, "left/c.mp4": 5, "right/a.mp4": 6, "right/b.mp4": 7}
 
 
-def patches(sources, output, *, size=8, **options):
-    return extract(sources, output, PatchExtractor(size=size), **options)
+def patches(sources: Sequence[VideoSource], output: Path, *, size: int = 8, **options: Any) -> ExtractSummary:
+    return extract(sources, output, PatchExtractor(size=size), **{"workers": 0, **options})
 
 
-def names(folder):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def read_failures(path):
+def read_failures(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def rows_by_key(path):
+def rows_by_key(path: Path) -> dict[str, bytes]:
     features = open_features(path)
     return {row.path: features.rows(index).tobytes() for index, row in enumerate(features.videos)}
 
 
 @pytest.fixture
-def folder(tmp_path, clip):
+def folder(tmp_path: Path, clip: MakeClip) -> Path:
     """Three clips that a test may change."""
     for number, name in enumerate(["left/a", "left/b", "right/a"]):
         clip(tmp_path / "clips" / f"{name}.mp4", seed=number, num_frames=3 + number)
     return tmp_path / "clips"
 
 
-def test_what_is_written(clips_folder, tmp_path):
-    seen = []
+def test_what_is_written(clips_folder: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
     summary = patches(find_videos([clips_folder]), tmp_path / "f.h5", on_progress=seen.append)
     features = open_features(tmp_path / "f.h5")
     assert {row.path: row.length for row in features.videos} == NUM_FRAMES
@@ -66,7 +73,8 @@ def test_what_is_written(clips_folder, tmp_path):
     assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
     assert list(features.damaged()) == []
     sampling = {"fps": None, "every": 1, "max_frames": None, "start": None, "end": None}
-    assert features.settings == {**PatchExtractor(size=8).settings, "sampling": sampling, "decoder": "pyav"}
+    got = {"sampling": sampling, "decoder": "pyav", "decoding_version": 1}
+    assert features.settings == {**PatchExtractor(size=8).settings, **got}
     assert {"vidrep", "av", "numpy"} <= set(features.versions)
     assert (summary.num_videos, summary.num_new, summary.num_frames, summary.num_new_frames) == (6, 6, 33, 33)
     assert (summary.failures, summary.missing, summary.unlisted) == ([], [], [])
@@ -74,7 +82,9 @@ def test_what_is_written(clips_folder, tmp_path):
     assert names(tmp_path) == ["f.h5"]
 
 
-def test_the_order_of_videos_and_the_parts_do_not_show(clips_folder, tmp_path, monkeypatch):
+def test_the_order_of_videos_and_the_parts_do_not_show(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = find_videos([clips_folder])
     patches(sources, tmp_path / "sorted.h5")
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
@@ -85,13 +95,13 @@ def test_the_order_of_videos_and_the_parts_do_not_show(clips_folder, tmp_path, m
     assert (tmp_path / "rotated.h5").read_bytes() == expected
 
 
-def test_both_decoders_give_the_same_rows(clips_folder, tmp_path):
+def test_both_decoders_give_the_same_rows(clips_folder: Path, tmp_path: Path) -> None:
     for decoder in ("pyav", "opencv"):
         patches(find_videos([clips_folder]), tmp_path / f"{decoder}.h5", decoder=decoder)
     assert rows_by_key(tmp_path / "pyav.h5") == rows_by_key(tmp_path / "opencv.h5")
 
 
-def test_sampling_is_applied_and_recorded(clips_folder, tmp_path):
+def test_sampling_is_applied_and_recorded(clips_folder: Path, tmp_path: Path) -> None:
     patches(find_videos([clips_folder]), tmp_path / "f.h5", sampling=Sampling(fps=2.5, max_frames=3))
     features = open_features(tmp_path / "f.h5")
     assert [row.length for row in features.videos] == [3, 2, 2, 3, 3, 3]
@@ -99,14 +109,14 @@ def test_sampling_is_applied_and_recorded(clips_folder, tmp_path):
     assert features.settings["sampling"] == asdict(Sampling(fps=2.5, max_frames=3))
 
 
-def test_what_is_done_is_not_done_again(clips_folder, tmp_path, monkeypatch):
+def test_what_is_done_is_not_done_again(clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = find_videos([clips_folder])
     patches(sources[:4], tmp_path / "f.h5")
     second = patches(sources, tmp_path / "f.h5")
     assert (second.num_new, second.num_new_frames, second.num_videos) == (2, 13, 6)
     before = (tmp_path / "f.h5").read_bytes()
 
-    def never(path, **options):
+    def never(path: Path, **options: object) -> NoReturn:
         raise AssertionError(f"{path} was opened")
 
     monkeypatch.setattr("vidrep.extraction.decoding.open_video", never)
@@ -116,7 +126,7 @@ def test_what_is_done_is_not_done_again(clips_folder, tmp_path, monkeypatch):
     assert names(tmp_path) == ["f.h5"]
 
 
-def test_extending_equals_extracting_at_once(clips_folder, tmp_path):
+def test_extending_equals_extracting_at_once(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])
     patches(sources[3:], tmp_path / "f.h5")
     patches(sources, tmp_path / "f.h5")
@@ -124,7 +134,7 @@ def test_extending_equals_extracting_at_once(clips_folder, tmp_path):
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
 
 
-def test_a_changed_file_is_done_again(folder, tmp_path, clip):
+def test_a_changed_file_is_done_again(folder: Path, tmp_path: Path, clip: MakeClip) -> None:
     patches(find_videos([folder]), tmp_path / "f.h5")
     before = rows_by_key(tmp_path / "f.h5")
     clip(folder / "left" / "b.mp4", seed=99, num_frames=2)
@@ -135,7 +145,7 @@ def test_a_changed_file_is_done_again(folder, tmp_path, clip):
     assert {key for key in after if after[key] != before[key]} == {"left/b.mp4"}
 
 
-def test_finished_rows_stay_when_their_file_cannot_be_read_any_more(folder, tmp_path):
+def test_finished_rows_stay_when_their_file_cannot_be_read_any_more(folder: Path, tmp_path: Path) -> None:
     patches(find_videos([folder]), tmp_path / "f.h5")
     patches(find_videos([folder]), tmp_path / "parts")
     before = rows_by_key(tmp_path / "f.h5")
@@ -150,14 +160,16 @@ def test_finished_rows_stay_when_their_file_cannot_be_read_any_more(folder, tmp_
         assert all(np.array_equal(after[key], before[key]) for key in before)
 
 
-def test_another_file_in_the_place_of_one_is_said(folder, tmp_path, clip, caplog):
+def test_another_file_in_the_place_of_one_is_said(
+    folder: Path, tmp_path: Path, clip: MakeClip, caplog: pytest.LogCaptureFixture
+) -> None:
     patches(find_videos([folder]), tmp_path / "f.h5")
     clip(folder / "left" / "b.mp4", seed=99)
     assert patches(find_videos([folder]), tmp_path / "f.h5").num_new == 1
     assert "1 videos took the place of others with the same key: left/b.mp4" in caplog.text
 
 
-def test_other_settings_are_refused_by_name(clips_folder, tmp_path):
+def test_other_settings_are_refused_by_name(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])
     patches(sources, tmp_path / "f.h5")
     before = (tmp_path / "f.h5").read_bytes()
@@ -172,7 +184,7 @@ def test_other_settings_are_refused_by_name(clips_folder, tmp_path):
 
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_overwriting_starts_over(clips_folder, tmp_path, output):
+def test_overwriting_starts_over(clips_folder: Path, tmp_path: Path, output: str) -> None:
     sources = find_videos([clips_folder])
     patches(sources, tmp_path / output)
     summary = patches(sources[:2], tmp_path / output, size=4, overwrite=True)
@@ -182,7 +194,7 @@ def test_overwriting_starts_over(clips_folder, tmp_path, output):
 
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_overwriting_with_nothing_keeps_what_was_there(clips_folder, tmp_path, output):
+def test_overwriting_with_nothing_keeps_what_was_there(clips_folder: Path, tmp_path: Path, output: str) -> None:
     patches(find_videos([clips_folder]), tmp_path / output)
     before = rows_by_key(tmp_path / output)
     (tmp_path / "bad.mp4").write_text("text")
@@ -194,7 +206,9 @@ def test_overwriting_with_nothing_keeps_what_was_there(clips_folder, tmp_path, o
 # ---- labels
 
 
-def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypatch):
+def test_labels_are_laid_over_without_computing(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = find_videos([clips_folder])
     annotations = {
         "left/a.mp4": Annotation("new", "test"),
@@ -218,13 +232,13 @@ def test_labels_are_laid_over_without_computing(clips_folder, tmp_path, monkeypa
     assert (tmp_path / "at-once.h5").read_bytes() == (tmp_path / "f.h5").read_bytes()
 
 
-def test_labels_that_name_nothing_write_nothing(clips_folder, tmp_path):
-    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+def test_labels_that_name_nothing_write_nothing(clips_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         patches(find_videos([clips_folder]), tmp_path / "f.h5", annotations={"gone.mp4": Annotation("y", None)})
     assert names(tmp_path) == []
 
 
-def test_equal_stems_in_different_folders_stay_apart(clips_folder, tmp_path):
+def test_equal_stems_in_different_folders_stay_apart(clips_folder: Path, tmp_path: Path) -> None:
     patches(find_videos([clips_folder]), tmp_path / "f.h5")
     features = open_features(tmp_path / "f.h5")
     assert [(row.path, row.label, row.length) for row in features.videos if row.path.endswith("a.mp4")] == [
@@ -233,11 +247,61 @@ def test_equal_stems_in_different_folders_stay_apart(clips_folder, tmp_path):
     ]
 
 
+def test_groups_come_with_labels(clips_folder: Path, tmp_path: Path) -> None:
+    sources = find_videos([clips_folder])
+    annotations = {source.key: Annotation(None, None, source.key[-5]) for source in sources[1:]}
+    patches(sources, tmp_path / "f.h5", annotations=annotations)
+    groups = [row.group for row in open_features(tmp_path / "f.h5").videos]
+    assert groups == ["", "a", "b", "c", "a", "b"]
+    patches(sources, tmp_path / "f.h5", annotations={"d.mp4": Annotation("x", None)})  # names no groups
+    assert [row.group for row in open_features(tmp_path / "f.h5").videos] == groups
+    patches(sources, tmp_path / "later.h5")
+    patches(sources, tmp_path / "later.h5", annotations=annotations)
+    assert [row.group for row in open_features(tmp_path / "later.h5").videos] == groups
+
+
+# ---- files of version 1
+
+
+def make_version_1(path: Path) -> None:
+    """Give a file the words of version 1, as far as an extraction depends on them."""
+    with h5py.File(path, "r+") as file:
+        settings = json.loads(file.attrs["settings"])
+        del settings["decoding_version"]
+        settings["colour"] = settings.pop("color")
+        text = json.dumps(settings).encode()
+        file.attrs.create("settings", np.bytes_(text), dtype=h5py.string_dtype("utf-8", len(text)))
+        file.attrs["version"] = 1
+        file.move("videos/num_frames_from_header", "videos/frames_promised")
+        for column in ("group", "root", "missing"):
+            del file[f"videos/{column}"]
+
+
+@pytest.mark.parametrize("output", ["f.h5", "parts"])
+def test_a_file_of_version_1_is_rewritten_without_computing(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    sources = find_videos([clips_folder])
+    monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
+    patches(sources, tmp_path / output)
+    written = [tmp_path / output] if output == "f.h5" else parts.find_parts(tmp_path / output)
+    before = [path.read_bytes() for path in written]
+    for path in written:
+        make_version_1(path)
+    assert open_features(tmp_path / output).format_version == 1
+    summary = patches(sources, tmp_path / output)
+    assert (summary.num_new, summary.num_videos) == (0, 6)
+    assert [path.read_bytes() for path in written] == before
+    make_version_1(written[0])
+    assert patches(sources[:5], tmp_path / output, prune=True).num_removed == 1
+    assert open_features(tmp_path / output).format_version == 2
+
+
 # ---- bad videos
 
 
 @pytest.fixture
-def bad_folder(folder, clip):
+def bad_folder(folder: Path, clip: MakeClip) -> Path:
     """The three good clips among an empty file, a text, and one cut short."""
     (folder / "left" / "empty.mp4").touch()
     (folder / "a-text.mp4").write_text("This is no video. " * 50)
@@ -257,7 +321,7 @@ def bad_folder(folder, clip):
     return folder
 
 
-def test_a_bad_video_changes_nothing_else(bad_folder, tmp_path):
+def test_a_bad_video_changes_nothing_else(bad_folder: Path, tmp_path: Path) -> None:
     good = [source for source in find_videos([bad_folder]) if "a.mp4" in source.key or source.key == "left/b.mp4"]
     assert len(good) == 3
     patches(good, tmp_path / "good.h5")
@@ -274,7 +338,7 @@ def test_a_bad_video_changes_nothing_else(bad_folder, tmp_path):
     assert annotations == [("a-text.mp4", "failed"), ("left/empty.mp4", "failed"), ("right/cut.mp4", "partial")]
 
 
-def test_the_list_of_failures_comes_and_goes(bad_folder, tmp_path, clip):
+def test_the_list_of_failures_comes_and_goes(bad_folder: Path, tmp_path: Path, clip: MakeClip) -> None:
     for output, listed_in in {"f.h5": "f.failures.csv", "parts": "parts/failures.csv"}.items():
         summary = patches(find_videos([bad_folder]), tmp_path / output)
         assert summary.failures_file == tmp_path / listed_in
@@ -295,7 +359,7 @@ def test_the_list_of_failures_comes_and_goes(bad_folder, tmp_path, clip):
 
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_nothing_is_published_if_all_are_bad(tmp_path, output):
+def test_nothing_is_published_if_all_are_bad(tmp_path: Path, output: str) -> None:
     for name in ("a", "b"):
         (tmp_path / "bad" / name).mkdir(parents=True)
         (tmp_path / "bad" / name / "x.mp4").write_text("text")
@@ -308,7 +372,7 @@ def test_nothing_is_published_if_all_are_bad(tmp_path, output):
         assert not (tmp_path / "f.h5.parts").exists()
 
 
-def test_a_file_that_vanishes_is_listed(folder, tmp_path):
+def test_a_file_that_vanishes_is_listed(folder: Path, tmp_path: Path) -> None:
     sources = find_videos([folder])
     (folder / "left" / "a.mp4").unlink()
     summary = patches(sources, tmp_path / "f.h5")
@@ -319,7 +383,7 @@ def test_a_file_that_vanishes_is_listed(folder, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 exist on Linux alone")
-def test_names_that_are_not_utf8_are_listed(folder, tmp_path):
+def test_names_that_are_not_utf8_are_listed(folder: Path, tmp_path: Path) -> None:
     (folder / os.fsdecode(b"bad\xff.mp4")).write_text("text")
     summary = patches(find_videos([folder]), tmp_path / "f.h5")
     assert [failure.path for failure in summary.failures] == ["bad\\xff.mp4"]
@@ -329,7 +393,9 @@ def test_names_that_are_not_utf8_are_listed(folder, tmp_path):
 # ---- the output
 
 
-def test_a_folder_of_parts_is_kept_and_extended(clips_folder, tmp_path, monkeypatch):
+def test_a_folder_of_parts_is_kept_and_extended(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / "parts")
@@ -343,7 +409,7 @@ def test_a_folder_of_parts_is_kept_and_extended(clips_folder, tmp_path, monkeypa
     assert rows_by_key(tmp_path / "parts") == rows_by_key(tmp_path / "f.h5")
 
 
-def test_a_folder_with_other_things_is_left_alone(clips_folder, folder, tmp_path):
+def test_a_folder_with_other_things_is_left_alone(clips_folder: Path, folder: Path, tmp_path: Path) -> None:
     before = names(folder)
     for overwrite in (False, True):
         with pytest.raises(OutputError, match=r"holds other things than parts \(left, right\); give a new folder"):
@@ -351,7 +417,7 @@ def test_a_folder_with_other_things_is_left_alone(clips_folder, folder, tmp_path
     assert names(folder) == before
 
 
-def test_outputs_that_cannot_be(clips_folder, tmp_path):
+def test_outputs_that_cannot_be(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])
     (tmp_path / "folder.h5").mkdir()
     (tmp_path / "file").write_text("as before")
@@ -368,7 +434,7 @@ def test_outputs_that_cannot_be(clips_folder, tmp_path):
     assert (tmp_path / "foreign.h5").read_text() == "as before"
 
 
-def test_damaged_rows_are_not_merged_on(clips_folder, tmp_path):
+def test_damaged_rows_are_not_merged_on(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / "f.h5")
     with h5py.File(tmp_path / "f.h5", "r+") as file:
@@ -379,7 +445,7 @@ def test_damaged_rows_are_not_merged_on(clips_folder, tmp_path):
         patches(sources, tmp_path / "f.h5")
 
 
-def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder, tmp_path):
+def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no video"):
         patches([], tmp_path / "f.h5")
     with pytest.raises(ConfigError, match="decoder 'x'"):
@@ -390,7 +456,9 @@ def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder, tmp_
 # ---- ended early; tests/crash kills at every operation
 
 
-def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_path, monkeypatch):
+def test_a_kill_between_the_merge_and_the_end_does_no_harm(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = find_videos([clips_folder])
     with monkeypatch.context() as patched:
         patched.setattr("vidrep.extraction.output.remove_parts", lambda folder: None)
@@ -402,11 +470,13 @@ def test_a_kill_between_the_merge_and_the_end_does_no_harm(clips_folder, tmp_pat
     assert (tmp_path / "f.h5").read_bytes() == before
 
 
-def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path, monkeypatch):
+def test_an_error_in_the_middle_keeps_the_parts_before_it(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Failing(PatchExtractor):
         num_calls = 0
 
-        def encode(self, batch):
+        def encode(self, batch: NDArray[Any]) -> NDArray[Any]:
             self.num_calls += 1
             if self.num_calls > 20:
                 raise MemoryError
@@ -416,7 +486,7 @@ def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)  # a frame a batch
     sources = find_videos([clips_folder])
     with pytest.raises(MemoryError):
-        extract(sources, tmp_path / "f.h5", Failing(size=8))
+        extract(sources, tmp_path / "f.h5", Failing(size=8), workers=0)
     done = len(open_features(tmp_path / "f.h5.parts"))
     assert 0 < done < 6
     assert patches(sources, tmp_path / "f.h5").num_new == 6 - done
@@ -424,7 +494,7 @@ def test_an_error_in_the_middle_keeps_the_parts_before_it(clips_folder, tmp_path
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
 
 
-def test_settings_are_json(clips_folder, tmp_path):
+def test_settings_are_json(clips_folder: Path, tmp_path: Path) -> None:
     patches(find_videos([clips_folder]), tmp_path / "f.h5")
     with h5py.File(tmp_path / "f.h5") as file:
         assert json.loads(file.attrs["settings"])["kind"] == "patches"
@@ -432,10 +502,10 @@ def test_settings_are_json(clips_folder, tmp_path):
         assert np.all(file["videos/source_size"][:] > 0)
 
 
-def test_stopping_keeps_what_is_finished(clips_folder, tmp_path, monkeypatch):
+def test_stopping_keeps_what_is_finished(clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
-    seen = []
+    seen: list[Progress] = []
     with pytest.raises(Stopped, match="what is finished is kept, and the same command goes on"):
         patches(sources, tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 2)
     assert names(tmp_path) == ["f.h5.parts"]
@@ -446,12 +516,14 @@ def test_stopping_keeps_what_is_finished(clips_folder, tmp_path, monkeypatch):
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "once.h5").read_bytes()
 
 
-def test_stopping_while_merging_leaves_the_output_as_it_was(clips_folder, tmp_path, monkeypatch):
+def test_stopping_while_merging_leaves_the_output_as_it_was(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = find_videos([clips_folder])
     patches(sources[:2], tmp_path / "f.h5")
     before = (tmp_path / "f.h5").read_bytes()
-    merging = []
-    monkeypatch.setattr("vidrep.extraction.output.write_merged", noting(merging, output_module.write_merged))
+    merging: list[Any] = []
+    monkeypatch.setattr("vidrep.extraction.output.write_merged", noting(merging, write_merged))
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", should_stop=lambda: bool(merging))
     assert (tmp_path / "f.h5").read_bytes() == before
@@ -460,21 +532,21 @@ def test_stopping_while_merging_leaves_the_output_as_it_was(clips_folder, tmp_pa
     assert len(open_features(tmp_path / "f.h5")) == 6
 
 
-def noting(calls, function):
-    def noted(*arguments, **options):
+def noting(calls: list[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*arguments: object, **options: object) -> Any:
         calls.append(arguments)
         return function(*arguments, **options)
 
     return noted
 
 
-def test_a_second_writer_is_refused(clips_folder, tmp_path):
-    def build():
+def test_a_second_writer_is_refused(clips_folder: Path, tmp_path: Path) -> None:
+    def build() -> PatchExtractor:
         with pytest.raises(OutputError, match=rf"f\.h5 is being written by process {os.getpid()} on host"):
             patches(find_videos([clips_folder]), tmp_path / "f.h5")
         return PatchExtractor(size=8)
 
-    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", build).num_new == 6
+    assert extract(find_videos([clips_folder]), tmp_path / "f.h5", build, workers=0).num_new == 6
     assert names(tmp_path) == ["f.h5"]
 
 
@@ -482,11 +554,13 @@ def test_a_second_writer_is_refused(clips_folder, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch, workers):
+def test_the_number_of_workers_does_not_show(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     sources = find_videos([clips_folder])
     patches = NativePatches(size=8, grid=2, color=True)
-    extract(sources, tmp_path / "here.h5", patches)
+    extract(sources, tmp_path / "here.h5", patches, workers=0)
     summary = extract(sources, tmp_path / "workers.h5", patches, workers=workers)
     assert (summary.num_new, summary.num_new_frames, summary.failures) == (6, 33, [])
     assert (tmp_path / "workers.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
@@ -494,10 +568,10 @@ def test_the_number_of_workers_does_not_show(clips_folder, tmp_path, monkeypatch
     assert extract(sources, tmp_path / "workers.h5", patches, workers=workers).num_new == 0
 
 
-def test_workers_list_the_same_failures(bad_folder, tmp_path):
+def test_workers_list_the_same_failures(bad_folder: Path, tmp_path: Path) -> None:
     patches = NativePatches(size=32)
     sources = [source for source in find_videos([bad_folder]) if source.key[-5] != "a" and "b.mp4" not in source.key]
-    here = extract(sources, tmp_path / "here.h5", patches)
+    here = extract(sources, tmp_path / "here.h5", patches, workers=0)
     away = extract(sources, tmp_path / "away.h5", patches, workers=2)
     assert away.failures == here.failures
     assert len(here.failures) == 3
@@ -508,12 +582,12 @@ def test_workers_list_the_same_failures(bad_folder, tmp_path):
 # ---- several sequences of one video
 
 
-def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
+def test_crops_are_sequences_of_their_own(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])[:2]
     whole = PatchExtractor(size=16, color=True)
     cut = PatchExtractor(size=8, color=True, crops=3, seed=5)
-    extract(sources, tmp_path / "whole.h5", whole)
-    summary = extract(sources, tmp_path / "crops.h5", cut)
+    extract(sources, tmp_path / "whole.h5", whole, workers=0)
+    summary = extract(sources, tmp_path / "crops.h5", cut, workers=0)
     assert (summary.num_videos, summary.num_new, summary.num_new_frames, summary.num_frames) == (2, 2, 11, 33)
     frames, crops = open_features(tmp_path / "whole.h5"), open_features(tmp_path / "crops.h5")
     assert [row.path for row in crops.videos][:3] == ["d.mp4#crop-1", "d.mp4#crop-2", "d.mp4#crop-3"]
@@ -530,16 +604,18 @@ def test_crops_are_sequences_of_their_own(clips_folder, tmp_path):
         ]
         assert len(places) >= 1
     assert list(crops.damaged()) == []
-    assert extract(sources, tmp_path / "crops.h5", cut).num_new == 0
+    assert extract(sources, tmp_path / "crops.h5", cut, workers=0).num_new == 0
     with pytest.raises(OutputError, match="crops is 3, not 2"):
-        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, color=True, crops=2, seed=5))
+        extract(sources, tmp_path / "crops.h5", PatchExtractor(size=8, color=True, crops=2, seed=5), workers=0)
 
 
 # ---- sources that are gone
 
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_pruning_drops_what_has_no_source(folder, tmp_path, monkeypatch, output):
+def test_pruning_drops_what_has_no_source(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 1)
     patches(find_videos([folder]), tmp_path / output)
     before = rows_by_key(tmp_path / output)
@@ -555,23 +631,23 @@ def test_pruning_drops_what_has_no_source(folder, tmp_path, monkeypatch, output)
         assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "fresh.h5").read_bytes()
 
 
-def test_pruning_keeps_what_cannot_be_read_now(folder, tmp_path):
+def test_pruning_keeps_what_cannot_be_read_now(folder: Path, tmp_path: Path) -> None:
     patches(find_videos([folder]), tmp_path / "f.h5")
     (folder / "left" / "b.mp4").write_text("no video any more")
     assert patches(find_videos([folder]), tmp_path / "f.h5", prune=True).num_removed == 0
     assert "left/b.mp4" in open_features(tmp_path / "f.h5")
 
 
-def test_torch_has_its_threads_back(clips_folder, tmp_path):
+def test_torch_has_its_threads_back(clips_folder: Path, tmp_path: Path) -> None:
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(2)
 
     class Seeing(PatchExtractor):
-        def encode(self, views):
+        def encode(self, batch: NDArray[Any]) -> NDArray[Any]:
             seen.append(torch.get_num_threads())
-            return super().encode(views)
+            return super().encode(batch)
 
-    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8), workers=0)
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert (set(seen), after) == ({1}, 2)
@@ -581,11 +657,14 @@ def test_torch_has_its_threads_back(clips_folder, tmp_path):
 
 
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_starting_over_goes_on_where_it_was_stopped(clips_folder, tmp_path, monkeypatch, output):
+def test_starting_over_goes_on_where_it_was_stopped(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / output, size=4)
-    before, seen = rows_by_key(tmp_path / output), []
+    before = rows_by_key(tmp_path / output)
+    seen: list[Progress] = []
     with pytest.raises(Stopped):
         patches(sources, tmp_path / output, overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
     assert rows_by_key(tmp_path / output) == before  # whole, and what it was
@@ -598,9 +677,12 @@ def test_starting_over_goes_on_where_it_was_stopped(clips_folder, tmp_path, monk
     assert rows_by_key(tmp_path / output) == rows_by_key(tmp_path / "once.h5")
 
 
-def test_another_attempt_to_start_over_begins_anew(clips_folder, tmp_path, monkeypatch):
+def test_another_attempt_to_start_over_begins_anew(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 2 * 8 * 8)
-    sources, seen = find_videos([clips_folder]), []
+    sources = find_videos([clips_folder])
+    seen: list[Progress] = []
     patches(sources, tmp_path / "f.h5", size=4)
     with pytest.raises(Stopped):
         patches(sources, tmp_path / "f.h5", overwrite=True, on_progress=seen.append, should_stop=lambda: len(seen) > 3)
@@ -611,7 +693,9 @@ def test_another_attempt_to_start_over_begins_anew(clips_folder, tmp_path, monke
 
 @pytest.mark.parametrize("step", range(4))
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_a_kill_while_the_new_takes_the_place_of_the_old(clips_folder, tmp_path, monkeypatch, output, step):
+def test_a_kill_while_the_new_takes_the_place_of_the_old(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, step: int
+) -> None:
     """Whatever was done last, the output is the old one or the new one, and the same command ends in the new one."""
     sources = find_videos([clips_folder])
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
@@ -619,13 +703,13 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old(clips_folder, tmp_path,
     patches(sources, tmp_path / "new.h5")
     old, new = rows_by_key(tmp_path / "old.h5"), rows_by_key(tmp_path / "new.h5")
     patches(sources[:3], tmp_path / output, size=4)
-    done = []
+    done: list[str] = []
 
     class Killed(BaseException):
         pass
 
-    def dying(function):
-        def once(*arguments, **options):
+    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+        def once(*arguments: object, **options: object) -> Any:
             if len(done) == step:
                 raise Killed
             done.append(function.__name__)
@@ -649,7 +733,7 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old(clips_folder, tmp_path,
     assert names(tmp_path) == sorted(["new.h5", "old.h5", output])
 
 
-def test_a_folder_that_a_kill_left_aside_comes_back(clips_folder, tmp_path):
+def test_a_folder_that_a_kill_left_aside_comes_back(clips_folder: Path, tmp_path: Path) -> None:
     sources = find_videos([clips_folder])
     patches(sources[:3], tmp_path / "parts")
     before = rows_by_key(tmp_path / "parts")
@@ -664,28 +748,28 @@ def test_a_folder_that_a_kill_left_aside_comes_back(clips_folder, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
 @pytest.mark.parametrize("output", ["f.h5", "parts"])
-def test_the_two_names_of_a_linked_output_are_one(clips_folder, tmp_path, output):
+def test_the_two_names_of_a_linked_output_are_one(clips_folder: Path, tmp_path: Path, output: str) -> None:
     sources = find_videos([clips_folder])
     (tmp_path / "real").mkdir()
     patches(sources[:2], tmp_path / "real" / output)
     (tmp_path / output).symlink_to(tmp_path / "real" / output)
 
-    def build():
+    def build() -> PatchExtractor:
         with pytest.raises(OutputError, match="is being written by"):
             patches(sources, tmp_path / "real" / output)
         return PatchExtractor(size=8)
 
-    assert extract(sources, tmp_path / output, build).num_new == 4
+    assert extract(sources, tmp_path / output, build, workers=0).num_new == 4
     assert (tmp_path / output).is_symlink()
     assert len(open_features(tmp_path / "real" / output)) == 6
 
 
-def test_the_folder_of_an_outputs_parts_is_no_output(clips_folder, tmp_path):
+def test_the_folder_of_an_outputs_parts_is_no_output(clips_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"f\.h5\.parts is where the parts of .*f\.h5 lie"):
         patches(find_videos([clips_folder]), tmp_path / "f.h5.parts")
 
 
-def test_a_folder_of_the_users_stays(clips_folder, tmp_path):
+def test_a_folder_of_the_users_stays(clips_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "bad.mp4").write_text("text")
     with pytest.raises(InputError):
@@ -693,8 +777,8 @@ def test_a_folder_of_the_users_stays(clips_folder, tmp_path):
     assert names(tmp_path) == ["bad.mp4", "mine"]
 
 
-def test_failures_are_listed_when_stopped(bad_folder, tmp_path):
-    seen = []
+def test_failures_are_listed_when_stopped(bad_folder: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
     with pytest.raises(Stopped):
         patches(
             find_videos([bad_folder]), tmp_path / "f.h5", on_progress=seen.append, should_stop=lambda: len(seen) > 3
@@ -702,32 +786,36 @@ def test_failures_are_listed_when_stopped(bad_folder, tmp_path):
     assert "a-text.mp4" in [row["video"] for row in read_failures(tmp_path / "f.failures.csv")]
 
 
-def test_a_partial_video_is_listed_once_for_all_its_views(bad_folder, tmp_path):
-    summary = extract(find_videos([bad_folder]), tmp_path / "f.h5", PatchExtractor(size=8, grid=2))
+def test_a_partial_video_is_listed_once_for_all_its_views(bad_folder: Path, tmp_path: Path) -> None:
+    summary = extract(find_videos([bad_folder]), tmp_path / "f.h5", PatchExtractor(size=8, grid=2), workers=0)
     partial = [failure for failure in summary.failures if failure.status == "partial"]
     assert [(one.path, one.source) for one in partial] == [("right/cut.mp4", str(bad_folder / "right" / "cut.mp4"))]
 
 
-def test_a_finished_video_is_published_although_a_long_one_is_under_way(clips_folder, tmp_path, monkeypatch):
+def test_a_finished_video_is_published_although_a_long_one_is_under_way(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "PART_MAX_SECONDS", 0.0)
     monkeypatch.setattr("vidrep.extraction.extractors.patches._BATCH_BYTES", 1)
-    there = []
+    there: list[int] = []
 
     class Seeing(PatchExtractor):
-        def encode(self, views):
+        def encode(self, batch: NDArray[Any]) -> NDArray[Any]:
             there.append(len(list((tmp_path / "f.h5.parts").glob("part-*.h5"))))
-            return super().encode(views)
+            return super().encode(batch)
 
-    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8))
+    extract(find_videos([clips_folder]), tmp_path / "f.h5", Seeing(size=8), workers=0)
     assert there[8 + 2] == 1  # the first video has eight frames
 
 
-def test_a_full_disk_under_a_spool_is_an_output_error(clips_folder, tmp_path, monkeypatch):
+def test_a_full_disk_under_a_spool_is_an_output_error(
+    clips_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
-        def write(self, content):
+        def write(self, content: bytes) -> NoReturn:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def close(self):
+        def close(self) -> NoReturn:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("vidrep.extraction.parts.tempfile.SpooledTemporaryFile", lambda **options: Full())

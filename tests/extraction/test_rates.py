@@ -1,10 +1,12 @@
-"""Rates say which stage limits an extraction, from what each of them took."""
+"""Rates name the stage that limits an extraction, from the seconds that each stage took."""
+
+from typing import Any
 
 import pytest
 
 from vidrep.extraction.rates import StageRates
 
-TOOK = {
+TOOK: dict[str, Any] = {
     "num_frames": 1000,
     "workers": 0,
     "decode_seconds": 10.0,
@@ -16,7 +18,7 @@ TOOK = {
 
 
 @pytest.fixture(autouse=True)
-def _four_cores(monkeypatch):
+def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidrep.extraction.rates.available_cores", lambda: 4)
 
 
@@ -34,13 +36,15 @@ def _four_cores(monkeypatch):
         ({"network_threads": 0, "network_seconds": 0.0}, 100.0, None, 200.0, "decode"),  # patches
     ],
 )
-def test_what_each_stage_would_reach(took, decode, network, write, limiting):
+def test_what_each_stage_would_reach(
+    took: dict[str, Any], decode: float, network: float, write: float, limiting: str
+) -> None:
     rates = StageRates.of(**{**TOOK, **took})
     assert rates == StageRates(decode=decode, network=network, write=write)
     assert rates.limiting == limiting
 
 
-def test_nothing_done_has_no_rates():
+def test_nothing_done_has_no_rates() -> None:
     rates = StageRates.of(**{**TOOK, "num_frames": 0})
     assert rates == StageRates(decode=None, network=None, write=None)
     assert rates.limiting == ""

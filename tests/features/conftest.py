@@ -1,7 +1,12 @@
 """Small feature files."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from fixture_types import MakeFeatureFile
+from numpy.typing import NDArray
 
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
@@ -9,7 +14,14 @@ from vidrep.features.writer import writing_features
 SETTINGS = {"kind": "test", "size": 2}
 
 
-def write_feature_file(path, videos, *, settings=None, dtype="float16", frame_shape=(3,)):
+def write_feature_file(
+    path: Path,
+    videos: dict[str, tuple[str, str, int]],
+    *,
+    settings: dict[str, Any] | None = None,
+    dtype: str = "float16",
+    frame_shape: tuple[int, ...] = (3,),
+) -> dict[str, NDArray[Any]]:
     """Write {key: (label, split, number of frames)}; values are drawn from a seed made of the key. Return the rows."""
     rows = {}
     for key, (_, _, length) in videos.items():
@@ -25,10 +37,10 @@ def write_feature_file(path, videos, *, settings=None, dtype="float16", frame_sh
     ) as writer:
         for key, (label, split, length) in videos.items():
             writer.append(rows[key], np.arange(length) / 10)
-            writer.end_video(VideoRow.new(key, label=label, split=split, fps=10.0))
+            writer.end_video(VideoRow(key, label=label, split=split, fps=10.0))
     return rows
 
 
 @pytest.fixture
-def feature_file():
+def feature_file() -> MakeFeatureFile:
     return write_feature_file

@@ -1,4 +1,4 @@
-"""Label files are read as they say, laid over videos by name, and refused with the line that is wrong."""
+"""Annotation files are read as written, merged into videos by name, and refused with the line that is wrong."""
 
 from collections import Counter
 from pathlib import Path
@@ -52,19 +52,24 @@ def test_csv_has_labels_and_splits_in_columns_of_any_order(tmp_path: Path) -> No
     assert annotations["b, c.mp4"].place == f"'{tmp_path}/labels.csv', line 3"
 
 
-def test_csv_says_nothing_of_columns_that_it_lacks(tmp_path: Path) -> None:
+def test_columns_that_a_csv_lacks_are_none(tmp_path: Path) -> None:
     assert read_label_csv(csv_file(tmp_path, "video,label\na.mp4,x\n")) == {"a.mp4": Annotation("x", None)}
     assert read_label_csv(csv_file(tmp_path, "video,split\na.mp4,test\n")) == {"a.mp4": Annotation(None, "test")}
+
+
+def test_csv_has_groups(tmp_path: Path) -> None:
+    annotations = read_label_csv(csv_file(tmp_path, "Group,video\np01,a.mp4\n,b.mp4\n"))
+    assert annotations == {"a.mp4": Annotation(None, None, "p01"), "b.mp4": Annotation(None, None, "")}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("video,lable\na.mp4,x\n", "line 1: unknown column 'lable'; allowed are video, label and split; did you mean"),
+        ("video,lable\na.mp4,x\n", "line 1: unknown column 'lable'; allowed are video, label, split, group; did you"),
         ("video;label\na.mp4;x\n", "line 1: unknown column 'video;label'"),
         ("a.mp4,x\n", "line 1: unknown column 'a.mp4'"),
-        ("video\na.mp4\n", "line 1: columns are video; needed are video, and label or split or both"),
-        ("label,split\nx,test\n", "line 1: columns are label,split; needed are video"),
+        ("video\na.mp4\n", "line 1: columns are video; needed are video and label, split or group"),
+        ("label,split\nx,test\n", "line 1: columns are label,split; needed are video and"),
         ("video,label,label\na.mp4,x,x\n", "line 1: a column is named twice"),
         ("video,label\na.mp4\n", "line 2: 1 values for 2 columns (video,label)"),
         ("video,label\na.mp4,x,y\n", "line 2: 3 values for 2 columns"),
@@ -170,7 +175,7 @@ def test_an_incomplete_set_of_lists_is_refused(tmp_path: Path, lacking: str) -> 
 def test_paths_without_lists_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LabelError, match=r"there is no trainlistNN\.txt in it"):
         read_splits(tmp_path)
-    with pytest.raises(LabelError, match=r"is not called trainlistNN\.txt or testlistNN\.txt"):
+    with pytest.raises(LabelError, match=r"is not named trainlistNN\.txt or testlistNN\.txt"):
         read_splits(csv_file(tmp_path, "video,label\n"))
     with pytest.raises(InputError, match="list' does not exist"):
         read_splits(tmp_path / "list")
@@ -187,23 +192,23 @@ def test_paths_without_lists_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
 # ---- both
 
 
-def test_labelling_takes_labels_from_either_and_splits_from_the_lists(tmp_path: Path) -> None:
+def test_labels_come_from_either_and_splits_from_the_lists(tmp_path: Path) -> None:
     folder = split_lists(tmp_path / "lists")
-    labels = csv_file(tmp_path, "video,label,split\nleft/a.mp4,left,test\nleft/c.mp4,,\nz.mp4,up,test\n")
+    labels = csv_file(tmp_path, "video,label,split,group\nleft/a.mp4,left,test,p1\nleft/c.mp4,,,\nz.mp4,up,test,p2\n")
     assert read_annotations() == {}
     assert read_annotations(labels=labels) == read_label_csv(labels)
     assert read_annotations(splits=folder) == read_splits(folder)
     both = read_annotations(labels=labels, splits=folder)
     assert both == {
-        "left/a.mp4": Annotation("left", "train"),
-        "left/c.mp4": Annotation("left", "test"),
-        "z.mp4": Annotation("up", None),
+        "left/a.mp4": Annotation("left", "train", "p1"),
+        "left/c.mp4": Annotation("left", "test", ""),
+        "z.mp4": Annotation("up", None, "p2"),
         "right/b.mp4": Annotation("right", "train"),
     }
     assert "labels.csv', line 2 and '" in both["left/a.mp4"].place
 
 
-def test_labelling_passes_the_number_on(tmp_path: Path) -> None:
+def test_the_number_chooses_the_lists_of_both(tmp_path: Path) -> None:
     folder = split_lists(tmp_path, number="02")
     assert read_annotations(splits=folder, number=2) == read_splits(folder, number=2)
 
@@ -221,13 +226,13 @@ def test_labels_that_contradict_the_lists_are_refused(tmp_path: Path) -> None:
 # ---- merge
 
 
-def test_overlay_changes_what_is_listed_and_reports_the_rest() -> None:
+def test_annotations_change_their_videos_and_the_rest_is_reported() -> None:
     annotations = {
         "c.mp4": Annotation("new", None),
         "gone.mp4": Annotation("x", "train"),
         "a.mp4": Annotation(None, "test"),
         "also_gone.mp4": Annotation("x", None),
-        "d.mp4": Annotation("", ""),
+        "d.mp4": Annotation("", "", "p01"),
     }
     result = merge(
         ["a.mp4", "b.mp4", "c.mp4", "d.mp4"], ["p", "q", "r", "s"], ["", "train", "test", "test"], annotations
@@ -235,6 +240,7 @@ def test_overlay_changes_what_is_listed_and_reports_the_rest() -> None:
     assert result == MergedAnnotations(
         labels=["p", "q", "new", ""],
         splits=["test", "train", "test", ""],
+        groups=["", "", "", "p01"],
         missing=["gone.mp4", "also_gone.mp4"],
         unlisted=["b.mp4"],
     )
@@ -287,34 +293,58 @@ def test_the_closest_match_wins() -> None:
 )
 def test_names_of_several_videos_are_refused(keys: list[str], name: str) -> None:
     with pytest.raises(LabelError) as caught:
-        merge(keys, ["", ""], ["", ""], {name: Annotation("x", None, "'l.csv', line 2")})
+        merge(keys, ["", ""], ["", ""], {name: Annotation("x", None, place="'l.csv', line 2")})
     assert one_line(caught).startswith(f"'l.csv', line 2: {name!r} could be {keys[0]!r}, {keys[1]!r}; write")
 
 
+def test_a_name_without_the_ending_of_a_crop_stands_for_all_crops_of_the_video() -> None:
+    keys = [f"{video}#crop-{number}" for video in ("x/a.mp4", "x/a.avi", "x/b.mp4") for number in (1, 2)]
+    annotations = {
+        "a.avi": Annotation("new", None, "p1"),
+        "b": Annotation("b", "test"),
+        "b.mp4#crop-2": Annotation("c", ""),
+    }
+    with pytest.raises(LabelError, match=r"'x/b\.mp4#crop-2' has the labels 'b' and 'c'"):
+        merge(keys, [""] * 6, [""] * 6, annotations)
+    annotations["b.mp4#crop-2"] = Annotation(None, None, "p2")
+    result = merge(keys, [""] * 6, [""] * 6, annotations)
+    assert result.labels == ["", "", "new", "new", "b", "b"]
+    assert result.groups == ["", "", "p1", "p1", "", "p2"]
+    assert result.splits == ["", "", "", "", "test", "test"]
+    assert (result.missing, result.unlisted) == ([], keys[:2])
+    with pytest.raises(LabelError, match=r"'a' could be 'x/a\.mp4#crop-1', 'x/a\.mp4#crop-2', 'x/a\.avi#crop-1', "):
+        merge(keys, [""] * 6, [""] * 6, {"a": Annotation("x", None)})
+
+
 def test_two_names_of_one_video_add_up_or_are_refused() -> None:
-    annotations = {"x/a.mp4": Annotation("left", None, "here"), "a.mp4": Annotation("left", "test", "there")}
+    annotations = {
+        "x/a.mp4": Annotation("left", None, place="here"),
+        "a.mp4": Annotation("left", "test", place="there"),
+    }
     result = merge(["x/a.mp4"], ["old"], ["old"], annotations)
     assert (result.labels, result.splits) == (["left"], ["test"])
     with pytest.raises(LabelError, match=r"^here and there: 'x/a\.mp4' has the labels 'left' and 'right'"):
-        merge(["x/a.mp4"], [""], [""], {**annotations, "a.mp4": Annotation("right", None, "there")})
+        merge(["x/a.mp4"], [""], [""], {**annotations, "a.mp4": Annotation("right", None, place="there")})
     with pytest.raises(LabelError, match=r"^'x/a\.mp4' is in the splits 'train' and 'test'"):
         merge(["x/a.mp4"], [""], [""], {"x/a.mp4": Annotation("", "train"), "a.mp4": Annotation("", "test")})
+    with pytest.raises(LabelError, match=r"^'x/a\.mp4' is in the groups 'p1' and 'p2'"):
+        merge(["x/a.mp4"], [""], [""], {"x/a.mp4": Annotation("", "", "p1"), "a.mp4": Annotation("", "", "p2")})
 
 
-def test_a_listing_with_nothing_in_common_is_refused() -> None:
+def test_annotations_with_nothing_in_common_are_refused() -> None:
     with pytest.raises(LabelError) as caught:
-        merge(["left/a", "b"], ["", ""], ["", ""], {"c.mp4": Annotation("x", None, "'l.csv', line 2")})
+        merge(["left/a", "b"], ["", ""], ["", ""], {"c.mp4": Annotation("x", None, place="'l.csv', line 2")})
     message = one_line(caught)
     assert message.startswith(
-        "none of the 1 listed videos is among the 2 to be labelled: 'l.csv', line 2 names 'c.mp4', "
+        "none of the 1 annotated videos is among the 2 to be annotated: 'l.csv', line 2: 'c.mp4'; "
     )
     assert "the videos are 'left/a' and 1 more" in message
     with pytest.raises(LabelError, match="the videos are none"):
         merge([], [], [], {"c.mp4": Annotation("x", None)})
 
 
-def test_an_empty_listing_changes_nothing() -> None:
-    assert merge(["a"], ["x"], ["test"], {}) == MergedAnnotations(["x"], ["test"], [], [])
+def test_no_annotations_change_nothing() -> None:
+    assert merge(["a"], ["x"], ["test"], {}) == MergedAnnotations(["x"], ["test"], [""], [], [])
 
 
 def test_unequal_lengths_are_a_mistake_of_the_caller() -> None:
@@ -322,10 +352,10 @@ def test_unequal_lengths_are_a_mistake_of_the_caller() -> None:
         merge(["a", "b"], ["x"], ["", ""], {})
 
 
-@pytest.mark.parametrize("listed_as", ["UCF-101/c{}/v{}.avi", "c{}/v{}.avi", "c{}/v{}.mp4", "/data/UCF-101/c{}/v{}"])
-def test_large_listings_are_matched(listed_as: str) -> None:
+@pytest.mark.parametrize("named_as", ["UCF-101/c{}/v{}.avi", "c{}/v{}.avi", "c{}/v{}.mp4", "/data/UCF-101/c{}/v{}"])
+def test_many_annotations_are_matched(named_as: str) -> None:
     keys = [f"UCF-101/c{i % 101}/v{i}.avi" for i in range(13_000)]
-    annotations = {listed_as.format(i % 101, i): Annotation("x", None) for i in range(13_000)}
+    annotations = {named_as.format(i % 101, i): Annotation("x", None) for i in range(13_000)}
     annotations |= {f"c/gone{i}.avi": Annotation("x", None) for i in range(13_000)}
     blank = [""] * len(keys)
     result = merge(

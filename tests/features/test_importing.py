@@ -3,23 +3,30 @@
 import csv
 import hashlib
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
 from vidrep.features.annotations import Annotation
 from vidrep.features.importing import import_features
-from vidrep.features.store import open_features
+from vidrep.features.store import Features, open_features
+from vidrep.progress import Progress
+
+# The folder, and the array of each key.
+Arrays = tuple[Path, dict[str, NDArray[Any]]]
 
 
-def values(length, width=4, dtype="float32", seed=0):
+def values(length: int, width: int = 4, dtype: str = "float32", seed: int = 0) -> NDArray[Any]:
     return (np.random.default_rng(seed).random((length, width)) * 100).astype(dtype)
 
 
 @pytest.fixture
-def arrays(tmp_path):
+def arrays(tmp_path: Path) -> Arrays:
     """left/a.npy, left/b.npz, right/a.npy, c.npy; return (folder, {key: array})."""
     root = tmp_path / "arrays"
     expected = {}
@@ -33,7 +40,7 @@ def arrays(tmp_path):
     return root, expected
 
 
-def check_rows(path, expected):
+def check_rows(path: Path, expected: dict[str, NDArray[Any]]) -> Features:
     features = open_features(path)
     assert [row.path for row in features.videos] == sorted(expected)
     for key, array in expected.items():
@@ -42,9 +49,9 @@ def check_rows(path, expected):
     return features
 
 
-def test_a_folder_of_arrays(arrays, tmp_path):
+def test_a_folder_of_arrays(arrays: Arrays, tmp_path: Path) -> None:
     root, expected = arrays
-    seen = []
+    seen: list[Progress] = []
     summary = import_features(root, tmp_path / "f.h5", fps=5, on_progress=seen.append)
     features = check_rows(tmp_path / "f.h5", expected)
     assert [row.label for row in features.videos] == ["", "left", "left", "right"]
@@ -58,7 +65,7 @@ def test_a_folder_of_arrays(arrays, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arrays", "f.h5"]
 
 
-def test_frames_count_as_seconds_where_nothing_is_known(arrays, tmp_path):
+def test_frames_count_as_seconds_where_nothing_is_known(arrays: Arrays, tmp_path: Path) -> None:
     import_features(arrays[0], tmp_path / "f.h5")
     features = open_features(tmp_path / "f.h5")
     assert features.timestamps(0).tolist() == [0, 1, 2]
@@ -69,7 +76,7 @@ def test_frames_count_as_seconds_where_nothing_is_known(arrays, tmp_path):
     ("given", "stored"),
     [("float16", "float16"), ("float32", "float32"), ("float64", "float32"), ("uint8", "uint8"), (">f4", "float32")],
 )
-def test_types(tmp_path, given, stored):
+def test_types(tmp_path: Path, given: str, stored: str) -> None:
     (tmp_path / "arrays").mkdir()
     array = values(3, dtype=given)
     np.save(tmp_path / "arrays" / "a.npy", np.asfortranarray(array))
@@ -78,7 +85,7 @@ def test_types(tmp_path, given, stored):
     check_rows(tmp_path / "f.h5", {"a.npy": array.astype(stored)})
 
 
-def test_pictures_as_frames(tmp_path):
+def test_pictures_as_frames(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     np.save(tmp_path / "arrays" / "a.npy", array)
@@ -86,8 +93,8 @@ def test_pictures_as_frames(tmp_path):
     check_rows(tmp_path / "f.h5", {"a.npy": array})
 
 
-def damage(root):
-    """Add arrays that cannot be imported; return {key: what the reason says}."""
+def damage(root: Path) -> dict[str, str]:
+    """Add arrays that cannot be imported; return {key: a pattern of the reason}."""
     (root / "empty.npy").touch()
     (root / "text.npy").write_text("no array")
     np.save(root / "cut.npy", values(100))
@@ -125,7 +132,7 @@ def damage(root):
     }
 
 
-def test_what_cannot_be_imported_is_listed_and_the_rest_imported(arrays, tmp_path):
+def test_what_cannot_be_imported_is_listed_and_the_rest_imported(arrays: Arrays, tmp_path: Path) -> None:
     root, expected = arrays
     import_features(root, tmp_path / "good.h5")
     reasons = damage(root)
@@ -145,14 +152,14 @@ def test_what_cannot_be_imported_is_listed_and_the_rest_imported(arrays, tmp_pat
     assert not (tmp_path / "f.failures.csv").exists()
 
 
-def test_float64_too_large_for_float32_is_listed(tmp_path):
+def test_float64_too_large_for_float32_is_listed(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
     np.save(tmp_path / "arrays" / "a.npy", np.full((2, 3), 1e300))
     with pytest.raises(InputError, match=r"values that are not finite \(NaN, or too large for float32\)"):
         import_features(tmp_path / "arrays", tmp_path / "f.h5")
 
 
-def test_an_npz_by_another_name_and_the_other_way_round(tmp_path):
+def test_an_npz_by_another_name_and_the_other_way_round(tmp_path: Path) -> None:
     (tmp_path / "arrays").mkdir()
     np.savez(tmp_path / "arrays" / "a.npz", values(3))
     (tmp_path / "arrays" / "a.npz").rename(tmp_path / "arrays" / "a.npy")
@@ -162,14 +169,15 @@ def test_an_npz_by_another_name_and_the_other_way_round(tmp_path):
     check_rows(tmp_path / "f.h5", {"a.npy": values(3), "b.npz": values(3, seed=1)})
 
 
-def test_labels_are_laid_over(arrays, tmp_path):
-    annotations = {"left/a": Annotation("new", "train"), "gone.npy": Annotation("x", None)}
+def test_annotations_take_precedence(arrays: Arrays, tmp_path: Path) -> None:
+    annotations = {"left/a": Annotation("new", "train", "p1"), "gone.npy": Annotation("x", None)}
     summary = import_features(arrays[0], tmp_path / "f.h5", annotations=annotations)
     assert [(row.label, row.split) for row in summary.features.videos] == [
         ("", ""), ("new", "train"), ("left", ""), ("right", ""),
     ]  # fmt: skip
+    assert [row.group for row in summary.features.videos] == ["", "p1", "", ""]
     assert (summary.missing, summary.unlisted) == (["gone.npy"], ["c.npy", "left/b.npz", "right/a.npy"])
-    with pytest.raises(LabelError, match="none of the 1 listed videos"):
+    with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         import_features(arrays[0], tmp_path / "g.h5", annotations={"gone": Annotation("x", None)})
     assert not (tmp_path / "g.h5").exists()
 
@@ -177,7 +185,7 @@ def test_labels_are_laid_over(arrays, tmp_path):
 # ---- one big array
 
 
-def big(path, **columns):
+def big(path: Path, **columns: Any) -> Path:
     with h5py.File(path, "w") as file:
         for name, column in columns.items():
             if name == "classes":
@@ -190,21 +198,22 @@ def big(path, **columns):
 ARRAY = values(6).reshape(3, 2, 4)
 
 
-def test_one_array_of_all_videos(tmp_path):
+def test_one_array_of_all_videos(tmp_path: Path) -> None:
     source = big(
         tmp_path / "in.h5",
         features=ARRAY,
         labels=np.array([1, 0, 1]),
         split=np.array([b"train", b"val", b"test"]),
+        groups=np.array([1, 2, 1]),
         video_ids=np.array([b"z", b"y", b"x"]),
         classes=["run", "walk"],
     )
     import_features(source, tmp_path / "f.h5")
     features = check_rows(tmp_path / "f.h5", {"z": ARRAY[0], "y": ARRAY[1], "x": ARRAY[2]})
-    assert [(row.path, row.label, row.split) for row in features.videos] == [
-        ("x", "walk", "test"),
-        ("y", "run", "validation"),
-        ("z", "walk", "train"),
+    assert [(row.path, row.label, row.split, row.group) for row in features.videos] == [
+        ("x", "walk", "test", "1"),
+        ("y", "run", "validation", "2"),
+        ("z", "walk", "train", "1"),
     ]
 
 
@@ -218,7 +227,7 @@ def test_one_array_of_all_videos(tmp_path):
         (None, None, ["", "", ""]),
     ],
 )
-def test_labels_of_one_array(tmp_path, labels, classes, expected):
+def test_labels_of_one_array(tmp_path: Path, labels: Any, classes: Any, expected: list[str]) -> None:
     columns = {"labels": labels, "classes": classes}
     given = {name: column for name, column in columns.items() if column is not None}
     import_features(big(tmp_path / "in.h5", anything=ARRAY, **given), tmp_path / "f.h5")
@@ -243,7 +252,7 @@ def test_labels_of_one_array(tmp_path, labels, classes, expected):
         ({"features": ARRAY, "names": np.array([b"\xff", b"b", b"a"])}, "not a readable HDF5 file"),
     ],
 )
-def test_arrays_that_are_laid_out_otherwise(tmp_path, columns, message):
+def test_arrays_that_are_laid_out_otherwise(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     with pytest.raises(FeatureFileError, match=message) as caught:
         import_features(big(tmp_path / "in.h5", **columns), tmp_path / "f.h5")
     assert str(tmp_path / "in.h5") in str(caught.value)
@@ -251,7 +260,7 @@ def test_arrays_that_are_laid_out_otherwise(tmp_path, columns, message):
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
+def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path: Path) -> None:
     big(tmp_path / "secret.h5", features=ARRAY)
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file["features"] = h5py.ExternalLink("secret.h5", "/features")
@@ -259,7 +268,7 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
         layout = h5py.VirtualLayout((3, 2, 4), "f4")
         layout[:] = h5py.VirtualSource(tmp_path / "secret.h5", "features", (3, 2, 4))
         file.create_virtual_dataset("virtual", layout)
-    with pytest.raises(FeatureFileError, match="/features is a link into another file; only what lies in the file"):
+    with pytest.raises(FeatureFileError, match="/features is a link into another file; only values in the file"):
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
     with h5py.File(tmp_path / "in.h5", "r+") as file:
         del file["features"]
@@ -271,7 +280,7 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path):
 # ---- Moving MNIST's own file
 
 
-def test_the_canonical_moving_mnist_file(tmp_path):
+def test_the_canonical_moving_mnist_file(tmp_path: Path) -> None:
     sequences = np.random.default_rng(0).integers(0, 256, (20, 12, 64, 64), dtype=np.uint8)
     np.save(tmp_path / "mnist_test_seq.npy", sequences)
     features = import_features(tmp_path / "mnist_test_seq.npy", tmp_path / "f.h5").features
@@ -281,7 +290,7 @@ def test_the_canonical_moving_mnist_file(tmp_path):
     assert features.settings == {"kind": "import", "source": "mnist_test_seq.npy"}
 
 
-def test_splits_are_laid_over_the_canonical_file(tmp_path):
+def test_splits_are_laid_over_the_canonical_file(tmp_path: Path) -> None:
     np.save(tmp_path / "some.npy", np.zeros((2, 3, 4, 4), np.uint8))
     annotations = {"00000001": Annotation("one", "train")}
     features = import_features(tmp_path / "some.npy", tmp_path / "f.h5", annotations=annotations).features
@@ -296,7 +305,7 @@ def test_splits_are_laid_over_the_canonical_file(tmp_path):
         (np.zeros((20, 0, 64, 64), np.uint8), r"shape \(20, 0, 64, 64\)"),
     ],
 )
-def test_other_arrays_by_themselves_are_refused(tmp_path, array, message):
+def test_other_arrays_by_themselves_are_refused(tmp_path: Path, array: NDArray[Any], message: str) -> None:
     np.save(tmp_path / "one.npy", array)
     with pytest.raises(InputError, match=message) as caught:
         import_features(tmp_path / "one.npy", tmp_path / "f.h5")
@@ -304,7 +313,7 @@ def test_other_arrays_by_themselves_are_refused(tmp_path, array, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_file_of_sequences_is_refused(tmp_path):
+def test_a_damaged_file_of_sequences_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "cut.npy", np.zeros((20, 12, 8, 8), np.uint8))
     content = (tmp_path / "cut.npy").read_bytes()
     (tmp_path / "cut.npy").write_bytes(content[:-100])
@@ -315,7 +324,7 @@ def test_a_damaged_file_of_sequences_is_refused(tmp_path):
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_what_is_no_source(arrays, tmp_path):
+def test_what_is_no_source(arrays: Arrays, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.h5").write_text("text")
     (tmp_path / "text.txt").write_text("text")
@@ -328,12 +337,12 @@ def test_what_is_no_source(arrays, tmp_path):
         with pytest.raises(InputError, match=message):
             import_features(tmp_path / source, tmp_path / "f.h5")
     import_features(arrays[0], tmp_path / "ours.h5")
-    with pytest.raises(FeatureFileError, match="a feature file of vidrep's own already; use it as it is"):
+    with pytest.raises(FeatureFileError, match="already a feature file of vidrep; use it as it is"):
         import_features(tmp_path / "ours.h5", tmp_path / "f.h5")
     assert not (tmp_path / "f.h5").exists()
 
 
-def test_what_is_no_output(arrays, tmp_path):
+def test_what_is_no_output(arrays: Arrays, tmp_path: Path) -> None:
     (tmp_path / "there.h5").write_text("as before")
     for output, message in {"there.h5": "exists; give a new name or --overwrite", "f.txt": "ends in .h5"}.items():
         with pytest.raises(OutputError, match=message):
@@ -347,7 +356,7 @@ def test_what_is_no_output(arrays, tmp_path):
 
 
 @pytest.mark.real_data
-def test_real_fc6_sequences(real_data, tmp_path):
+def test_real_fc6_sequences(real_data: Path, tmp_path: Path) -> None:
     source = real_data / "features" / "ucf101_fc6_small.h5"
     features = import_features(source, tmp_path / "f.h5").features
     assert (len(features), features.num_frames, features.frame_shape, features.dtype) == (108, 2700, (4096,), "float16")

@@ -11,7 +11,7 @@ from vidrep.features.layout import Layout
 from vidrep.features.writer import place_rows
 
 
-def test_it_reads_and_sizes_like_a_file():
+def test_it_reads_and_sizes_like_a_file() -> None:
     chance, layout, file = random.Random(0), Layout(), io.BytesIO()
     for _ in range(300):
         offset, size = chance.randrange(200), chance.randrange(1, 20)
@@ -27,7 +27,7 @@ def test_it_reads_and_sizes_like_a_file():
     assert layout.seek(0, os.SEEK_END) == layout.num_bytes == 500
 
 
-def test_its_pieces_are_what_was_written_and_touch_nothing_else():
+def test_its_pieces_are_what_was_written_and_touch_nothing_else() -> None:
     layout = Layout()
     for offset, content in [(10, b"aaaa"), (12, b"bbbb"), (40, b"c"), (16, b"d"), (11, b"e"), (30, b"")]:
         layout.seek(offset)
@@ -35,7 +35,7 @@ def test_its_pieces_are_what_was_written_and_touch_nothing_else():
     assert [piece for piece in layout.pieces() if piece[1]] == [(10, b"aebbbbd"), (40, b"c")]
 
 
-def test_rows_have_their_places_and_hdf5_writes_nothing_there():
+def test_rows_have_their_places_and_hdf5_writes_nothing_there() -> None:
     layout = Layout()
     with h5py.File(layout, "w") as file:
         shapes = {"a": (1000, 3), "b": (7,), "none": (0, 5)}

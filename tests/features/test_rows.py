@@ -6,11 +6,15 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
 import pytest
+from fixture_types import MakeFeatureFile
+from numpy.typing import NDArray
 
 from vidrep.errors import FeatureFileError
 from vidrep.features.store import open_features
@@ -19,12 +23,12 @@ VIDEOS = {"a": ("", "", 4), "b": ("", "", 2), "c": ("", "", 3)}
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
 
 
-def num_open_files():
+def num_open_files() -> int:
     gc.collect()
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - as plain as can be
 
 
-def pack(path, **how):
+def pack(path: Path, **how: Any) -> None:
     """Write a feature file's features anew, in chunks."""
     with h5py.File(path, "r+") as file:
         features = file["features"][:]
@@ -32,7 +36,7 @@ def pack(path, **how):
         file.create_dataset("features", data=features, **how)
 
 
-def many_parts(folder, number, feature_file):
+def many_parts(folder: Path, number: int, feature_file: MakeFeatureFile) -> None:
     """Copy one part with other keys and rows: quicker than to write each."""
     rows = feature_file(folder / "part-000000.h5", {"video-0000": ("", "", 3)})["video-0000"]
     content = (folder / "part-000000.h5").read_bytes()
@@ -49,9 +53,14 @@ def many_parts(folder, number, feature_file):
 
 @on_linux
 @pytest.mark.parametrize("packed", [False, True])
-def test_opening_leaves_no_file_open_and_reading_a_bounded_number(tmp_path, feature_file, monkeypatch, packed):
+def test_opening_leaves_no_file_open_and_reading_a_bounded_number(
+    tmp_path: Path,
+    feature_file: MakeFeatureFile,
+    monkeypatch: pytest.MonkeyPatch,
+    packed: bool,
+) -> None:
     monkeypatch.setattr("vidrep.features.store._MAX_OPEN_FILES", 3)
-    rows = {}
+    rows: dict[str, NDArray[Any]] = {}
     for number, key in enumerate("abcdefgh"):
         rows |= feature_file(tmp_path / f"{number}.h5", {key: ("", "", 2)})
         if packed:
@@ -71,7 +80,7 @@ def test_opening_leaves_no_file_open_and_reading_a_bounded_number(tmp_path, feat
     assert num_open_files() == before
 
 
-def test_rows_outlive_their_features(tmp_path, feature_file):
+def test_rows_outlive_their_features(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS)
     features = open_features(tmp_path / "f.h5")
     held, times = features.rows(1), features.timestamps(2)
@@ -87,6 +96,8 @@ _READ_ALL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 import numpy as np
+from numpy.typing import NDArray
+from typing import Any
 from vidrep.features.store import open_features
 from vidrep.sequences.windows import sliding_windows
 features = open_features(sys.argv[1])
@@ -101,7 +112,7 @@ print("read")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of this kind")
-def test_more_parts_than_a_process_can_have_open(tmp_path, feature_file):
+def test_more_parts_than_a_process_can_have_open(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     many_parts(tmp_path, 1200, feature_file)
     done = subprocess.run([sys.executable, "-c", _READ_ALL, tmp_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
@@ -110,7 +121,7 @@ def test_more_parts_than_a_process_can_have_open(tmp_path, feature_file):
 # ---- in other processes
 
 
-def test_features_go_to_another_process_and_are_mapped_there(tmp_path, feature_file):
+def test_features_go_to_another_process_and_are_mapped_there(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     rows = feature_file(tmp_path / "1.h5", VIDEOS) | feature_file(tmp_path / "2.h5", {"d": ("", "", 5)})
     features = open_features(tmp_path)
     features.rows(0)
@@ -119,7 +130,7 @@ def test_features_go_to_another_process_and_are_mapped_there(tmp_path, feature_f
             np.testing.assert_array_equal(pool.apply(features.rows, (index,)), rows[row.path])
 
 
-def test_what_is_sent_are_tables_not_rows(tmp_path, feature_file):
+def test_what_is_sent_are_tables_not_rows(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "f.h5", {"a": ("", "", 100_000)})
     features = open_features(tmp_path / "f.h5")
     features.rows(0)
@@ -129,17 +140,17 @@ def test_what_is_sent_are_tables_not_rows(tmp_path, feature_file):
 # ---- a file that is another now
 
 
-def vanish(path):
+def vanish(path: Path) -> None:
     path.unlink()
 
 
-def rewrite(path):
+def rewrite(path: Path) -> None:
     content = path.read_bytes()
     os.utime(path, ns=(0, 0))
     path.write_bytes(content)
 
 
-def replace(path):
+def replace(path: Path) -> None:
     other = path.with_name("other")
     other.write_bytes(path.read_bytes())
     status = path.stat()
@@ -147,7 +158,7 @@ def replace(path):
     other.replace(path)
 
 
-def lengthen(path):
+def lengthen(path: Path) -> None:
     status = path.stat()
     with path.open("ab") as file:
         file.write(b"more")
@@ -156,7 +167,12 @@ def lengthen(path):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("change", [vanish, rewrite, replace, lengthen])
-def test_a_file_that_is_not_the_one_that_was_opened(tmp_path, feature_file, change, packed):
+def test_a_file_that_is_not_the_one_that_was_opened(
+    tmp_path: Path,
+    feature_file: MakeFeatureFile,
+    change: Callable[[Path], None],
+    packed: bool,
+) -> None:
     feature_file(tmp_path / "1.h5", {"a": ("", "", 2)})
     feature_file(tmp_path / "2.h5", {"b": ("", "", 2)})
     if packed:
@@ -165,9 +181,9 @@ def test_a_file_that_is_not_the_one_that_was_opened(tmp_path, feature_file, chan
     held = mapped_before.rows(1)
     change(tmp_path / "2.h5")
     features.rows(0)
-    said = "cannot be read any more .*No such file" if change is vanish else "the file was changed or replaced after"
+    said = "can no longer be read .*No such file" if change is vanish else "the file was changed or replaced after"
     for read in (features.rows, features.timestamps):
-        with pytest.raises(FeatureFileError, match=rf"2\.h5: {said}.*; open it anew") as caught:
+        with pytest.raises(FeatureFileError, match=rf"2\.h5: {said}.*; open it again") as caught:
             read(1)
         assert "\n" not in str(caught.value)
     if change is not rewrite:
@@ -187,7 +203,7 @@ def test_a_file_that_is_not_the_one_that_was_opened(tmp_path, feature_file, chan
     ],
     ids=str,
 )
-def test_files_in_chunks_read_the_same(tmp_path, feature_file, how):
+def test_files_in_chunks_read_the_same(tmp_path: Path, feature_file: MakeFeatureFile, how: dict[str, Any]) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS)
     pack(tmp_path / "f.h5", **how)
     features = open_features(tmp_path / "f.h5")
@@ -197,7 +213,7 @@ def test_files_in_chunks_read_the_same(tmp_path, feature_file, how):
     assert list(features.damaged()) == []
 
 
-def test_a_file_with_something_in_front(tmp_path, feature_file):
+def test_a_file_with_something_in_front(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS)
     with h5py.File(tmp_path / "f.h5") as plain, h5py.File(tmp_path / "u.h5", "w", userblock_size=512) as behind:
         for name in ("features", "timestamps", "videos"):
@@ -208,7 +224,7 @@ def test_a_file_with_something_in_front(tmp_path, feature_file):
     assert list(features.damaged()) == []
 
 
-def test_no_rows_at_all(tmp_path, feature_file):
+def test_no_rows_at_all(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "f.h5", {"a": ("", "", 0)})
     features = open_features(tmp_path / "f.h5")
     assert features.rows(0).shape == (0, 3)
@@ -216,7 +232,7 @@ def test_no_rows_at_all(tmp_path, feature_file):
     assert len(features.preload().rows(0)) == 0
 
 
-def test_a_chunk_that_cannot_be_unpacked(tmp_path, feature_file):
+def test_a_chunk_that_cannot_be_unpacked(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS)
     pack(tmp_path / "f.h5", chunks=(4, 3), compression="gzip")
     with h5py.File(tmp_path / "f.h5") as file:
@@ -235,7 +251,7 @@ def test_a_chunk_that_cannot_be_unpacked(tmp_path, feature_file):
 # ---- in memory
 
 
-def test_preloaded_features_are_the_same(tmp_path, feature_file):
+def test_preloaded_features_are_the_same(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     parts = tmp_path / "parts"
     rows = feature_file(parts / "1.h5", VIDEOS) | feature_file(parts / "2.h5", {"b": ("", "", 5), "d": ("", "", 1)})
     features = open_features(parts)
@@ -252,11 +268,13 @@ def test_preloaded_features_are_the_same(tmp_path, feature_file):
     assert list(loaded.damaged()) == []
 
 
-def test_features_that_do_not_fit_into_memory(tmp_path, feature_file, monkeypatch):
+def test_features_that_do_not_fit_into_memory(
+    tmp_path: Path, feature_file: MakeFeatureFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     feature_file(tmp_path / "f.h5", VIDEOS)
     features = open_features(tmp_path / "f.h5")
 
-    def no_memory(*_args, **_options):
+    def no_memory(*_args: object, **_options: object) -> NoReturn:
         raise MemoryError
 
     monkeypatch.setattr("vidrep.features.store.np.empty", no_memory)
@@ -264,7 +282,7 @@ def test_features_that_do_not_fit_into_memory(tmp_path, feature_file, monkeypatc
         features.preload()
 
 
-def test_the_part_of_a_video_is_known(tmp_path, feature_file):
+def test_the_part_of_a_video_is_known(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "1.h5", VIDEOS)
     feature_file(tmp_path / "2.h5", {"b": ("", "", 5)})
     features = open_features(tmp_path)
@@ -277,7 +295,7 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
-def test_what_was_read_through_does_not_stay_in_memory(tmp_path: Path, feature_file) -> None:
+def test_what_was_read_through_does_not_stay_in_memory(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "f.h5", {"a": ("", "", 20_000)}, frame_shape=(1024,), dtype="float16")  # 41 MB
     features = open_features(tmp_path / "f.h5")
     before = resident_bytes()

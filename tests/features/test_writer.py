@@ -7,43 +7,47 @@ import os
 import shutil
 import sys
 import time
-from collections import namedtuple
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import h5py
 import numpy as np
 import pytest
+from fixture_types import MakeFeatureFile
 
 from vidrep.errors import FeatureFileError, OutputError
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
-from vidrep.features.writer import require_new_file, write_merged, writing_features
+from vidrep.features.writer import FeatureWriter, require_new_file, write_merged, writing_features
 
 VIDEOS = {"a/x.mp4": ("a", "train", 4), "b/x.mp4": ("b", "test", 2), "c.mp4": ("", "", 3)}
 
 
-def keep(row):
+def keep(row: VideoRow) -> VideoRow:
     return row
 
 
-def writing(path, num_rows=4, dtype="float32"):
+def writing(path: Path, num_rows: int = 4, dtype: str = "float32") -> AbstractContextManager[FeatureWriter]:
     return writing_features(path, settings={}, versions={}, num_rows=num_rows, frame_shape=(3,), dtype=dtype)
 
 
-def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
+def test_plain_h5py_reads_what_the_description_says(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS, settings={"kind": "test", "größe": 2})
     with h5py.File(tmp_path / "f.h5") as file:
         assert set(file) == {"features", "timestamps", "videos"}
         assert (file["features"].shape, file["features"].dtype) == ((9, 3), np.dtype("<f2"))
         assert (file["timestamps"].shape, file["timestamps"].dtype) == ((9,), np.dtype("<f8"))
         assert file["features"].chunks is None and file["features"].compression is None
-        assert file.attrs["format"] == "vidrep-features"
+        assert file.attrs["format"] == b"vidrep-features"
         assert file.attrs["version"] == 2
         assert json.loads(file.attrs["settings"]) == {"kind": "test", "größe": 2}
         assert json.loads(file.attrs["versions"]) == {"vidrep": "0"}
         table = file["videos"]
-        texts = {"path", "label", "split", "status", "message", "source_sha256", "checksum"}
-        whole_numbers = {"start", "length", "num_frames_from_header", "source_size"}
+        texts = {"path", "label", "split", "group", "status", "message", "source_sha256", "root", "checksum"}
+        whole_numbers = {"start", "length", "num_frames_from_header", "source_size", "missing"}
         assert set(table) == texts | whole_numbers | {"fps"}
         assert all(h5py.check_string_dtype(table[name].dtype).encoding == "utf-8" for name in texts)
         assert all(table[name].dtype == "<i8" for name in whole_numbers)
@@ -55,24 +59,34 @@ def test_plain_h5py_reads_what_the_description_says(tmp_path, feature_file):
             np.testing.assert_array_equal(found, rows[key])
             checksum = hashlib.sha256(found.tobytes() + times.tobytes()).hexdigest()
             assert table["checksum"].asstr()[number] == checksum
+    assert b"GCOL" not in (tmp_path / "f.h5").read_bytes()  # no heap, of which readers must beware
+
+
+def test_settings_that_no_attribute_can_hold_write_nothing(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
+    with pytest.raises(ValueError, match=r"64\d+ bytes of JSON; HDF5 stores 64000 in an attribute"):
+        feature_file(tmp_path / "f.h5", VIDEOS, settings={"kind": "x" * 64_000})
+    assert not list(tmp_path.iterdir())
+    settings = {"kind": "x" * 63_900}
+    feature_file(tmp_path / "f.h5", VIDEOS, settings=settings)
+    assert open_features(tmp_path / "f.h5").settings == settings
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
-def test_every_type_comes_back(tmp_path, feature_file, dtype):
+def test_every_type_comes_back(tmp_path: Path, feature_file: MakeFeatureFile, dtype: str) -> None:
     rows = feature_file(tmp_path / "f.h5", VIDEOS, dtype=dtype, frame_shape=(2, 3))
     features = open_features(tmp_path / "f.h5")
     assert (features.dtype, features.frame_shape, features.frame_size) == (dtype, (2, 3), 6)
     np.testing.assert_array_equal(features.rows(1), rows["b/x.mp4"])
 
 
-def test_the_same_input_gives_the_same_bytes_later_too(tmp_path, feature_file):
+def test_the_same_input_gives_the_same_bytes_later_too(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "1.h5", VIDEOS)
     time.sleep(1.1)  # HDF5 can write down seconds
     feature_file(tmp_path / "2.h5", VIDEOS)
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
 
 
-def test_rows_can_come_in_any_blocks(tmp_path):
+def test_rows_can_come_in_any_blocks(tmp_path: Path) -> None:
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     for name, cuts in {"whole": [4], "cut": [1, 3, 4]}.items():
         with writing(tmp_path / name) as writer:
@@ -80,21 +94,21 @@ def test_rows_can_come_in_any_blocks(tmp_path):
             for stop in cuts:
                 writer.append(rows[start:stop], np.arange(start, stop, dtype=np.float64))
                 start = stop
-            writer.end_video(VideoRow.new("a"))
+            writer.end_video(VideoRow("a"))
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "cut").read_bytes()
 
 
 @pytest.mark.parametrize("num_rows", [0, 3, 5])
-def test_another_number_of_rows_publishes_nothing(tmp_path, num_rows):
+def test_another_number_of_rows_publishes_nothing(tmp_path: Path, num_rows: int) -> None:
     with pytest.raises((ValueError, TypeError)), writing(tmp_path / "f.h5", num_rows) as writer:
         writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
-        writer.end_video(VideoRow.new("a"))
+        writer.end_video(VideoRow("a"))
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unfinished_video_publishes_nothing(tmp_path):
-    announced = pytest.raises(ValueError, match="4 rows announced, 4 written, 0 in finished videos")
-    with announced, writing(tmp_path / "f.h5") as writer:
+def test_an_unfinished_video_publishes_nothing(tmp_path: Path) -> None:
+    declared = pytest.raises(ValueError, match="4 rows declared, 4 written, 0 in finished videos")
+    with declared, writing(tmp_path / "f.h5") as writer:
         writer.append(np.zeros((4, 3), np.float32), np.zeros(4))
     with (
         pytest.raises(ValueError, match="dtype 'float64': a feature file holds"),
@@ -104,7 +118,7 @@ def test_an_unfinished_video_publishes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_that_do_not_fit_are_refused(tmp_path):
+def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for features, timestamps in [((2, 4), 2), ((2, 3), 3), ((5, 3), 5)]:
         with (
             pytest.raises(ValueError, match=rf"features \({features[0]}, {features[1]}\) and timestamps .* \(4, 3\)"),
@@ -115,7 +129,9 @@ def test_rows_that_do_not_fit_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("num_videos", [0, 1, 300])
-def test_any_number_of_videos_has_room_in_the_file(tmp_path, feature_file, num_videos):
+def test_any_number_of_videos_has_room_in_the_file(
+    tmp_path: Path, feature_file: MakeFeatureFile, num_videos: int
+) -> None:
     videos = {f"{number:03}/{'long' * 20}.mp4": (f"{number}", "", number % 3) for number in range(num_videos)}
     rows = feature_file(tmp_path / "f.h5", videos)
     with h5py.File(tmp_path / "f.h5") as file:
@@ -127,10 +143,12 @@ def test_any_number_of_videos_has_room_in_the_file(tmp_path, feature_file, num_v
 # ---- full disks
 
 
-def test_a_disk_with_too_little_space_is_said_before_writing(tmp_path, monkeypatch, feature_file):
+def test_a_disk_with_too_little_space_is_said_before_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature_file: MakeFeatureFile
+) -> None:
     feature_file(tmp_path / "f.h5", VIDEOS)
     before = (tmp_path / "f.h5").read_bytes()
-    usage = namedtuple("usage", "total used free")(100 << 20, 99 << 20, 1 << 20)
+    usage = SimpleNamespace(total=100 << 20, used=99 << 20, free=1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message = r"f\.h5: .*needs 20\.0 MB and the disk has 1\.0 MB left.*; what was there is as it was"
     with pytest.raises(OutputError, match=message), writing(tmp_path / "f.h5", 10**6):
@@ -141,13 +159,19 @@ def test_a_disk_with_too_little_space_is_said_before_writing(tmp_path, monkeypat
 
 @pytest.mark.parametrize("refused", ["posix_fallocate", "pwrite", "ftruncate", "fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_disk_that_fails_leaves_what_was_there(tmp_path, monkeypatch, feature_file, refused, number):
+def test_a_disk_that_fails_leaves_what_was_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    feature_file: MakeFeatureFile,
+    refused: str,
+    number: int,
+) -> None:
     if refused == "posix_fallocate" and sys.platform != "linux":
         pytest.skip("only Linux is asked to reserve space")
     feature_file(tmp_path / "f.h5", VIDEOS)
     before = (tmp_path / "f.h5").read_bytes()
 
-    def fail(*arguments):
+    def fail(*arguments: object) -> NoReturn:
         raise OSError(number, "refused by the test")
 
     monkeypatch.setattr(os, refused, fail)
@@ -157,10 +181,12 @@ def test_a_disk_that_fails_leaves_what_was_there(tmp_path, monkeypatch, feature_
     assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
 
 
-def test_a_disk_that_cannot_reserve_is_written_all_the_same(tmp_path, monkeypatch, feature_file):
+def test_a_disk_that_cannot_reserve_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feature_file: MakeFeatureFile
+) -> None:
     feature_file(tmp_path / "reserved.h5", VIDEOS)
 
-    def cannot(*arguments):
+    def cannot(*arguments: object) -> NoReturn:
         raise OSError(errno.EOPNOTSUPP, "not here")
 
     monkeypatch.setattr(os, "posix_fallocate", cannot, raising=False)
@@ -171,7 +197,7 @@ def test_a_disk_that_cannot_reserve_is_written_all_the_same(tmp_path, monkeypatc
 # ---- merging
 
 
-def test_merged_parts_are_sorted_and_the_last_wins(tmp_path, feature_file):
+def test_merged_parts_are_sorted_and_the_last_wins(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "1.h5", {"b": ("old", "", 2), "c": ("c", "", 1)})
     rows = feature_file(tmp_path / "2.h5", {"b": ("new", "", 5), "a": ("a", "", 3)})
     parts = [open_features(tmp_path / name) for name in ("1.h5", "2.h5")]
@@ -188,10 +214,10 @@ def test_merged_parts_are_sorted_and_the_last_wins(tmp_path, feature_file):
     assert (tmp_path / "whole.h5").read_bytes() == (tmp_path / "m.h5").read_bytes()
 
 
-def test_merging_renames(tmp_path, feature_file):
+def test_merging_renames(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "1.h5", VIDEOS)
 
-    def rename(row):
+    def rename(row: VideoRow) -> VideoRow:
         return replace(row, label=row.label.upper())
 
     write_merged(tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=rename)
@@ -201,7 +227,7 @@ def test_merging_renames(tmp_path, feature_file):
 
 
 @pytest.mark.parametrize("keys", [set(), {"c.mp4", "absent"}, set(VIDEOS)])
-def test_merging_leaves_out(tmp_path, feature_file, keys):
+def test_merging_leaves_out(tmp_path: Path, feature_file: MakeFeatureFile, keys: set[str]) -> None:
     rows = feature_file(tmp_path / "1.h5", VIDEOS)
     write_merged(
         tmp_path / "m.h5", [open_features(tmp_path / "1.h5")], edit=lambda row: row if row.path in keys else None
@@ -210,7 +236,7 @@ def test_merging_leaves_out(tmp_path, feature_file, keys):
     assert (tmp_path / "m.h5").read_bytes() == (tmp_path / "never.h5").read_bytes()
 
 
-def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
+def test_merging_does_not_wash_damage_away(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     feature_file(tmp_path / "1.h5", VIDEOS)
     with h5py.File(tmp_path / "1.h5", "r+") as file:
         file["features"][4, 1] += 1
@@ -225,7 +251,7 @@ def test_merging_does_not_wash_damage_away(tmp_path, feature_file):
 # ---- names of outputs
 
 
-def test_names_of_outputs(tmp_path):
+def test_names_of_outputs(tmp_path: Path) -> None:
     (tmp_path / "there.h5").touch()
     (tmp_path / "folder.h5").mkdir()
     require_new_file(tmp_path / "new.h5", overwrite=False)

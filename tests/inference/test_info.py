@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
@@ -10,7 +9,7 @@ from vidrep.errors import FeatureFileError, InputError
 from vidrep.features.store import open_features
 from vidrep.inference.info import info
 from vidrep.training.finetune import finetune
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 
 
 def test_features_are_described(tmp_path: Path) -> None:
@@ -23,6 +22,7 @@ def test_features_are_described(tmp_path: Path) -> None:
     assert description["frame"] == "4 float32"
     assert description["labels"] == "left 5, right 5"
     assert description["splits"] == "(none) 9, test 1"
+    assert (description["crops"], description["groups"]) == ("none", "none")
     assert description["settings.kind"] == "import"
     assert "checksums" not in description
 
@@ -30,7 +30,7 @@ def test_features_are_described(tmp_path: Path) -> None:
 def test_checksums_are_compared_when_asked(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     assert info(features.path, verify=True)["checksums"] == "all agree"
-    with_value(features, "right/01.npy", 2, np.float32(0.5))
+    with_value(features, "right/01.npy", 2, 0.5)
     assert info(features.path)["videos"] == 10
     with pytest.raises(FeatureFileError, match=r"1 videos do not have their checksum any more: right/01.npy"):
         info(features.path, verify=True)
@@ -47,43 +47,49 @@ def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
     content = bytearray(part.read_bytes())
     content[content.index(parts.rows(parts.index("right/01.npy")).tobytes()) + 5] ^= 0x40
     part.write_bytes(content)
-    said = r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-1.h5\); extract them again"
-    with pytest.raises(FeatureFileError, match=said):
+    message = r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-1.h5\); extract them again"
+    with pytest.raises(FeatureFileError, match=message):
         info(parts.path, verify=True)
 
 
 def test_runs_are_described(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    pretrained = pretrain(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
+    pretrained = train(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
     description = info(pretrained)
-    assert description["what"] == "a run: pretraining"
-    assert (description["model.hidden_size"], description["windows.seen"], description["values"]) == (5, 3, "real")
-    assert description["last look"].startswith("step 10, validation loss ")
+    assert description["what"] == "a run: a pretraining"
+    assert (description["encoder.hidden_size"], description["cell.lstm.peepholes"]) == (5, False)
+    assert description["objective.reconstruction"] == description["objective.future"] == "weight 1.0, conditional False"
+    assert (description["windows.context"], description["windows.num_future"]) == (3, 2)
+    assert (description["likelihood"], description["transforms"]) == ("gaussian", "standardize")
+    assert description["last validation"].startswith("step 10, loss ")
     run = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
     description = info(run)
-    assert description["what"] == "a run: classifier"
+    assert description["what"] == "a run: a classifier"
     assert description["classes (training videos)"] == "left 3, right 3"
+    assert (description["head.name"], description["head.settings"]) == ("every_step", "no settings")
     with pytest.raises(InputError, match="checksums are in feature files"):
         info(run, verify=True)
 
 
-def test_a_run_that_is_not_finished_is_described_or_says_so(tmp_path: Path) -> None:
+def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
     (run / "metrics.jsonl").write_text('{"step": 5, "validation": {"loss": 1.5}}\n{"step": 1', encoding="utf-8")
-    assert info(run)["last look"] == "step 5, validation loss 1.5"
+    assert info(run)["last validation"] == "step 5, loss 1.5"
     (run / "metrics.jsonl").write_text("", encoding="utf-8")
-    assert "last look" not in info(run)
+    assert "last validation" not in info(run)
     (run / "metrics.jsonl").write_text("odd\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"metrics.jsonl: cannot be read"):
         info(run)
     (run / "model.json").unlink()
-    with pytest.raises(InputError, match=r"no model.json in it, so it is no run that has come as far as a first model"):
+    with pytest.raises(InputError, match=r"no model.json in it, so no run has come as far as a first model"):
         info(run)
 
 
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("text", encoding="utf-8")
-    for name, said in (("none", "no such file"), ("text.h5", "not a readable feature file"), (".", "no feature file")):
-        with pytest.raises(FeatureFileError, match=said):
-            info(tmp_path / name if name != "." else tmp_path / "..")
+    (tmp_path / "empty").mkdir()
+    messages = {"none": "no such file", "text.h5": "not a readable feature file", "empty": "no feature file"}
+    for name, message in messages.items():
+        with pytest.raises(FeatureFileError, match=message):
+            info(tmp_path / name)

@@ -1,6 +1,5 @@
 """Prediction: a video file is classified as its features are, with the extractor of the run or not at all."""
 
-import logging
 import shutil
 from pathlib import Path
 
@@ -9,16 +8,16 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings
+from vidrep.config.settings import EncoderSettings
 from vidrep.errors import FeatureFileError, InputError, VidrepError, WeightsError
 from vidrep.extraction.extract import extract
-from vidrep.extraction.extractor import Extractor
+from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import Features, open_features
 from vidrep.inference.predict import Predictions, predict
 from vidrep.synthetic.samples import SampleConfig, write_samples
 from vidrep.training.finetune import finetune
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
 from vidrep.video.writing import write_h264
@@ -32,14 +31,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def extracted(clips: Path, output: Path, extractor: Extractor, *, every: int = 2) -> Features:
-    extract(find_videos([clips]), output, extractor, sampling=Sampling(every=every))
+    extract(find_videos([clips]), output, extractor, sampling=Sampling(every=every), workers=0)
     return open_features(output)
 
 
 def classifier(features: Features, output: Path) -> Path:
-    config = finetune_config(
-        model=ClassifierSettings(hidden_size=4), length=4, steps=5, batch_size=0, test_fraction=0.0
-    )
+    encoder = EncoderSettings(hidden_size=4)
+    config = finetune_config(encoder=encoder, length=4, steps=5, batch_size=0, test_fraction=0.0)
     return finetune(features, output, config, device="cpu").folder
 
 
@@ -57,7 +55,8 @@ def test_videos_are_classified_as_their_features_are(tmp_path: Path, clips: Path
     features = extracted(clips, tmp_path / "same.h5", PatchExtractor(size=4))
     from_videos, from_features = predict(run, [clips], device="cpu"), predict(run, [features.path], device="cpu")
     assert len(from_videos.videos) == 16
-    assert from_videos == from_features
+    assert from_videos == from_features == predict(run, features, device="cpu")
+    assert len(predict(run, str(clips / "left"), device="cpu").videos) == 2
     other_sampling = extracted(clips, tmp_path / "other.h5", PatchExtractor(size=4), every=1)
     assert by_key(predict(run, [other_sampling.path], device="cpu")) != by_key(from_videos)
 
@@ -104,7 +103,7 @@ def test_a_bad_video_among_good_ones_is_reported_and_changes_nothing(tmp_path: P
     }
 
 
-def test_when_no_video_can_be_read_it_says_why_and_names_no_file_that_is_gone(tmp_path: Path, run: Path) -> None:
+def test_when_no_video_can_be_read_the_reason_is_given_and_no_temporary_file(tmp_path: Path, run: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
     with pytest.raises(InputError, match=r"none of the 1 videos could be read; text.mp4: ") as caught:
         predict(run, [tmp_path / "text.mp4"], device="cpu")
@@ -121,7 +120,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path, run: Path, name: str) -> N
 
 def test_a_pretraining_is_refused_with_what_to_do(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
     with pytest.raises(InputError, match=r"run: a pretraining, which has no classes; `vidrep finetune --from .*run`"):
         predict(run, [features.path], device="cpu")
 
@@ -139,7 +138,10 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
     with pytest.raises(FeatureFileError, match=r"frames of \(5, 5\) uint8; the run was trained on \(4, 4\) uint8"):
         predict(run, [wider.path], device="cpu")
     center = extracted(clips, tmp_path / "center.h5", PatchExtractor(size=4, region="center"))
-    with pytest.raises(FeatureFileError, match=r"made with region 'center'; the run was trained on .* 'frame'"):
+    with pytest.raises(
+        FeatureFileError,
+        match=r"other settings than .*: region is 'center', not 'frame'",
+    ):
         predict(run, [center.path], device="cpu")
     imported = classifier(features_of(tmp_path, circles()), tmp_path / "imported")
     bad = with_value(features_of(tmp_path / "bad", circles()), "left/02.npy", 1, np.inf)
@@ -147,7 +149,9 @@ def test_features_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path, 
         predict(imported, [bad.path], device="cpu")
 
 
-def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_are_found_where_they_lie_and_must_be_the_same(
+    tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision import models
 
     from vidrep.extraction.extractors.cnn import CnnExtractor
@@ -160,19 +164,19 @@ def test_weights_may_move_and_must_be_the_same(tmp_path: Path, clips: Path, capl
     extractor = CnnExtractor(model="squeezenet1_1", weights=str(first), device="cpu", batch_size=4)
     for motion in ("left", "right"):
         shutil.copytree(clips / motion, tmp_path / "few" / motion)
-    extract(find_videos([tmp_path / "few"]), tmp_path / "cnn.h5", extractor, sampling=Sampling(every=3))
+    extract(find_videos([tmp_path / "few"]), tmp_path / "cnn.h5", extractor, sampling=Sampling(every=3), workers=0)
     run = classifier(open_features(tmp_path / "cnn.h5"), tmp_path / "run")
     clip = clips / "left" / "left-0001.mp4"
-    with caplog.at_level(logging.WARNING, logger="vidrep"):
-        before = predict(run, [clip], device="cpu")
-        first.rename(moved)
-        with pytest.raises(
-            WeightsError, match=r"first.pth of squeezenet1_1 is not there any more; give it with --weights"
-        ):
-            predict(run, [clip], device="cpu")
-        assert predict(run, [clip], weights=moved, device="cpu") == before
-        with pytest.raises(WeightsError, match=r"other.pth: other weights of squeezenet1_1"):
-            predict(run, [clip], weights=other, device="cpu")
+    monkeypatch.setenv("VIDREP_WEIGHTS", str(tmp_path))
+    before = predict(run, [clip], device="cpu")
+    first.rename(moved)
+    with pytest.raises(WeightsError, match=r"weights file first.pth of squeezenet1_1 .* is not in .*; give the file"):
+        predict(run, [clip], device="cpu")
+    assert predict(run, [clip], weights=moved, device="cpu") == before
+    with pytest.raises(WeightsError, match=r"other.pth: other weights of squeezenet1_1"):
+        predict(run, [clip], weights=other, device="cpu")
+    moved.rename(run / "first.pth")
+    assert predict(run, [clip], device="cpu") == before
     features = predict(run, [tmp_path / "cnn.h5"], device="cpu")
     (same,) = [video for video in features.videos if video.path.endswith("left-0001.mp4")]
     assert same.probabilities == before.videos[0].probabilities

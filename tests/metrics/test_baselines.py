@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from vidrep.metrics.baselines import Baselines, fit_baselines, load_baselines, s
 LENGTHS = [4, 9, 1, 6, 5, 8]
 
 
-def videos(num_classes: int) -> tuple[list[Tensor], np.ndarray]:
+def videos(num_classes: int) -> tuple[list[Tensor], NDArray[np.int64]]:
     rng = np.random.default_rng(0)
     classes = np.arange(len(LENGTHS)) % num_classes
     return [
@@ -23,22 +24,22 @@ def videos(num_classes: int) -> tuple[list[Tensor], np.ndarray]:
     ], classes
 
 
-def fitted(num_classes: int, *, of: int | None = None) -> tuple[Baselines, list[Tensor], np.ndarray]:
+def fitted(num_classes: int, *, of: int | None = None) -> tuple[Baselines, list[Tensor], NDArray[np.int64]]:
     frames, classes = videos(num_classes)
     return fit_baselines(iter(frames), lengths=LENGTHS, classes=classes, num_classes=of or num_classes), frames, classes
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-def test_they_say_what_scikit_learn_says(num_classes: int) -> None:
+def test_they_predict_what_scikit_learn_predicts(num_classes: int) -> None:
     ours, frames, classes = fitted(num_classes)
     single = LogisticRegression(max_iter=300).fit(torch.cat(frames).numpy(), np.repeat(classes, LENGTHS))
     mean = LogisticRegression(max_iter=300).fit(np.stack([video.numpy().mean(axis=0) for video in frames]), classes)
     for video in frames:
-        said = ours.video_probabilities(video)
+        found = ours.video_probabilities(video)
         single_frame = single.predict_proba(video.numpy()).mean(axis=0)
         mean_feature = mean.predict_proba(video.numpy().mean(axis=0, keepdims=True))[0]
-        np.testing.assert_allclose(said["single frame"].numpy(), single_frame, atol=1e-5)
-        np.testing.assert_allclose(said["mean feature"].numpy(), mean_feature, atol=1e-5)
+        np.testing.assert_allclose(found["single frame"].numpy(), single_frame, atol=1e-5)
+        np.testing.assert_allclose(found["mean feature"].numpy(), mean_feature, atol=1e-5)
 
 
 def test_a_class_without_videos_is_never_chosen() -> None:

@@ -7,12 +7,15 @@ import pytest
 import torch
 from small_features import features_of
 
+from vidrep.config.checks import NoSettings
 from vidrep.metrics import classification
-from vidrep.metrics.classification import average_over_windows, classify_windows
+from vidrep.metrics.classification import Accuracy, average_over_windows, classify_windows
+from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.classifier import Classifier
-from vidrep.models.composite import CompositeModel
-from vidrep.models.saved import ScaledModel
-from vidrep.models.scaling import FrameScaler
+from vidrep.models.encoder import StackSpec
+from vidrep.models.inputs import InputTransforms
+from vidrep.models.pretraining import PretrainingNetwork
+from vidrep.models.saved import TrainedModel
 from vidrep.sequences.windows import Windows, sliding_windows
 
 
@@ -23,20 +26,26 @@ def windows(tmp_path: Path) -> Windows:
     return sliding_windows(features_of(tmp_path, videos), [2, 0, 1], length=4, stride=2, keep_short=True)
 
 
+STACK = StackSpec(cell="lstm", settings=LSTMSettings(), hidden_size=4, dropout=0.5)
+
+
 @pytest.fixture
-def model() -> ScaledModel:
+def model() -> TrainedModel:
     torch.manual_seed(0)
-    return ScaledModel(FrameScaler(3, "real"), Classifier(frame_size=3, num_classes=3, hidden_size=4, dropout=0.5))
+    network = Classifier(
+        frame_size=3, num_classes=3, stack=STACK, head="every_step", head_settings=NoSettings(), dropout=0.5
+    )
+    return TrainedModel(InputTransforms(3, {}), network)
 
 
 def test_windows_are_classified_as_each_by_itself(
-    windows: Windows, model: ScaledModel, monkeypatch: pytest.MonkeyPatch
+    windows: Windows, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = []
     for video, start, length in zip(windows.videos, windows.starts, windows.lengths, strict=True):
         frames = torch.from_numpy(windows.features.rows(int(video))[start : start + length].copy())
         with torch.no_grad():
-            expected.append(model.eval().model(frames[:, None]).softmax(dim=-1).mean(dim=0)[0].numpy())
+            expected.append(model.eval().network(frames[:, None])[0].numpy())
     for batch_size in (64, 2):
         monkeypatch.setattr(classification, "BATCH_SIZE", batch_size)
         found = classify_windows(model.train(), windows, device=torch.device("cpu"))
@@ -51,22 +60,32 @@ def test_a_videos_probability_is_the_mean_of_its_windows(windows: Windows) -> No
         np.testing.assert_allclose(found, probabilities[windows.videos == video].mean(axis=0), rtol=1e-14)
 
 
-def test_shuffling_moves_the_frames_of_a_window_and_nothing_else(windows: Windows, model: ScaledModel) -> None:
+def test_shuffling_moves_the_frames_of_a_window_and_nothing_else(windows: Windows, model: TrainedModel) -> None:
     device = torch.device("cpu")
     plain = classify_windows(model, windows, device=device)
     shuffled = classify_windows(model, windows, device=device, shuffle_seed=0)
     np.testing.assert_array_equal(shuffled, classify_windows(model, windows, device=device, shuffle_seed=0))
     assert (shuffled != plain).any()
-    seen: list[torch.Tensor] = []
-    model.model.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    read: list[torch.Tensor] = []
+    model.network.register_forward_pre_hook(lambda module, given: read.append(given[0]))
     classify_windows(model, windows, device=device, shuffle_seed=0)
-    for column, (frames, length) in enumerate(zip(seen[0].unbind(dim=1), windows.lengths, strict=True)):
+    for column, (frames, length) in enumerate(zip(read[0].unbind(dim=1), windows.lengths, strict=True)):
         original = windows.gather(np.array([column]))[:, 0]
         assert sorted(map(tuple, frames.tolist())) == sorted(map(tuple, original.tolist()))
         assert not frames[length:].any()
 
 
-def test_a_composite_model_does_not_classify(windows: Windows) -> None:
-    model = ScaledModel(FrameScaler(3, "real"), CompositeModel(frame_size=3, hidden_size=2))
-    with pytest.raises(TypeError, match="a CompositeModel does not classify"):
+def test_a_pretraining_does_not_classify(windows: Windows) -> None:
+    network = PretrainingNetwork(frame_size=3, stack=STACK, objectives={}, likelihood="gaussian", num_context=2)
+    model = TrainedModel(InputTransforms(3, {}), network)
+    with pytest.raises(TypeError, match="a PretrainingNetwork does not classify"):
         classify_windows(model, windows, device=torch.device("cpu"))
+
+
+def test_the_standard_error_is_of_independent_predictions() -> None:
+    true, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    found = Accuracy.of(true, predicted)
+    assert found.accuracy == 0.75
+    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    assert found.standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
+    assert Accuracy.of(true, predicted, num_independent=2).standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 2))

@@ -27,18 +27,18 @@ def frames() -> tuple[Tensor, Tensor]:
 def test_squared_error_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> None:
     prediction, target = (one.double().numpy() for one in frames)
     expected = [[sum((prediction[t, b] - target[t, b]) ** 2) for b in range(B)] for t in range(T)]
-    cost = squared_error(*frames)
-    assert cost.shape == (T, B)
-    assert cost.dtype == torch.float64
-    np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-6)
+    metric = squared_error(*frames)
+    assert metric.shape == (T, B)
+    assert metric.dtype == torch.float64
+    np.testing.assert_allclose(metric.numpy(), expected, rtol=1e-6)
 
 
 def test_absolute_error_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> None:
     prediction, target = (one.double().numpy() for one in frames)
     expected = [[sum(abs(prediction[t, b] - target[t, b])) for b in range(B)] for t in range(T)]
-    cost = absolute_error(*frames)
-    assert (cost.shape, cost.dtype) == ((T, B), torch.float64)
-    np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-6)
+    metric = absolute_error(*frames)
+    assert (metric.shape, metric.dtype) == ((T, B), torch.float64)
+    np.testing.assert_allclose(metric.numpy(), expected, rtol=1e-6)
 
 
 def test_bernoulli_nats_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> None:
@@ -46,12 +46,12 @@ def test_bernoulli_nats_equals_a_plain_loop(frames: tuple[Tensor, Tensor]) -> No
     for t, b, d in np.ndindex(T, B, D):
         p, v = frames[0][t, b, d].item(), frames[1][t, b, d].item()
         expected[t, b] += -v * math.log(p) - (1 - v) * math.log(1 - p)
-    cost = bernoulli_nats(*frames)
-    assert cost.dtype == torch.float64
-    np.testing.assert_allclose(cost.numpy(), expected, rtol=1e-6)
+    metric = bernoulli_nats(*frames)
+    assert metric.dtype == torch.float64
+    np.testing.assert_allclose(metric.numpy(), expected, rtol=1e-6)
 
 
-def test_entropy_floor_equals_a_plain_loop_and_is_reached_by_the_truth_alone(frames: tuple[Tensor, Tensor]) -> None:
+def test_entropy_floor_equals_a_plain_loop_and_is_reached_by_the_target_alone(frames: tuple[Tensor, Tensor]) -> None:
     prediction, target = frames
     expected = np.zeros((T, B))
     for t, b, d in np.ndindex(T, B, D):
@@ -62,7 +62,7 @@ def test_entropy_floor_equals_a_plain_loop_and_is_reached_by_the_truth_alone(fra
     assert (bernoulli_nats(prediction, target) > entropy_floor(target)).all()
 
 
-def test_certain_and_right_costs_nothing_certain_and_wrong_a_known_amount() -> None:
+def test_certain_and_right_is_zero_certain_and_wrong_a_known_amount() -> None:
     target = torch.tensor([0.0, 1.0]).expand(1, 1, 2)
     assert entropy_floor(target).item() == 0
     assert bernoulli_nats(target, target).item() == 0
@@ -75,10 +75,10 @@ def test_the_clamp_does_not_shift_a_mean_frame(smallest: float, monkeypatch: pyt
     ink[..., :10] = 0  # never drawn on, as the corners of Moving MNIST
     ink[..., 10:20] *= torch.arange(100)[:, None] == 0  # seldom drawn on
     mean = ink.mean(dim=(0, 1)).expand_as(ink)
-    cost = bernoulli_nats(mean, ink).mean()
+    metric = bernoulli_nats(mean, ink).mean()
     monkeypatch.setattr("vidrep.metrics.frame_metrics.SMALLEST_PROBABILITY", smallest)
-    assert bernoulli_nats(mean, ink).mean().item() == pytest.approx(cost.item(), abs=1e-9)
-    assert cost.item() == pytest.approx(entropy_floor(mean).mean().item(), abs=1e-9)
+    assert bernoulli_nats(mean, ink).mean().item() == pytest.approx(metric.item(), abs=1e-9)
+    assert metric.item() == pytest.approx(entropy_floor(mean).mean().item(), abs=1e-9)
 
 
 def test_sums_are_of_float64() -> None:

@@ -1,92 +1,156 @@
-"""The classifier: every time step counts, padding does not."""
+"""The network of a classifier: every frame counts, padding does not, whatever the head."""
 
-import numpy as np
+from typing import Any
+
 import pytest
 import torch
+from small_networks import lstm_spec, random, randomized
 from torch import Tensor
 
-from vidrep.models.classifier import Classifier, every_step_loss, is_there, window_probabilities
+from vidrep.config.checks import NoSettings
+from vidrep.config.doors import settings_of_names
+from vidrep.models.classifier import Classifier, valid_frames
+from vidrep.models.heads.head import Head, last_valid
+from vidrep.models.inputs import InputTransforms
+from vidrep.registry import HEADS
+from vidrep.sequences.window_batch import WindowBatch
 
 T, B, D, H, K = 5, 3, 4, 6, 3
+LENGTHS, CLASSES = torch.tensor([2, 5, 1]), torch.tensor([0, 2, 1])
 
 
-def classifier(**settings: float) -> Classifier:
-    torch.manual_seed(0)
-    return Classifier(frame_size=D, num_classes=K, hidden_size=H, **settings).double()  # type: ignore[arg-type]
+class LastFrameHead(Head):
+    """Classifies a window by its last frame."""
+
+    def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
+        super().__init__(input_size, num_classes, settings)
+        self.projection = torch.nn.Linear(input_size, num_classes)
+
+    def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
+        logits: Tensor = self.projection(last_valid(outputs, valid))
+        return logits
 
 
-@pytest.fixture
-def frames() -> Tensor:
-    return torch.from_numpy(np.random.default_rng(0).standard_normal((T, B, D)))
+@pytest.fixture(params=["every_step", "last_frame"])
+def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(HEADS, "_registered", {})
+    HEADS.register("last_frame")(LastFrameHead)
+    return str(request.param)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits)
-    return powers / powers.sum(axis=-1, keepdims=True)
+def classifier(
+    head: str = "every_step", *, num_layers: int = 1, dropout: float = 0.0, freeze: bool = False
+) -> Classifier:
+    return randomized(
+        Classifier(
+            frame_size=D,
+            num_classes=K,
+            stack=lstm_spec(hidden_size=H, num_layers=num_layers, dropout=dropout),
+            head=head,
+            head_settings=NoSettings(),
+            dropout=dropout,
+            freeze_encoder=freeze,
+        )
+    )
 
 
-def test_a_short_window_is_classified_as_if_it_were_not_padded(frames: Tensor) -> None:
-    model, lengths = classifier(num_layers=2).eval(), torch.tensor([2, 5, 1])
-    padded = frames * is_there(lengths, T).unsqueeze(-1)
-    probabilities = window_probabilities(model(padded), lengths)
-    for column, length in enumerate(lengths.tolist()):
-        alone = window_probabilities(model(frames[:length, column : column + 1]), torch.tensor([length]))
+def inputs_of(**transforms: dict[str, Any]) -> InputTransforms:
+    return InputTransforms(D, settings_of_names("transform", list(transforms), transforms))
+
+
+def batch_of(frames: Tensor, lengths: Tensor = LENGTHS, classes: Tensor | None = CLASSES) -> WindowBatch:
+    """Return a padded batch in float32; padding is 0 as batches are made."""
+    valid = valid_frames(lengths, len(frames))
+    return WindowBatch(
+        (frames * valid.unsqueeze(-1)).float(), valid=valid, classes=classes, num_valid=lengths.float().mean()
+    )
+
+
+def test_lengths_become_a_mask_of_frames() -> None:
+    assert valid_frames(torch.tensor([1, 3, 0]), 3).int().tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
+
+
+def test_a_short_window_is_classified_as_if_it_were_not_padded(head: str) -> None:
+    model, frames = classifier(head, num_layers=2).eval(), random(T, B, D)
+    valid = valid_frames(LENGTHS, T)
+    probabilities = model(frames * valid.unsqueeze(-1), valid)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(B, dtype=torch.float64))
+    for column, length in enumerate(LENGTHS.tolist()):
+        alone = model(frames[:length, column : column + 1])
         torch.testing.assert_close(probabilities[column], alone[0], rtol=0, atol=1e-14)
 
 
-def test_what_is_in_the_padding_changes_neither_loss_nor_gradient_nor_probabilities(frames: Tensor) -> None:
-    model, lengths, classes = classifier(), torch.tensor([2, 5, 1]), torch.tensor([0, 2, 1])
-    there = is_there(lengths, T).unsqueeze(-1)
+def test_the_padding_changes_neither_loss_nor_gradients_nor_probabilities(head: str) -> None:
+    model, valid = classifier(head).float(), valid_frames(LENGTHS, T)
     results = []
     for filling in (0.0, 100.0):
-        logits = model(torch.where(there, frames, filling))
-        model.zero_grad()
-        loss = every_step_loss(logits, classes, lengths)
-        loss.backward()
-        gradients = [parameter.grad.clone() for parameter in model.parameters()]
-        results.append([loss.detach(), window_probabilities(logits, lengths).detach(), *gradients])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-14)
+        batch = batch_of(random(T, B, D))
+        batch = batch._replace(frames=torch.where(valid.unsqueeze(-1), batch.frames, filling))
+        total = model.losses(inputs_of(), batch).by_name["loss"].total
+        results.append([total, *torch.autograd.grad(total, list(model.parameters())), model(batch.frames, batch.valid)])
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=1e-6)
 
 
-def test_a_time_step_depends_on_no_later_frame(frames: Tensor) -> None:
-    model = classifier(num_layers=2).eval()
-    changed = frames.clone()
-    changed[3:] += 1
-    assert torch.equal(model(frames)[:3], model(changed)[:3])
-    assert not torch.equal(model(frames)[3], model(changed)[3])
+def test_the_padding_is_not_part_of_a_clips_mean(head: str) -> None:
+    model, batch = classifier(head).float(), batch_of(random(T, B, D) + 3)
+    inputs, valid = inputs_of(center_clip={}), batch.valid
+    assert valid is not None
+    losses = model.losses(inputs, batch)
+    centered = batch.frames - torch.stack([batch.frames[:n, b].mean(dim=0) for b, n in enumerate(LENGTHS.tolist())])
+    expected = model.head.loss(model._outputs(centered), valid, CLASSES, batch.num_valid)
+    torch.testing.assert_close(losses.by_name["loss"].total, expected.total)
 
 
-def test_the_loss_is_the_mean_over_frames_and_the_probability_the_mean_over_a_windows() -> None:
-    rng = np.random.default_rng(1)
-    logits, classes, lengths = rng.standard_normal((T, B, K)), np.array([2, 0, 1]), np.array([4, 5, 1])
-    probabilities = softmax(logits)
-    costs = [-np.log(probabilities[t, b, classes[b]]) for b in range(B) for t in range(lengths[b])]
-    given = (torch.from_numpy(logits), torch.from_numpy(classes), torch.from_numpy(lengths))
-    assert every_step_loss(*given).item() == pytest.approx(np.mean(costs), rel=1e-12)
-    expected = np.stack([probabilities[: lengths[b], b].mean(axis=0) for b in range(B)])
-    np.testing.assert_allclose(window_probabilities(given[0], given[2]).numpy(), expected, rtol=1e-12)
+def test_losses_and_validation_are_those_of_the_head(head: str) -> None:
+    model, batch = classifier(head).float().eval(), batch_of(random(T, B, D))
+    training, (validation, metrics) = model.losses(inputs_of(), batch), model.validation(inputs_of(), batch)
+    for losses in (training, validation):
+        assert losses.by_name.keys() == losses.weights.keys() == {"loss"}
+        assert losses.weights["loss"] == 1.0
+        assert losses.state is None
+    torch.testing.assert_close(training.by_name["loss"].total, validation.by_name["loss"].total)
+    right = model(batch.frames, batch.valid).argmax(dim=1) == CLASSES
+    assert metrics.keys() == {"window_accuracy"}
+    assert int(metrics["window_accuracy"]) == int(right.sum())
+    assert model.metric_names == ["loss", "window_accuracy"]
+    everything_right = batch._replace(classes=model(batch.frames, batch.valid).argmax(dim=1))
+    assert int(model.validation(inputs_of(), everything_right)[1]["window_accuracy"]) == B
 
 
-def test_lengths_say_which_frames_are_there() -> None:
-    assert is_there(torch.tensor([1, 3, 0]), 3).int().tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
+def test_a_batch_without_classes_is_refused(head: str) -> None:
+    model, batch = classifier(head).float(), batch_of(random(T, B, D), classes=None)
+    for compute in (model.losses, model.validation):
+        with pytest.raises(ValueError, match="without classes"):
+            compute(inputs_of(), batch)
 
 
-def test_dropout_is_for_training_alone(frames: Tensor) -> None:
-    model = classifier(dropout=0.5)
+def test_dropout_is_for_training_only(head: str) -> None:
+    model, frames = classifier(head, dropout=0.5), random(T, B, D)
     torch.manual_seed(0)
     assert not torch.equal(model(frames), model(frames))
     model.eval()
     assert torch.equal(model(frames), model(frames))
 
 
-def test_a_frozen_encoder_does_not_learn_and_the_readout_does() -> None:
+def test_dropout_drops_what_enters_the_encoder_and_what_enters_the_head() -> None:
+    model, frames = classifier(dropout=0.5), random(T, B, D)
+    torch.manual_seed(3)
+    found = model._outputs(frames)
+    torch.manual_seed(3)
+    expected, _ = model.encoder(frames)
+    expected = torch.nn.functional.dropout(expected, 0.5)
+    assert torch.equal(found, expected)
+    assert 0.3 < float((found == 0).double().mean()) < 0.7
+    assert model.encoder.dropout == 0.5
+
+
+def test_a_frozen_encoder_does_not_learn_and_the_head_does() -> None:
     learning = {name: one.requires_grad for name, one in classifier(freeze=True).named_parameters()}
     assert learning == {
-        "encoder.layers.0.input_weight": False,
-        "encoder.layers.0.recurrent_weight": False,
-        "encoder.layers.0.bias": False,
-        "readout.weight": True,
-        "readout.bias": True,
+        "encoder.cells.0.input_weight": False,
+        "encoder.cells.0.recurrent_weight": False,
+        "encoder.cells.0.bias": False,
+        "head.projection.weight": True,
+        "head.projection.bias": True,
     }
     assert all(one.requires_grad for one in classifier().parameters())

@@ -1,4 +1,4 @@
-"""The sampler: every epoch a permutation, every step a pure function of the seed."""
+"""The samplers: every epoch is a permutation, every step a pure function of the seed."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_epochs_differ() -> None:
     assert (sampler.batch(0) != sampler.batch(1)).any()
 
 
-def test_nothing_cannot_be_dealt_out() -> None:
+def test_empty_sets_and_batches_are_refused() -> None:
     for num_items, batch_size in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="both must be at least 1"):
             InfiniteSampler(num_items, batch_size, seed=0)
@@ -41,21 +41,21 @@ VIDEOS = np.array([4] * 7 + [9] + [2] * 5 + [0] * 3)  # of each window, and so h
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 16])
-def test_places_go_through_videos_window_after_window(batch_size: int) -> None:
+def test_positions_take_the_windows_of_videos_in_order(batch_size: int) -> None:
     sampler = ConsecutiveSampler(VIDEOS, batch_size, seed=3)
     steps_an_epoch = len(VIDEOS) // batch_size
     for epoch in range(4):
         batches = [sampler.batch(epoch * steps_an_epoch + step) for step in range(steps_an_epoch)]
         windows = np.array([indices for indices, _ in batches])
-        begins = np.array([fresh for _, fresh in batches])
-        assert windows.shape == begins.shape == (steps_an_epoch, batch_size)
+        is_first = np.array([flags for _, flags in batches])
+        assert windows.shape == is_first.shape == (steps_an_epoch, batch_size)
         assert len(set(windows.ravel().tolist())) == windows.size  # none twice
-        assert begins[0].all()
-        for place in range(batch_size):
+        assert is_first[0].all()
+        for position in range(batch_size):
             for step in range(1, steps_an_epoch):
-                before, now = windows[step - 1, place], windows[step, place]
+                before, now = windows[step - 1, position], windows[step, position]
                 goes_on = VIDEOS[before] == VIDEOS[now]
-                assert begins[step, place] == (not goes_on)
+                assert is_first[step, position] == (not goes_on)
                 if goes_on:
                     assert now == before + 1
                 else:
@@ -71,7 +71,7 @@ def test_consecutive_windows_are_a_pure_function_of_seed_and_step_and_differ_bet
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_more_places_than_windows_cannot_be() -> None:
+def test_more_positions_than_windows_are_refused() -> None:
     for batch_size in (0, 17):
-        with pytest.raises(ValueError, match="give 1 to as many as there are"):
+        with pytest.raises(ValueError, match="give at least 1, at most all windows"):
             ConsecutiveSampler(VIDEOS, batch_size, seed=0)

@@ -166,6 +166,11 @@ def test_batches_go_through_all_windows_once_in_order(features: Features) -> Non
     assert len(windows) == 6 + 2 + 4
 
 
+@pytest.mark.parametrize(("num_windows", "sizes"), [(12, [4, 4, 4]), (11, [4, 4]), (3, [3]), (0, [])])
+def test_equal_batches_leave_a_smaller_last_one_out(num_windows: int, sizes: list[int]) -> None:
+    assert [len(batch) for batch in batches_of(range(num_windows), 4, equal=True)] == sizes
+
+
 def test_rows_go_to_a_device_that_has_room_for_them(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = sliding_windows(features, [3, 1], length=4, stride=2)
     asked: list[torch.device] = []

@@ -1,12 +1,15 @@
 """Moving MNIST sequences become the videos of a feature file."""
 
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import open_features
+from vidrep.progress import Progress
 from vidrep.synthetic.generate import generate_moving_mnist
 from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 
@@ -15,7 +18,7 @@ CONFIG = MovingMnistConfig(canvas=32, num_frames=4)
 
 
 @pytest.fixture
-def mnist(tmp_path):
+def mnist(tmp_path: Path) -> Path:
     folder = tmp_path / "mnist"
     folder.mkdir()
     for stem, digits in {"train": DIGITS, "t10k": DIGITS[:2]}.items():
@@ -24,8 +27,8 @@ def mnist(tmp_path):
     return folder
 
 
-def test_sequences_are_the_generators(tmp_path, mnist):
-    seen = []
+def test_sequences_are_the_generators(tmp_path: Path, mnist: Path) -> None:
+    seen: list[Progress] = []
     features = generate_moving_mnist(
         tmp_path / "f.h5", num_videos=230, mnist=mnist, config=CONFIG, seed=4, on_progress=seen.append
     )
@@ -48,29 +51,30 @@ def test_sequences_are_the_generators(tmp_path, mnist):
     }  # fmt: skip
 
 
-def test_equal_seeds_make_equal_bytes(tmp_path, mnist):
+def test_equal_seeds_make_equal_bytes(tmp_path: Path, mnist: Path) -> None:
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         generate_moving_mnist(tmp_path / f"{name}.h5", num_videos=5, mnist=mnist, config=CONFIG, seed=seed)
     a, b, c = ((tmp_path / f"{name}.h5").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_test_digits(tmp_path, mnist):
-    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, part="test", config=CONFIG)
+def test_test_digits(tmp_path: Path, mnist: Path) -> None:
+    features = generate_moving_mnist(tmp_path / "f.h5", num_videos=3, mnist=mnist, split="test", config=CONFIG)
     expected = MovingMnist(DIGITS[:2], CONFIG).generate(3, np.random.default_rng(0)).swapaxes(0, 1)
     np.testing.assert_array_equal(np.stack([features.rows(video) for video in range(3)]), expected)
     assert {row.split for row in features.videos} == {"test"}
 
 
-def test_what_cannot_be_writes_nothing(tmp_path, mnist):
+def test_what_cannot_be_writes_nothing(tmp_path: Path, mnist: Path) -> None:
     (tmp_path / "there.h5").write_text("as before")
-    for output, options, error, message in [
+    refused: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         ("f.h5", {"num_videos": 0}, ConfigError, "videos 0: give at least 1"),
-        ("f.h5", {"part": "validation"}, ConfigError, "digits 'validation': allowed are train, test"),
+        ("f.h5", {"split": "validation"}, ConfigError, "digits 'validation': allowed are train, test"),
         ("f.txt", {}, OutputError, r"ends in \.h5"),
         ("there.h5", {}, OutputError, "exists; give a new name or --overwrite"),
         ("f.h5", {"mnist": tmp_path / "absent"}, InputError, "absent: no such folder"),
-    ]:
+    ]
+    for output, options, error, message in refused:
         with pytest.raises(error, match=message):
             generate_moving_mnist(tmp_path / output, **{"num_videos": 2, "mnist": mnist, "config": CONFIG, **options})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mnist", "there.h5"]

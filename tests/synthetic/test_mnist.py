@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import InputError
-from vidrep.synthetic.mnist import Part, load_digits
+from vidrep.synthetic.mnist import MnistSplit, load_digits
 
 DIGITS = np.random.default_rng(7).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 HEADER = struct.pack(">4I", 0x803, 3, 28, 28)
@@ -25,10 +25,12 @@ def put(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("inner", [".", "MNIST/raw"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("dot", ["-", "."])
-@pytest.mark.parametrize(("part", "stem"), [("train", "train"), ("test", "t10k")])
-def test_reads_every_usual_spelling(tmp_path: Path, part: Part, stem: str, dot: str, suffix: str, inner: str) -> None:
+@pytest.mark.parametrize(("split", "stem"), [("train", "train"), ("test", "t10k")])
+def test_reads_every_usual_spelling(
+    tmp_path: Path, split: MnistSplit, stem: str, dot: str, suffix: str, inner: str
+) -> None:
     put(tmp_path / inner / f"{stem}-images{dot}idx3-ubyte{suffix}", WHOLE)
-    digits = load_digits(tmp_path, part)
+    digits = load_digits(tmp_path, split)
     assert digits.dtype == np.uint8
     np.testing.assert_array_equal(digits, DIGITS)
     digits[0] = 0  # torch.from_numpy warns of arrays that cannot be written
@@ -117,8 +119,8 @@ def test_without_a_folder_the_cache_is_filled_once_and_in_silence(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("torchvision.datasets.MNIST", FakeMnist)
     monkeypatch.setattr(FakeMnist, "calls", 0)
-    for part in ("train", "test", "train"):
-        np.testing.assert_array_equal(load_digits(None, part), DIGITS)
+    for split in ("train", "test", "train"):
+        np.testing.assert_array_equal(load_digits(None, split), DIGITS)
     assert FakeMnist.calls == 1
     held = sorted(path.name for path in (tmp_path / "vidrep" / "mnist").iterdir())
     assert held == ["t10k-images-idx3-ubyte.gz", "train-images-idx3-ubyte.gz"]

@@ -1,19 +1,24 @@
 import csv
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError, OutputError
+from vidrep.progress import Progress
 from vidrep.synthetic.motions import (
     MOTIONS,
     SHAPES,
+    Trajectory,
     draw_appearance,
     draw_trajectory,
     render_clip,
 )
-from vidrep.synthetic.samples import SampleConfig, write_samples
+from vidrep.synthetic.samples import SampleConfig, SampleSummary, write_samples
 
 OPPOSITES = [("left", "right"), ("up", "down"), ("growing", "shrinking"), ("clockwise", "counter-clockwise")]
 DRIFTS = {"left": ("x", -1), "right": ("x", 1), "up": ("y", -1), "down": ("y", 1), "shrinking": ("scale", -1)}
@@ -23,33 +28,33 @@ SMALL = SampleConfig(videos_per_class=4, num_frames=6, frame_size=32)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def draw_many(motion, count=30, num_frames=NUM_FRAMES):
+def draw_many(motion: str, count: int = 30, num_frames: int = NUM_FRAMES) -> list[Trajectory]:
     seed = MOTIONS.index(motion)
     return [draw_trajectory(motion, np.random.default_rng([seed, i]), num_frames=num_frames) for i in range(count)]
 
 
-def channels(trajectory):
+def channels(trajectory: Trajectory) -> dict[str, NDArray[np.float64]]:
     return {"x": trajectory.x, "y": trajectory.y, "scale": np.log(trajectory.radius)}
 
 
-def stacked(motion, count=400):
+def stacked(motion: str, count: int = 400) -> NDArray[np.float64]:
     """(count, 3, T): x, y and log radius of many clips."""
     return np.stack([np.stack(list(channels(one).values())) for one in draw_many(motion, count)])
 
 
-def signed_area(trajectory):
+def signed_area(trajectory: Trajectory) -> float:
     """Shoelace formula: with y downwards, positive is clockwise on the screen."""
     x, y = trajectory.x, trajectory.y
     return 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
 
 
-def shape_centers(clip):
+def shape_centers(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(T, 2): mean x and y, in pixels, of what is brighter than any background, which is the shape."""
     bright = clip / 255 @ LUMA > 0.5
     return np.array([np.argwhere(frame)[:, ::-1].mean(axis=0) for frame in bright])
 
 
-def count_turns(wave):
+def count_turns(wave: NDArray[np.float64]) -> int:
     """How often a closed wave changes direction."""
     steps = np.sign(np.diff(wave, append=wave[:1]))
     return int(np.sum(steps != np.roll(steps, 1)))
@@ -59,7 +64,7 @@ def count_turns(wave):
 
 
 @pytest.mark.parametrize("motion", sorted(DRIFTS))
-def test_one_channel_drifts_evenly_and_the_others_return(motion):
+def test_one_channel_drifts_evenly_and_the_others_return(motion: str) -> None:
     drifting, sign = DRIFTS[motion]
     sway_turns = set()
     for trajectory in draw_many(motion, num_frames=400):
@@ -72,12 +77,12 @@ def test_one_channel_drifts_evenly_and_the_others_return(motion):
             # Frame T would be frame 0 again: what is left at frame T-1 is one step of a wave of at most two periods.
             assert abs(sway[-1] - sway[0]) <= 4.1 * np.ptp(sway) / 400
         sway_turns.add(tuple(count_turns(sway) for sway in values.values()))
-    # One of the two sways once (two turning points) and the other twice, and chance says which.
+    # One of the two sways once (two turning points) and the other twice, and chance decides which.
     assert sway_turns == {(2, 4), (4, 2)}
 
 
 @pytest.mark.parametrize("motion", ["clockwise", "counter-clockwise"])
-def test_a_turn_is_one_full_circle_in_the_right_sense(motion):
+def test_a_turn_is_one_full_circle_in_the_right_sense(motion: str) -> None:
     starts = []
     for trajectory in draw_many(motion, num_frames=400):
         radius = np.ptp(trajectory.x) / 2
@@ -93,7 +98,7 @@ def test_a_turn_is_one_full_circle_in_the_right_sense(motion):
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
-def test_ranges_are_as_stated_and_the_shape_stays_inside(motion):
+def test_ranges_are_as_stated_and_the_shape_stays_inside(motion: str) -> None:
     for trajectory in draw_many(motion, count=100, num_frames=400):
         # Between two of 400 frames, a channel that sways twice can hide 1 % of its range.
         assert 0.277 < np.ptp(trajectory.x) < 0.501
@@ -107,7 +112,7 @@ def test_ranges_are_as_stated_and_the_shape_stays_inside(motion):
             assert (center + trajectory.radius).max() < 1
 
 
-def test_no_channel_alone_tells_the_class_in_a_single_frame():
+def test_no_channel_alone_tells_the_class_in_a_single_frame() -> None:
     pools = {motion: stacked(motion) for motion in MOTIONS}
     for motion in MOTIONS:
         # 400 clips: the standard error of a mean is below 0.004 for x and y and 0.006 for the log radius.
@@ -124,12 +129,14 @@ def test_no_channel_alone_tells_the_class_in_a_single_frame():
     for one, other in OPPOSITES:
         # The order inside a clip is all that differs, so all frames pooled have the same quantiles.
         for channel in range(3):
-            quantiles = [np.quantile(pools[motion][:, channel], np.linspace(0, 1, 11)[1:-1]) for motion in (one, other)]
-            np.testing.assert_allclose(*quantiles, atol=0.03)
+            ours, theirs = (
+                np.quantile(pools[motion][:, channel], np.linspace(0, 1, 11)[1:-1]) for motion in (one, other)
+            )
+            np.testing.assert_allclose(ours, theirs, atol=0.03)
 
 
 @pytest.mark.parametrize(("one", "other"), OPPOSITES)
-def test_a_clip_backwards_is_a_clip_of_the_opposite_motion(one, other):
+def test_a_clip_backwards_is_a_clip_of_the_opposite_motion(one: str, other: str) -> None:
     backwards, forwards = stacked(one)[:, :, ::-1], stacked(other)
     # Per frame over 400 clips a mean of x or y has a standard error near 0.007, of the log radius 0.011.
     np.testing.assert_allclose(backwards.mean(axis=0), forwards.mean(axis=0), atol=0.05)
@@ -138,7 +145,7 @@ def test_a_clip_backwards_is_a_clip_of_the_opposite_motion(one, other):
     np.testing.assert_allclose(steps_backwards.mean(axis=(0, 2)), steps_forwards.mean(axis=(0, 2)), rtol=0.1)
 
 
-def test_an_unknown_motion_is_refused():
+def test_an_unknown_motion_is_refused() -> None:
     with pytest.raises(ValueError, match=r"motion is 'sideways'; it must be one of clockwise, .*, up"):
         draw_trajectory("sideways", np.random.default_rng(0), num_frames=8)
 
@@ -146,7 +153,7 @@ def test_an_unknown_motion_is_refused():
 # --- pictures
 
 
-def test_shapes_have_comparable_areas():
+def test_shapes_have_comparable_areas() -> None:
     areas = {n: s.num_tips * s.tip * s.notch * np.sin(np.pi / s.num_tips) for n, s in SHAPES.items()}
     assert sorted(areas) == ["disc", "square", "star", "triangle"]
     assert max(areas.values()) / min(areas.values()) < 1.3
@@ -154,7 +161,7 @@ def test_shapes_have_comparable_areas():
     assert drawn == set(SHAPES.values())
 
 
-def test_the_painted_area_is_the_shapes_own():
+def test_the_painted_area_is_the_shapes_own() -> None:
     for seed in range(8):
         appearance = draw_appearance(np.random.default_rng([seed, 1]), frame_size=64)
         rng = np.random.default_rng([seed, 1])
@@ -168,7 +175,7 @@ def test_the_painted_area_is_the_shapes_own():
         np.testing.assert_allclose(painted, area, rtol=0.2)
 
 
-def test_the_shape_is_always_brighter_than_the_background():
+def test_the_shape_is_always_brighter_than_the_background() -> None:
     for seed in range(40):
         appearance = draw_appearance(np.random.default_rng(seed), frame_size=32)
         shape_luma, background_luma = appearance.colors @ LUMA, appearance.background @ LUMA
@@ -181,7 +188,7 @@ def test_the_shape_is_always_brighter_than_the_background():
 
 
 @pytest.mark.parametrize("motion", ["left", "right", "up", "down"])
-def test_pixels_move_as_the_class_says(motion):
+def test_pixels_move_as_the_class_says(motion: str) -> None:
     axis, sign = (0 if motion in ("left", "right") else 1), (1 if motion in ("right", "down") else -1)
     for seed in range(4):
         clip = render_clip(motion, np.random.default_rng(seed), num_frames=8, frame_size=64)
@@ -191,7 +198,7 @@ def test_pixels_move_as_the_class_says(motion):
 
 
 @pytest.mark.parametrize(("motion", "sense"), [("clockwise", 1), ("counter-clockwise", -1)])
-def test_pixels_turn_as_the_class_says(motion, sense):
+def test_pixels_turn_as_the_class_says(motion: str, sense: int) -> None:
     for seed in range(4):
         centers = shape_centers(render_clip(motion, np.random.default_rng(seed), num_frames=12, frame_size=64))
         right, down = (centers - centers.mean(axis=0)).T
@@ -201,14 +208,14 @@ def test_pixels_turn_as_the_class_says(motion, sense):
 
 
 @pytest.mark.parametrize(("motion", "sign"), [("growing", 1), ("shrinking", -1)])
-def test_pixels_grow_as_the_class_says(motion, sign):
+def test_pixels_grow_as_the_class_says(motion: str, sign: int) -> None:
     for seed in range(4):
         clip = render_clip(motion, np.random.default_rng(seed), num_frames=6, frame_size=64)
         areas = (clip / 255 @ LUMA > 0.5).sum(axis=(1, 2))
         assert (sign * np.diff(areas.astype(int)) > 0).all()
 
 
-def test_a_clip_is_all_in_its_generator_and_no_two_frames_are_equal():
+def test_a_clip_is_all_in_its_generator_and_no_two_frames_are_equal() -> None:
     clips = [render_clip("up", np.random.default_rng(seed), num_frames=6, frame_size=16) for seed in (5, 5, 6)]
     assert clips[0].shape == (6, 16, 16, 3)
     assert clips[0].dtype == np.uint8
@@ -221,12 +228,12 @@ def test_a_clip_is_all_in_its_generator_and_no_two_frames_are_equal():
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory):
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleSummary]:
     folder = tmp_path_factory.mktemp("sample")
     return folder, write_samples(folder, SMALL)
 
 
-def test_files_decode_and_labels_agree_with_them(sample):
+def test_files_decode_and_labels_agree_with_them(sample: tuple[Path, SampleSummary]) -> None:
     folder, summary = sample
     with (folder / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -248,9 +255,9 @@ def test_files_decode_and_labels_agree_with_them(sample):
     assert summary.num_bytes == sum(path.stat().st_size for path in folder.glob("*/*.mp4"))
 
 
-def test_a_clip_does_not_depend_on_how_many_there_are(sample, tmp_path):
+def test_a_clip_does_not_depend_on_how_many_there_are(sample: tuple[Path, SampleSummary], tmp_path: Path) -> None:
     folder, _ = sample
-    seen = []
+    seen: list[Progress] = []
     write_samples(tmp_path / "new" / "fewer", replace(SMALL, videos_per_class=2), on_progress=seen.append)
     fewer = sorted((tmp_path / "new" / "fewer").glob("*/*.mp4"))
     assert len(fewer) == 16
@@ -260,7 +267,7 @@ def test_a_clip_does_not_depend_on_how_many_there_are(sample, tmp_path):
     assert [(one.done, one.total, one.unit) for one in seen] == [(done, 16, "videos") for done in range(1, 17)]
 
 
-def test_another_seed_gives_other_clips(sample, tmp_path):
+def test_another_seed_gives_other_clips(sample: tuple[Path, SampleSummary], tmp_path: Path) -> None:
     folder, _ = sample
     write_samples(tmp_path, replace(SMALL, videos_per_class=1, seed=1))
     others = sorted(tmp_path.glob("*/*.mp4"))
@@ -268,7 +275,7 @@ def test_another_seed_gives_other_clips(sample, tmp_path):
     assert all(path.read_bytes() != (folder / path.parent.name / path.name).read_bytes() for path in others)
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(OutputError, match=r"already holds mine\.txt; name a folder that is new or empty"):
         write_samples(tmp_path, SMALL)
@@ -291,9 +298,9 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
         ("seed", -1),
     ],
 )
-def test_impossible_settings_are_refused(field, value):
+def test_impossible_settings_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{field} is {value}; it must be ") as raised:
-        SampleConfig(**{field: value})
+        SampleConfig(**cast("dict[str, Any]", {field: value}))
     assert "\n" not in str(raised.value)
 
 
@@ -301,5 +308,5 @@ def test_impossible_settings_are_refused(field, value):
     ("videos", "fraction", "train"),
     [(40, 0.25, 30), (40, 0.0, 40), (1, 0.25, 1), (1, 0.9, 1), (4, 0.25, 3), (10, 0.9, 1)],
 )
-def test_split_sizes(videos, fraction, train):
+def test_split_sizes(videos: int, fraction: float, train: int) -> None:
     assert SampleConfig(videos_per_class=videos, test_fraction=fraction).num_train_per_class == train

@@ -56,7 +56,7 @@ def plain_sequences(num_sequences: int, rng: np.random.Generator, config: Moving
 def test_trajectories_equal_a_plain_loop(config: MovingMnistConfig) -> None:
     tracks = trajectories(np.random.default_rng(1), 200, config)
     draws = np.random.default_rng(1).random((200, 3)).tolist()
-    expected = np.array([one_track(*draw, config) for draw in draws]).swapaxes(0, 1)
+    expected = np.array([one_track(row, column, turn, config) for row, column, turn in draws]).swapaxes(0, 1)
     assert tracks.dtype == np.int64
     np.testing.assert_array_equal(tracks, expected)
 
@@ -80,8 +80,8 @@ def test_tracks_stay_inside_reach_every_edge_and_keep_their_speed() -> None:
     assert tracks.min() == 0
     assert tracks.max() == 100_000
     moves = np.diff(tracks, axis=0)
-    free = ((tracks > 0) & (tracks < 100_000)).all(axis=-1)
-    free = free[1:] & free[:-1]
+    inside = np.all((tracks > 0) & (tracks < 100_000), axis=-1)
+    free = inside[1:] & inside[:-1]
     assert free.mean() > 0.5
     np.testing.assert_allclose(np.hypot(moves[..., 0], moves[..., 1])[free], 10_000, atol=2)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: where the classifier starts, whom it learns from, and whom it never sees."""
+"""Fine-tuning: where the classifier starts, which videos it learns from, and which it never reads."""
 
 import csv
 import gc
@@ -14,17 +14,18 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import ClassifierSettings, CompositeSettings, OptimizerSettings
+from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.models.classifier import Classifier
 from vidrep.models.saved import load_model, save_model
 from vidrep.training.finetune import finetune
-from vidrep.training.loop import train
-from vidrep.training.pretrain import pretrain
+from vidrep.training.loop import run_training
+from vidrep.training.pretrain import train
 
 SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
+PRETRAINED = EncoderSettings(dropout=0.3)  # whose cell, width and depth come from a pretrained run
 NEARLY_STILL = OptimizerSettings(learning_rate=1e-9, warmup_steps=0)
 
 
@@ -35,28 +36,28 @@ def features(tmp_path: Path) -> Features:
 
 @pytest.fixture
 def pretrained(tmp_path: Path, features: Features) -> Path:
-    config = pretrain_config(model=CompositeSettings(hidden_size=6, num_layers=2))
-    return pretrain(features, tmp_path / "pretrained", config, device="cpu").folder
+    config = pretrain_config(encoder=EncoderSettings(hidden_size=6, num_layers=2))
+    return train(features, tmp_path / "pretrained", config, device="cpu").folder
 
 
-def parts_of(run: Path) -> dict[str, str]:
+def splits_of(run: Path) -> dict[str, str]:
     rows = csv.DictReader((run / "videos.csv").read_text(encoding="utf-8").splitlines())
-    return {row["video"]: row["part"] for row in rows}
+    return {row["video"]: row["split"] for row in rows}
 
 
-def encoder_and_scaler(run: Path) -> dict[str, torch.Tensor]:
+def encoder_and_inputs(run: Path) -> dict[str, torch.Tensor]:
     state = load_model(run)[0].state_dict()
-    return {name: value for name, value in state.items() if name.startswith(("model.encoder.", "scaler."))}
+    return {name: value for name, value in state.items() if name.startswith(("network.encoder.", "inputs."))}
 
 
-def test_a_run_says_what_it_learnt_from_and_its_model_is_ready(tmp_path: Path, features: Features) -> None:
+def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Path, features: Features) -> None:
     result = finetune(features, tmp_path / "run", finetune_config(), device="cpu")
-    parts = parts_of(result.folder)
+    splits = splits_of(result.folder)
     assert (result.num_train_videos, result.num_validation_videos, result.num_test_videos) == (6, 2, 2)
-    assert Counter((key.split("/")[0], part) for key, part in parts.items()) == {
-        (name, part): count
+    assert Counter((key.split("/")[0], split) for key, split in splits.items()) == {
+        (name, split): count
         for name in ("left", "right")
-        for part, count in (("train", 3), ("validation", 1), ("test", 1))
+        for split, count in (("train", 3), ("validation", 1), ("test", 1))
     }
     description = load_model(result.folder)[1]
     assert (description.kind, description.classes, description.class_counts) == (
@@ -70,49 +71,51 @@ def test_a_run_says_what_it_learnt_from_and_its_model_is_ready(tmp_path: Path, f
 
 
 @pytest.mark.parametrize("freeze", [False, True])
-def test_it_starts_from_the_pretrained_encoder_and_scaler(
+def test_it_starts_from_the_pretrained_encoder_and_inputs(
     tmp_path: Path, features: Features, pretrained: Path, freeze: bool
 ) -> None:
-    model = ClassifierSettings(hidden_size=99, num_layers=1, dropout=0.5, freeze=freeze)
-    config = finetune_config(model=model, steps=1, optimizer=NEARLY_STILL)
+    classifier = ClassifierSettings(dropout=0.5, freeze_encoder=freeze)
+    config = finetune_config(encoder=PRETRAINED, classifier=classifier, steps=1, optimizer=NEARLY_STILL)
     run = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu").folder
-    there, here = encoder_and_scaler(pretrained), encoder_and_scaler(run)
-    assert len(there) == 8
+    there, here = encoder_and_inputs(pretrained), encoder_and_inputs(run)
+    assert len(there) == 10  # three weights a layer, and the statistics of frames
     assert there.keys() == here.keys()
     for name, value in there.items():
         torch.testing.assert_close(here[name], value, rtol=0, atol=2e-8)
-    arguments = load_model(run)[1].arguments
-    assert (arguments["hidden_size"], arguments["num_layers"]) == (6, 2)
+    encoder = load_model(run)[1].encoder
+    assert (encoder["hidden_size"], encoder["num_layers"], encoder["dropout"]) == (6, 2, 0.3)
 
 
 def test_from_scratch_it_starts_elsewhere(tmp_path: Path, features: Features, pretrained: Path) -> None:
-    model = ClassifierSettings(hidden_size=6, num_layers=2)
-    run = finetune(features, tmp_path / "run", finetune_config(model=model, seed=1), device="cpu").folder
-    there, here = encoder_and_scaler(pretrained), encoder_and_scaler(run)
-    name = "model.encoder.layers.0.recurrent_weight"
+    encoder = EncoderSettings(hidden_size=6, num_layers=2)
+    run = finetune(features, tmp_path / "run", finetune_config(encoder=encoder, seed=1), device="cpu").folder
+    there, here = encoder_and_inputs(pretrained), encoder_and_inputs(run)
+    name = "network.encoder.cells.0.recurrent_weight"
     assert (there[name] - here[name]).abs().max() > 0.1
 
 
-def test_a_frozen_encoder_stays_exactly_and_the_readout_learns(
+def test_a_frozen_encoder_stays_exactly_and_the_head_learns(
     tmp_path: Path, features: Features, pretrained: Path
 ) -> None:
-    config = finetune_config(model=ClassifierSettings(freeze=True), optimizer=OptimizerSettings(weight_decay=0.1))
-    first = finetune_config(model=ClassifierSettings(freeze=True), steps=1, optimizer=NEARLY_STILL)
+    frozen: dict[str, Any] = {"encoder": PRETRAINED, "classifier": ClassifierSettings(freeze_encoder=True)}
+    config = finetune_config(**frozen, optimizer=OptimizerSettings(weight_decay=0.1))
+    first = finetune_config(**frozen, steps=1, optimizer=NEARLY_STILL)
     runs = [
         finetune(features, tmp_path / name, one, pretrained=pretrained, device="cpu").folder
         for name, one in (("first", first), ("last", config))
     ]
-    for name, value in encoder_and_scaler(pretrained).items():
-        assert torch.equal(encoder_and_scaler(runs[1])[name], value), name
-    readouts = [load_model(run)[0].state_dict()["model.readout.weight"] for run in runs]
-    assert not torch.equal(*readouts)
+    for name, value in encoder_and_inputs(pretrained).items():
+        assert torch.equal(encoder_and_inputs(runs[1])[name], value), name
+    heads = [load_model(run)[0].state_dict()["network.head.projection.weight"] for run in runs]
+    assert not torch.equal(*heads)
 
 
 def test_without_freezing_the_encoder_learns(tmp_path: Path, features: Features, pretrained: Path) -> None:
-    run = finetune(features, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu").folder
-    here, there = encoder_and_scaler(run), encoder_and_scaler(pretrained)
-    assert not any(torch.equal(here[name], there[name]) for name in here if name.startswith("model."))
-    assert all(torch.equal(here[name], there[name]) for name in here if name.startswith("scaler."))
+    config = finetune_config(encoder=PRETRAINED)
+    run = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu").folder
+    here, there = encoder_and_inputs(run), encoder_and_inputs(pretrained)
+    assert not any(torch.equal(here[name], there[name]) for name in here if name.startswith("network."))
+    assert all(torch.equal(here[name], there[name]) for name in here if name.startswith("inputs."))
 
 
 @pytest.mark.parametrize("with_pretrained", [False, True])
@@ -121,12 +124,12 @@ def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> N
     for key in ("left/04.npy", "right/04.npy"):
         changed[key] = np.full_like(changed[key][:3], 1e6)
     start = features_of(tmp_path / "start", circles(seed=5))
-    pretrained = pretrain(start, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
+    pretrained = train(start, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
     runs = [
         finetune(
             features_of(tmp_path / name, videos, SPLITS),
             tmp_path / name / "run",
-            finetune_config(),
+            finetune_config(encoder=PRETRAINED),
             pretrained=pretrained if with_pretrained else None,
             device="cpu",
         ).folder
@@ -134,16 +137,16 @@ def test_test_videos_are_not_touched(tmp_path: Path, with_pretrained: bool) -> N
     ]
     for name in ("model.safetensors", "model.json", "baselines.safetensors"):
         assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes(), name
-    looks = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
-    one, other = ([look | {"speed": None} for look in of_run] for of_run in looks)
+    lines = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    one, other = ([line | {"speed": None} for line in of_run] for of_run in lines)
     assert one == other != []
-    assert {key for key, part in parts_of(runs[0]).items() if part == "test"} == {"left/04.npy", "right/04.npy"}
+    assert {key for key, split in splits_of(runs[0]).items() if split == "test"} == {"left/04.npy", "right/04.npy"}
 
 
-def test_videos_that_it_holds_apart_itself_are_not_touched_either(tmp_path: Path, features: Features) -> None:
+def test_videos_that_it_holds_out_itself_are_not_touched_either(tmp_path: Path, features: Features) -> None:
     one = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
     changed = circles()
-    held_out = [key for key, part in parts_of(one).items() if part == "test"]
+    held_out = [key for key, split in splits_of(one).items() if split == "test"]
     assert len(held_out) == 2
     for key in held_out:
         changed[key] = changed[key] * 50
@@ -161,26 +164,30 @@ def test_the_validation_loss_is_the_mean_over_frames_whatever_the_batches(tmp_pa
     )
     result = finetune(features, tmp_path / "run", finetune_config(length=4, batch_size=4, steps=5), device="cpu")
     model, description = load_model(result.folder)
-    assert isinstance(model.model, Classifier)
-    costs, right = [], []
+    network = model.network
+    assert isinstance(network, Classifier)
+    losses, right = [], []
     for index, row in enumerate(features.videos):
         if row.split == "validation":
-            frames = model.scaler(torch.from_numpy(np.array(features.rows(index))))
+            frames = model.inputs(torch.from_numpy(np.array(features.rows(index)))[:, None])
             with torch.no_grad():
-                logs = model.model(frames[:, None])[:, 0].log_softmax(dim=-1)
+                logits = network.head.frame_logits(network.encoder(frames)[0])
+            assert logits is not None
+            logs = logits[:, 0].log_softmax(dim=-1)
             true = description.classes.index(row.label)
-            costs += (-logs[:, true]).tolist()
+            losses += (-logs[:, true]).tolist()
             right.append(int(logs.exp().mean(dim=0).argmax()) == true)
     assert len(right) == 6
-    look = json.loads((result.folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert look["validation"]["loss"] == pytest.approx(np.mean(costs), rel=1e-5)
-    assert look["validation"]["window_accuracy"] == pytest.approx(np.mean(right))
+    line = json.loads((result.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["validation"]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert line["validation"]["window_accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_it_learns_what_only_order_tells(tmp_path: Path) -> None:
+def test_it_learns_what_only_the_order_of_frames_shows(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(20, num_frames=8))
     config = finetune_config(
-        model=ClassifierSettings(hidden_size=16, dropout=0.1),
+        encoder=EncoderSettings(hidden_size=16, dropout=0.1),
+        classifier=ClassifierSettings(dropout=0.1),
         optimizer=OptimizerSettings(learning_rate=0.02, warmup_steps=5),
         length=8,
         steps=100,
@@ -188,8 +195,8 @@ def test_it_learns_what_only_order_tells(tmp_path: Path) -> None:
         validate_every=20,
     )
     result = finetune(features, tmp_path / "run", config, device="cpu")
-    looks = [json.loads(line)["validation"] for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
-    assert max(look["window_accuracy"] for look in looks) == 1.0
+    lines = [json.loads(line)["validation"] for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert max(line["window_accuracy"] for line in lines) == 1.0
 
 
 def test_videos_shorter_than_the_window_take_part(tmp_path: Path) -> None:
@@ -206,7 +213,7 @@ def test_a_class_with_one_video_is_trained_on_and_named_in_one_line(
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = finetune(features_of(tmp_path, videos), tmp_path / "run", finetune_config(), device="cpu")
     assert result.classes == ["alone", "left", "right"]
-    assert parts_of(result.folder)["alone/00.npy"] == "train"
+    assert splits_of(result.folder)["alone/00.npy"] == "train"
     assert [one for one in caplog.messages if "alone" in one] == ["classes with one training video only: alone"]
 
 
@@ -220,20 +227,20 @@ def test_one_video_of_every_class_will_do_with_a_warning(tmp_path: Path, caplog:
 def test_unlabeled_videos_take_no_part(tmp_path: Path, features: Features) -> None:
     annotations = {"left/00.npy": Annotation("", None), "right/03.npy": Annotation("left", None)}
     result = finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
-    assert "left/00.npy" not in parts_of(result.folder)
+    assert "left/00.npy" not in splits_of(result.folder)
     rows = {row["video"]: row for row in csv.DictReader((result.folder / "videos.csv").read_text().splitlines())}
     assert len(rows) == 9
     assert rows["right/03.npy"]["label"] == "left"
 
 
 def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None:
-    for labels, said in (
+    for labels, message in (
         ({"left": "", "right": ""}, "no video has a label; give --labels FILE.csv or --splits FILE"),
         ({"left": "go", "right": "go"}, "have one label only, 'go'; a classifier needs two or more"),
         ({"left": "go", "right": ""}, "have one label only, 'go'"),
     ):
         annotations = {row.path: Annotation(labels[row.label], None) for row in features.videos}
-        with pytest.raises(LabelError, match=said):
+        with pytest.raises(LabelError, match=message):
             finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
     annotations = {
         row.path: Annotation(None, "train" if row.label == "left" else "validation") for row in features.videos
@@ -243,7 +250,7 @@ def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_validation_labels_that_nobody_trains_on_are_refused(tmp_path: Path) -> None:
+def test_validation_labels_that_no_training_video_has_are_refused(tmp_path: Path) -> None:
     splits = dict.fromkeys(SPLITS, "train") | {"odd/00.npy": "validation"}
     features = features_of(tmp_path, circles() | {"odd/00.npy": circles()["left/00.npy"]}, splits)
     with pytest.raises(LabelError, match="validation videos have labels that no training video has: odd"):
@@ -253,10 +260,10 @@ def test_validation_labels_that_nobody_trains_on_are_refused(tmp_path: Path) -> 
 def test_features_that_do_not_fit_the_pretrained_run_are_refused(tmp_path: Path, pretrained: Path) -> None:
     wider = features_of(tmp_path / "wider", circles(size=6))
     with pytest.raises(FeatureFileError, match=r"frames of \(6,\) float32; the run was trained on \(4,\) float32"):
-        finetune(wider, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+        finetune(wider, tmp_path / "run", finetune_config(encoder=PRETRAINED), pretrained=pretrained, device="cpu")
     halves = features_of(tmp_path / "halves", {key: one.astype(np.float16) for key, one in circles().items()})
     with pytest.raises(FeatureFileError, match=r"frames of \(4,\) float16; the run was trained on \(4,\) float32"):
-        finetune(halves, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+        finetune(halves, tmp_path / "run", finetune_config(encoder=PRETRAINED), pretrained=pretrained, device="cpu")
     assert not (tmp_path / "run").exists()
 
 
@@ -265,40 +272,61 @@ def test_features_of_another_extractor_are_refused(tmp_path: Path, features: Fea
     description.extractor.clear()
     description.extractor.update({"kind": "cnn", "model": "resnet18", "layer": "avgpool"})
     save_model(pretrained, description, load_model(pretrained)[0].state_dict())
-    with pytest.raises(FeatureFileError, match=r"made with kind 'import'; the run was trained on features with 'cnn'"):
-        finetune(features, tmp_path / "run", finetune_config(), pretrained=pretrained, device="cpu")
+    with pytest.raises(FeatureFileError, match=r"other settings than the features .*: kind is 'import', not 'cnn'"):
+        finetune(features, tmp_path / "run", finetune_config(encoder=PRETRAINED), pretrained=pretrained, device="cpu")
 
 
 def test_what_cannot_be_a_start_is_refused(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    frozen = finetune_config(classifier=ClassifierSettings(freeze_encoder=True))
     with pytest.raises(InputError, match="no such run folder"):
         finetune(features, tmp_path / "run", finetune_config(), pretrained=tmp_path / "none", device="cpu")
-    with pytest.raises(ConfigError, match=r"model.freeze without a pretrained run .* give --from RUN"):
-        finetune(features, tmp_path / "run", finetune_config(model=ClassifierSettings(freeze=True)), device="cpu")
+    with pytest.raises(ConfigError, match=r"classifier.freeze_encoder without a pretrained run .* give --from RUN"):
+        finetune(features, tmp_path / "run", frozen, device="cpu")
     with pytest.raises(OutputError, match="is the run to start from; give a new folder"):
         finetune(features, pretrained, finetune_config(), pretrained=pretrained, device="cpu", overwrite=True)
-    assert load_model(pretrained)[1].kind == "composite"
+    assert load_model(pretrained)[1].kind == "pretraining"
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_a_transform_must_be_those_of_the_pretrained_run(tmp_path: Path, features: Features) -> None:
+    with_pca = pretrain_config(settings={"transforms": ("pca",), "transform": {"pca": {"size": 3}}})
+    start = train(features, tmp_path / "start", with_pca, device="cpu").folder
+    other = finetune_config(encoder=PRETRAINED, settings={"transforms": ("pca",), "transform": {"pca": {"size": 2}}})
+    message = "transform.pca.size is 2, but .*start has 3; leave transform.pca.size out"
+    with pytest.raises(ConfigError, match=message):
+        finetune(features, tmp_path / "run", other, pretrained=start, device="cpu")
+    same = finetune_config(encoder=PRETRAINED, settings={"transforms": ("pca",)})
+    run = finetune(features, tmp_path / "run", same, pretrained=start, device="cpu").folder
+    assert load_model(run)[1].transforms == {"pca": {"size": 3}}
+
+
+def test_a_classifier_of_pixels_takes_transforms(tmp_path: Path) -> None:
+    videos = {key: np.rint(127 * (frames + 1)).astype(np.uint8) for key, frames in circles().items()}
+    config = finetune_config(settings={"transforms": ("standardize",)})
+    run = finetune(features_of(tmp_path, videos), tmp_path / "run", config, device="cpu").folder
+    description = load_model(run)[1]
+    assert (list(description.transforms), description.likelihood) == (["standardize"], "gaussian")
 
 
 def test_a_classifier_is_a_start_too(tmp_path: Path, features: Features) -> None:
     first = finetune(features, tmp_path / "first", finetune_config(), device="cpu").folder
     config = finetune_config(steps=1, optimizer=NEARLY_STILL)
     second = finetune(features, tmp_path / "second", config, pretrained=first, device="cpu").folder
-    for name, value in encoder_and_scaler(first).items():
-        torch.testing.assert_close(encoder_and_scaler(second)[name], value, rtol=0, atol=2e-8)
+    for name, value in encoder_and_inputs(first).items():
+        torch.testing.assert_close(encoder_and_inputs(second)[name], value, rtol=0, atol=2e-8)
 
 
 @pytest.mark.parametrize("with_pretrained", [False, True])
 def test_a_value_that_is_not_finite_is_named(tmp_path: Path, pretrained: Path, with_pretrained: bool) -> None:
-    for part, number in (("train", 0), ("validation", 1)):
+    for split, number in (("train", 0), ("validation", 1)):
         splits = SPLITS | {"left/01.npy": "validation", "right/01.npy": "validation"}
         key = f"left/{number:02d}.npy"
-        bad = with_value(features_of(tmp_path / part, circles(), splits), key, 3, np.nan)
+        bad = with_value(features_of(tmp_path / split, circles(), splits), key, 3, np.nan)
         with pytest.raises(FeatureFileError, match=f"video '{key}', frame 3 holds values that are not finite"):
             finetune(
                 bad,
                 tmp_path / "run",
-                finetune_config(),
+                finetune_config(encoder=PRETRAINED),
                 pretrained=pretrained if with_pretrained else None,
                 device="cpu",
             )
@@ -307,22 +335,24 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, pretrained: Path, w
 
 @pytest.mark.parametrize("gradient_accumulation", [2, 3])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_pieces_of_padded_windows_add_up(tmp_path: Path, gradient_accumulation: int, reduction: Any) -> None:
-    """The mean is over frames: a piece of short windows counts less. The sum over 8 windows' frames is so much more."""
+def test_micro_batches_of_padded_windows_add_up(tmp_path: Path, gradient_accumulation: int, reduction: Any) -> None:
+    """The mean is over frames: a micro-batch of short windows counts less."""
     videos = {key: frames[: 1 + number % 4] for number, (key, frames) in enumerate(sorted(circles(6).items()))}
     features = features_of(tmp_path, videos)
     lines = {}
-    for pieces, reduced in ((1, "mean"), (gradient_accumulation, reduction)):
+    both: list[tuple[int, Any]] = [(1, "mean"), (gradient_accumulation, reduction)]
+    for number, reduced in both:
         optimizer = OptimizerSettings(name="sgd", learning_rate=1e-9, warmup_steps=0, clip_norm=0, reduction=reduced)
         config = finetune_config(
-            model=ClassifierSettings(hidden_size=5, dropout=0),
+            encoder=EncoderSettings(hidden_size=5),
+            classifier=ClassifierSettings(dropout=0),
             optimizer=optimizer,
             steps=1,
             batch_size=7,
-            gradient_accumulation=pieces,
+            gradient_accumulation=number,
         )
-        run = finetune(features, tmp_path / f"{pieces}", config, device="cpu").folder
-        lines[pieces] = json.loads((run / "metrics.jsonl").read_text())
+        run = finetune(features, tmp_path / f"{number}", config, device="cpu").folder
+        lines[number] = json.loads((run / "metrics.jsonl").read_text())
     whole, summed = lines[1], lines[gradient_accumulation]
     assert summed["train"]["loss"] == pytest.approx(whole["train"]["loss"], rel=1e-5)
     ratio = summed["gradient_norm"] / whole["gradient_norm"]
@@ -334,14 +364,16 @@ def test_pieces_of_padded_windows_add_up(tmp_path: Path, gradient_accumulation: 
 
 
 @pytest.mark.parametrize("settings", [{"peepholes": True}, {"activation": "relu"}], ids=str)
-def test_the_kind_of_lstm_comes_with_the_encoder(tmp_path: Path, features: Features, settings: dict[str, Any]) -> None:
-    config = pretrain_config(model=CompositeSettings(hidden_size=6, conditional_future=True, **settings))
-    source = pretrain(features, tmp_path / "source", config, device="cpu").folder
-    still = finetune_config(optimizer=NEARLY_STILL, steps=1, validate_every=1)
+def test_the_settings_of_the_cell_come_with_the_encoder(
+    tmp_path: Path, features: Features, settings: dict[str, Any]
+) -> None:
+    config = pretrain_config(encoder=EncoderSettings(hidden_size=6), settings={"cell": {"lstm": settings}})
+    source = train(features, tmp_path / "source", config, device="cpu").folder
+    still = finetune_config(encoder=PRETRAINED, optimizer=NEARLY_STILL, steps=1, validate_every=1)
     run = finetune(features, tmp_path / "run", still, pretrained=source, device="cpu").folder
-    arguments = load_model(run)[1].arguments
-    assert {name: arguments[name] for name in settings} == settings
-    before, after = encoder_and_scaler(source), encoder_and_scaler(run)
+    cell = load_model(run)[1].cell
+    assert {name: cell[name] for name in settings} == settings
+    before, after = encoder_and_inputs(source), encoder_and_inputs(run)
     assert before.keys() == after.keys()
     assert any(name.endswith("peepholes") for name in after) == settings.get("peepholes", False)
     for name, value in before.items():
@@ -357,14 +389,14 @@ def test_nothing_of_a_training_outlives_it(
 
     def watched(task: Any, *passed: Any, **named: Any) -> Any:
         models.append(weakref.ref(task.model))
-        return train(task, *passed, **named)
+        return run_training(task, *passed, **named)
 
-    monkeypatch.setattr(f"vidrep.training.{kind}.train", watched)
+    monkeypatch.setattr("vidrep.training.session.run_training", watched)
     gc.collect()
     gc.disable()
     try:
         if kind == "pretrain":
-            pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
+            train(features, tmp_path / "run", pretrain_config(), device="cpu")
         else:
             finetune(features, tmp_path / "run", finetune_config(), device="cpu")
         assert models[0]() is None
@@ -373,22 +405,22 @@ def test_nothing_of_a_training_outlives_it(
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
-def test_a_gpu_that_is_too_small_is_told_with_half_of_the_windows_in_use(
+def test_on_a_gpu_that_is_too_small_half_of_the_windows_are_recommended(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     sizes = []
 
     def too_large(task: Any, *passed: Any, **named: Any) -> Any:
-        sizes.append(len(task.batch(0)[0][0]))
+        sizes.append(task.batch(0).frames.shape[1])
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 1 << 30))
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 1 << 30)
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(f"vidrep.training.{kind}.train", too_large)
+    monkeypatch.setattr("vidrep.training.session.run_training", too_large)
     with pytest.raises(ConfigError) as caught:
         if kind == "pretrain":
-            pretrain(features, tmp_path / "run", pretrain_config(batch_size=0), device="cpu")
+            train(features, tmp_path / "run", pretrain_config(batch_size=0), device="cpu")
         else:
             finetune(features, tmp_path / "run", finetune_config(batch_size=0), device="cpu")
     assert sizes[0] < 64 and f"training.batch_size {sizes[0] // 2} takes about half" in str(caught.value)

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
 from golden_losses import RECIPES, golden_losses
 
 # Products are summed in another order on another processor or with another torch; a changed equation shows at once.
@@ -13,14 +11,6 @@ RELATIVE_TOLERANCE = 1e-4
 WRITTEN = Path(__file__).with_name("golden_losses.json")
 
 
-@pytest.fixture
-def one_thread() -> object:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_losses_of_twenty_steps_are_those_written_down(tmp_path: Path) -> None:
     """After a change that is meant, `python tests/golden_losses.py > tests/training/golden_losses.json` renews them."""
     written = json.loads(WRITTEN.read_text(encoding="utf-8"))

@@ -14,15 +14,17 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 from toy_training import KilledError, assert_same, killed_after, tree_of
 
 from vidrep import files
-from vidrep.config import ClassifierSettings, OptimizerSettings
+from vidrep.config.settings import EncoderSettings, OptimizerSettings
 from vidrep.errors import InputError, OutputError, Stopped, TrainingError
 from vidrep.features.store import Features
 from vidrep.progress import Progress
-from vidrep.training import loop, optimizer_step
 from vidrep.training.checkpoints import VERSION, Checkpoints
 from vidrep.training.finetune import finetune
 from vidrep.training.loop import TrainingOutcome
-from vidrep.training.pretrain import pretrain
+from vidrep.training.pretrain import train
+from vidrep.training.run_metrics import Metrics
+from vidrep.training.step import TrainingStep
+from vidrep.training.task import Task
 
 Kind = Literal["pretrain", "finetune"]
 
@@ -35,14 +37,14 @@ def features(tmp_path: Path) -> Features:
 def run_training(
     kind: Kind, features: Features, output: Path, optimizer: OptimizerSettings | None = None, **options: Any
 ) -> TrainingOutcome:
-    """Train for 10 steps, with dropout on, looking after every 5; options of the config or of the function."""
+    """Train for 10 steps, with dropout on, validating after every 5; options of the config or of the function."""
     names = ("resume", "overwrite", "should_stop", "on_progress")
     passed = {name: options.pop(name) for name in names if name in options}
     if kind == "pretrain":
-        config = pretrain_config(optimizer=optimizer, **options)
-        return pretrain(features, output, config, device="cpu", **passed).outcome
-    model = ClassifierSettings(hidden_size=5, num_layers=2, dropout=0.5)
-    config = finetune_config(model=model, optimizer=optimizer, **options)
+        pretraining = pretrain_config(optimizer=optimizer, **options)
+        return train(features, output, pretraining, device="cpu", **passed).outcome
+    encoder = EncoderSettings(hidden_size=5, num_layers=2, dropout=0.5)
+    config = finetune_config(encoder=encoder, optimizer=optimizer, **options)
     return finetune(features, output, config, device="cpu", **passed).outcome
 
 
@@ -66,7 +68,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-OPTIMISERS = get_args(get_type_hints(OptimizerSettings)["name"])
+OPTIMIZERS = get_args(get_type_hints(OptimizerSettings)["name"])
 LR_SCHEDULES = get_args(get_type_hints(OptimizerSettings)["lr_schedule"])
 
 
@@ -75,24 +77,24 @@ LR_SCHEDULES = get_args(get_type_hints(OptimizerSettings)["lr_schedule"])
     ("name", "lr_schedule"),
     [
         pytest.param(name, lr_schedule, marks=() if number % 4 == place else pytest.mark.slow)
-        for number, name in enumerate(OPTIMISERS)
+        for number, name in enumerate(OPTIMIZERS)
         for place, lr_schedule in enumerate(LR_SCHEDULES)
     ],
 )
 def test_ten_steps_are_five_and_five_bit_for_bit(
     tmp_path: Path, features: Features, kind: Kind, name: Any, lr_schedule: Any
 ) -> None:
-    """With dropout, momentum and two pieces a batch, between two looks."""
+    """With dropout, momentum and two micro-batches a batch, between two validations."""
     optimizer = OptimizerSettings(name=name, lr_schedule=lr_schedule, warmup_steps=2, weight_decay=0.01, lr_step=3)
     settings = {"gradient_accumulation": 2, "validate_every": 4, "checkpoint_every": 5}
     run_training(kind, features, tmp_path / "whole", optimizer, **settings)
     with pytest.raises(KilledError):
-        run_training(kind, features, tmp_path / "pieces", optimizer, on_progress=killed_after(5), **settings)
-    assert checkpoint(tmp_path / "pieces")["position"]["step"] == 5
-    assert checkpoint(tmp_path / "pieces")["position"]["num_summed"] == 1
-    outcome = run_training(kind, features, tmp_path / "pieces", optimizer, resume=True, **settings)
+        run_training(kind, features, tmp_path / "resumed", optimizer, on_progress=killed_after(5), **settings)
+    assert checkpoint(tmp_path / "resumed")["position"]["step"] == 5
+    assert checkpoint(tmp_path / "resumed")["position"]["num_summed"] == 1
+    outcome = run_training(kind, features, tmp_path / "resumed", optimizer, resume=True, **settings)
     assert outcome.steps == 10
-    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
     assert [line["step"] for line in tree_of(tmp_path / "whole")["metrics"]] == [4, 8, 10]
 
 
@@ -101,13 +103,13 @@ def test_ten_steps_are_five_and_five_bit_for_bit(
 def test_killed_at_any_step_it_ends_the_same(tmp_path: Path, features: Features, kind: Kind, step: int) -> None:
     run_training(kind, features, tmp_path / "whole")
     with pytest.raises(KilledError):
-        run_training(kind, features, tmp_path / "pieces", on_progress=killed_after(step))
-    run_training(kind, features, tmp_path / "pieces", resume=True)
-    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+        run_training(kind, features, tmp_path / "resumed", on_progress=killed_after(step))
+    run_training(kind, features, tmp_path / "resumed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
 
 
 @pytest.mark.parametrize("published", ["save_model", "append_metrics"])
-def test_killed_in_the_middle_of_a_look_it_ends_the_same(
+def test_killed_in_the_middle_of_a_validation_it_ends_the_same(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, published: str
 ) -> None:
     run_training("pretrain", features, tmp_path / "whole")
@@ -117,13 +119,13 @@ def test_killed_in_the_middle_of_a_look_it_ends_the_same(
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         if published == "save_model":  # the model is there, nothing else is
-            patched.setattr(loop.Metrics, "append", kill)
+            patched.setattr(Metrics, "append", kill)
         else:  # model and metrics are there, the checkpoint is not
             patched.setattr(Checkpoints, "save", kill)
-        run_training("pretrain", features, tmp_path / "pieces")
-    assert (tmp_path / "pieces" / "model.safetensors").is_file()
-    run_training("pretrain", features, tmp_path / "pieces", resume=True)
-    assert_same_run(tmp_path / "whole", tmp_path / "pieces")
+        run_training("pretrain", features, tmp_path / "resumed")
+    assert (tmp_path / "resumed" / "model.safetensors").is_file()
+    run_training("pretrain", features, tmp_path / "resumed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
@@ -154,10 +156,8 @@ class ScriptedLosses:
     """Validation losses in a given order, in place of measured ones."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
-        from vidrep.training.pretrain import _PretrainTask
-
         self.left = list(losses)
-        monkeypatch.setattr(_PretrainTask, "validate", lambda task: {"loss": self.left.pop(0)})
+        monkeypatch.setattr(Task, "validate", lambda task: {"loss": self.left.pop(0)})
 
 
 def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
@@ -185,7 +185,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
         "step": 10,
         "best_loss": 3.0,
         "best_step": 6,
-        "num_looks_since_best": 2,
+        "num_validations_since_best": 2,
         "num_plateaus": 0,
         "sums": {},
         "num_summed": 0,
@@ -196,7 +196,7 @@ def test_patience_ends_a_run_and_the_best_and_the_last_weights_are_kept(
 def test_patience_is_counted_on_over_a_resume(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"steps": 20, "validate_every": 2, "patience": 3}
+    settings: dict[str, Any] = {"steps": 20, "validate_every": 2, "patience": 3}
     ScriptedLosses(monkeypatch, [3.0, 4.0, 5.0])
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "run", on_progress=killed_after(6), **settings)
@@ -218,13 +218,13 @@ def test_without_patience_a_run_never_stops_early(
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gradient_accumulation, steps = optimizer_step.OptimizerStep._add_up_gradient, count(1)
+    run, steps = TrainingStep.run, count(1)
     with pytest.raises(KilledError):
         run_training("pretrain", features, tmp_path / "good", on_progress=killed_after(5))
     monkeypatch.setattr(
-        optimizer_step.OptimizerStep,
-        "_add_up_gradient",
-        lambda *passed: gradient_accumulation(*passed) | ({"loss": torch.tensor(math.nan)} if next(steps) == 7 else {}),
+        TrainingStep,
+        "run",
+        lambda *passed: run(*passed) | ({"loss": torch.tensor(math.nan)} if next(steps) == 7 else {}),
     )
     with pytest.raises(
         TrainingError,
@@ -242,7 +242,7 @@ def test_an_overwritten_run_comes_back_if_the_new_one_comes_to_nothing(
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
     assert "model.safetensors" in before
     with monkeypatch.context() as patched:
-        patched.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
+        patched.setattr("vidrep.training.step.clip_gradient", lambda model, settings: torch.tensor(math.inf))
         with pytest.raises(TrainingError, match="there was no checkpoint yet"):
             run_training("pretrain", features, tmp_path / "run", overwrite=True)
     after = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if file.is_file()}
@@ -288,16 +288,16 @@ def test_an_overwritten_run_comes_back_if_nothing_can_be_written(
     assert files_of(tmp_path / "run") == before
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt(
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_kept(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizer_step, "clip_gradient", lambda model, settings: torch.tensor(math.inf))
+    monkeypatch.setattr("vidrep.training.step.clip_gradient", lambda model, settings: torch.tensor(math.inf))
     with pytest.raises(TrainingError, match="the norm of the gradient is inf at step 1"):
         run_training("pretrain", features, tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_a_validation_loss_that_is_not_finite_spoils_no_checkpoint(
+def test_a_validation_loss_that_is_not_finite_is_in_no_checkpoint(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ScriptedLosses(monkeypatch, [1.0, math.nan])
@@ -309,12 +309,12 @@ def test_a_validation_loss_that_is_not_finite_spoils_no_checkpoint(
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
 def test_it_goes_on_with_the_same_settings_only(tmp_path: Path, features: Features, kind: Kind) -> None:
     run_training(kind, features, tmp_path / "run")
-    for changes, said in (
+    for changes, message in (
         ({"steps": 20}, "training.steps 20, the run has 10"),
         ({"seed": 3}, "training.seed 3, the run has 0"),
         ({"optimizer": OptimizerSettings(warmup_steps=3)}, "optimizer.warmup_steps 3, the run has 2"),
     ):
-        with pytest.raises(OutputError, match=f"run: resumed with {said}"):
+        with pytest.raises(OutputError, match=f"run: resumed with {message}"):
             run_training(kind, features, tmp_path / "run", resume=True, **changes)
     other: Kind = "finetune" if kind == "pretrain" else "pretrain"
     with pytest.raises(OutputError, match=r"run: resumed with"):
@@ -336,10 +336,12 @@ def test_it_goes_on_with_the_same_videos_only(tmp_path: Path, features: Features
 
 def test_it_goes_on_from_the_same_pretrained_run_only(tmp_path: Path, features: Features) -> None:
     run_training("pretrain", features, tmp_path / "wide")
-    config = finetune_config(model=ClassifierSettings(hidden_size=3, dropout=0.5))
+    run_training("pretrain", features, tmp_path / "other", seed=1)
+    config = finetune_config(encoder=EncoderSettings(dropout=0.5))
     finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu")
-    with pytest.raises(OutputError, match=r"resumed with model.hidden_size 3, the run has 5"):
-        finetune(features, tmp_path / "run", config, device="cpu", resume=True)
+    with pytest.raises(OutputError, match=r"resumed with started_from.encoder_sha256 '\w+', the run has '\w+'"):
+        finetune(features, tmp_path / "run", config, pretrained=tmp_path / "other", device="cpu", resume=True)
+    finetune(features, tmp_path / "run", config, pretrained=tmp_path / "wide", device="cpu", resume=True)
 
 
 def test_nothing_to_resume_is_refused(tmp_path: Path, features: Features) -> None:
@@ -361,8 +363,8 @@ def test_a_damaged_checkpoint_is_refused_and_the_model_kept(
         torch.save({"version": VERSION, "model": {}}, path)
     else:
         path.write_bytes(path.read_bytes()[:500] if content == "half" else content)  # type: ignore[arg-type]
-    said = r"00000010.pt: not a checkpoint .*; remove it to go on from 00000005.pt"
-    with pytest.raises(InputError, match=said) as caught:
+    message = r"00000010.pt: not a checkpoint .*; remove it to go on from 00000005.pt"
+    with pytest.raises(InputError, match=message) as caught:
         run_training("pretrain", features, tmp_path / "run", resume=True)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
@@ -371,25 +373,25 @@ def test_a_damaged_checkpoint_is_refused_and_the_model_kept(
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, features: Features) -> None:
     run_training("pretrain", features, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
-    torch.save(checkpoint(tmp_path / "run") | {"version": 3}, folder / "00000010.pt")
+    torch.save(checkpoint(tmp_path / "run") | {"version": 2}, folder / "00000010.pt")
     (folder / "00000005.pt").unlink()
-    with pytest.raises(InputError, match="a checkpoint of version 3; this vidrep reads version 2; --overwrite starts"):
+    with pytest.raises(InputError, match="a checkpoint of version 2; this vidrep reads version 3; --overwrite starts"):
         run_training("pretrain", features, tmp_path / "run", resume=True)
     (folder / "00000010.pt").rename(folder / "last.pt")
-    with pytest.raises(InputError, match=r"last.pt: a checkpoint of version 1; this vidrep goes on from 2 only"):
+    with pytest.raises(InputError, match=r"last.pt: a checkpoint of version 1; this vidrep goes on from 3 only"):
         run_training("pretrain", features, tmp_path / "run", resume=True)
 
 
 def test_progress_names_steps_and_losses(tmp_path: Path, features: Features) -> None:
-    seen: list[Progress] = []
-    run_training("pretrain", features, tmp_path / "run", on_progress=seen.append)
-    assert [progress.done for progress in seen] == list(range(1, 11))
-    assert {progress.total for progress in seen} == {10}
-    assert {"loss", "best validation loss", "steps/s"} <= seen[-1].metrics.keys()
+    reports: list[Progress] = []
+    run_training("pretrain", features, tmp_path / "run", on_progress=reports.append)
+    assert [progress.done for progress in reports] == list(range(1, 11))
+    assert {progress.total for progress in reports} == {10}
+    assert {"loss", "best validation loss", "steps/s"} <= reports[-1].metrics.keys()
 
 
 def test_a_run_with_a_model_is_never_replaced_by_an_older_one(tmp_path: Path, features: Features) -> None:
-    """As after a crash between the first look and the removal of the run that was set aside."""
+    """As after a crash between the first validation and the removal of the run that was set aside."""
     run_training("pretrain", features, tmp_path / "run")
     older = tmp_path / ".run.before"
     older.mkdir()

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vidrep.config import OptimizerSettings
-from vidrep.models.lstm import LSTM
+from vidrep.config.settings import OptimizerSettings
+from vidrep.models.cells.lstm import LSTMSettings
+from vidrep.models.encoder import Encoder, StackSpec
 from vidrep.training.optimizers import (
     ClippedVelocity,
     build_optimizer,
@@ -54,6 +55,11 @@ def test_the_rate_falls_with_plateaus_and_for_no_other_schedule() -> None:
     assert learning_rate(5, 8, constant, num_plateaus=3) == 8.0
 
 
+def lstm(num_layers: int = 1) -> Encoder:
+    settings = LSTMSettings(peepholes=True)
+    return Encoder(3, StackSpec(cell="lstm", settings=settings, hidden_size=4, num_layers=num_layers))
+
+
 CLASSES = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
@@ -66,37 +72,37 @@ CLASSES = {
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_weight_decay_is_for_matrices_that_learn(name: Any) -> None:
-    model = LSTM(3, 4, 2, peepholes=True)
-    model.get_parameter("layers.1.input_weight").requires_grad_(False)
+    model = lstm(num_layers=2)
+    model.get_parameter("cells.1.input_weight").requires_grad_(False)
     optimizer = build_optimizer(model, OptimizerSettings(name=name, learning_rate=0.1, weight_decay=0.5))
     assert type(optimizer) is CLASSES[name]
     if name in ("sgd", "adam", "adamw", "adagrad"):
         assert all(group["fused"] for group in optimizer.param_groups)
     decay_of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {key: decay_of.get(id(one)) for key, one in model.named_parameters()} == {
-        "layers.0.input_weight": 0.5,
-        "layers.0.recurrent_weight": 0.5,
-        "layers.0.bias": 0.0,
-        "layers.0.peepholes": 0.0,
-        "layers.1.input_weight": None,
-        "layers.1.recurrent_weight": 0.5,
-        "layers.1.bias": 0.0,
-        "layers.1.peepholes": 0.0,
+        "cells.0.input_weight": 0.5,
+        "cells.0.recurrent_weight": 0.5,
+        "cells.0.bias": 0.0,
+        "cells.0.peepholes": 0.0,
+        "cells.1.input_weight": None,
+        "cells.1.recurrent_weight": 0.5,
+        "cells.1.bias": 0.0,
+        "cells.1.peepholes": 0.0,
     }
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_decay_shrinks_matrices_and_leaves_the_others(name: Any) -> None:
-    model = LSTM(3, 4, peepholes=True)
+    model = lstm()
     before = {key: one.detach().clone() for key, one in model.named_parameters()}
     optimizer = build_optimizer(model, OptimizerSettings(name=name, learning_rate=1e-3, weight_decay=0.5))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     after = dict(model.named_parameters())
-    for key in ("layers.0.bias", "layers.0.peepholes"):
+    for key in ("cells.0.bias", "cells.0.peepholes"):
         assert torch.equal(after[key], before[key])
-    assert after["layers.0.recurrent_weight"].norm() < before["layers.0.recurrent_weight"].norm()
+    assert after["cells.0.recurrent_weight"].norm() < before["cells.0.recurrent_weight"].norm()
 
 
 class Numbers(nn.Module):
@@ -197,8 +203,8 @@ def test_clipping(clip_norm: float, clip_value: float) -> None:
         model.get_parameter(key).grad = torch.from_numpy(gradient.copy())
     norm = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients.values()))
     assert norm > 2.1
-    told = clip_gradient(model, OptimizerSettings(clip_norm=clip_norm, clip_value=clip_value))
-    assert float(told) == pytest.approx(norm, rel=1e-12)
+    reported = clip_gradient(model, OptimizerSettings(clip_norm=clip_norm, clip_value=clip_value))
+    assert float(reported) == pytest.approx(norm, rel=1e-12)
     for key, gradient in gradients.items():
         expected = gradient * min(1, clip_norm / (norm + 1e-6)) if clip_norm else gradient
         expected = np.clip(expected, -clip_value, clip_value) if clip_value else expected
@@ -233,7 +239,7 @@ def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_steps_on_cuda_wait_for_nothing(name: Any) -> None:
-    """Fake tensors say that they are on CUDA; asked for a value, they raise."""
+    """Fake tensors are on CUDA by their own account; asked for a value, they raise."""
     settings = OptimizerSettings(name=name, learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     with FakeTensorMode():
         model = nn.Linear(3, 4, device="cuda")
@@ -252,7 +258,7 @@ def test_steps_on_cuda_wait_for_nothing(name: Any) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_checkpoint_of_another_device_changes_no_way_of_computing(name: Any) -> None:
+def test_a_checkpoint_of_another_device_changes_no_implementation(name: Any) -> None:
     settings = OptimizerSettings(name=name, learning_rate=RATE, momentum=MOMENTUM)
     model = Numbers()
     optimizer = build_optimizer(model, settings)
@@ -260,14 +266,14 @@ def test_a_checkpoint_of_another_device_changes_no_way_of_computing(name: Any) -
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     saved = optimizer.state_dict()
-    other_ways = {"lr": torch.tensor(0.5), "capturable": True, "fused": None, "foreach": None}
-    other_ways = {key: way for key, way in other_ways.items() if key in saved["param_groups"][0]}
-    foreign = saved | {"param_groups": [group | other_ways for group in saved["param_groups"]]}
+    others = {"lr": torch.tensor(0.5), "capturable": True, "fused": None, "foreach": None}
+    others = {key: value for key, value in others.items() if key in saved["param_groups"][0]}
+    foreign = saved | {"param_groups": [group | others for group in saved["param_groups"]]}
     other = build_optimizer(model, settings)
-    built_with = [{key: group[key] for key in other_ways} for group in other.param_groups]
+    built_with = [{key: group[key] for key in others} for group in other.param_groups]
     other.load_state_dict(foreign)
-    assert [{key: group[key] for key in other_ways} for group in other.param_groups] == built_with
-    assert foreign["param_groups"][0]["lr"] is other_ways["lr"]
+    assert [{key: group[key] for key in others} for group in other.param_groups] == built_with
+    assert foreign["param_groups"][0]["lr"] is others["lr"]
     before = model.weight.detach().clone()
     other.step()
     assert torch.isfinite(model.weight).all()

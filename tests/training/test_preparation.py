@@ -1,75 +1,88 @@
 """What is measured and refused before the first step."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_features import features_of, with_value
+from small_features import Videos, features_of, with_value
 
 from vidrep.errors import ConfigError, FeatureFileError, InputError
-from vidrep.features.annotations import Annotation
+from vidrep.features.store import Features
+from vidrep.models.inputs import InputTransforms
 from vidrep.sequences.windows import sliding_windows
 from vidrep.training.preparation import (
     choose_batch_size,
-    choose_values,
-    fit_scaler,
-    merge_annotations,
-    naming_lack_of_memory,
+    choose_likelihood,
+    choose_transforms,
+    frames_of,
     require_sound,
     require_windows,
-    seeded,
     subsample,
 )
+from vidrep.training.session import explaining_out_of_memory, seeded
 
 
-def random_videos(dtype: str, *lengths: int) -> dict[str, np.ndarray]:
+def random_videos(dtype: str, *lengths: int) -> Videos:
     rng = np.random.default_rng(0)
     scale = 255 if dtype == "uint8" else 3
     return {f"{number}.npy": (scale * rng.random((n, 2, 3))).astype(dtype) for number, n in enumerate(lengths)}
 
 
+def fitted(features: Features, videos: list[int]) -> InputTransforms:
+    inputs = InputTransforms(features.frame_size, {})
+    inputs.fit(frames_of(features, videos))
+    return inputs
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
-def test_the_scaler_is_fitted_on_the_given_videos_alone(tmp_path: Path, dtype: str) -> None:
+def test_statistics_are_of_the_given_videos_alone(tmp_path: Path, dtype: str) -> None:
     videos = random_videos(dtype, 5, 9, 7)
     features = features_of(tmp_path, videos)
-    scaler = fit_scaler(features, [0, 2], "real")
-    frames = np.concatenate([videos["0.npy"], videos["2.npy"]]).reshape(12, 6).astype(np.float64)
+    inputs = fitted(features, [0, 2])
+    frames = np.concatenate([videos["0.npy"], videos["2.npy"]]).reshape(12, 6).astype(float)
     frames = frames / 255 if dtype == "uint8" else frames
-    np.testing.assert_allclose(scaler.mean.numpy(), frames.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(scaler.std.numpy(), frames.std(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(inputs.mean.numpy(), frames.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(inputs.std.numpy(), frames.std(axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7.7, 12345.678])
 def test_a_value_that_never_changes_counts_as_having_deviation_one(tmp_path: Path, constant: float) -> None:
-    videos = {key: frames.astype(np.float32) for key, frames in random_videos("float64", 50, 70).items()}
+    videos = random_videos("float32", 50, 70)
     for frames in videos.values():
         frames[:, 1, 2] = constant
-    scaler = fit_scaler(features_of(tmp_path, videos), [0, 1], "real")
-    assert scaler.std[5] == 1.0
-    assert scaler.mean[5] == np.float32(constant)
-    assert (scaler.std[:5] > 0.5).all()
+    inputs = fitted(features_of(tmp_path, videos), [0, 1])
+    assert inputs.std[5] == 1.0
+    assert inputs.mean[5] == np.float32(constant)
+    assert (inputs.std[:5] > 0.5).all()
 
 
 def test_large_values_that_change_little_are_not_lost_in_rounding(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frames = (10_000 + 0.5 * rng.standard_normal((400, 1))).astype(np.float32)
-    scaler = fit_scaler(features_of(tmp_path, {"a.npy": frames}), [0], "real")
-    assert scaler.std.item() == pytest.approx(frames.astype(np.float64).std(), rel=1e-6)
+    inputs = fitted(features_of(tmp_path, {"a.npy": frames}), [0])
+    assert inputs.std.item() == pytest.approx(frames.astype(np.float64).std(), rel=1e-6)
 
 
-def test_auto_takes_pixels_for_probabilities_and_real_values_never_are(tmp_path: Path) -> None:
+def test_auto_is_bernoulli_for_pixels_and_real_features_never_are(tmp_path: Path) -> None:
     pixels = features_of(tmp_path / "pixels", random_videos("uint8", 3))
     real = features_of(tmp_path / "real", random_videos("float32", 3))
-    assert [choose_values(pixels, values) for values in ("auto", "probability", "real")] == [
-        "probability",
-        "probability",
-        "real",
+    assert [choose_likelihood(pixels, likelihood) for likelihood in ("auto", "bernoulli", "gaussian")] == [
+        "bernoulli",
+        "bernoulli",
+        "gaussian",
     ]
-    assert [choose_values(real, values) for values in ("auto", "real")] == ["real", "real"]
+    assert [choose_likelihood(real, likelihood) for likelihood in ("auto", "gaussian")] == ["gaussian", "gaussian"]
     with pytest.raises(FeatureFileError, match="float32 features are no probabilities"):
-        choose_values(real, "probability")
+        choose_likelihood(real, "bernoulli")
+
+
+def test_auto_standardizes_gaussian_frames_and_bernoulli_frames_stay_in_their_range() -> None:
+    assert (choose_transforms("auto", "gaussian"), choose_transforms("auto", "bernoulli")) == (("standardize",), ())
+    assert choose_transforms(("center_clip", "pca"), "gaussian") == ("center_clip", "pca")
+    assert choose_transforms((), "bernoulli") == ()
+    with pytest.raises(ConfigError, match=r'transforms pca: frames of likelihood "bernoulli" must stay in .0, 1.; set'):
+        choose_transforms(("pca",), "bernoulli")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -103,28 +116,18 @@ def test_a_batch_is_not_larger_than_there_are_windows() -> None:
         choose_batch_size(3, 4)
 
 
-def test_thinned_windows_are_spread_evenly_and_never_twice(tmp_path: Path) -> None:
+def test_a_subsample_of_windows_is_spread_evenly_and_has_none_twice(tmp_path: Path) -> None:
     windows = sliding_windows(features_of(tmp_path, random_videos("uint8", 30, 30)), [0, 1], length=3, stride=1)
     assert subsample(windows, 56) is windows
-    thinned = subsample(windows, 10)
-    places = list(zip(thinned.videos.tolist(), thinned.starts.tolist(), strict=True))
-    assert len(set(places)) == len(thinned) == 10
+    chosen = subsample(windows, 10)
+    places = list(zip(chosen.videos.tolist(), chosen.starts.tolist(), strict=True))
+    assert len(set(places)) == len(chosen) == 10
     assert places[0] == (0, 0)
     assert places[-1] == (1, 27)
     assert sum(video for video, _ in places) == 5
 
 
-def test_a_listing_is_laid_over_and_what_it_lacks_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    features = features_of(tmp_path, random_videos("uint8", 3, 3))
-    annotations = {"0.npy": Annotation("run", "test"), "9.npy": Annotation("run", "test")}
-    with caplog.at_level(logging.WARNING, logger="vidrep"):
-        videos = merge_annotations(features, annotations)
-    assert (videos.labels, videos.splits) == (["run", ""], ["test", ""])
-    assert "1 videos are listed but not in the features: 9.npy" in caplog.text
-    assert "1 videos are not listed: 1.npy" in caplog.text
-
-
-def test_seeding_gives_the_same_numbers_and_takes_nobodys_state() -> None:
+def test_seeding_gives_the_same_numbers_and_restores_the_state_of_the_caller() -> None:
     before = torch.get_rng_state()
     drawn = []
     for _ in range(2):
@@ -137,29 +140,43 @@ def test_seeding_gives_the_same_numbers_and_takes_nobodys_state() -> None:
 @pytest.mark.parametrize(
     ("batch_size", "advice"),
     [
-        (1024, r"training\.batch_size 512 takes about half; or lower model\.hidden_size or model\.num_layers"),
-        (0, r"lower model\.hidden_size, model\.num_layers or training\.batch_size"),
-        (1, r"lower model\.hidden_size, model\.num_layers or training\.batch_size"),
+        (1024, r"training\.batch_size 512 takes about half; or lower encoder\.hidden_size or num_layers"),
+        (0, r"lower encoder\.hidden_size, encoder\.num_layers or training\.batch_size"),
+        (1, r"lower encoder\.hidden_size, encoder\.num_layers or training\.batch_size"),
     ],
 )
-def test_a_gpu_that_is_too_small_is_told_with_a_batch_size(
+def test_for_a_gpu_that_is_too_small_a_batch_size_is_recommended(
     monkeypatch: pytest.MonkeyPatch, batch_size: int, advice: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 << 30, 140 << 30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 130 << 30)
-    where = r"does not fit into the GPU's 140\.0 GiB, of which 8\.0 GiB are not this process's to use"
-    said = f"{where}; {advice}, or set training"
-    with pytest.raises(ConfigError, match=said) as caught, naming_lack_of_memory(batch_size):
+    where = r"does not fit into the GPU's 140\.0 GiB, of which other processes have 8\.0 GiB"
+    message = f"{where}; {advice}, or set training"
+    with pytest.raises(ConfigError, match=message) as caught, explaining_out_of_memory(batch_size):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore lines.")
     assert "\n" not in str(caught.value)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
-    with pytest.raises(RuntimeError, match="something else"), naming_lack_of_memory():
-        raise RuntimeError("something else")
+    for message in ("something else", "cannot allocate a name that is in use", "DefaultCPUAllocator is not built in"):
+        with pytest.raises(RuntimeError, match=message) as caught, explaining_out_of_memory():
+            raise RuntimeError(message)
+        assert type(caught.value) is RuntimeError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)."),
+    ],
+)
+def test_a_lack_of_memory_names_what_takes_less(error: Exception) -> None:
     with (
-        pytest.raises(ConfigError, match=r"does not fit into memory; lower model\.hidden_size"),
-        naming_lack_of_memory(64),
+        pytest.raises(ConfigError, match=r"does not fit into memory; lower encoder\.hidden_size"),
+        explaining_out_of_memory(64),
     ):
-        raise MemoryError
+        raise error

@@ -8,102 +8,153 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_features import circles, features_of, pretrain_config, with_value
+from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config import CompositeSettings, OptimizerSettings
+from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows
 from vidrep.errors import ConfigError, FeatureFileError, InputError
+from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.annotations import Annotation
-from vidrep.models.composite import CompositeModel
+from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.saved import load_model
 from vidrep.sequences.windows import sliding_windows
-from vidrep.training.pretrain import pretrain
+from vidrep.training.finetune import finetune
+from vidrep.training.pretrain import train
 
 ALL_SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in ("left", "right") for n in range(5)}
 
 
-def parts_of(run: Path) -> dict[str, str]:
+def splits_of(run: Path) -> dict[str, str]:
     rows = csv.DictReader((run / "videos.csv").read_text(encoding="utf-8").splitlines())
-    return {row["video"]: row["part"] for row in rows}
+    return {row["video"]: row["split"] for row in rows}
 
 
-def test_a_run_says_what_it_learnt_from_and_its_model_is_ready(tmp_path: Path) -> None:
+def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
-    parts = parts_of(result.folder)
-    assert parts.keys() == {row.path for row in features.videos}
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
+    splits = splits_of(result.folder)
+    assert splits.keys() == {row.path for row in features.videos}
     assert (result.num_train_videos, result.num_validation_videos) == (8, 2)
-    assert sorted(parts.values()) == ["train"] * 8 + ["validation"] * 2
+    assert sorted(splits.values()) == ["train"] * 8 + ["validation"] * 2
     model, description = load_model(result.folder)
-    assert description.kind == "composite"
-    assert (description.frame_shape, description.dtype, description.values) == ([4], "float32", "real")
-    assert description.windows == {"seen": 3, "reconstructed": 0, "predicted": 2, "stride": 2, "stateful": False}
+    assert description.kind == "pretraining"
+    assert (description.frame_shape, description.dtype, description.likelihood) == ([4], "float32", "gaussian")
+    assert description.windows == {
+        "context": 3,
+        "num_future": 2,
+        "num_reconstructed": 0,
+        "stride": 2,
+        "stateful": False,
+    }
     assert description.extractor == features.settings
     assert result.num_parameters == sum(one.numel() for one in model.parameters())
     assert not (result.folder / "baselines.safetensors").exists()
 
 
-def test_the_scaler_knows_the_training_videos_alone(tmp_path: Path) -> None:
+def test_precision_auto_is_bf16_from_training_to_evaluation_where_it_is_native(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features = features_of(tmp_path, circles())
-    result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
-    training = [key for key, part in parts_of(result.folder).items() if part == "train"]
+    weights = {}
+    for is_native, precision in ((False, "auto"), (False, "bf16"), (True, "auto")):
+        monkeypatch.setattr("vidrep.devices._has_native_bf16", lambda device, native=is_native: native)
+        run = train(
+            features, tmp_path / f"{precision} {is_native}", pretrain_config(), device="cpu", precision=precision
+        )
+        actions = finetune(
+            features,
+            run.folder / "actions",
+            finetune_config(),
+            pretrained=run.folder,
+            device="cpu",
+            precision=precision,
+        )
+        weights[is_native, precision] = [
+            (one / "model.safetensors").read_bytes() for one in (run.folder, actions.folder)
+        ]
+        checkpoint = torch.load(max((run.folder / "checkpoints").iterdir()), weights_only=True)
+        assert checkpoint["numerics"]["precision"] == ("bf16" if is_native else precision.replace("auto", "fp32"))
+        assert evaluate(actions.folder, features, device="cpu").num_videos == 2
+    assert weights[True, "auto"] == weights[False, "bf16"]
+    assert weights[True, "auto"][0] != weights[False, "auto"][0]
+
+
+def test_input_transforms_are_fitted_to_the_training_videos_alone(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
+    training = [key for key, split in splits_of(result.folder).items() if split == "train"]
     frames = np.concatenate([features.rows(features.index(key)) for key in training]).astype(np.float64)
-    scaler = load_model(result.folder)[0].scaler
-    np.testing.assert_allclose(scaler.mean.numpy(), frames.mean(axis=0), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(scaler.std.numpy(), frames.std(axis=0), rtol=1e-5)
+    inputs = load_model(result.folder)[0].inputs
+    np.testing.assert_allclose(inputs.mean.numpy(), frames.mean(axis=0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(inputs.std.numpy(), frames.std(axis=0), rtol=1e-5)
+    standardize = inputs.transforms["standardize"]
+    assert torch.equal(standardize.get_buffer("mean"), inputs.mean)
+    assert torch.equal(standardize.get_buffer("std"), inputs.std)
 
 
-@pytest.mark.parametrize(("dtype", "values"), [("float32", "auto"), ("uint8", "auto"), ("uint8", "real")])
-def test_the_validation_loss_is_both_decoders_mean_cost_per_frame(tmp_path: Path, dtype: str, values: str) -> None:
+@pytest.mark.parametrize(("dtype", "likelihood"), [("float32", "auto"), ("uint8", "auto"), ("uint8", "gaussian")])
+def test_the_validation_loss_is_the_mean_loss_per_frame_of_all_objectives(
+    tmp_path: Path, dtype: str, likelihood: str
+) -> None:
     videos = circles()
     if dtype == "uint8":
-        videos = {key: np.round(127 * (frames + 1)).astype(np.uint8) for key, frames in videos.items()}
+        videos = {key: np.round(127 * (frames.astype(float) + 1)).astype(np.uint8) for key, frames in videos.items()}
     features = features_of(tmp_path, videos)
-    result = pretrain(features, tmp_path / "run", pretrain_config(values=values), device="cpu")
+    result = train(features, tmp_path / "run", pretrain_config(settings={"likelihood": likelihood}), device="cpu")
     model, description = load_model(result.folder)
-    assert description.values == ("probability" if (dtype, values) == ("uint8", "auto") else "real")
-    assert isinstance(model.model, CompositeModel)
-    held_out = [features.index(key) for key, part in parts_of(result.folder).items() if part == "validation"]
+    assert description.likelihood == ("bernoulli" if (dtype, likelihood) == ("uint8", "auto") else "gaussian")
+    network = model.network
+    assert isinstance(network, PretrainingNetwork)
+    held_out = [features.index(key) for key, split in splits_of(result.folder).items() if split == "validation"]
     windows = sliding_windows(features, held_out, length=5, stride=2)
     assert len(windows) == 6
     assert result.validation.num_windows == 6
-    frames = model.scaler(torch.from_numpy(windows.gather(np.arange(6))))
-    with torch.no_grad():
-        prediction = model.model(frames[:3], 2)
+    frames = model.inputs(torch.from_numpy(windows.gather(np.arange(6))))
     expected = {}
-    for decoder, truth in (("reconstruction", frames[:3]), ("future", frames[3:])):
-        guess, target = getattr(prediction, decoder).double(), truth.double()
-        if description.values == "real":
-            expected[decoder] = float((guess - target).square().sum(dim=-1).mean())
+    for name, target in (("reconstruction", frames[:3].double()), ("future", frames[3:].double())):
+        with torch.no_grad():
+            state = network.encode(frames[:3]).state
+            output = network.frame_objectives[name].predict(state, len(target)).double()
+        if description.likelihood == "gaussian":
+            expected[name] = float((output - target).square().sum(dim=-1).mean())
         else:
-            p = guess.sigmoid()
-            expected[decoder] = float((-target * p.log() - (1 - target) * (1 - p).log()).sum(dim=-1).mean())
-    looks = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
-    look = next(one for one in looks if one["step"] == result.outcome.best_step)
-    assert look["validation"] == pytest.approx(expected | {"loss": sum(expected.values())}, rel=1e-5)
-    assert result.outcome.best_loss == look["validation"]["loss"]
+            p = output.sigmoid()
+            expected[name] = float((-target * p.log() - (1 - target) * (1 - p).log()).sum(dim=-1).mean())
+    lines = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    best = next(one for one in lines if one["step"] == result.outcome.best_step)
+    assert best["validation"] == pytest.approx(expected | {"loss": sum(expected.values())}, rel=1e-5)
+    assert result.outcome.best_loss == best["validation"]["loss"]
 
 
-@pytest.mark.parametrize("decoder", ["reconstruct", "future"])
-def test_one_decoder_alone_is_trained_and_measured(tmp_path: Path, decoder: str) -> None:
-    settings = CompositeSettings(hidden_size=4, reconstruct=decoder == "reconstruct", future=decoder == "future")
-    result = pretrain(features_of(tmp_path, circles()), tmp_path / "run", pretrain_config(model=settings), device="cpu")
-    name = "reconstruction" if decoder == "reconstruct" else "future"
-    assert result.validation.costs.keys() == {name}
-    look = json.loads((result.folder / "metrics.jsonl").read_text().splitlines()[0])
-    assert look["validation"].keys() == {"loss", name}
-    assert look["validation"]["loss"] == look["validation"][name]
+@pytest.mark.parametrize(("name", "num_future"), [("reconstruction", 0), ("future", 2)])
+def test_one_objective_alone_is_trained_and_measured(tmp_path: Path, name: str, num_future: int) -> None:
+    windows = PretrainWindows(context=3, num_future=num_future, stride=2)
+    config = pretrain_config(windows=windows, settings={"objectives": (name,)})
+    result = train(features_of(tmp_path, circles()), tmp_path / "run", config, device="cpu")
+    assert result.validation.by_objective.keys() == {name}
+    line = json.loads((result.folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert line["validation"].keys() == {"loss", name}
+    assert line["validation"]["loss"] == line["validation"][name]
+
+
+def test_a_weight_multiplies_the_loss_of_its_objective(tmp_path: Path) -> None:
+    config = pretrain_config(settings={"objective": {"future": {"weight": 0.25}}})
+    run = train(features_of(tmp_path, circles()), tmp_path / "run", config, device="cpu").folder
+    for line in (run / "metrics.jsonl").read_text().splitlines():
+        for split in ("train", "validation"):
+            losses = json.loads(line)[split]
+            assert losses["loss"] == pytest.approx(losses["reconstruction"] + 0.25 * losses["future"], rel=1e-6)
 
 
 def test_it_learns_to_predict(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(20, num_frames=10))
     config = pretrain_config(
-        model=CompositeSettings(hidden_size=24),
+        encoder=EncoderSettings(hidden_size=24),
         optimizer=OptimizerSettings(learning_rate=0.02, warmup_steps=10),
         steps=250,
         batch_size=32,
         validate_every=50,
     )
-    future = pretrain(features, tmp_path / "run", config, device="cpu").validation.costs["future"]["squared_error"]
+    future = train(features, tmp_path / "run", config, device="cpu").validation.by_objective["future"]["squared_error"]
     assert future["model"].mean < 0.3 * future["mean frame"].mean
     assert future["model"].mean < 0.3 * future["persistence"].mean
 
@@ -115,8 +166,8 @@ def test_test_videos_are_not_touched(tmp_path: Path) -> None:
     weights = []
     for name, videos in (("one", circles()), ("other", changed)):
         features = features_of(tmp_path / name, videos, ALL_SPLITS)
-        run = pretrain(features, tmp_path / name / "run", pretrain_config(), device="cpu").folder
-        assert {key for key, part in parts_of(run).items() if part == "test"} == {"left/04.npy", "right/04.npy"}
+        run = train(features, tmp_path / name / "run", pretrain_config(), device="cpu").folder
+        assert {key for key, split in splits_of(run).items() if split == "test"} == {"left/04.npy", "right/04.npy"}
         weights.append((run / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
 
@@ -125,48 +176,56 @@ def test_labels_change_nothing(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     other = {key.path: Annotation("same", None) for key in features.videos}
     runs = [
-        pretrain(features, tmp_path / name, pretrain_config(), device="cpu", annotations=annotations).folder
+        train(features, tmp_path / name, pretrain_config(), device="cpu", annotations=annotations).folder
         for name, annotations in (("one", None), ("other", other))
     ]
     assert (runs[0] / "model.safetensors").read_bytes() == (runs[1] / "model.safetensors").read_bytes()
 
 
-def test_videos_that_no_list_names_are_learnt_from(tmp_path: Path) -> None:
+def test_videos_that_no_list_names_are_learned_from(tmp_path: Path) -> None:
     splits = {"left/04.npy": "test", "right/04.npy": "test", "left/00.npy": "train"}
     features = features_of(tmp_path, circles(), splits)
-    result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
     assert result.num_train_videos + result.num_validation_videos == 8
 
 
-def test_a_listing_is_laid_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_videos_without_a_window_are_not_counted(tmp_path: Path) -> None:
+    short = {key: frames[:4] for key, frames in circles().items() if key.startswith("left/0")}
+    splits = {key: "validation" if key.endswith("04.npy") else "train" for key in circles()}
+    features = features_of(tmp_path, circles() | short, splits)
+    result = train(features, tmp_path / "run", pretrain_config(), device="cpu")
+    assert (result.num_train_videos, result.num_validation_videos) == (4, 1)
+
+
+def test_annotations_replace_the_splits_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features = features_of(tmp_path, circles())
     annotations = {"left/03.npy": Annotation("left", "test"), "gone.npy": Annotation("left", "test")}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
-        result = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu", annotations=annotations)
-    assert parts_of(result.folder)["left/03.npy"] == "test"
-    assert "listed but not in the features: gone.npy" in caplog.text
+        result = train(features, tmp_path / "run", pretrain_config(), device="cpu", annotations=annotations)
+    assert splits_of(result.folder)["left/03.npy"] == "test"
+    assert "annotated videos are not in the features: gone.npy" in caplog.text
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_not_finite_is_named_and_nothing_is_written(tmp_path: Path, value: float) -> None:
-    for number in range(5):  # whichever part the video is in
+    for number in range(5):  # whichever split the video is in
         key = f"left/{number:02d}.npy"
         features = with_value(features_of(tmp_path, circles()), key, 6, value)
         with pytest.raises(FeatureFileError, match=rf"video '{key}', frame 6 holds values that are not finite"):
-            pretrain(features, tmp_path / "run", pretrain_config(), device="cpu")
+            train(features, tmp_path / "run", pretrain_config(), device="cpu")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_bad_start_leaves_the_run_that_is_there(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     bad = with_value(features_of(tmp_path / "bad", circles()), "left/00.npy", 0, np.nan)
     with pytest.raises(FeatureFileError):
-        pretrain(bad, run, pretrain_config(), device="cpu", overwrite=True)
+        train(bad, run, pretrain_config(), device="cpu", overwrite=True)
     short = features_of(tmp_path / "short", circles(num_frames=4))
     with pytest.raises(InputError):
-        pretrain(short, run, pretrain_config(), device="cpu", overwrite=True)
+        train(short, run, pretrain_config(), device="cpu", overwrite=True)
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
@@ -175,29 +234,29 @@ def test_videos_that_are_too_short_or_too_few_are_refused(tmp_path: Path) -> Non
     with pytest.raises(
         InputError, match=r"no training video has a window of 5 frames, the longest .* 4; lower windows"
     ):
-        pretrain(short, tmp_path / "run", pretrain_config(), device="cpu")
+        train(short, tmp_path / "run", pretrain_config(), device="cpu")
     one = features_of(tmp_path / "one", {"a.npy": circles()["left/00.npy"]})
-    with pytest.raises(InputError, match=r"only one video to train on, and one more is needed"):
-        pretrain(one, tmp_path / "run", pretrain_config(), device="cpu")
+    with pytest.raises(InputError, match=r"only one video, or one group of videos, to train on"):
+        train(one, tmp_path / "run", pretrain_config(), device="cpu")
     test_only = features_of(tmp_path / "test", circles(), dict.fromkeys(ALL_SPLITS, "test"))
     with pytest.raises(InputError, match="no video to train on"):
-        pretrain(test_only, tmp_path / "run", pretrain_config(), device="cpu")
+        train(test_only, tmp_path / "run", pretrain_config(), device="cpu")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_model_that_no_memory_holds_is_refused_and_the_run_that_is_there_kept(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
-    run = pretrain(features, tmp_path / "run", pretrain_config(), device="cpu").folder
-    config = pretrain_config(model=CompositeSettings(hidden_size=10**7))
-    with pytest.raises(ConfigError, match=r"does not fit into memory; lower model.hidden_size"):
-        pretrain(features, run, config, device="cpu", overwrite=True)
-    assert load_model(run)[1].arguments["hidden_size"] == 5
+    run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
+    config = pretrain_config(encoder=EncoderSettings(hidden_size=10**7))
+    with pytest.raises(ConfigError, match=r"does not fit into memory; lower encoder.hidden_size"):
+        train(features, run, config, device="cpu", overwrite=True)
+    assert load_model(run)[1].encoder["hidden_size"] == 5
 
 
 def test_an_unknown_device_or_number_of_threads_is_refused(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     with pytest.raises(ConfigError, match="device 'tpu': allowed are auto, cpu, cuda, mps"):
-        pretrain(features, tmp_path / "run", pretrain_config(), device="tpu")
+        train(features, tmp_path / "run", pretrain_config(), device="tpu")
     with pytest.raises(ConfigError, match="threads 0: give at least 1"):
-        pretrain(features, tmp_path / "run", pretrain_config(), threads=0)
+        train(features, tmp_path / "run", pretrain_config(), threads=0)
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""Several ranks train what one does; whoever of them fails, is killed or is asked to stop, none is left behind."""
+"""Several ranks train what one does; if one fails, is killed or is asked to stop, all of them end."""
 
 import json
 import random
@@ -16,8 +16,9 @@ from several_ranks import SeveralRanks
 from toy_training import assert_same, tree_of
 
 from vidrep.errors import ConfigError, TrainingError
-from vidrep.training import ranks
-from vidrep.training.ranks import ALONE, Ranks, is_main_process, is_one_of_several, joined_ranks
+from vidrep.training import process_group
+from vidrep.training.collectives import SINGLE_PROCESS, Ranks
+from vidrep.training.ranks import is_main_process, is_one_of_several, joined_ranks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork")
 
@@ -25,7 +26,8 @@ KINDS = ["pretrain", "finetune"]
 # The same sums in another order, in fp32, over ten steps.
 RELATIVE_TOLERANCE = 2e-5
 STATEFUL = {"windows.stateful": True, "windows.stride": 3}
-DROPOUT = {"model.dropout": 0.4}
+NO_DROPOUT = {"encoder.dropout": 0.0, "classifier.dropout": 0.0}
+DROPOUT = {"encoder.dropout": 0.4}
 LOST = "TrainingError: one of 2 processes was killed, or has not answered for 10 minutes; the same command with "
 
 
@@ -37,14 +39,14 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeveralRanks]:
 
 
 def curve(run: Path) -> dict[str, list[float]]:
-    """Return every figure of every look but speeds: {name: [...]}."""
-    looks = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    """Return every metric of every validation but speeds: {name: [...]}."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     flat = [
-        {"gradient_norm": look["gradient_norm"]}
-        | {f"{part}.{name}": figure for part in ("train", "validation") for name, figure in look[part].items()}
-        for look in looks
+        {"gradient_norm": line["gradient_norm"]}
+        | {f"{group}.{name}": value for group in ("train", "validation") for name, value in line[group].items()}
+        for line in lines
     ]
-    return {name: [look[name] for look in flat] for name in flat[0]}
+    return {name: [line[name] for line in flat] for name in flat[0]}
 
 
 def codes(answers: list[dict[str, Any]]) -> list[int]:
@@ -56,30 +58,30 @@ class RankOf(Ranks):
         self.rank, self.size = rank, size
 
 
-def test_parts_make_up_the_batch() -> None:
-    assert [RankOf(rank, 3).part(7) for rank in range(3)] == [slice(0, 2), slice(2, 4), slice(4, 7)]
-    assert ALONE.part(7) == slice(0, 7)
+def test_shards_make_up_the_batch() -> None:
+    assert [RankOf(rank, 3).shard(7) for rank in range(3)] == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert SINGLE_PROCESS.shard(7) == slice(0, 7)
     with pytest.raises(ConfigError, match="batch_size 2: 3 processes share each batch; give at least 3, or start at m"):
-        RankOf(0, 3).part(2)
+        RankOf(0, 3).shard(2)
 
 
-def test_a_process_by_itself_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process_joins_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "3")  # as some cluster's own variable
     assert is_main_process() and not is_one_of_several()
     monkeypatch.setenv("WORLD_SIZE", "")
     assert not is_one_of_several()
     with joined_ranks() as joined:
-        assert joined is ALONE
+        assert joined is SINGLE_PROCESS
     for name, value in {"WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
-    # Clusters set these for every command, those too that join nobody and have something to say.
+    # Clusters set these for every command: one that joins no others must print.
     assert is_one_of_several() and is_main_process()
 
 
 @pytest.mark.parametrize(("port", "reason"), [("9", "timed out"), ("x", "invalid literal")])
-def test_whom_it_cannot_reach_is_named(monkeypatch: pytest.MonkeyPatch, port: str, reason: str) -> None:
-    monkeypatch.setattr(ranks, "_MOST_SILENCE", timedelta(milliseconds=10))
+def test_an_address_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch, port: str, reason: str) -> None:
+    monkeypatch.setattr(process_group, "_EXCHANGE_TIMEOUT", timedelta(milliseconds=10))
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainingError, match=rf"MASTER_PORT localhost:{port} \(.*{reason}.*\); give "), joined_ranks():
@@ -91,14 +93,12 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     taken: dict[str, str] = {}
 
     def device(rank: int, local_rank: int, gpus: list[str]) -> str:
-        cuda = SimpleNamespace(
-            device_count=lambda: len(gpus),
-            get_device_properties=lambda number: SimpleNamespace(uuid=gpus[number]),
-            set_device=lambda number: None,
-        )
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=gpus[number]))
+        monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
         monkeypatch.setenv("LOCAL_RANK", str(local_rank))
-        joined: Any = object.__new__(ranks._JoinedRanks)
-        joined.rank, joined._torch = rank, SimpleNamespace(cuda=cuda, device=torch.device)
+        joined: Any = object.__new__(process_group.ProcessGroup)
+        joined.rank = rank
         joined._store = SimpleNamespace(compare_set=lambda key, _, value: taken.setdefault(key, value).encode())
         return str(joined.device(torch.device("cuda")))
 
@@ -118,11 +118,11 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
             "pretrain",
             STATEFUL | {"training.gradient_accumulation": 2, "optimizer.reduction": "sum", "optimizer.clip_norm": 0.5},
         ),
-        ("finetune", {"model.dropout": 0.0, "training.gradient_accumulation": 2}),
-        ("finetune", {"model.dropout": 0.0, "optimizer.reduction": "sum"}),
+        ("finetune", {**NO_DROPOUT, "training.gradient_accumulation": 2}),
+        ("finetune", {**NO_DROPOUT, "optimizer.reduction": "sum"}),
     ],
 )
-def test_the_same_curve_by_one_two_and_three(
+def test_one_two_and_three_ranks_have_the_same_curve(
     several: SeveralRanks, tmp_path: Path, kind: str, settings: dict[str, Any]
 ) -> None:
     curves = {}
@@ -146,7 +146,7 @@ def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
     several: SeveralRanks, tmp_path: Path, kind: str, victim: int
 ) -> None:
     settings = DROPOUT | (STATEFUL if kind == "pretrain" else {})
-    options = {"ranks": 2, "kind": kind, "settings": settings}
+    options: dict[str, Any] = {"ranks": 2, "kind": kind, "settings": settings}
     whole = several(tmp_path / "whole", **options)
     killed = several(tmp_path / "run", kill=[victim, 7], **options)
     assert killed[victim]["code"] == -signal.SIGKILL
@@ -159,12 +159,25 @@ def test_either_rank_killed_the_other_ends_and_both_go_on_to_the_same_bits(
     assert_same(tree_of(tmp_path / "run"), tree_of(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("victim", [0, 2])
+def test_of_several_that_lose_a_rank_one_prints(several: SeveralRanks, tmp_path: Path, victim: int) -> None:
+    answers = several(tmp_path / "run", ranks=3, kill=[victim, 4])
+    assert answers.pop(victim)["code"] == -signal.SIGKILL
+    for answer in answers:
+        assert answer["code"] == 7 and answer["error"].startswith(LOST.replace("2 processes", "3 processes")), answers
+        assert answer["seconds"] < 10
+    assert answers[0]["error"] == answers[1]["error"]
+    assert [answer["is_main_process"] for answer in answers].count(True) == 1, answers
+    if victim:
+        assert answers[0]["is_main_process"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: str, seed: int) -> None:
     moments, num_kills = random.Random(seed), 0
-    options = {"ranks": 2, "kind": kind, "settings": DROPOUT | (STATEFUL if kind == "pretrain" else {})}
+    options: dict[str, Any] = {"ranks": 2, "kind": kind, "settings": DROPOUT | (STATEFUL if kind == "pretrain" else {})}
     span = several(tmp_path / "whole", **options)[0]["seconds"]
     for number in range(8):
         run = tmp_path / str(number)
@@ -173,7 +186,7 @@ def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: s
             going_on = (run / "config.toml").exists()
             killed = several(run, kill_after=[victim, moments.uniform(0, span)], resume=going_on, **options)
             assert killed[victim]["code"] in (0, -signal.SIGKILL), killed
-            # Who is still waiting for the other to join is ended by torchrun.
+            # torchrun ends a process that still waits for the other to join.
             assert killed[1 - victim]["code"] in (0, 7, -signal.SIGTERM), killed
             num_kills += killed[victim]["code"] != 0 and killed[1 - victim]["code"] == 7
         finished = several(run, resume=(run / "config.toml").exists(), **options)
@@ -183,17 +196,17 @@ def test_killed_at_random_moments(several: SeveralRanks, tmp_path: Path, kind: s
 
 
 @pytest.mark.parametrize("asked", [0, 1])
-def test_one_that_is_asked_to_stop_stops_all(several: SeveralRanks, tmp_path: Path, asked: int) -> None:
-    options = {"ranks": 2, "settings": DROPOUT}
+def test_a_rank_that_is_asked_to_stop_stops_all(several: SeveralRanks, tmp_path: Path, asked: int) -> None:
+    options: dict[str, Any] = {"ranks": 2, "settings": DROPOUT}
     several(tmp_path / "whole", **options)
     stopped = several(tmp_path / "run", stop=[asked, 5], **options)
-    said = "Stopped: stopped at step 5 of 10; --resume goes on from there"
-    assert [(answer["code"], answer["error"]) for answer in stopped] == [(130, said)] * 2
+    message = "Stopped: stopped at step 5 of 10; --resume goes on from there"
+    assert [(answer["code"], answer["error"]) for answer in stopped] == [(130, message)] * 2
     assert codes(several(tmp_path / "run", resume=True, **options)) == [0, 0]
     assert_same(tree_of(tmp_path / "run"), tree_of(tmp_path / "whole"))
 
 
-def test_why_one_fails_is_known_to_all(several: SeveralRanks, tmp_path: Path) -> None:
+def test_the_reason_of_one_rank_is_raised_on_all(several: SeveralRanks, tmp_path: Path) -> None:
     first, second = several(tmp_path / "run", ranks=2, missing=1)
     kind, _, message = second["error"].partition(": ")
     assert kind == "FeatureFileError" and "missing.h5: no such file" in message
@@ -219,17 +232,21 @@ def test_a_checkpoint_belongs_to_any_number_of_ranks(several: SeveralRanks, tmp_
     several(tmp_path / "whole", ranks=1, settings=STATEFUL)
     assert codes(several(tmp_path / "run", ranks=2, settings=STATEFUL, stop=[0, 5])) == [130, 130]
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "00000005.pt", weights_only=True)
-    assert checkpoint["computation"]["ranks"] == "2"
+    assert checkpoint["numerics"]["ranks"] == "2"
     assert json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))["ranks"] == 2
-    assert {name: state.shape for name, state in checkpoint["task"].items()} == {"h": (1, 5, 5), "c": (1, 5, 5)}
+    assert {name: state.shape for name, state in checkpoint["state"].items()} == {
+        "state.0.h": (5, 5),
+        "state.0.c": (5, 5),
+    }
     (alone,) = several(tmp_path / "run", ranks=1, settings=STATEFUL, resume=True)
-    (warning,) = alone["warnings"]
+    too_short, warning = alone["warnings"]
+    assert "1 of 15 videos are shorter than a window of 5 frames and are left out: left/short.npy" in too_short
     assert warning.endswith("goes on with ranks 1, not 2: the result may differ in the last bits")
     for name, metrics in curve(tmp_path / "whole").items():
         assert curve(tmp_path / "run")[name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name
 
 
-def test_what_a_rank_draws_depends_on_seed_rank_and_step_alone(several: SeveralRanks, tmp_path: Path) -> None:
+def test_random_numbers_depend_on_seed_rank_and_step_alone(several: SeveralRanks, tmp_path: Path) -> None:
     forth, back = (several(tmp_path, ranks=2, draw=steps) for steps in ([1, 2, 3], [3, 2, 1]))
     assert [answer["drawn"] for answer in forth] == [answer["drawn"][::-1] for answer in back]
     assert len({number for answer in forth for number in answer["drawn"]}) == 6

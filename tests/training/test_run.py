@@ -1,4 +1,4 @@
-"""The run folder: new, or a run's; never somebody else's."""
+"""The run folder: a new one, or a run's; a folder with anything else in it is refused."""
 
 import csv
 import errno
@@ -6,18 +6,21 @@ import json
 import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_features import circles, features_of, pretrain_config
 
 from vidrep import files
-from vidrep.config import PretrainConfig, load_recipe
+from vidrep.config.reader import load_recipe, to_mapping
+from vidrep.config.settings import PretrainConfig
 from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import Features
 from vidrep.sequences.split import VideoSplit
-from vidrep.training.run import RunFolder, RunVideos, read_content_used
+from vidrep.training.run import RunFolder
 from vidrep.training.run_metrics import Metrics
+from vidrep.training.run_videos import RunVideos, read_used_videos
 
 CPU = torch.device("cpu")
 
@@ -30,13 +33,17 @@ def features(tmp_path: Path) -> Features:
 @pytest.fixture
 def videos(features: Features) -> RunVideos:
     return RunVideos(
-        features.videos, [row.label for row in features.videos], VideoSplit(train=[0, 2], validation=[3], test=[1])
+        features.videos,
+        [row.label for row in features.videos],
+        VideoSplit(train=[0, 2], validation=[3], test=[1]),
+        groups=["anna", "ben", "anna", "cleo"],
+        group_pattern="anna|ben|cleo",
     )
 
 
 def prepare(path: Path, videos: RunVideos, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
     run = RunFolder(path)
-    with run.prepared(pretrain_config(), videos, resume=resume, overwrite=overwrite, device=CPU):
+    with run.prepared(to_mapping(pretrain_config()), videos, resume=resume, overwrite=overwrite, device=CPU):
         return run
 
 
@@ -47,7 +54,7 @@ def test_a_new_run_has_its_settings_videos_and_environment(
     prepare(path, videos)
     assert load_recipe(PretrainConfig, path / "config.toml") == pretrain_config()
     rows = list(csv.DictReader((path / "videos.csv").read_text(encoding="utf-8").splitlines()))
-    assert [(row["video"], row["label"], row["part"]) for row in rows] == [
+    assert [(row["video"], row["label"], row["split"]) for row in rows] == [
         ("left/00.npy", "left", "train"),
         ("left/01.npy", "left", "test"),
         ("right/00.npy", "right", "train"),
@@ -59,17 +66,18 @@ def test_a_new_run_has_its_settings_videos_and_environment(
     assert (environment["torch"], environment["device"]) == (torch.__version__, "cpu")
 
 
-def test_what_was_used_is_known_by_content_and_the_test_part_is_not_among_it(
+def test_what_was_used_is_identified_by_content_and_the_test_split_is_not_among_it(
     tmp_path: Path, features: Features, videos: RunVideos
 ) -> None:
     prepare(tmp_path / "run", videos)
-    used = read_content_used(tmp_path / "run")
+    used = read_used_videos(tmp_path / "run")
     for index, row in enumerate(features.videos):
-        assert (row.checksum in used, row.source_sha256 in used) == (index != 1, index != 1)
+        assert (row.checksum in used.content, row.source_sha256 in used.content) == (index != 1, index != 1)
+    assert used.groups == {"anna", "cleo"}
     (tmp_path / "run" / "videos.csv").write_text("video\nx\n", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(InputError, match=r"videos.csv cannot be read"):
-            read_content_used(tmp_path / "run")
+            read_used_videos(tmp_path / "run")
         (tmp_path / "run" / "videos.csv").unlink(missing_ok=True)
 
 
@@ -85,7 +93,7 @@ def test_a_folder_with_anything_in_it_is_refused_as_it_is(tmp_path: Path, videos
     (path / "notes.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(OutputError, match="exists; give a new folder, --resume to go on or --overwrite"):
         prepare(path, videos)
-    with pytest.raises(OutputError, match=r"not overwritten: it holds notes.txt, which is no part of a run"):
+    with pytest.raises(OutputError, match=r"not overwritten: it holds notes.txt, which no run holds"):
         prepare(path, videos, overwrite=True)
     assert [one.name for one in path.iterdir()] == ["notes.txt"]
 
@@ -128,9 +136,9 @@ def test_to_go_on_and_to_start_anew_are_two_things(tmp_path: Path, videos: RunVi
 
 def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos) -> None:
     prepare(tmp_path / "run", videos)
-    changes: dict[str, float] = {"seed": 3, "steps": 11, "patience": 5, "validate_every": 4, "batch_size": 7}
+    changes: dict[str, Any] = {"seed": 3, "steps": 11, "patience": 5, "validate_every": 4, "batch_size": 7}
     run = RunFolder(tmp_path / "run")
-    changed = run.prepared(pretrain_config(**changes), videos, resume=True, overwrite=False, device=CPU)
+    changed = run.prepared(to_mapping(pretrain_config(**changes)), videos, resume=True, overwrite=False, device=CPU)
     with pytest.raises(OutputError) as caught, changed:
         pass
     assert str(caught.value) == (
@@ -140,7 +148,7 @@ def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos
     )
 
 
-def test_what_a_killed_process_was_about_to_publish_is_in_nobodys_way(tmp_path: Path, videos: RunVideos) -> None:
+def test_what_a_killed_process_was_about_to_publish_is_removed(tmp_path: Path, videos: RunVideos) -> None:
     path = tmp_path / "run"
     path.mkdir()
     (path / ".config.toml.4711.tmp").write_bytes(b"half")
@@ -152,7 +160,7 @@ def test_what_a_killed_process_was_about_to_publish_is_in_nobodys_way(tmp_path: 
     assert [one.name for one in (path / "checkpoints").iterdir()] == ["00000001.pt"]
 
 
-def test_a_checkpoint_says_what_it_needs_if_the_disk_is_full(
+def test_the_space_that_a_checkpoint_needs_is_named_if_the_disk_is_full(
     tmp_path: Path, videos: RunVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = prepare(tmp_path / "run", videos)
@@ -166,8 +174,8 @@ def test_a_checkpoint_says_what_it_needs_if_the_disk_is_full(
         os.pwrite(descriptor, content, offset)
 
     monkeypatch.setattr(files, "write_at", fill)
-    said = r"00000002.pt: cannot be written \(No space left on device; needs 8.0 MB and the disk has .* left\); free"
-    with pytest.raises(OutputError, match=said) as caught:
+    message = r"00000002.pt: cannot be written \(No space left on device; needs 8.0 MB and the disk has .* left\); free"
+    with pytest.raises(OutputError, match=message) as caught:
         run.checkpoints.save({"weights": large, "more": [{"of": 2 * large}]}, step=2, keep=1)
     assert "\n" not in str(caught.value)
     assert [one.name for one in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000001.pt"]

@@ -1,8 +1,9 @@
-"""metrics.jsonl and TensorBoard's events: whole lines only, and none of what a resume does again."""
+"""metrics.jsonl and TensorBoard's events: whole lines only, and each step once after a resume."""
 
 import errno
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_lines_after_a_step_and_half_lines_are_cut(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == '{"step": 5}\n{"step": 10}\n{"step": 20}\n'
 
 
-def test_of_a_line_that_is_refused_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_the_disk_refuses_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = Metrics(tmp_path, step=0)
     lines.append({"step": 5})
     before = (tmp_path / "metrics.jsonl").read_bytes()
@@ -42,7 +43,32 @@ def test_of_a_line_that_is_refused_nothing_stays(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
-def test_tensorboard_shows_every_figure_once(tmp_path: Path) -> None:
+def test_events_that_the_disk_refuses_leave_nothing_and_print_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    num_threads = threading.active_count()
+    lines = Metrics(tmp_path, step=0)
+    lines.append({"step": 5, "loss": 1.5})
+    path = tmp_path / "tensorboard" / "events.out.tfevents.000001"
+    before = path.read_bytes()
+
+    def fill(descriptor: int, content: bytes, offset: int) -> None:
+        if content.startswith(b"{"):
+            os.pwrite(descriptor, content, offset)
+            return
+        os.pwrite(descriptor, content[:4], offset)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(run_metrics, "write_at", fill)
+    with pytest.raises(OutputError, match=r"tfevents\.000001: cannot be written \(No space left on device"):
+        lines.append({"step": 10, "loss": 1.25})
+    assert path.read_bytes() == before and len(before) > 100
+    assert threading.active_count() == num_threads
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tensorboard_shows_every_metric_once(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -64,13 +90,13 @@ def test_tensorboard_shows_every_figure_once(tmp_path: Path) -> None:
         file.write(b"half")
     train_toy(tmp_path / "run", resume=True)
     train_toy(tmp_path / "whole")
-    looks = tree_of(tmp_path / "whole")["metrics"]
+    lines = tree_of(tmp_path / "whole")["metrics"]
     expected = {
-        "learning_rate": [(look["step"], look["learning_rate"]) for look in looks],
-        "gradient_norm": [(look["step"], look["gradient_norm"]) for look in looks],
-        "train/loss": [(look["step"], look["train"]["loss"]) for look in looks],
-        "train/twice": [(look["step"], look["train"]["twice"]) for look in looks],
-        "validation/loss": [(look["step"], look["validation"]["loss"]) for look in looks],
+        "learning_rate": [(line["step"], line["learning_rate"]) for line in lines],
+        "gradient_norm": [(line["step"], line["gradient_norm"]) for line in lines],
+        "train/loss": [(line["step"], line["train"]["loss"]) for line in lines],
+        "train/twice": [(line["step"], line["train"]["twice"]) for line in lines],
+        "validation/loss": [(line["step"], line["validation"]["loss"]) for line in lines],
     }
     found = scalars()
     assert found.keys() == expected.keys() | {"speed/frames_per_second", "speed/data_share"}
@@ -79,7 +105,7 @@ def test_tensorboard_shows_every_figure_once(tmp_path: Path) -> None:
         assert [value for _, value in found[tag]] == pytest.approx([value for _, value in points], rel=1e-6), tag
 
 
-def test_without_tensorboard_there_are_lines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorboard_there_are_only_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*sys.modules]:
         if name.split(".")[0] == "tensorboard":
             monkeypatch.delitem(sys.modules, name)

@@ -1,13 +1,17 @@
 """Making videos of every kind with PyAV."""
 
+from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from fixture_types import MakeFrames, MakeVideo, PacketsOf
+from numpy.typing import NDArray
 
 
-def moving_square(num_frames, height=48, width=64):
+def moving_square(num_frames: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     """(T, H, W, 3): a bright square on a gray ramp, in another place in each frame."""
     frames = np.empty((num_frames, height, width, 3), np.uint8)
     frames[:] = np.linspace(20, 120, width, dtype=np.uint8)[:, None]
@@ -22,23 +26,23 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".
     ".wmv": "asf",
     ".h264": "h264",
 }
-# Two encoders tell about themselves on standard error unless they are asked not to.
+# Two encoders print about themselves on standard error unless an option forbids it.
 QUIET = {"libx265": {"x265-params": "log-level=none"}}
 
 
 def encode(
-    path,
-    frames,
+    path: Path,
+    frames: NDArray[np.uint8] | list[av.VideoFrame],
     *,
-    codec="libx264",
-    pix_fmt="yuv420p",
-    rate=10,
-    options=None,
-    pts=None,
-    mux=None,
-    rotation=0,
-    sample_aspect_ratio=None,
-):
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    rate: int = 10,
+    options: dict[str, str] | None = None,
+    pts: Sequence[int] | None = None,
+    mux: dict[str, str] | None = None,
+    rotation: int = 0,
+    sample_aspect_ratio: Fraction | None = None,
+) -> Path:
     """Write frames, RGB pixels (T, H, W, 3) or a list of video frames, whose color tags are kept.
 
     pts: their times in units of 1/rate s. mux: the container's options.
@@ -46,6 +50,7 @@ def encode(
     options = QUIET.get(codec, {}) | (options or {})
     with av.open(str(path), "w", format=FORMATS[path.suffix], options=mux or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
         first = as_video_frame(frames[0])
         stream.height, stream.width, stream.pix_fmt = first.height, first.width, pix_fmt
         stream.codec_context.thread_count = 1
@@ -63,28 +68,29 @@ def encode(
     return path
 
 
-def as_video_frame(pixels):
+def as_video_frame(pixels: NDArray[np.uint8] | av.VideoFrame) -> av.VideoFrame:
     if isinstance(pixels, av.VideoFrame):
         return pixels
     return av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
-def sizes_of_packets(path):
+def sizes_of_packets(path: Path) -> list[tuple[int, int]]:
     """[(position in the file, size)] of the video's packets, in the order of the file."""
     with av.open(str(path)) as container:
-        return sorted((packet.pos, packet.size) for packet in container.demux(video=0) if packet.size)
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        return sorted((packet.pos, packet.size) for packet in packets if packet.pos is not None)
 
 
 @pytest.fixture
-def make_video():
+def make_video() -> MakeVideo:
     return encode
 
 
 @pytest.fixture
-def make_frames():
+def make_frames() -> MakeFrames:
     return moving_square
 
 
 @pytest.fixture
-def packets_of():
+def packets_of() -> PacketsOf:
     return sizes_of_packets

@@ -1,14 +1,16 @@
-"""Files cut short, wherever the cut lies: told by the sizes that containers declare, and no whole file accused."""
+"""Files cut short, wherever the cut lies: the sizes that containers declare show it, and no whole file fails."""
 
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fixture_types import MakeFrames, MakeVideo, PacketsOf
 
 from vidrep.errors import VideoError
 from vidrep.video.containers import damage_of_container
-from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.sampling import Sampling
 
 # codec, suffix, options of the container
@@ -29,13 +31,19 @@ KINDS = {
 }
 
 
-def judged(path):
-    """What the container says, without listening."""
+def damage_of(path: Path) -> str:
+    """Damage by the container alone."""
     return damage_of_container(path, lambda: None)
 
 
 @pytest.fixture
-def whole(request, tmp_path, make_frames, make_video, monkeypatch):
+def whole(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A clip of 20 different frames in the container that the test asks for."""
     monkeypatch.setenv("SVT_LOG", "1")
     codec, suffix, options = KINDS[request.param]
@@ -43,7 +51,7 @@ def whole(request, tmp_path, make_frames, make_video, monkeypatch):
     return make_video(tmp_path / f"whole{suffix}", make_frames(20, 64, 96) + noise, codec=codec, mux=options)
 
 
-def status(path, decoder):
+def status(path: Path, decoder: str) -> tuple[int, str]:
     try:
         with open_video(path, decoder=decoder) as video:
             num_frames = sum(1 for _ in video.frames(Sampling()))
@@ -53,9 +61,9 @@ def status(path, decoder):
 
 
 @pytest.mark.parametrize("whole", KINDS, indirect=True)
-def test_whole_files_are_ok_and_cut_ones_are_not(whole):
+def test_whole_files_are_ok_and_cut_ones_are_not(whole: Path) -> None:
     content = whole.read_bytes()
-    assert judged(whole) == ""
+    assert damage_of(whole) == ""
     assert status(whole, "pyav") == (20, "ok")
     rng = np.random.default_rng(1)
     for end in [len(content) - 1, len(content) - 8, *rng.integers(1, len(content) - 1, 12)]:
@@ -67,7 +75,7 @@ def test_whole_files_are_ok_and_cut_ones_are_not(whole):
 
 @pytest.mark.parametrize("whole", ["mp4", "mkv", "avi"], indirect=True)
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_the_verdict_says_how_much_there_should_be(whole, decoder):
+def test_the_report_gives_how_much_there_should_be(whole: Path, decoder: str) -> None:
     size = whole.stat().st_size
     os.truncate(whole, size - 2)
     with open_video(whole, decoder=decoder) as video:
@@ -77,7 +85,7 @@ def test_the_verdict_says_how_much_there_should_be(whole, decoder):
 
 
 @pytest.mark.parametrize("whole", ["webm"], indirect=True)
-def test_what_the_decoder_says_of_one_video_it_says_of_the_next(whole):
+def test_what_the_decoder_says_of_one_video_it_says_of_the_next(whole: Path) -> None:
     os.truncate(whole, whole.stat().st_size // 2)
     messages = []
     for _ in range(3):
@@ -89,19 +97,24 @@ def test_what_the_decoder_says_of_one_video_it_says_of_the_next(whole):
 
 
 @pytest.mark.parametrize("whole", ["mkv"], indirect=True)
-def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole, packets_of):
+def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole: Path, packets_of: PacketsOf) -> None:
     content = whole.read_bytes()
     rng = np.random.default_rng(3)
     for position, size in [packets_of(whole)[number] for number in (0, 5, 19)]:
         damaged = bytearray(content)
         damaged[position + int(rng.integers(8, size))] ^= 1 << int(rng.integers(8))
         whole.write_bytes(damaged)
-        assert judged(whole).endswith("is not what its checksum says")
+        assert damage_of(whole).endswith("does not have its checksum")
         for decoder in DECODERS:
             assert status(whole, decoder)[1] == "partial"
 
 
-def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(tmp_path, make_frames, make_video, packets_of):
+def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    packets_of: PacketsOf,
+) -> None:
     noise = np.random.default_rng(0).integers(0, 30, (20, 64, 96, 3), dtype=np.uint8)
     options = {"x265-params": "log-level=none:hash=1"}
     path = make_video(tmp_path / "a.mp4", make_frames(20, 64, 96) + noise, codec="libx265", options=options)
@@ -115,7 +128,7 @@ def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(tmp_path, make_frames, m
 
 @pytest.mark.parametrize("whole", ["mkv"], indirect=True)
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_who_stops_early_does_not_miss_the_end(whole, decoder):
+def test_who_stops_early_does_not_miss_the_end(whole: Path, decoder: str) -> None:
     os.truncate(whole, whole.stat().st_size - 2)
     with open_video(whole, decoder=decoder) as video:
         assert len(list(video.frames(Sampling(max_frames=3)))) == 3
@@ -123,45 +136,45 @@ def test_who_stops_early_does_not_miss_the_end(whole, decoder):
 
 
 @pytest.mark.parametrize("whole", ["mp4", "mkv", "mkv of unknown size", "avi", "wmv", "flv"], indirect=True)
-def test_rubbish_after_the_end_is_no_reason(whole):
+def test_rubbish_after_the_end_is_no_reason(whole: Path) -> None:
     for rubbish in (b"\0" * 1000, b"<!-- sent by a server -->"):
         content = whole.read_bytes()
         whole.write_bytes(content + rubbish)
-        assert judged(whole) == ""
+        assert damage_of(whole) == ""
         whole.write_bytes(content)
 
 
-def test_large_boxes_have_a_size_of_their_own(tmp_path):
+def test_large_boxes_have_a_size_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     start = struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4sQ", 1, b"mdat", 40)
     path.write_bytes(start + bytes(24))
-    assert judged(path) == ""
+    assert damage_of(path) == ""
     path.write_bytes(start + bytes(23))
-    assert judged(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
+    assert damage_of(path) == "cut short: it has 55 bytes, but should have at least 56 by its container"
     path.write_bytes(struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4s", 0, b"mdat") + bytes(5))
-    assert judged(path) == ""  # this one goes as far as the file
+    assert damage_of(path) == ""  # this one goes as far as the file
 
 
-def test_an_avi_in_several_parts(tmp_path):
+def test_an_avi_in_several_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     parts = struct.pack("<4sI4s", b"RIFF", 13, b"AVI ") + bytes(9) + b"\0", struct.pack("<4sI4s", b"RIFF", 8, b"AVIX")
     path.write_bytes(b"".join(parts) + bytes(4))
-    assert judged(path) == ""
+    assert damage_of(path) == ""
     path.write_bytes(b"".join(parts) + bytes(3))
-    assert "it has 37 bytes, but should have at least 38" in judged(path)
+    assert "it has 37 bytes, but should have at least 38" in damage_of(path)
 
 
-def test_a_file_that_vanishes_while_it_is_read_fails_no_run(tmp_path):
-    assert judged(tmp_path / "gone.mp4") == "it could not be read to its end (No such file or directory)"
+def test_a_file_that_vanishes_while_it_is_read_fails_no_run(tmp_path: Path) -> None:
+    assert damage_of(tmp_path / "gone.mp4") == "it could not be read to its end (No such file or directory)"
 
 
-def test_what_is_no_container_declares_nothing(tmp_path):
+def test_what_is_no_container_declares_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a"
     rng = np.random.default_rng(2)
     for content in [b"", b"a", b"text " * 300, *(rng.bytes(2000) for _ in range(20))]:
         path.write_bytes(content)
-        assert judged(path) == ""
+        assert damage_of(path) == ""
     for begin in (b"\x1a\x45\xdf\xa3", b"RIFF\xff\xff\xff\x7fAVI ", b"FLV\x01", bytes(4) + b"ftyp"):
         for _ in range(20):
             path.write_bytes(begin + rng.bytes(100))
-            judged(path)  # whatever it says, it neither fails nor hangs
+            damage_of(path)  # whatever it returns, it neither fails nor hangs

@@ -1,4 +1,4 @@
-"""Mutants of clean clips: every cut is told, nothing crashes. benchmarks/damaged_videos.py makes the full table."""
+"""Mutants of clean clips: every cut is reported, nothing crashes. benchmarks/damaged_videos.py makes the full table."""
 
 import importlib
 from pathlib import Path

@@ -4,14 +4,19 @@ import importlib
 import itertools
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from fixture_types import MakeFrames, MakeVideo
+from numpy.typing import NDArray
 
 from vidrep.errors import VideoError
+from vidrep.video.decoders import DECODERS, open_video
 from vidrep.video.geometry import pixel_aspect, square_pixel_size
-from vidrep.video.reading import DECODERS, open_video
+from vidrep.video.reading import Frame
 from vidrep.video.sampling import Sampling
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 both = pytest.mark.parametrize("decoder", DECODERS)
 
 
-def read(path, decoder):
+def read(path: Path, decoder: str) -> list[Frame]:
     with open_video(path, decoder=decoder) as video:
         frames = list(video.frames(Sampling()))
         report = video.report()
@@ -27,26 +32,26 @@ def read(path, decoder):
     return frames
 
 
-def error(frames, written):
+def error(frames: list[Frame], written: NDArray[Any]) -> float:
     """Mean absolute difference from what was written, of 255."""
-    return np.abs(np.stack([frame.rgb for frame in frames]).astype(int) - written).mean()
+    return float(np.abs(np.stack([frame.rgb for frame in frames]).astype(int) - written).mean())
 
 
 # ---- shapes
 
 
-def test_pixels_are_square_unless_the_file_tells_something_sensible():
-    assert [pixel_aspect(told) for told in (None, Fraction(0), Fraction(1), Fraction(16, 11), 0.75)] == [
+def test_pixels_are_square_unless_the_file_tells_something_sensible() -> None:
+    assert [pixel_aspect(stored) for stored in (None, Fraction(0), Fraction(1), Fraction(16, 11), 0.75)] == [
         1,
         1,
         1,
         16 / 11,
         0.75,
     ]
-    assert [pixel_aspect(told) for told in (8, 8.1, 0.125, 0.12, -2, float("nan"))] == [8, 1, 0.125, 1, 1, 1]
+    assert [pixel_aspect(stored) for stored in (8, 8.1, 0.125, 0.12, -2, float("nan"))] == [8, 1, 0.125, 1, 1, 1]
 
 
-def test_the_width_is_stretched_and_the_height_stays():
+def test_the_width_is_stretched_and_the_height_stays() -> None:
     assert square_pixel_size(50, 100, aspect=2.0) == (50, 200)
     assert square_pixel_size(576, 720, aspect=16 / 11) == (576, 1047)
     assert square_pixel_size(1, 1, aspect=0.125) == (1, 1)
@@ -55,11 +60,19 @@ def test_the_width_is_stretched_and_the_height_stays():
 @both
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
 @pytest.mark.parametrize(("aspect", "width"), [("2:1", 128), ("16:11", 93), ("1:2", 32), ("9:1", 64)])
-def test_pixels_that_are_not_square_are_made_so(tmp_path, make_frames, make_video, decoder, suffix, aspect, width):
+def test_pixels_that_are_not_square_are_made_so(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    decoder: str,
+    suffix: str,
+    aspect: str,
+    width: int,
+) -> None:
     codec = "mpeg4" if suffix == ".avi" else "libx264"
     written = make_frames(3)
-    told = Fraction(*map(int, aspect.split(":")))
-    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, sample_aspect_ratio=told)
+    stored = Fraction(*map(int, aspect.split(":")))
+    path = make_video(tmp_path / f"a{suffix}", written, codec=codec, sample_aspect_ratio=stored)
     frames = read(path, decoder)
     assert {frame.rgb.shape for frame in frames} == {(48, width, 3)}
     found = frames[0].rgb[16, :, 0] > 170  # the square, 12 pixels wide as it is stored
@@ -70,7 +83,15 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path, make_frames, make_vide
 @both
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 @pytest.mark.parametrize(("aspect", "width"), [(Fraction(2), 128), (Fraction(1, 2), 32)])
-def test_turning_and_stretching_go_together(tmp_path, make_frames, make_video, decoder, rotation, aspect, width):
+def test_turning_and_stretching_go_together(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    decoder: str,
+    rotation: int,
+    aspect: Fraction,
+    width: int,
+) -> None:
     lying = read(make_video(tmp_path / "a.mp4", make_frames(3), sample_aspect_ratio=aspect), decoder)
     path = make_video(tmp_path / "b.mp4", make_frames(3), rotation=rotation, sample_aspect_ratio=aspect)
     turned = read(path, decoder)
@@ -92,7 +113,15 @@ def test_turning_and_stretching_go_together(tmp_path, make_frames, make_video, d
         ("mjpeg", "yuvj420p", ".avi", (1, 1)),
     ],
 )
-def test_odd_and_tiny_sizes(tmp_path, make_video, decoder, codec, pix_fmt, suffix, size):
+def test_odd_and_tiny_sizes(
+    tmp_path: Path,
+    make_video: MakeVideo,
+    decoder: str,
+    codec: str,
+    pix_fmt: str,
+    suffix: str,
+    size: tuple[int, int],
+) -> None:
     ramp = np.linspace(30, 220, size[0] * size[1]).reshape(size).astype(np.uint8)
     written = np.repeat(ramp[None, :, :, None], 4, axis=0).repeat(3, axis=-1)
     frames = read(make_video(tmp_path / f"a{suffix}", written, codec=codec, pix_fmt=pix_fmt), decoder)
@@ -101,7 +130,9 @@ def test_odd_and_tiny_sizes(tmp_path, make_video, decoder, codec, pix_fmt, suffi
 
 
 @both
-def test_a_size_that_changes_in_mid_stream(tmp_path, make_frames, make_video, decoder):
+def test_a_size_that_changes_in_mid_stream(
+    tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo, decoder: str
+) -> None:
     for name, size in [("small", (48, 64)), ("large", (64, 96))]:
         make_video(tmp_path / f"{name}.h264", make_frames(5, *size), options={"bf": "0"})
     joined = tmp_path / "joined.h264"
@@ -134,7 +165,16 @@ def test_a_size_that_changes_in_mid_stream(tmp_path, make_frames, make_video, de
         ("wmv2", "yuv420p", ".wmv"),
     ],
 )
-def test_codecs(tmp_path, make_frames, make_video, decoder, codec, pix_fmt, suffix, monkeypatch):
+def test_codecs(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    decoder: str,
+    codec: str,
+    pix_fmt: str,
+    suffix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SVT_LOG", "1")
     written = make_frames(8, 64, 96)
     rate = 25 if codec == "mpeg2video" else 10
@@ -150,7 +190,9 @@ def test_codecs(tmp_path, make_frames, make_video, decoder, codec, pix_fmt, suff
 
 @both
 @pytest.mark.parametrize(("codec", "suffix"), [("png", ".mov"), ("ffv1", ".mkv")])
-def test_alpha_is_dropped_not_blended(tmp_path, make_video, decoder, codec, suffix):
+def test_alpha_is_dropped_not_blended(
+    tmp_path: Path, make_video: MakeVideo, decoder: str, codec: str, suffix: str
+) -> None:
     pixels = np.full((32, 48, 4), (200, 100, 50, 255), np.uint8)
     pixels[:, 24:, 3] = 0
     frames = [av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format="bgra") for _ in range(2)]
@@ -172,8 +214,8 @@ COLORS = np.array(list(itertools.product([0, 90, 170, 255], repeat=3)), np.uint8
 PATCH = 16
 
 
-def color_frame(matrix, color_range, tag):
-    """A row of patches, one for each of COLORS, converted as the standards say."""
+def color_frame(matrix: str, color_range: int, tag: int) -> av.VideoFrame:
+    """A row of patches, one for each of COLORS, converted as the standards define it."""
     red_weight, blue_weight, _ = MATRICES[matrix]
     red, green, blue = (COLORS / 255).T
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
@@ -189,7 +231,7 @@ def color_frame(matrix, color_range, tag):
     return frame
 
 
-def shown_colors(path, decoder):
+def shown_colors(path: Path, decoder: str) -> NDArray[np.int64]:
     (frame,) = read(path, decoder)
     height, width, _ = frame.rgb.shape
     patch = width // len(COLORS)
@@ -207,7 +249,16 @@ def shown_colors(path, decoder):
         ("libx264", ".mp4", Fraction(1, 2)),  # what is scaled takes another way through the converter
     ],
 )
-def test_colors_are_those_that_the_tags_mean(tmp_path, make_video, decoder, matrix, color_range, codec, suffix, aspect):
+def test_colors_are_those_that_the_tags_mean(
+    tmp_path: Path,
+    make_video: MakeVideo,
+    decoder: str,
+    matrix: str,
+    color_range: int,
+    codec: str,
+    suffix: str,
+    aspect: Fraction | None,
+) -> None:
     path = make_video(
         tmp_path / f"a{suffix}",
         [color_frame(matrix, color_range, MATRICES[matrix][2])],
@@ -220,7 +271,7 @@ def test_colors_are_those_that_the_tags_mean(tmp_path, make_video, decoder, matr
 
 
 @both
-def test_without_a_tag_the_matrix_is_that_of_small_video(tmp_path, make_video, decoder):
+def test_without_a_tag_the_matrix_is_that_of_small_video(tmp_path: Path, make_video: MakeVideo, decoder: str) -> None:
     off = {}
     for matrix in ("BT.601", "BT.709"):
         path = make_video(tmp_path / "a.mkv", [color_frame(matrix, LIMITED, 2)], codec="ffv1", pix_fmt="yuv444p")
@@ -229,7 +280,9 @@ def test_without_a_tag_the_matrix_is_that_of_small_video(tmp_path, make_video, d
 
 
 @pytest.mark.parametrize("tag", [8, 10, 14])
-def test_a_matrix_that_the_converter_does_not_know_fails_no_video(tmp_path, make_video, tag):
+def test_a_matrix_that_the_converter_does_not_know_fails_no_video(
+    tmp_path: Path, make_video: MakeVideo, tag: int
+) -> None:
     path = make_video(tmp_path / "a.mp4", [color_frame("BT.601", LIMITED, tag)], pix_fmt="yuv444p", options={"qp": "0"})
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).colorspace == tag
@@ -244,14 +297,21 @@ def test_a_matrix_that_the_converter_does_not_know_fails_no_video(tmp_path, make
     "name",
     ["two words.mp4", "ünï 日本.mp4", "-dash.mp4", "new\nline.mp4", "a%03d*?[1].mp4", "concat:a.mp4", "no suffix"],
 )
-def test_names(tmp_path, make_frames, make_video, decoder, name, monkeypatch):
+def test_names(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    decoder: str,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     whole = make_video(tmp_path / "a.mp4", make_frames(3))
     whole.rename(name)
     assert len(read(whole.with_name(name).relative_to(tmp_path), decoder)) == 3
 
 
-def test_a_name_that_is_not_utf8(tmp_path, make_frames, make_video):
+def test_a_name_that_is_not_utf8(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> None:
     path = make_video(tmp_path / "a.mp4", make_frames(3)).rename(tmp_path / "\udcff.mp4")
     assert len(read(path, "pyav")) == 3
     with pytest.raises(VideoError, match="its name is not UTF-8, which OpenCV cannot open; rename it or use"):
@@ -262,25 +322,25 @@ def test_a_name_that_is_not_utf8(tmp_path, make_frames, make_video):
 
 
 @pytest.fixture
-def odd_videos(monkeypatch):
+def odd_videos(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module("odd_videos")
 
 
 @pytest.mark.real_data
-def test_the_page_of_odd_videos_says_what_is(real_data, odd_videos):
+def test_the_page_of_odd_videos_says_what_is(real_data: Path, odd_videos: ModuleType) -> None:
     page = (ROOT / "docs" / "results" / "odd-videos.md").read_text(encoding="utf-8")
     folder = real_data / "odd"
     lines = odd_videos.table(sorted(folder.iterdir())).splitlines()
     assert len(lines) == 2 + 13
     for line in lines:
         assert line in page
-    for told in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
-        assert told in page
+    for line in odd_videos.reasons(sorted(folder.iterdir())).splitlines():
+        assert line in page
 
 
 @pytest.mark.real_data
-def test_real_clips_are_turned_upright(real_data, odd_videos):
+def test_real_clips_are_turned_upright(real_data: Path, odd_videos: ModuleType) -> None:
     assert odd_videos.least_difference_of_shots(real_data / "odd") > 30  # four shots, not one clip turned four times
     upright = odd_videos.frames_of(real_data / "odd" / odd_videos.TURNED[0])
     lines = odd_videos.rotations(upright).splitlines()[2:]
@@ -288,7 +348,7 @@ def test_real_clips_are_turned_upright(real_data, odd_videos):
 
 
 @pytest.mark.real_data
-def test_forty_real_clips_are_ok(real_data):
+def test_forty_real_clips_are_ok(real_data: Path) -> None:
     clips = sorted((real_data / "tennis7").glob("*/*.mp4"))[::9]
     assert len(clips) >= 40
     for clip in clips:

@@ -1,37 +1,44 @@
 """What both decoders make of whole, odd and damaged videos."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import av
 import numpy as np
 import pytest
+from fixture_types import MakeFrames, MakeVideo, PacketsOf
+from numpy.typing import NDArray
 
 from vidrep.errors import ConfigError, VideoError
-from vidrep.video.reading import DECODERS, open_video, summarize
+from vidrep.video.decoders import DECODERS, open_video
+from vidrep.video.reading import DecodeReport, Frame, summarize
 from vidrep.video.sampling import Sampling
 from vidrep.video.writing import write_h264
 
 both = pytest.mark.parametrize("decoder", DECODERS)
 
 
-def read(path, decoder="pyav", **sampling):
+def read(path: Path, decoder: str = "pyav", **sampling: Any) -> tuple[list[Frame], DecodeReport]:
     with open_video(path, decoder=decoder) as video:
         frames = list(video.frames(Sampling(**sampling)))
         return frames, video.report()
 
 
-def times(frames):
+def times(frames: Iterable[Frame]) -> list[float]:
     return [frame.seconds for frame in frames]
 
 
-def pixels(frames):
+def pixels(frames: Iterable[Frame]) -> NDArray[np.uint8]:
     return np.stack([frame.rgb for frame in frames])
 
 
-def test_the_decoders_are_known():
+def test_the_decoders_are_known() -> None:
     assert DECODERS == ("pyav", "opencv")
 
 
 @both
-def test_a_clip_of_ours(tmp_path, make_frames, decoder):
+def test_a_clip_of_ours(tmp_path: Path, make_frames: MakeFrames, decoder: str) -> None:
     written = make_frames(12)
     write_h264(tmp_path / "a.mp4", written, frames_per_second=8)
     frames, report = read(tmp_path / "a.mp4", decoder)
@@ -43,7 +50,7 @@ def test_a_clip_of_ours(tmp_path, make_frames, decoder):
 
 
 @both
-def test_frames_are_chosen_while_reading(tmp_path, make_frames, decoder):
+def test_frames_are_chosen_while_reading(tmp_path: Path, make_frames: MakeFrames, decoder: str) -> None:
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
     whole, _ = read(tmp_path / "a.mp4", decoder)
     frames, report = read(tmp_path / "a.mp4", decoder, every=5)
@@ -56,7 +63,7 @@ def test_frames_are_chosen_while_reading(tmp_path, make_frames, decoder):
 
 
 @both
-def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path, make_frames, decoder):
+def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path: Path, make_frames: MakeFrames, decoder: str) -> None:
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
     whole, _ = read(tmp_path / "a.mp4", decoder)
     frames, report = read(tmp_path / "a.mp4", decoder, start=0.5, end=0.8)
@@ -66,14 +73,14 @@ def test_a_span_is_read_and_what_follows_is_not_missed(tmp_path, make_frames, de
 
 
 @both
-def test_a_span_without_a_frame_is_refused(tmp_path, make_frames, decoder):
+def test_a_span_without_a_frame_is_refused(tmp_path: Path, make_frames: MakeFrames, decoder: str) -> None:
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
-    expected = "no frame lies from 7.5 s on and before 9 s; the last frame seen is shown at 1.9 s"
+    expected = "no frame lies from 7.5 s on and before 9 s; the last frame is shown at 1.9 s"
     assert refusal(tmp_path / "a.mp4", decoder, start=7.5, end=9) == expected
 
 
 @both
-def test_frames_that_are_not_kept_are_a_sign_of_life_too(tmp_path, make_frames, decoder):
+def test_frames_that_are_not_kept_are_a_sign_of_life_too(tmp_path: Path, make_frames: MakeFrames, decoder: str) -> None:
     write_h264(tmp_path / "a.mp4", make_frames(20), frames_per_second=10)
     signs = []
     with open_video(tmp_path / "a.mp4", decoder=decoder, on_packet=lambda: signs.append(1)) as video:
@@ -83,7 +90,13 @@ def test_frames_that_are_not_kept_are_a_sign_of_life_too(tmp_path, make_frames, 
 
 @pytest.mark.parametrize("options", [{"bf": "3", "g": "12"}, {"bf": "0"}], ids=["b-frames", "no b-frames"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
-def test_both_decoders_give_the_same_pixels_in_the_order_of_showing(tmp_path, make_frames, make_video, suffix, options):
+def test_both_decoders_give_the_same_pixels_in_the_order_of_showing(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    suffix: str,
+    options: dict[str, str],
+) -> None:
     codec, pts = ("mpeg4", None) if suffix == ".avi" else ("libx264", None)
     options = {name: value for name, value in options.items() if codec == "libx264" or name != "bf"}
     path = make_video(tmp_path / f"a{suffix}", make_frames(30), codec=codec, options=options, pts=pts)
@@ -97,14 +110,14 @@ def test_both_decoders_give_the_same_pixels_in_the_order_of_showing(tmp_path, ma
     assert (np.diff(lefts) > 0).all()  # the square moves to the right: nothing is shown out of order
 
 
-def test_b_frames_are_there(tmp_path, make_frames, make_video):
+def test_b_frames_are_there(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> None:
     path = make_video(tmp_path / "a.mp4", make_frames(30), options={"bf": "3", "g": "12", "b-adapt": "0"})
     with av.open(str(path)) as container:
         kinds = {int(frame.pict_type) for frame in container.decode(video=0)}
-    assert av.video.frame.PictureType.B in kinds  # or the tests above would say nothing
+    assert av.video.frame.PictureType.B in kinds  # or the tests above would prove nothing
 
 
-def test_avi_times_follow_the_decoding(tmp_path, make_frames, make_video):
+def test_avi_times_follow_the_decoding(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> None:
     path = make_video(tmp_path / "a.avi", make_frames(20), codec="libx264", options={"bf": "3"}, rate=25)
     for decoder in DECODERS:
         frames, _ = read(path, decoder)
@@ -113,7 +126,9 @@ def test_avi_times_follow_the_decoding(tmp_path, make_frames, make_video):
 
 
 @both
-def test_a_variable_frame_rate_keeps_its_times(tmp_path, make_frames, make_video, decoder):
+def test_a_variable_frame_rate_keeps_its_times(
+    tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo, decoder: str
+) -> None:
     pts = [0, 1, 2, 10, 20, 21]
     path = make_video(tmp_path / "a.mkv", make_frames(6), pts=pts, options={"bf": "0"})
     frames, _ = read(path, decoder)
@@ -121,7 +136,9 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path, make_frames, make_video
 
 
 @both
-def test_time_begins_with_the_file_whatever_its_clock_says(tmp_path, make_frames, make_video, decoder):
+def test_time_begins_with_the_file_whatever_its_clock_says(
+    tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo, decoder: str
+) -> None:
     path = make_video(tmp_path / "a.ts", make_frames(6), mux={"output_ts_offset": "5000.7"})
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).time > 5000
@@ -131,7 +148,14 @@ def test_time_begins_with_the_file_whatever_its_clock_says(tmp_path, make_frames
 
 @both
 @pytest.mark.parametrize(("degrees", "quarter_turns"), [(90, 1), (180, 2), (-90, 3)])
-def test_a_rotated_video_is_turned_upright(tmp_path, make_frames, make_video, decoder, degrees, quarter_turns):
+def test_a_rotated_video_is_turned_upright(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    decoder: str,
+    degrees: int,
+    quarter_turns: int,
+) -> None:
     plain, _ = read(make_video(tmp_path / "plain.mp4", make_frames(3)), decoder)
     turned, _ = read(make_video(tmp_path / "turned.mp4", make_frames(3), rotation=degrees), decoder)
     for before, after in zip(plain, turned, strict=True):
@@ -141,33 +165,38 @@ def test_a_rotated_video_is_turned_upright(tmp_path, make_frames, make_video, de
 
 @pytest.mark.parametrize(("codec", "pix_fmt", "suffix"), [("ffv1", "bgr0", ".mkv"), ("png", "rgb24", ".mov")])
 def test_lossless_frames_come_back_exactly_and_can_be_written_to(
-    tmp_path, make_frames, make_video, codec, pix_fmt, suffix
-):
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    codec: str,
+    pix_fmt: str,
+    suffix: str,
+) -> None:
     written = make_frames(3, 31, 45)
     frames, _ = read(make_video(tmp_path / f"a{suffix}", written, codec=codec, pix_fmt=pix_fmt))
     np.testing.assert_array_equal(pixels(frames), written)
     frames[0].rgb[0] = 0  # torch warns of arrays that cannot be written
 
 
-def test_an_edit_list_is_no_damage(tmp_path, make_frames, make_video):
+def test_an_edit_list_is_no_damage(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> None:
     path = make_video(tmp_path / "a.mp4", make_frames(30), pts=list(range(-10, 20)), options={"bf": "0", "g": "5"})
     frames, report = read(path)
     assert len(frames) == 20
     assert (report.status, report.message) == ("ok", "")
 
 
-def test_a_colon_in_a_name_is_no_protocol(tmp_path, make_frames, monkeypatch):
+def test_a_colon_in_a_name_is_no_protocol(
+    tmp_path: Path, make_frames: MakeFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_h264(tmp_path / "a:b.mp4", make_frames(2), frames_per_second=8)
     monkeypatch.chdir(tmp_path)
-    from pathlib import Path
-
     assert len(read(Path("a:b.mp4"))[0]) == 2
 
 
 # ---- what is no video
 
 
-def refusal(path, decoder="pyav", **sampling):
+def refusal(path: Path, decoder: str = "pyav", **sampling: Any) -> str:
     with pytest.raises(VideoError) as caught:
         read(path, decoder, **sampling)
     assert "\n" not in str(caught.value)
@@ -175,7 +204,7 @@ def refusal(path, decoder="pyav", **sampling):
 
 
 @both
-def test_what_is_no_video_is_refused_in_one_line(tmp_path, decoder):
+def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, decoder: str) -> None:
     empty, text, folder = tmp_path / "empty.mp4", tmp_path / "text.mp4", tmp_path / "folder.mp4"
     empty.touch()
     text.write_text("This is a text. " * 100)
@@ -186,7 +215,7 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path, decoder):
     assert refusal(tmp_path / "absent.mp4", decoder) == "cannot be read (No such file or directory)"
 
 
-def write_audio(path, cover=None):
+def write_audio(path: Path, cover: NDArray[np.uint8] | None = None) -> None:
     with av.open(str(path), "w") as container:
         audio = container.add_stream("aac", rate=16000)
         audio.layout = "mono"
@@ -202,25 +231,25 @@ def write_audio(path, cover=None):
         container.mux(audio.encode(None))
 
 
-def test_sound_alone_is_refused(tmp_path, make_frames):
+def test_sound_alone_is_refused(tmp_path: Path, make_frames: MakeFrames) -> None:
     write_audio(tmp_path / "a.mp4")
     assert refusal(tmp_path / "a.mp4") == "it has no video stream (only audio)"
     assert "not a video that" in refusal(tmp_path / "a.mp4", "opencv")
 
 
-def test_the_cover_of_an_album_is_no_video(tmp_path, make_frames):
+def test_the_cover_of_an_album_is_no_video(tmp_path: Path, make_frames: MakeFrames) -> None:
     write_audio(tmp_path / "a.mp4", cover=make_frames(1)[0])
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert len(container.streams.video) == 1
     assert refusal(tmp_path / "a.mp4") == "it has no video stream (only audio)"
 
 
-def test_a_playlist_fetches_nothing(tmp_path):
+def test_a_playlist_fetches_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile 'http://127.0.0.1:9/a.mp4'\n")
     assert "not a video that" in refusal(tmp_path / "a.mp4")
 
 
-def test_an_unknown_decoder_is_refused(tmp_path):
+def test_an_unknown_decoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="decoder 'ffmpeg': allowed are pyav, opencv"):
         open_video(tmp_path / "a.mp4", decoder="ffmpeg")
 
@@ -229,7 +258,7 @@ def test_an_unknown_decoder_is_refused(tmp_path):
 
 
 @pytest.fixture
-def whole(tmp_path, make_frames, make_video):
+def whole(tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo) -> Path:
     """Every frame a picture of its own, the index in front."""
     noise = np.random.default_rng(0).integers(0, 60, (20, 48, 64, 3), dtype=np.uint8)
     path = tmp_path / "whole.mp4"
@@ -237,7 +266,7 @@ def whole(tmp_path, make_frames, make_video):
 
 
 @both
-def test_a_file_cut_short_is_partial(whole, packets_of, decoder):
+def test_a_file_cut_short_is_partial(whole: Path, packets_of: PacketsOf, decoder: str) -> None:
     position, size = packets_of(whole)[12]
     content = whole.read_bytes()
     for end in (position, position + size // 2):  # between two frames, and within one
@@ -250,7 +279,7 @@ def test_a_file_cut_short_is_partial(whole, packets_of, decoder):
 
 
 @both
-def test_a_damaged_packet_loses_itself_alone(whole, packets_of, decoder):
+def test_a_damaged_packet_loses_itself_alone(whole: Path, packets_of: PacketsOf, decoder: str) -> None:
     intact, _ = read(whole, decoder)
     position, size = packets_of(whole)[9]
     content = bytearray(whole.read_bytes())
@@ -269,7 +298,12 @@ def test_a_damaged_packet_loses_itself_alone(whole, packets_of, decoder):
     assert len(frames) in (19, 20)
 
 
-def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(tmp_path, make_frames, make_video, packets_of):
+def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(
+    tmp_path: Path,
+    make_frames: MakeFrames,
+    make_video: MakeVideo,
+    packets_of: PacketsOf,
+) -> None:
     path = make_video(
         tmp_path / "a.mp4", make_frames(20), options={"bf": "3", "g": "20"}, mux={"movflags": "faststart"}
     )
@@ -280,12 +314,12 @@ def test_frames_that_the_decoder_holds_back_survive_a_damaged_end(tmp_path, make
     assert len(frames) >= 15
 
 
-def test_an_index_cut_off_gives_no_frame(whole):
+def test_an_index_cut_off_gives_no_frame(whole: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:200])
     assert refusal(whole) == "it has no video stream (only data)"
 
 
-def test_no_frame_of_a_span_in_a_damaged_file_says_both():
+def test_no_frame_of_a_span_in_a_damaged_file_says_both() -> None:
     with pytest.raises(VideoError) as caught:
         summarize(
             problems=[],
@@ -298,7 +332,7 @@ def test_no_frame_of_a_span_in_a_damaged_file_says_both():
     assert str(caught.value) == "no frame lies there; cut short"
 
 
-def test_verdicts():
+def test_reports() -> None:
     assert summarize(problems=[], num_given=3, fps=1, num_frames_from_header=3).status == "ok"
     partial = summarize(problems=["a", "a", "b"], num_given=3, fps=1, num_frames_from_header=3, missing="cut short")
     assert (partial.status, partial.message) == ("partial", "cut short; a (and 2 more problems)")
@@ -340,14 +374,14 @@ OPENCV_PARTIAL = {name for name, truth in REAL.items() if truth[0] in (49, 72, 7
 
 
 @pytest.mark.real_data
-def test_the_table_of_real_files_is_complete(real_data):
+def test_the_table_of_real_files_is_complete(real_data: Path) -> None:
     there = {f"{folder}/{file.name}" for folder in ("odd", "clips") for file in (real_data / folder).iterdir()}
     assert there == set(REAL)
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", REAL)
-def test_real_files(real_data, name):
+def test_real_files(real_data: Path, name: str) -> None:
     truth = REAL[name]
     if isinstance(truth, str):
         assert truth in refusal(real_data / name)

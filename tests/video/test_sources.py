@@ -295,7 +295,8 @@ def test_a_file_called_dash_is_no_standard_input(make: MakeFiles, monkeypatch: p
     make("-", "list.txt")
     monkeypatch.setattr(sys, "stdin", None)
     Path("list.txt").write_text("-\n")
-    for sources, lists in [(["./-"], []), ([Path("-")], []), ([], ["list.txt"])]:
+    named: list[tuple[list[str | Path], list[str | Path]]] = [(["./-"], []), ([Path("-")], []), ([], ["list.txt"])]
+    for sources, lists in named:
         assert [video.key for video in find_videos(sources, list_files=lists)] == ["-"]
 
 

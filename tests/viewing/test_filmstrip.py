@@ -1,4 +1,4 @@
-"""A filmstrip holds the frames that it was given, where it says, pixel for pixel."""
+"""A filmstrip holds the frames that it was given, each in its place, pixel for pixel."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def enlarged(frame: Pixels, factor: int) -> Pixels:
 
 def test_truth_stands_above_the_model_and_a_line_parts_seen_from_coming(tmp_path: Path) -> None:
     truth, model = frames_of(5, 10, 20), frames_of(4, 10, 20, seed=1)
-    write_filmstrip(tmp_path / "film.png", [[FilmRow(truth), FilmRow(model, start=1)]] * 2, num_seen=3)
+    write_filmstrip(tmp_path / "film.png", [[FilmRow(truth), FilmRow(model, start=1)]] * 2, num_context=3)
     picture = drawn(tmp_path / "film.png")
     factor = 4  # the least that makes 20 pixels 64 or more
     height, width = 10 * factor, 20 * factor
@@ -56,14 +56,14 @@ def test_truth_stands_above_the_model_and_a_line_parts_seen_from_coming(tmp_path
 @pytest.mark.parametrize(("shape", "factor"), [((64, 64), 1), ((63, 10), 2), ((100, 30, 3), 1), ((1, 1, 1), 64)])
 def test_small_frames_are_enlarged_by_whole_factors(tmp_path: Path, shape: tuple[int, ...], factor: int) -> None:
     frames = frames_of(1, *shape)
-    write_filmstrip(tmp_path / "film.png", [[FilmRow(frames)]], num_seen=1)
+    write_filmstrip(tmp_path / "film.png", [[FilmRow(frames)]], num_context=1)
     plain = frames[0, ..., 0] if shape[2:] == (1,) else frames[0]
     np.testing.assert_array_equal(drawn(tmp_path / "film.png"), enlarged(plain, factor))
 
 
-@pytest.mark.parametrize("num_seen", [0, 3])
-def test_without_two_sides_there_is_no_line(tmp_path: Path, num_seen: int) -> None:
-    write_filmstrip(tmp_path / "film.png", [[FilmRow(np.zeros((3, 64, 64), np.uint8))]], num_seen=num_seen)
+@pytest.mark.parametrize("num_context", [0, 3])
+def test_without_two_sides_there_is_no_line(tmp_path: Path, num_context: int) -> None:
+    write_filmstrip(tmp_path / "film.png", [[FilmRow(np.zeros((3, 64, 64), np.uint8))]], num_context=num_context)
     picture = drawn(tmp_path / "film.png")
     assert picture.shape == (64, 3 * 64 + 2, 3)
     assert {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()} == {(0, 0, 0), GRAY}
@@ -72,15 +72,15 @@ def test_without_two_sides_there_is_no_line(tmp_path: Path, num_seen: int) -> No
 def test_a_picture_is_replaced_and_a_refused_one_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new" / "film.png"
     for value in (0, 200):
-        write_filmstrip(path, [[FilmRow(np.full((1, 64, 64), value, np.uint8))]], num_seen=0)
+        write_filmstrip(path, [[FilmRow(np.full((1, 64, 64), value, np.uint8))]], num_context=0)
         assert (drawn(path) == value).all()
     before = path.read_bytes()
     mixed = [FilmRow(frames_of(1, 8, 8)), FilmRow(frames_of(1, 8, 9))]
     for strips in ([mixed], [], [[FilmRow(frames_of(1, 8, 8, 2))]], [[FilmRow(np.zeros((1, 8, 8)))]]):  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=r"all must be uint8 \(H, W\)"):
-            write_filmstrip(path, strips, num_seen=0)
+            write_filmstrip(path, strips, num_context=0)
     with pytest.raises(OutputError, match=r"film\.jpg: .* ends in \.png"):
-        write_filmstrip(path.with_name("film.jpg"), [mixed], num_seen=0)
+        write_filmstrip(path.with_name("film.jpg"), [mixed], num_context=0)
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == ["film.png"]
 

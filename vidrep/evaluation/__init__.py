@@ -1,1 +1,1 @@
-"""Figures for trained runs, with baselines beside them."""
+"""Metrics of trained runs, with baselines beside them."""

@@ -1,28 +1,27 @@
-"""Figures of a pretrained run: on windows of videos, or on Moving MNIST sequences that are made on demand."""
+"""Metrics of a pretraining: on windows of videos, or on Moving MNIST sequences that are made on demand."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError
-from ..features.store import Features
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
-from ..progress import ProgressListener
+from ..registry import OBJECTIVES
+from ..sequences.batches import BatchSet, FeatureBatchSet, GeneratedBatchSet, VideoNumbers
 from ..sequences.windows import WindowSet, sliding_windows
-from ..synthetic.mnist import DIGIT_SIDE
+from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
 from ..training.preparation import require_windows
-from ..viewing.filmstrip import write_filmstrip
-from .trained import Chosen, TrainedRun
+from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
+from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionEvaluation:
-    """Figures of a pretrained model: on what, how many videos of it (or generated sequences), and costs per frame."""
+    """Metrics of a pretraining: on what, how many videos of it (or generated sequences), and the metrics per frame."""
 
     which: str
     num_videos: int
@@ -30,44 +29,66 @@ class PredictionEvaluation:
     metrics: PredictionMetrics
 
 
-@dataclass(frozen=True)
-class MeasuredWindows:
-    """Windows to measure a pretrained model on; what they are of, how many videos, and how many were left out."""
+def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
+    """Raise ConfigError or OutputError for options that do not go with the run."""
+    description, num_future = run.description, options.num_future
+    if options.shuffle_frames:
+        raise ConfigError(f"{run.folder}: a pretraining; shuffled frames are for classifiers")
+    if num_future is not None and num_future < 1:
+        raise ConfigError(f"num_future {num_future}: give at least 1 frame")
+    if num_future is not None and not any(OBJECTIVES[name].needs_future for name in description.objectives):
+        raise ConfigError(f"{run.folder}: no objective of it predicts the future; leave num_future {num_future} out")
+    if options.filmstrip is not None:
+        require_picture_name(options.filmstrip)
+        shape, dtype = tuple(description.frame_shape), description.dtype
+        if not can_be_shown(shape, dtype):
+            raise ConfigError(
+                f"{run.folder}: trained on frames of {shape} {dtype}, which a filmstrip cannot show; it shows uint8 of "
+                "(height, width) or (height, width, 3)"
+            )
 
-    windows: WindowSet
-    which: str
-    num_videos: int
-    num_left_out: int = 0
+
+def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions) -> PredictionEvaluation:
+    """Measure a pretraining on the windows of the selected videos; raises InputError if there are none."""
+    length = _num_context(run) + _num_future(run, options)
+    windows = sliding_windows(
+        selected.features, selected.indices, length=length, stride=run.description.windows["stride"]
+    )
+    otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
+    numbers = VideoNumbers.of(selected.annotated.groups)
+    require_windows(windows, name="selected", advice=f"give longer videos, or {otherwise}")
+    return PredictionEvaluation(
+        which=selected.which,
+        num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
+        num_left_out=selected.num_left_out,
+        metrics=_measure(run, FeatureBatchSet(windows, numbers, run.device), options),
+    )
 
 
-def generated_sequences(
-    run: TrainedRun,
-    digits: NDArray[np.uint8],
-    *,
-    num_digits: int | None,
-    num_sequences: int,
-    seed: int,
-    predicted: int | None,
-) -> MeasuredWindows:
-    """Return Moving MNIST sequences of test digits, (N, 28, 28), made when they are gathered.
+def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> PredictionEvaluation:
+    """Measure a pretraining on Moving MNIST of the test digits, made as they are gathered.
 
-    Raises InputError if the run was not trained on frames like theirs.
+    Raises InputError if the run was not trained on frames like theirs, or the digits cannot be had.
     """
-    if num_sequences < 1:
-        raise ConfigError(f"sequences {num_sequences}: give at least 1")
-    if seed < 0:
-        raise ConfigError(f"seed {seed}: give 0 or more")
-    config = _sequence_config(run, num_digits, num_frames=run.seen + run.num_predicted(predicted))
-    in_words = "1 digit" if config.num_digits == 1 else f"{config.num_digits} digits"
-    return MeasuredWindows(
-        windows=GeneratedWindows(MovingMnist(digits, config), num_sequences, seed),
-        which=f"Moving MNIST sequences of test digits, {in_words}, seed {seed}",
-        num_videos=num_sequences,
+    if options.num_sequences < 1:
+        raise ConfigError(f"sequences {options.num_sequences}: give at least 1")
+    if options.seed < 0:
+        raise ConfigError(f"seed {options.seed}: give 0 or more")
+    assert options.mnist is not None
+    config = _sequence_config(run, options.num_digits, num_frames=_num_context(run) + _num_future(run, options))
+    generator = MovingMnist(load_digits(options.mnist, "test"), config)
+    digits = "1 digit" if config.num_digits == 1 else f"{config.num_digits} digits"
+    windows = GeneratedWindows(generator, options.num_sequences, options.seed)
+    return PredictionEvaluation(
+        which=f"Moving MNIST sequences of test digits, {digits}, seed {options.seed}",
+        num_videos=options.num_sequences,
+        num_left_out=0,
+        metrics=_measure(run, GeneratedBatchSet(windows, run.device), options),
     )
 
 
 def _sequence_config(run: TrainedRun, num_digits: int | None, *, num_frames: int) -> MovingMnistConfig:
-    """Return the settings of sequences like those that a run was trained on, as far as it says."""
+    """Return the settings of sequences like those that a run was trained on, as far as they are recorded."""
     description, usual = run.description, MovingMnistConfig()
     shape, dtype = tuple(description.frame_shape), description.dtype
     if dtype != "uint8" or len(shape) != 2 or shape[0] != shape[1] or shape[0] < DIGIT_SIDE:
@@ -87,32 +108,31 @@ def _sequence_config(run: TrainedRun, num_digits: int | None, *, num_frames: int
         raise InputError(f"{run.folder}: its model.json has Moving MNIST settings that are no numbers") from error
 
 
-def extracted_windows(run: TrainedRun, features: Features, chosen: Chosen, *, predicted: int | None) -> MeasuredWindows:
-    """Return the windows of the chosen videos; raises InputError if there are none."""
-    length = run.seen + run.num_predicted(predicted)
-    windows = sliding_windows(features, chosen.indices, length=length, stride=run.description.windows["stride"])
-    otherwise = "train with shorter windows" if predicted is None else "predict fewer frames"
-    require_windows(windows, name="such", advice=f"give longer videos, or {otherwise}")
-    return MeasuredWindows(windows, chosen.which, len(np.unique(windows.videos)), chosen.num_left_out)
+def _num_context(run: TrainedRun) -> int:
+    return run.description.windows["context"]
 
 
-def evaluate_prediction(
-    run: TrainedRun, measured: MeasuredWindows, *, filmstrip: Path | None, on_progress: ProgressListener
-) -> PredictionEvaluation:
-    """Measure a pretrained model on windows, and draw a filmstrip of some if there is a path for it."""
-    spans: dict[str, Any] = {
-        "seen": run.seen,
-        "predicted": measured.windows.length - run.seen,
-        "reconstructed": run.description.windows.get("reconstructed") or None,
+def _num_future(run: TrainedRun, options: EvaluationOptions) -> int:
+    return run.description.windows["num_future"] if options.num_future is None else options.num_future
+
+
+def _measure(run: TrainedRun, batches: BatchSet, options: EvaluationOptions) -> PredictionMetrics:
+    """Measure on windows, and draw a filmstrip of some if there is a path for it."""
+    num_context = _num_context(run)
+    lengths: dict[str, Any] = {
+        "num_context": num_context,
+        "num_future": batches.windows.length - num_context,
         "frame_shape": tuple(run.description.frame_shape),
         "device": run.device,
     }
-    metrics = prediction_metrics(run.model, measured.windows, **spans, on_progress=on_progress)
-    if filmstrip is not None:
-        write_filmstrip(filmstrip, filmstrip_rows(run.model, measured.windows, **spans), num_seen=run.seen)
-    return PredictionEvaluation(
-        which=measured.which,
-        num_videos=measured.num_videos,
-        num_left_out=measured.num_left_out,
-        metrics=metrics,
-    )
+    metrics = prediction_metrics(run.model, batches, **lengths, on_progress=options.on_progress)
+    if options.filmstrip is not None:
+        _draw(options.filmstrip, run, batches.windows, lengths)
+    return metrics
+
+
+def _draw(path: Path, run: TrainedRun, windows: WindowSet, lengths: dict[str, Any]) -> None:
+    strips = filmstrip_rows(run.model, windows, **lengths)
+    if not strips:
+        raise ConfigError(f"{run.folder}: no objective of it emits frames that a filmstrip could show")
+    write_filmstrip(path, strips, num_context=lengths["num_context"])

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -11,8 +12,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoding import FrameReady, VideoEnded
-from .extractor import Extractor
+from ..errors import ConfigError, VideoError
+from .events import FrameReady, VideoEnded
+from .extractors.extractor import Extractor
+from .windows import WindowedFrames
 
 _POLL_SECONDS = 0.2
 
@@ -27,18 +30,18 @@ def network_threads(extractor: Extractor, threads: int) -> int:
 
 
 class FeatureSink(Protocol):
-    """Where features go, frame after frame of each video; videos come interleaved."""
+    """Where features go, in the order of time for each video; videos come interleaved."""
 
     def add_features(self, number: int, features: NDArray[Any], seconds: NDArray[np.float64]) -> None:
-        """Take the next frames of a video: (n, views, *frame_shape), (n,)."""
+        """Take the next features of a video: (n, crops, *frame_shape), and the seconds of each, (n,)."""
 
     def end_video(self, ended: VideoEnded) -> None:
-        """Take note that all frames of a video came."""
+        """Close a video, all of whose features came."""
 
 
 @dataclass
 class _Run:
-    """Frames of one video that follow each other in a batch, up to `stop`; then perhaps the end of that video."""
+    """Windows of one video that follow each other in a batch, up to `stop`; then perhaps the end of that video."""
 
     number: int
     stop: int
@@ -60,19 +63,19 @@ class _Encoded:
 
 
 class BatchedEncoder:
-    """Gathers frames, encodes them B at a time, whichever videos they come from, and hands the features on in order.
+    """Gathers frames, encodes them B windows at a time, whichever videos they come from, and emits features in order.
 
     with BatchedEncoder(extractor, sink, num_threads=2) as encoder:
         encoder.add_frame(...)
         encoder.end_video(...)
         encoder.flush()         # what waits
 
-    The last batch is padded with what stood in its memory before, so that all have one shape: a frame's feature depends
-    neither on its neighbors nor on its place in the batch.
+    The last batch is padded with what stood in its memory before, so that all have one shape: a feature depends neither
+    on its neighbors nor on its place in the batch.
 
-    num_threads: batches that are computed at the same time, each by one thread of its own; 0 computes them here. One
-        thread a batch, rather than many for one batch, so that cores that decoding leaves idle are never waited for,
-        and so that features do not depend on the number of threads.
+    num_threads: batches that are computed at the same time, each by one thread of its own; 0 computes them on the
+        calling thread. One thread a batch, rather than many for one batch, so that no thread waits for a core that
+        decoding uses, and so that features do not depend on the number of threads.
     check_stop: called while waiting; it raises to end the wait.
 
     cpu_seconds, wall_seconds: what encoding took so far, of all threads together.
@@ -84,13 +87,23 @@ class BatchedEncoder:
         self._extractor, self._sink, self._check_stop = extractor, sink, check_stop
         self._num_threads = num_threads
         self._threads = ThreadPoolExecutor(num_threads, "vidrep-network", use_one_core) if num_threads else None
-        self._shape = (extractor.batch_size, *extractor.preparation.shape)
+        self._shape = batch_shape(extractor)
+        self._takes_single_frames = extractor.frames_per_feature == extractor.stride == 1
+        self._windows: dict[int, WindowedFrames] = {}
         self._batch = _Batch(np.zeros(self._shape, dtype=np.uint8))
         self._spare: list[NDArray[np.uint8]] = []
         self._computing: deque[tuple[Future[_Encoded], _Batch]] = deque()
+        self._settings = ExitStack()
         self.cpu_seconds = self.wall_seconds = 0.0
 
     def __enter__(self) -> Self:
+        if self._extractor.network_device == "cuda":
+            import torch
+
+            from ..devices import torch_settings
+
+            # All threads share them, so that fp32 features are exact in whichever thread.
+            self._settings.enter_context(torch_settings(torch.device("cuda")))
         return self
 
     def __exit__(
@@ -98,33 +111,65 @@ class BatchedEncoder:
     ) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=kind is None, cancel_futures=True)
+        self._settings.close()
 
     def add_frame(self, frame: FrameReady) -> None:
         """Take the next frame of a video."""
+        place = self._batch.frames[len(self._batch.seconds)]
+        if self._takes_single_frames:
+            place[...] = frame.prepared
+            self._add_to_batch(frame.number, frame.seconds)
+            return
+        windows = self._windows_of(frame.number)
+        if windows.add(frame.prepared, frame.seconds):
+            seconds = windows.copy_to(place.reshape(windows.shape))
+            self._add_to_batch(frame.number, seconds)
+
+    def _windows_of(self, number: int) -> WindowedFrames:
+        if number not in self._windows:
+            self._windows[number] = WindowedFrames(
+                self._extractor.preparation.shape,
+                frames_per_feature=self._extractor.frames_per_feature,
+                stride=self._extractor.stride,
+            )
+        return self._windows[number]
+
+    def _add_to_batch(self, number: int, seconds: float) -> None:
         batch = self._batch
-        batch.frames[len(batch.seconds)] = frame.prepared
-        batch.seconds.append(frame.seconds)
-        if batch.runs and batch.runs[-1].number == frame.number:
+        batch.seconds.append(seconds)
+        if batch.runs and batch.runs[-1].number == number:
             batch.runs[-1].stop = len(batch.seconds)
         else:
-            batch.runs.append(_Run(frame.number, len(batch.seconds)))
+            batch.runs.append(_Run(number, len(batch.seconds)))
         if len(batch.seconds) == len(batch.frames):
             self._compute()
 
     def end_video(self, ended: VideoEnded) -> None:
-        """Close a video; the sink hears of it once its last frame is encoded."""
+        """Close a video; the sink's `end_video` is called once its last feature is computed.
+
+        Raises VideoError if it had too few frames for one feature; the sink is not called for such a video.
+        """
+        if not self._takes_single_frames:
+            wanted, got = self._extractor.frames_per_feature, self._windows_of(ended.number).num_frames
+            self.drop_video(ended.number)
+            if got < wanted:
+                raise VideoError(f"it has {got} frames to use, and a feature takes {wanted}")
         runs = self._batch.runs
         if not runs or runs[-1].number != ended.number:
             runs.append(_Run(ended.number, len(self._batch.seconds)))
         runs[-1].ended = ended
 
+    def drop_video(self, number: int) -> None:
+        """Forget the frames of a video of which no more come; features of it may still be emitted."""
+        self._windows.pop(number, None)
+
     def emit(self) -> None:
-        """Hand on what is computed, without waiting."""
+        """Emit what is computed, without waiting."""
         while self._computing and self._computing[0][0].done():
             self._emit_oldest()
 
     def flush(self) -> None:
-        """Encode and hand on all that waits."""
+        """Encode and emit all that waits."""
         if self._batch.seconds:
             self._compute()
         while self._computing:
@@ -148,9 +193,10 @@ class BatchedEncoder:
 
     def _encode(self, frames: NDArray[np.uint8]) -> _Encoded:
         cpu, wall = time.thread_time(), time.perf_counter()
-        num_frames, num_views = self._shape[:2]
-        features = self._extractor.encode(frames.reshape(num_frames * num_views, *self._shape[2:]))
-        features = features.reshape(num_frames, num_views, *features.shape[1:])
+        num_windows, num_crops = self._shape[:2]
+        features = self._extractor.encode(frames.reshape(num_windows * num_crops, *self._shape[2:]))
+        _require_declared(self._extractor, features, num_windows * num_crops)
+        features = features.reshape(num_windows, num_crops, *features.shape[1:])
         return _Encoded(features, time.thread_time() - cpu, time.perf_counter() - wall)
 
     def _emit_oldest(self) -> None:
@@ -174,8 +220,24 @@ class BatchedEncoder:
         self._spare.append(batch.frames)
 
 
+def batch_shape(extractor: Extractor) -> tuple[int, ...]:
+    """Return the shape of a batch: (B, crops, *crop_shape), or (B, crops, W, *crop_shape) if a feature takes W > 1."""
+    preparation, length = extractor.preparation, extractor.frames_per_feature
+    window = (length,) if length > 1 else ()
+    return (extractor.batch_size, preparation.num_crops, *window, *preparation.crop_shape)
+
+
+def _require_declared(extractor: Extractor, features: NDArray[Any], num_features: int) -> None:
+    want = (num_features, *extractor.frame_shape)
+    if features.shape != want or features.dtype != np.dtype(extractor.dtype):
+        raise ConfigError(
+            f"extractor {extractor.name!r}: encode returned {features.dtype} of shape {features.shape}; its dtype and "
+            f"frame_shape make that {extractor.dtype} of shape {want}"
+        )
+
+
 def use_one_core() -> None:
-    """Let torch compute on the calling thread alone."""
+    """Make torch compute on the calling thread alone."""
     import torch
 
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..features.store import SUFFIXES
-from ..machine import available_cores, torch_on_one_core
-from ..video.reading import open_video
+from ..machine import available_cores, torch_on_one_core, tune_malloc
+from ..video.decoders import open_video
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
-from .decoding import Decoding
-from .encoding import network_threads, use_one_core
-from .extractor import Extractor
+from .compatibility import settings_to_record
+from .encoding import batch_shape, network_threads, use_one_core
+from .events import Decoding
+from .extractors.extractor import Extractor, require_complete
 from .output import ExtractionOutput
+from .workers import default_workers
 
-# So many headers are read, so many videos and frames of each are tried; more would tell little that is new.
+# So many headers are read, so many videos and frames of each are tried; more would hardly change the estimate.
 _MAX_HEADERS = 200
 _MAX_VIDEOS_TRIED = 4
 _MAX_FRAMES_TRIED = 48
@@ -57,36 +59,41 @@ def estimate(
     sampling: Sampling | None = None,
     decoder: str = "pyav",
     overwrite: bool = False,
-    workers: int = 0,
-    threads: int = 1,
+    workers: int | None = None,
+    threads: int | None = None,
 ) -> Estimate:
-    """Say what `vidrep.extraction.extract.extract` would take with the same arguments; nothing is changed.
+    """Return what `vidrep.extraction.extract.extract` would take with the same arguments; nothing is changed.
 
     Frames are counted by the headers of up to 200 videos, spread evenly, and by file sizes for the rest; time is that
     of a few frames of a few videos.
 
     Raises OutputError if the output was made with other settings, ConfigError for what cannot be.
     """
+    tune_malloc()
+    require_complete(extractor)
     output, sampling = Path(output).resolve(), sampling or Sampling()
+    workers = default_workers(len(sources)) if workers is None else workers
+    threads = available_cores() if threads is None else threads
     decoding = Decoding(preparation=extractor.preparation, sampling=sampling, decoder=decoder)
-    settings = {**extractor.settings, "sampling": asdict(sampling), "decoder": decoder}
+    settings = settings_to_record(extractor, sampling=sampling, decoder=decoder)
     done = ExtractionOutput(output, start_over=overwrite).done(settings)
-    views = extractor.preparation.views
+    crops = extractor.preparation.crop_names
     sizes = [_size(source.path) for source in sources]
     to_do = [
         number
         for number, source in enumerate(sources)
-        if any(source.key + view not in done or done[source.key + view].source_size != sizes[number] for view in views)
+        if any(source.key + crop not in done or done[source.key + crop].source_size != sizes[number] for crop in crops)
     ]
     tried = _spread(to_do, _MAX_HEADERS)
     expected = {number: _expected_frames(sources[number].path, sampling, decoder) for number in tried}
     readable = {number: frames for number, frames in expected.items() if frames is not None}
-    frames_per_byte = sum(readable.values()) / max(1, sum(sizes[number] for number in tried))
-    num_frames = round(frames_per_byte * sum(sizes[number] for number in to_do))
+    scale = sum(sizes[number] for number in to_do) / max(1, sum(sizes[number] for number in tried))
+    num_frames = round(scale * sum(readable.values()))
+    num_features = round(scale * sum(_expected_features(frames, extractor) for frames in readable.values()))
     trials = [sources[number] for number in _spread(sorted(readable), _MAX_VIDEOS_TRIED)]
     seconds_per_frame = _seconds_per_frame(trials, decoding, extractor, workers=workers, threads=threads)
     frame_bytes = int(np.prod(extractor.frame_shape, dtype=np.int64)) * np.dtype(extractor.dtype).itemsize + 8
-    new_bytes = num_frames * len(views) * frame_bytes
+    new_bytes = num_features * len(crops) * frame_bytes
     output_bytes = new_bytes + sum(row.length for row in done.values()) * frame_bytes
     return Estimate(
         num_videos=len(sources),
@@ -129,6 +136,13 @@ def _expected_frames(path: Path, sampling: Sampling, decoder: str) -> float | No
     return sampling.expected(header.num_frames, header.fps)
 
 
+def _expected_features(num_frames: float, extractor: Extractor) -> float:
+    """Return about how many features so many kept frames of one video give."""
+    if extractor.frames_per_feature == extractor.stride == 1:
+        return num_frames
+    return max(0.0, (num_frames - extractor.frames_per_feature) // extractor.stride + 1)
+
+
 def _seconds_per_frame(
     sources: Sequence[VideoSource], decoding: Decoding, extractor: Extractor, *, workers: int, threads: int
 ) -> float:
@@ -139,7 +153,7 @@ def _seconds_per_frame(
     if not frames:
         return 0.0
     frame, decode_seconds = frames[-1], decode_seconds / len(frames)
-    network_seconds = _seconds_of_a_batch(extractor, frame) / extractor.batch_size
+    network_seconds = _seconds_of_a_batch(extractor, frame) / (extractor.batch_size * extractor.stride)
     cores = available_cores()
     decode_seconds /= min(max(1, workers), cores)
     lanes = max(1, network_threads(extractor, threads))
@@ -168,7 +182,7 @@ def _try_decoding(sources: Sequence[VideoSource], decoding: Decoding) -> tuple[l
 
 
 def _hash_seconds(num_bytes: int, *, workers: int) -> float:
-    """Return how long the SHA-256 of all sources takes, by which it is known what is done; a slow disk takes longer."""
+    """Return how long the SHA-256 of all sources takes, by which done videos are recognized; a slow disk is slower."""
     sample = bytes(1 << 24)
     began = time.perf_counter()
     hashlib.sha256(sample)
@@ -177,11 +191,13 @@ def _hash_seconds(num_bytes: int, *, workers: int) -> float:
 
 
 def _seconds_of_a_batch(extractor: Extractor, frame: NDArray[np.uint8]) -> float:
-    views = np.repeat(frame[None], extractor.batch_size, axis=0).reshape(-1, *frame.shape[1:])
+    shape = batch_shape(extractor)
+    crops = frame[None] if extractor.frames_per_feature == 1 else frame[None, :, None]
+    batch = np.broadcast_to(crops, shape).reshape(shape[0] * shape[1], *shape[2:])
 
     def compute() -> float:
         began = time.perf_counter()
-        extractor.encode(views)
+        extractor.encode(batch)
         return time.perf_counter() - began
 
     initializer = use_one_core if extractor.network_device == "cpu" else None

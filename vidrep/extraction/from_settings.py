@@ -1,62 +1,41 @@
 """The extractor that made a feature file, made again from the settings in it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import ConfigError, InputError, WeightsError
-from ..features.store import Settings
+from ..errors import InputError
+from ..features.settings import Settings, settings_difference
+from ..registry import EXTRACTORS
 from ..video.sampling import Sampling
-from .extractor import Extractor
+from .compatibility import EXTRACTION_SETTINGS
+from .extractors.extractor import Extractor
 
-_PATCH_SETTINGS = ("size", "region", "color", "resize", "crops", "grid", "seed")
 
-
-def build_extractor(settings: Settings, *, weights: Path | None = None, device: str = "auto") -> Extractor:
+def build_extractor(
+    settings: Settings, *, weights: Path | None = None, near: Sequence[Path] = (), device: str = "auto"
+) -> Extractor:
     """Make the extractor that recorded settings describe, with the very same weights.
 
-    weights: where they lie now, if a weights file has moved since.
+    weights: the weights file, if it is to be that one. near: folders to search for it, such as the run's.
 
-    Raises InputError if the features were not computed from videos, WeightsError if the weights are not to be found or
-    are not the same.
+    Raises InputError if the features were not computed from videos, or if the extractor of this name makes others now;
+    WeightsError if the weights are not to be found or are not the same.
     """
     kind = settings.get("kind")
-    if kind == "patches":
-        from .extractors.patches import PatchExtractor
-
-        if weights is not None:
-            raise ConfigError(
-                f"weights {weights}: the run was trained on patches, which have none; leave --weights out"
-            )
-
-        return PatchExtractor(**{name: value for name, value in settings.items() if name in _PATCH_SETTINGS})
-    if kind != "cnn":
+    if not isinstance(kind, str) or kind not in EXTRACTORS:
         raise InputError(
-            f"features of kind {kind!r} were not computed from videos, so vidrep cannot make them of new videos; "
-            "make them as you made the first ones, `vidrep import` them and give that file"
+            f"features of kind {kind!r} were not computed from videos by a registered extractor, so vidrep cannot make "
+            "them of new videos; make them as you made the first ones, `vidrep import` them and give that file, or if "
+            "a plug-in made them, give --plugin MODULE"
         )
-    from .extractors.cnn import CnnExtractor
-
-    if weights is None and settings["weights"] == "file" and not Path(settings["weights_file"]).is_file():
-        raise WeightsError(
-            f"the weights file {settings['weights_file']} of {settings['model']} is not there any more; "
-            f"give it with --weights (its weights have the hash {settings['weights_sha256'][:12]})"
-        )
-    origin = settings["weights"]
-    recorded = settings["weights_file"] if origin == "file" else "none" if origin.startswith("random") else "DEFAULT"
-    extractor = CnnExtractor(
-        model=settings["model"],
-        layer=settings["layer"],
-        weights=str(weights) if weights is not None else recorded,
-        region=settings["region"],
-        device=device,
-        resize=settings["resize"],
-        precision=settings["precision"],
-        batch_size=settings["batch_size"],
-    )
-    if extractor.settings["weights_sha256"] != settings["weights_sha256"]:
-        raise WeightsError(
-            f"{weights or recorded}: other weights of {settings['model']} than those that the features were made with "
-            f"(hash {extractor.settings['weights_sha256'][:12]}, wanted {settings['weights_sha256'][:12]})"
-        )
+    try:
+        extractor: Extractor = EXTRACTORS[kind].from_settings(settings, device=device, weights=weights, near=near)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"the recorded settings are not those of an extractor {kind!r} ({reason})") from error
+    free = EXTRACTION_SETTINGS | extractor.free_settings
+    if difference := settings_difference(extractor.settings, settings, free=free):
+        raise InputError(f"the extractor {kind!r} does not make such features any more: its {difference}")
     return extractor
 
 

@@ -1,4 +1,4 @@
-"""Where an extraction's output lies: what of it is there already, and how the new takes its place."""
+"""An extraction's output on disk: what of it is there already, and how the new part replaces the old."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..errors import FeatureFileError, OutputError, some_names
 from ..features.failures import failures_path
-from ..features.store import SUFFIXES, Features, Settings, open_features, require_same_settings, settings_difference
+from ..features.settings import Settings, require_same_settings, settings_difference
+from ..features.store import SUFFIXES, VERSION, Features, open_features
 from ..features.table import VideoRow
 from ..features.writer import write_merged
 from ..files import remove, remove_leftovers, rename_folder
@@ -16,8 +17,8 @@ from .parts import find_parts, remove_parts
 class ExtractionOutput:
     """Where an extraction's output, its parts and its list of failures lie.
 
-    start_over: what is there already does not count. The new parts gather in a hidden folder beside it, found again by
-        the same command, and take its place at the end. (In one file: the merged file replaces the old one. In a
+    start_over: ignore what is there already. New parts gather in a hidden folder beside it, where the same command
+        finds them again, and replace the output at the end. (For a file: the merged file replaces the old one. For a
         folder: the folder of new parts is renamed.)
 
     Raises OutputError if the output is of the wrong kind.
@@ -53,9 +54,9 @@ class ExtractionOutput:
             )
 
     def recover(self) -> None:
-        """Remove what a killed process left half written, and end a renaming that it began.
+        """Remove what a killed process left half written, and finish a renaming that it began.
 
-        To be called by the one process that holds the lock.
+        Only the process that holds the lock may call it.
         """
         for path in (self.output, self.failures):
             remove_leftovers(path)
@@ -88,37 +89,44 @@ class ExtractionOutput:
 
     def publish(
         self,
-        names: Mapping[str, tuple[str, str]],
+        names: Mapping[str, tuple[str, str, str]],
         *,
+        settings: Settings,
         without: Collection[str] = (),
         check_stop: Callable[[], None] = lambda: None,
     ) -> Features | None:
         """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
 
-        names: (label, split) by key, laid over the videos'. without: keys of videos to leave out.
+        Files of an older version of the format are rewritten.
+
+        names: (label, split, group) by key, which replace the videos' own; '' for the group leaves it. settings: to
+            record.
+        without: keys of videos to leave out.
         check_stop: called now and then while rows are copied; it may raise, and the output stays as it was.
         """
 
         def edit(row: VideoRow) -> VideoRow | None:
             if row.path in without:
                 return None
-            label, split = names.get(row.path, (row.label, row.split))
-            return replace(row, label=label, split=split)
+            label, split, group = names.get(row.path, (row.label, row.split, row.group))
+            return replace(row, label=label, split=split, group=group or row.group)
 
         opened = self._opened()
         if not any(edit(row) for features in opened for row in features.videos):
             return None
-        changed = [any(edit(row) != row for row in features.videos) for features in opened]
+        changed = [
+            features.format_version < VERSION or any(edit(row) != row for row in features.videos) for features in opened
+        ]
         if self._merges:
             if any(changed) or opened[-1].path != self.output:
                 if self._starts_over:  # before the merge: a kill after it must not leave them, newer than the file
                     remove_parts(self._old_parts)
-                write_merged(self.output, opened, edit=edit, check_stop=check_stop)
+                write_merged(self.output, opened, settings=settings, edit=edit, check_stop=check_stop)
             remove_parts(self.parts)
             return open_features(self.output)
         for features in (features for features, differs in zip(opened, changed, strict=True) if differs):
             if any(edit(row) for row in features.videos):
-                write_merged(features.path, [features], edit=edit, check_stop=check_stop)
+                write_merged(features.path, [features], settings=settings, edit=edit, check_stop=check_stop)
             else:
                 remove(features.path)
         if self._starts_over:
@@ -126,14 +134,14 @@ class ExtractionOutput:
         return open_features(self.output)
 
     def _swap_folders(self) -> None:
-        """Put the folder of new parts in the place of the old one; after a kill in between, `recover` ends it."""
+        """Replace the old folder by that of the new parts; after a kill in between, `recover` finishes it."""
         if self.output.is_dir():
             rename_folder(self.output, self._aside)
         rename_folder(self.parts, self.output)
         _remove_folder_of_parts(self._aside)
 
     def cleanup(self) -> None:
-        """Leave no folder of ours in which nothing is."""
+        """Remove the folder of parts if this extraction made it and it is empty."""
         if not self._was_there and not find_parts(self.parts):
             remove_parts(self.parts)
 

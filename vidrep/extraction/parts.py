@@ -1,4 +1,4 @@
-"""Parts: small feature files that extraction publishes one after the other, so that a crash loses little."""
+"""Parts: small feature files that extraction publishes one after the other, so that a crash loses little work."""
 
 import re
 import tempfile
@@ -34,7 +34,7 @@ def find_parts(folder: Path) -> list[Path]:
 class Spool:
     """The features of one video on their way into a part: in memory, beyond 4 MB in an unnamed temporary file.
 
-    rows: (n, views, *frame_shape), appended as they come. close it in the end.
+    rows: (n, crops, *frame_shape), appended as they come. close it in the end.
     """
 
     def __init__(self, folder: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -53,7 +53,7 @@ class Spool:
         return self.num_rows * self._row_bytes
 
     def append(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
-        """Append the next frames: (n, views, *frame_shape), (n,) seconds."""
+        """Append the next frames: (n, crops, *frame_shape), (n,) seconds."""
         with naming_output(self._folder):
             self._file.write(np.ascontiguousarray(features, dtype=self._dtype).data)
         self._times.append(timestamps)
@@ -70,7 +70,7 @@ class Spool:
             yield block.reshape(stop - start, *self._row_shape), times[start:stop]
 
     def close(self) -> None:
-        """Let go of the memory and of the temporary file, whose content nobody needs any more."""
+        """Free the memory and the temporary file, whose content is not needed any more."""
         with suppress(OSError):  # on a full disk, what was buffered cannot be written
             self._file.close()
 
@@ -81,7 +81,7 @@ class PartsWriter:
     with PartsWriter(folder, settings=..., ...) as writer:
         spool = writer.new_spool()              # several videos may be under way at once
         spool.append(features, timestamps)
-        writer.add_video([row], spool)          # one row for each view
+        writer.add_video([row], spool)          # one row for each crop
 
     A part is published once it has 50 videos, 64 MB, or is 60 s old, and at the end, also if that is Stopped. Rows wait
     in memory, those of long videos in temporary files, so that a long video costs disk and not memory.
@@ -93,13 +93,13 @@ class PartsWriter:
         *,
         settings: Mapping[str, Any],
         versions: Mapping[str, str],
-        num_views: int,
+        num_crops: int,
         frame_shape: tuple[int, ...],
         dtype: str,
     ) -> None:
         self._folder = folder
         self._settings, self._versions = settings, versions
-        self._num_views, self._frame_shape, self._dtype = num_views, frame_shape, np.dtype(dtype).newbyteorder("<")
+        self._num_crops, self._frame_shape, self._dtype = num_crops, frame_shape, np.dtype(dtype).newbyteorder("<")
         with naming_output(folder):
             make_folder(folder)
         for leftover in folder.glob(_LEFTOVERS):
@@ -124,18 +124,18 @@ class PartsWriter:
                 spool.close()
 
     def new_spool(self) -> Spool:
-        """Return a spool for the next video; drop it if it comes to nothing."""
-        spool = Spool(self._folder, (self._num_views, *self._frame_shape), self._dtype)
+        """Return a spool for the next video; `drop` it if the video fails."""
+        spool = Spool(self._folder, (self._num_crops, *self._frame_shape), self._dtype)
         self._spools.add(spool)
         return spool
 
     def drop(self, spool: Spool) -> None:
-        """Let go of a spool whose video is not to be kept, or is published."""
+        """Close a spool whose video is not to be kept, or is published."""
         self._spools.remove(spool)
         spool.close()
 
     def add_video(self, rows: Sequence[VideoRow], spool: Spool) -> None:
-        """Take a finished video, one row for each of its views."""
+        """Take a finished video, one row for each of its crops."""
         self._videos.append((rows, spool))
         self.publish_if_due()
 
@@ -166,9 +166,9 @@ class PartsWriter:
 
 
 def _write_video(writer: FeatureWriter, rows: Sequence[VideoRow], spool: Spool) -> None:
-    for view, row in enumerate(rows):
+    for crop, row in enumerate(rows):
         for features, timestamps in spool.blocks():
-            writer.append(features[:, view], timestamps)
+            writer.append(features[:, crop], timestamps)
         writer.end_video(row)
 
 

@@ -1,7 +1,7 @@
-"""What decoding does to a frame before a network, or the feature file, sees it: resize, cut, gray.
+"""What happens to a frame between decoder and extractor, or feature file: it is resized, cut, made gray.
 
-A preparation is small and can be pickled, for it travels to the decoding workers. It resizes as torchvision does, bit
-for bit, without importing torchvision, which would cost every worker a second.
+Decoding workers do it, so a preparation can be pickled. It resizes as torchvision does, bit for bit, without importing
+torchvision, which would cost every worker a second.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 # ITU-R 601 luma, in the digits that torchvision has.
 _LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)
 
-# Room for any camera; a frame of 1 x 5000 pixels whose shorter side is to be 256 would take gigabytes.
+# Enough for any camera; a frame of 1 x 5000 pixels whose shorter side is to be 256 would take gigabytes.
 _MAX_PIXELS = 1 << 27
 
 Pixels = NDArray[np.uint8]
 
 
 def check_region(region: str) -> str:
-    """Return the region of a frame that an extractor looks at, "frame" or "center"; raise ConfigError for another."""
+    """Return the region of a frame that is used, "frame" or "center"; raise ConfigError for another."""
     if region not in REGIONS:
         raise ConfigError(f"region {region!r}: allowed are {', '.join(REGIONS)}")
     return region
@@ -48,7 +48,9 @@ class Preparation:
         takes half of the time or less, and is off by a level of brightness here and there (bicubic: more, beside
         sharp edges).
 
-    With crops or a grid, one video gives several sequences: `views` names them. Raises ConfigError for what cannot be.
+    With crops or a grid, one video gives several sequences, named by `crop_names`; a cell of the grid counts as a crop.
+
+    Raises ConfigError for what cannot be.
     """
 
     side: int
@@ -80,7 +82,7 @@ class Preparation:
             raise ConfigError(f"scaled_to {self.scaled_to}: the center of {whole} pixels a side does not fit into it")
 
     @property
-    def views(self) -> tuple[str, ...]:
+    def crop_names(self) -> tuple[str, ...]:
         """What is added to a video's key for each of its sequences; one empty text if there is but one."""
         if self.crops:
             return tuple(f"#crop-{number}" for number in range(1, self.crops + 1))
@@ -90,14 +92,19 @@ class Preparation:
         return ("",)
 
     @property
-    def view_shape(self) -> tuple[int, ...]:
-        """The shape of one view of one frame: (side, side, 3) in color, (side, side) in gray."""
+    def num_crops(self) -> int:
+        """How many sequences a video gives: random crops, cells of a grid, or the one region."""
+        return len(self.crop_names)
+
+    @property
+    def crop_shape(self) -> tuple[int, ...]:
+        """The shape of one crop of one frame: (side, side, 3) in color, (side, side) in gray."""
         return (self.side, self.side, 3) if self.color else (self.side, self.side)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one prepared frame: (views, *view_shape)."""
-        return (len(self.views), *self.view_shape)
+        """The shape of one prepared frame: (num_crops, *crop_shape)."""
+        return (self.num_crops, *self.crop_shape)
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) to which a frame is resized before it is cut."""
@@ -111,13 +118,13 @@ class Preparation:
         return whole, whole
 
     def load(self) -> None:
-        """Import what preparing will need, before the first frame has to wait for it."""
+        """Import what preparing needs, so that the first frame does not wait for it."""
         import torch  # noqa: F401
 
     def for_video(self, key: str) -> Callable[[Pixels], Pixels]:
-        """Return what prepares the frames of one video: (H, W, 3) in, `shape` out.
+        """Return the function that prepares the frames of one video: (H, W, 3) in, `shape` out.
 
-        It raises VideoError for a frame that would be scaled to an absurd size.
+        The function raises VideoError for a frame that would be scaled to an absurd size.
         """
         places = self._places(key)
 
@@ -128,13 +135,13 @@ class Preparation:
                 raise VideoError(f"frames of {shape} pixels would be scaled to {height}x{width}, which is too large")
             if rgb.shape[:2] != (height, width):
                 rgb = resize(rgb, (height, width), self.interpolation, arithmetic=self.resize)
-            views = self._cut(rgb, places)
-            return views if self.color else _gray(views)
+            crops = self._cut(rgb, places)
+            return crops if self.color else _gray(crops)
 
         return prepare
 
     def _places(self, key: str) -> NDArray[np.float64]:
-        """Where the crops of a video lie, (crops, 2) in [0, 1): parts of the way that they can be moved."""
+        """Where the crops of a video lie, (crops, 2) in [0, 1): fractions of the range that they can be moved in."""
         seed = int.from_bytes(hashlib.sha256(f"{self.seed} {key}".encode("utf-8", "surrogateescape")).digest()[:8])
         return np.random.default_rng(seed).random((self.crops, 2))
 

@@ -10,6 +10,8 @@ from ..machine import available_cores
 class StageRates:
     """Frames a second that each stage would reach if it had the machine to itself; None where nothing was done.
 
+    Where a feature takes several frames, features count.
+
     decode: reading, decoding and preparing. network: the extractor. write: features to disk, parts and merge.
     """
 
@@ -29,7 +31,7 @@ class StageRates:
         network_shares_cores: bool,
         write_seconds: float,
     ) -> Self:
-        """Make rates of what the stages took.
+        """Compute rates from the time that the stages took.
 
         decode_seconds: core-seconds. network_seconds: of all threads together, core-seconds if `network_shares_cores`,
             which a network on the CPU does. write_seconds: by the clock.

@@ -1,1 +1,1 @@
-"""The feature file: written, read, labelled, imported; Moving MNIST made into one."""
+"""The feature file: written, read, annotated, imported."""

@@ -1,4 +1,4 @@
-"""Listings of labels and splits that people have: a CSV, or UCF-101's lists."""
+"""Annotation files: a CSV of labels, splits and groups, and UCF-101's lists."""
 
 import csv
 import io
@@ -10,15 +10,16 @@ from ..errors import InputError, LabelError, nearest_names, some_names
 from ..video.sources import read_text
 from .annotations import SPLITS, Annotation, combined
 
-_COLUMNS = ("video", "label", "split")
+_COLUMNS = ("video", "label", "split", "group")
 _LIST_NAME = re.compile(r"(train|test)list(\d+)\.txt")
 
 
 def read_label_csv(path: Path) -> dict[str, Annotation]:
-    """Read a CSV that names videos and their label, split or both.
+    """Read a CSV of videos with a label, a split or a group, or several of these.
 
-    The first line names the columns, in any order: video, and label or split or both. Splits are train, validation
-    (or val), test. An empty cell says that the video has none. Spaces around a value are dropped.
+    The first line names the columns, in any order: video, and at least one of label, split and group. Splits are train,
+    validation (or val), test. An empty cell is no label and no split; an empty group leaves the video's group as it is.
+    Spaces around a value are dropped.
 
     Raises LabelError, naming the line, for unknown columns or splits, a video named twice and incomplete rows, and
     InputError for a file that cannot be read.
@@ -33,7 +34,7 @@ def read_label_csv(path: Path) -> dict[str, Annotation]:
             if not any(values):
                 continue
             if columns:
-                _add(annotations, *_labelling_of_row(values, columns, place))
+                _add(annotations, *_annotation_of_row(values, columns, place))
             else:
                 columns = _checked_columns(values, place)
     except csv.Error as error:
@@ -61,7 +62,7 @@ def read_splits(path: Path, *, number: int = 1) -> dict[str, Annotation]:
         num_before = len(annotations)
         for place, line in _lines(list_file):
             name, class_number = _name_and_number(line)
-            _add(annotations, name, Annotation(_label_of(name, class_number, classes, place), split, place))
+            _add(annotations, name, Annotation(_label_of(name, class_number, classes, place), split, place=place))
         if len(annotations) == num_before:
             raise LabelError(f"{str(list_file)!r} names no video: write one video a line")
     return annotations
@@ -70,16 +71,16 @@ def read_splits(path: Path, *, number: int = 1) -> dict[str, Annotation]:
 def read_annotations(
     *, labels: Path | str | None = None, splits: Path | str | None = None, number: int = 1
 ) -> dict[str, Annotation]:
-    """Read a CSV of labels, UCF-101's lists, or both, one laid over the other.
+    """Read a CSV of labels, UCF-101's lists, or both, and merge them.
 
-    With both, every split comes from the lists (a split column of the CSV is not looked at), and labels from either.
+    With both, every split comes from the lists (the CSV's splits are ignored), and labels come from either.
 
     Raises what read_label_csv and read_splits raise, and LabelError where both name a video's label and disagree.
     """
     annotations = read_label_csv(Path(labels)) if labels is not None else {}
     if splits is None:
         return annotations
-    annotations = {name: Annotation(one.label, None, one.place) for name, one in annotations.items()}
+    annotations = {name: Annotation(one.label, None, one.group, place=one.place) for name, one in annotations.items()}
     for name, from_lists in read_splits(Path(splits), number=number).items():
         annotations[name] = combined(name, annotations[name], from_lists) if name in annotations else from_lists
     return annotations
@@ -90,15 +91,15 @@ def _checked_columns(names: list[str], place: str) -> list[str]:
     for column in columns:
         if column not in _COLUMNS:
             hint = nearest_names(column, _COLUMNS) or "separate columns by commas"
-            raise LabelError(f"{place}: unknown column {column!r}; allowed are video, label and split; {hint}")
+            raise LabelError(f"{place}: unknown column {column!r}; allowed are {', '.join(_COLUMNS)}; {hint}")
     if len(set(columns)) < len(columns):
         raise LabelError(f"{place}: a column is named twice in {','.join(columns)}; name each once")
     if "video" not in columns or len(columns) < 2:
-        raise LabelError(f"{place}: columns are {','.join(columns)}; needed are video, and label or split or both")
+        raise LabelError(f"{place}: columns are {','.join(columns)}; needed are video and label, split or group")
     return columns
 
 
-def _labelling_of_row(values: list[str], columns: list[str], place: str) -> tuple[str, Annotation]:
+def _annotation_of_row(values: list[str], columns: list[str], place: str) -> tuple[str, Annotation]:
     if len(values) != len(columns):
         raise LabelError(
             f"{place}: {len(values)} values for {len(columns)} columns ({','.join(columns)}); quote commas"
@@ -106,8 +107,8 @@ def _labelling_of_row(values: list[str], columns: list[str], place: str) -> tupl
     row = dict(zip(columns, values, strict=True))
     if not row["video"]:
         raise LabelError(f"{place}: no video is named; write its key in the column 'video'")
-    split = row.get("split")
-    return row["video"], Annotation(row.get("label"), None if split is None else _checked_split(split, place), place)
+    split = None if row.get("split") is None else _checked_split(row["split"], place)
+    return row["video"], Annotation(row.get("label"), split, row.get("group"), place=place)
 
 
 def _checked_split(split: str, place: str) -> str:
@@ -126,11 +127,11 @@ def _split_lists(path: Path, number: int) -> dict[str, Path]:
     """Return the two lists as {"train": ..., "test": ...}."""
     if path.is_dir():
         return _split_lists_in(path, number)
-    read_text(path)  # refuses a path that cannot be read before its partner is missed
+    read_text(path)  # raises for an unreadable path before its partner is missed
     match = _LIST_NAME.fullmatch(path.name)
     if not match:
         expected = "trainlistNN.txt or testlistNN.txt"
-        raise LabelError(f"{str(path)!r} is not called {expected}: give such a list, or the folder that holds it")
+        raise LabelError(f"{str(path)!r} is not named {expected}: give such a list, or the folder that holds it")
     return {split: path.with_name(f"{split}list{match[2]}.txt") for split in ("train", "test")}
 
 
@@ -185,12 +186,12 @@ def _range(classes: Mapping[int, str]) -> str:
     return f"{min(classes)} to {max(classes)}" if classes else "none"
 
 
-def _add(annotations: dict[str, Annotation], name: str, said: Annotation) -> None:
+def _add(annotations: dict[str, Annotation], name: str, given: Annotation) -> None:
     if name in annotations:
         raise LabelError(
-            f"{said.place}: video {name!r} was named before, in {annotations[name].place}; keep one of the lines"
+            f"{given.place}: video {name!r} was named before, in {annotations[name].place}; keep one of the lines"
         )
-    annotations[name] = said
+    annotations[name] = given
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,70 +1,112 @@
-"""Labels and splits laid over a set of videos, matched to their keys by name."""
+"""Labels, splits and groups that annotation files give to a set of videos, matched to their keys by name."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import LabelError, some_names
 from ..video.sources import VIDEO_EXTENSIONS
+from .groups import choose_groups
+from .store import Features
+from .table import without_crop
 
 SPLITS = ("train", "validation", "test")
-"""The names a split can have; '' is none."""
+"""The names that a split can have; '' is none."""
 
+_log = logging.getLogger(__name__)
 _DROPPED_EXTENSIONS = VIDEO_EXTENSIONS | {".npy", ".npz"}  # not any: "subject.01" is not "subject.02"
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a listing says about one video: None where it does not say, '' where it says that there is none.
+    """What an annotation file gives for one video: None where it has no such column, '' where the cell is empty.
 
-    place: the file and line that say so, for messages.
+    place: the file and the line, for messages.
     """
 
     label: str | None
     split: str | None
-    place: str = field(default="", compare=False)
+    group: str | None = None
+    place: str = field(default="", compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
 class MergedAnnotations:
-    """Labels and splits of all videos after a listing was laid over them.
+    """Labels, splits and groups of all videos after annotations were merged in.
 
     labels, splits: in the order of the keys.
-    missing: listed names that are no video's, in the listing's order.
-    unlisted: keys that the listing does not name, in their order; their label and split are as before. Empty if there
-        is no listing.
+    groups: those that the annotations name, in the order of the keys, '' for the others.
+    missing: annotated names that match no video, in the order of the annotations.
+    unlisted: keys without an annotation, in their order; empty if there are no annotations at all.
     """
 
     labels: list[str]
     splits: list[str]
+    groups: list[str]
     missing: list[str]
     unlisted: list[str]
+
+
+@dataclass(frozen=True)
+class AnnotatedVideos:
+    """Labels, splits and groups of a feature file's videos, in their order; '' is no label and no split."""
+
+    labels: list[str]
+    splits: list[str]
+    groups: list[str]
+
+
+def annotate(
+    features: Features, annotations: Mapping[str, Annotation] | None = None, group_pattern: str | None = None
+) -> AnnotatedVideos:
+    r"""Merge annotations into the labels, splits and groups of a feature file.
+
+    Every video has a group: from the annotations, else from the pattern, else from the file's column, else its source
+    video. Names that match no video and videos without an annotation are logged.
+
+    group_pattern: a regular expression for keys, such as r"person(\d+)"; see groups_by_pattern.
+
+    Raises what merge and groups_by_pattern raise.
+    """
+    videos = features.videos
+    merged = merge(
+        [row.path for row in videos], [row.label for row in videos], [row.split for row in videos], annotations or {}
+    )
+    if merged.missing:
+        count, names = len(merged.missing), some_names(merged.missing)
+        _log.warning("%d annotated videos are not in the features: %s", count, names)
+    if merged.unlisted:
+        _log.warning("%d videos have no annotation: %s", len(merged.unlisted), some_names(merged.unlisted))
+    return AnnotatedVideos(merged.labels, merged.splits, choose_groups(videos, merged.groups, group_pattern))
 
 
 def merge(
     keys: Sequence[str], labels: Sequence[str], splits: Sequence[str], annotations: Mapping[str, Annotation]
 ) -> MergedAnnotations:
-    """Lay a listing over the labels and splits of videos, which are given in the order of their keys.
+    """Merge annotations into the labels and splits of videos, which are given in the order of their keys.
 
-    A listed name is a video's key, or else the end of exactly one key ("Archery/a.avi" of "UCF-101/Archery/a.avi") or
-    ends with exactly one key, whole folder names compared. Only if there is none, the same is tried with extensions
-    of videos and arrays (.npy, .npz) dropped. Several names may be of one video if they do not contradict each other.
-    Videos that are not listed stay as they are.
+    A name in the annotations is a video's key, or else the end of exactly one key ("Archery/a.avi" of
+    "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if there is none, the same
+    is tried without the endings of crops, where a name stands for all crops of one video, and last without extensions
+    of videos and arrays (.npy, .npz). Several names may be of one video if they do not contradict each other. Videos
+    without an annotation stay as they are.
 
     Raises LabelError for a name that could be several videos, names of one video that contradict each other, and if
-    none of the listed videos is among the keys.
+    no annotated video is among the keys.
     """
     if not len(keys) == len(labels) == len(splits):
         raise ValueError(f"{len(keys)} keys, {len(labels)} labels and {len(splits)} splits; give one of each a video")
-    new_labels, new_splits = list(labels), list(splits)
+    new_labels, new_splits, groups = list(labels), list(splits), [""] * len(keys)
     by_video, missing = _by_video(keys, annotations)
     if annotations and not by_video:
         raise _nothing_in_common(keys, annotations)
-    for index, said in by_video.items():
-        new_labels[index] = new_labels[index] if said.label is None else said.label
-        new_splits[index] = new_splits[index] if said.split is None else said.split
+    for index, given in by_video.items():
+        new_labels[index] = new_labels[index] if given.label is None else given.label
+        new_splits[index] = new_splits[index] if given.split is None else given.split
+        groups[index] = given.group or ""
     unlisted = [key for index, key in enumerate(keys) if index not in by_video] if annotations else []
-    return MergedAnnotations(new_labels, new_splits, missing, unlisted)
+    return MergedAnnotations(new_labels, new_splits, groups, missing, unlisted)
 
 
 @dataclass(frozen=True)
@@ -104,44 +146,69 @@ def _without_extension(name: str) -> str:
     return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
 
 
+class _VideoFinder:
+    """Finds videos by their names in annotations."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._sources = [without_crop(key) for key in keys]
+        self._by_key = _NameIndex.of(keys)
+        self._by_source = self._by_key if self._sources == list(keys) else _NameIndex.of(self._sources)
+        self._by_bare_source = _NameIndex.of([_without_extension(source) for source in self._sources])
+
+    def find(self, name: str) -> list[int]:
+        """Return the positions of the keys that a name may stand for."""
+        found = self._by_key.find(name) or self._by_source.find(name)
+        return found or self._by_bare_source.find(_without_extension(name))
+
+    def are_one(self, found: Sequence[int]) -> bool:
+        """Return whether some keys are crops of one video."""
+        return len({self._sources[index] for index in found}) == 1
+
+
 def _by_video(keys: Sequence[str], annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
-    """Return what is said of each video, by its position among the keys, and the listed names that match none."""
-    whole, bare = _NameIndex.of(keys), _NameIndex.of([_without_extension(key) for key in keys])
+    """Return the annotation of each video, by its position among the keys, and the names that match none."""
+    videos = _VideoFinder(keys)
     by_video: dict[int, Annotation] = {}
     missing: list[str] = []
-    for name, said in annotations.items():
-        found = whole.find(name) or bare.find(_without_extension(name))
-        if len(found) > 1:
-            several = some_names(repr(keys[index]) for index in found)
-            raise LabelError(f"{said.place or 'annotations'}: {name!r} could be {several}; write the whole key")
+    for name, given in annotations.items():
+        found = videos.find(name)
         if not found:
             missing.append(name)
-            continue
-        index = found[0]
-        by_video[index] = combined(keys[index], by_video[index], said) if index in by_video else said
+        elif len(found) > 1 and not videos.are_one(found):
+            several = some_names(repr(keys[index]) for index in found)
+            raise LabelError(f"{given.place or 'annotations'}: {name!r} could be {several}; write the whole key")
+        for index in found:
+            by_video[index] = combined(keys[index], by_video[index], given) if index in by_video else given
     return by_video, missing
 
 
 def _nothing_in_common(keys: Sequence[str], annotations: Mapping[str, Annotation]) -> LabelError:
-    name, said = next(iter(annotations.items()))
+    name, given = next(iter(annotations.items()))
     there = some_names(map(repr, keys), count=1) or "none"
     return LabelError(
-        f"none of the {len(annotations)} listed videos is among the {len(keys)} to be labelled: "
-        f"{said.place or 'the listing'} names {name!r}, the videos are {there}; write names as the videos' are"
+        f"none of the {len(annotations)} annotated videos is among the {len(keys)} to be annotated: "
+        f"{given.place or 'the annotations'}: {name!r}; the videos are {there}; write names like theirs"
     )
 
 
 def combined(video: str, first: Annotation, second: Annotation) -> Annotation:
-    """Lay two sayings about one video together; raises LabelError if they contradict each other."""
+    """Return the union of two annotations of one video; raises LabelError if they contradict each other."""
     places = " and ".join(place for place in (first.place, second.place) if place)
     where = f"{places}: " if places else ""
     if first.label and second.label and first.label != second.label:
         raise LabelError(f"{where}{video!r} has the labels {first.label!r} and {second.label!r}; correct one of them")
     if first.split and second.split and first.split != second.split:
         raise LabelError(f"{where}{video!r} is in the splits {first.split!r} and {second.split!r}; keep one of them")
-    return Annotation(_fuller(first.label, second.label), _fuller(first.split, second.split), places)
+    if first.group and second.group and first.group != second.group:
+        raise LabelError(f"{where}{video!r} is in the groups {first.group!r} and {second.group!r}; keep one of them")
+    return Annotation(
+        _named(first.label, second.label),
+        _named(first.split, second.split),
+        _named(first.group, second.group),
+        place=places,
+    )
 
 
-def _fuller(first: str | None, second: str | None) -> str | None:
+def _named(first: str | None, second: str | None) -> str | None:
     """Return the one that is a name; else '' before None."""
     return first or second or (second if first is None else first)

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 
 class RowsChecksum:
-    """SHA-256 of a video's features followed by its timestamps, both little-endian, fed in blocks."""
+    """SHA-256 of a video's features followed by its timestamps, both little-endian, updated in blocks."""
 
     def __init__(self) -> None:
         self._features, self._timestamps = hashlib.sha256(), list[bytes]()
 
     def update(self, features: NDArray[np.generic], timestamps: NDArray[np.float64]) -> None:
-        """Take the next frames into account: (n, ...), (n,) seconds."""
+        """Add the next frames: features (n, ...), timestamps (n,) in seconds."""
         self._features.update(np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<")).data)
         self._timestamps.append(timestamps.astype("<f8").tobytes())
 

@@ -1,4 +1,4 @@
-"""failures.csv: the videos that are not, or not wholly, in a feature file, and why."""
+"""failures.csv: the videos that are missing from a feature file, in whole or in part, and why."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from .store import SUFFIXES
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that is not in the feature file (status "failed"), or not all of it ("partial")."""
+    """A video that is not in the feature file (status "failed") or only in part ("partial")."""
 
     path: str
     status: str
@@ -21,7 +21,7 @@ class Failure:
 
 
 def failures_path(output: Path) -> Path:
-    """Return where the list lies: features.failures.csv beside features.h5, failures.csv in a folder of parts."""
+    """Return the path of the list: features.failures.csv beside features.h5, failures.csv in a folder of parts."""
     return output.with_suffix(".failures.csv") if output.suffix in SUFFIXES else output / "failures.csv"
 
 

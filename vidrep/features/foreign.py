@@ -4,9 +4,11 @@ features (V, T, ...)                         or the only array of three or more 
 labels | label (V,)                          names, or numbers; the attribute `classes` of the labels or of the file
                                              may give the names of the numbers
 split | splits (V,)                          train, validation (val) or test
+group | groups (V,)                          names, or numbers
 video_ids | paths | names | keys (V,)        unique names
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from .rows import Rows, RowsFile
 from .store import FORMAT
 from .untrusted import PlainArray, UnfitError, UntrustedFile, open_untrusted
 
-_LABELS, _SPLITS, _NAMES = ("labels", "label"), ("split", "splits"), ("video_ids", "paths", "names", "keys")
-# A video in chunks is decompressed in one piece; a small file can claim that it is huge.
+_LABELS, _SPLITS, _GROUPS = ("labels", "label"), ("split", "splits"), ("group", "groups")
+_NAMES = ("video_ids", "paths", "names", "keys")
+_COLUMNS = (_LABELS, _SPLITS, _GROUPS, _NAMES)
+# A video in chunks is decompressed in one piece; a small file can declare a huge one.
 _LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 
 
@@ -25,13 +29,15 @@ _LARGEST_PACKED_VIDEO_BYTES = 4 << 30
 class VideoArray:
     """The features of V videos of T frames each, and their columns.
 
-    num_videos: V. features: (V, T, ...), read when sliced. labels, splits, names: V each, or [] if the file has none.
+    num_videos: V. features: (V, T, ...), read when sliced. labels, splits, groups, names: V each, or [] if the file has
+    none.
     """
 
     num_videos: int
     features: Rows
     labels: list[str]
     splits: list[str]
+    groups: list[str]
     names: list[str]
 
 
@@ -42,18 +48,18 @@ def read_video_array(path: Path) -> VideoArray:
     """
     with open_untrusted(path, what="HDF5 file", advice="docs/feature-file.md lists what can be imported") as file:
         if file.attribute("format") == FORMAT:
-            raise FeatureFileError(f"{path}: a feature file of vidrep's own already; use it as it is")
+            raise FeatureFileError(f"{path}: already a feature file of vidrep; use it as it is")
         arrays, unfit = _arrays(file)
         features = _features(arrays, unfit).layout
-        _require_fit((*_LABELS, *_SPLITS, *_NAMES), unfit)
-        columns = [_column(file, arrays, names, features.shape[0]) for names in (_LABELS, _SPLITS, _NAMES)]
+        _require_fit([name for names in _COLUMNS for name in names], unfit)
+        columns = [_column(file, arrays, names, features.shape[0]) for names in _COLUMNS]
         rows = RowsFile(path, file.state, {"features": features}).open()["features"]
-    labels, splits, names = columns
+    labels, splits, groups, names = columns
     splits = ["validation" if split == "val" else split for split in splits]
     for split in sorted(set(splits)):
         if split not in ("", *SPLITS):
             raise FeatureFileError(f"{path}: split {split!r}; allowed are {', '.join(SPLITS)}")
-    return VideoArray(features.shape[0], rows, labels, splits, names)
+    return VideoArray(features.shape[0], rows, labels, splits, groups, names)
 
 
 def _arrays(file: UntrustedFile) -> tuple[dict[str, PlainArray], dict[str, UnfitError]]:
@@ -89,8 +95,8 @@ def _features(arrays: dict[str, PlainArray], unfit: dict[str, UnfitError]) -> Pl
     return chosen
 
 
-def _require_fit(names: tuple[str, ...], unfit: dict[str, UnfitError]) -> None:
-    """Raise the error of an array that would have been used, rather than ignore the array."""
+def _require_fit(names: Iterable[str], unfit: dict[str, UnfitError]) -> None:
+    """Raise the error of an array that the import needs, rather than ignore the array."""
     for name in names:
         if name in unfit:
             raise unfit[name]

@@ -1,4 +1,4 @@
-"""Features that others made, as a feature file: a folder of arrays, one HDF5 array with labels, Moving MNIST's .npy."""
+"""Features of other programs turned into a feature file: a folder of arrays, an HDF5 array, Moving MNIST's .npy."""
 
 import math
 import zipfile
@@ -20,6 +20,7 @@ from .foreign import read_video_array
 from .rows import Rows
 from .store import SUFFIXES, Features, open_features
 from .table import VideoRow
+from .untrusted import reason_of
 from .versions import library_versions
 from .writer import require_new_file, writing_features
 
@@ -40,9 +41,9 @@ _STORED_AS = {"float16": "float16", "float32": "float32", "float64": "float32", 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSummary:
-    """What an import did: the features in the output now, and arrays that could not be read (in `failures_file` too).
+    """What an import did: the features in the output, and arrays that could not be read (in `failures_file` too).
 
-    missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
+    missing: annotated names that match no video. unlisted: videos without an annotation.
     """
 
     features: Features
@@ -62,6 +63,8 @@ class _Item(Protocol):
     @property
     def split(self) -> str: ...
     @property
+    def group(self) -> str: ...
+    @property
     def source(self) -> str: ...
 
     def read(self) -> NDArray[np.generic]:
@@ -80,17 +83,16 @@ def import_features(
     overwrite: bool = False,
     on_progress: ProgressListener = ignore_progress,
 ) -> ImportSummary:
-    """Write features that others made as a feature file, one row a frame; float64 is stored as float32.
+    """Write features of other programs as a feature file, one row a frame; float64 is stored as float32.
 
     source: a folder with one .npy or .npz array (T, ...) a video, class folders as labels; or an .h5 file with an array
-        (V, T, ...) and, if it has them, labels, splits and names (docs/feature-file.md says how they are called); or
-        the .npy file in which Moving MNIST's test sequences are handed on, uint8 (T, V, H, W), time first: they get
-        the split "test".
+        (V, T, ...) and, if it has them, labels, splits, groups and names (docs/feature-file.md gives their names); or
+        the .npy file of Moving MNIST's test sequences, uint8 (T, V, H, W), time first: they get the split "test".
     fps: frames a second of the features, for the timestamps; unknown if 0, which counts frames as seconds.
-    listed: labels and splits laid over those of the source.
+    annotations: take precedence over the labels, splits and groups of the source.
 
-    An array that cannot be read, holds values that are not finite, or is of another shape or type than most, is listed
-    among the failures.
+    An array that cannot be read, holds values that are not finite, or is of another shape or type than most becomes a
+    failure.
     Raises InputError if nothing can be imported, OutputError if the output exists.
     """
     source, output = Path(source), Path(output)
@@ -110,13 +112,21 @@ def import_features(
         frame_shape=frame_shape,
         dtype=_STORED_AS[dtype],
     ) as writer:
-        for number, (item, label, split) in enumerate(zip(kept, wanted.labels, wanted.splits, strict=True), start=1):
+        for index, item in enumerate(kept):
             frames = _stored(item.read())
             size, sha256 = item.fingerprint()
+            row = VideoRow(
+                item.key,
+                label=wanted.labels[index],
+                split=wanted.splits[index],
+                group=wanted.groups[index] or item.group,
+                fps=fps,
+                source_size=size,
+                source_sha256=sha256,
+            )
             writer.append(frames, np.arange(len(frames)) / (fps or 1.0))
-            row = VideoRow.new(item.key, label=label, split=split, fps=fps, source_size=size, source_sha256=sha256)
             writer.end_video(row)
-            on_progress(Progress(done=number, total=len(kept), unit="videos"))
+            on_progress(Progress(done=index + 1, total=len(kept), unit="videos"))
     write_failures(failures_path(output), failures)
     return ImportSummary(
         features=open_features(output),
@@ -132,7 +142,7 @@ _Shape = tuple[int, tuple[int, ...], str]
 
 
 def _survey(items: Sequence[_Item]) -> tuple[dict[str, _Shape], list[Failure]]:
-    """Look at every array: shapes of those that agree with most others, by key, and failures for the rest."""
+    """Read every array: return the shapes of those that agree with most others, by key, and failures for the rest."""
     shapes: dict[str, _Shape] = {}
     failures: list[Failure] = []
     for item in items:
@@ -190,7 +200,7 @@ def _items(source: Path) -> list[_Item]:
 class _ArrayFile:
     """A video's features in an .npy file, or an .npz file with one array."""
 
-    split = ""
+    split = group = ""
 
     def __init__(self, root: Path, path: Path) -> None:
         self._path = path
@@ -202,7 +212,7 @@ class _ArrayFile:
     def read(self) -> NDArray[np.generic]:
         """Return the frames; an .npy file is memory-mapped. Pickled objects are never loaded."""
         try:
-            # Opened here: numpy leaves a file open that looks like a zip archive and is none.
+            # Opened here: numpy leaves a file open that begins like a zip archive and is none.
             with self._path.open("rb") as file:
                 magic = file.read(6)
                 if magic == b"\x93NUMPY":
@@ -217,7 +227,7 @@ class _ArrayFile:
                 array: NDArray[np.generic] = arrays[arrays.files[0]]
                 return array
         except _UNREADABLE as error:
-            raise VideoError(f"not an array that can be read ({' '.join(str(error).split())})") from error
+            raise VideoError(f"not an array that can be read ({reason_of(error)})") from error
 
     def fingerprint(self) -> tuple[int, str]:
         """Return the file's size and SHA-256."""
@@ -232,7 +242,7 @@ class _Sequence:
     source: str
     array: NDArray[np.generic]
     number: int
-    label = ""
+    label = group = ""
     split = "test"
 
     def read(self) -> NDArray[np.generic]:
@@ -240,7 +250,7 @@ class _Sequence:
         return self.array[:, self.number]
 
     def fingerprint(self) -> tuple[int, str]:
-        """Return that the sequence has no file of its own."""
+        """Return (0, ""): the sequence has no file of its own."""
         return 0, ""
 
 
@@ -267,6 +277,7 @@ class _ArrayRow:
     key: str
     label: str
     split: str
+    group: str
     source: str
     array: Rows
     number: int
@@ -276,19 +287,20 @@ class _ArrayRow:
         try:
             frames: NDArray[np.generic] = self.array[self.number : self.number + 1][0]
         except (FeatureFileError, MemoryError) as error:
-            raise VideoError(f"not an array that can be read ({' '.join(str(error).split())})") from error
+            raise VideoError(f"not an array that can be read ({reason_of(error)})") from error
         return frames
 
     def fingerprint(self) -> tuple[int, str]:
-        """Return that the video has no file of its own."""
+        """Return (0, ""): the video has no file of its own."""
         return 0, ""
 
 
 def _array_rows(source: Path) -> Iterator[_ArrayRow]:
     array = read_video_array(source)
+    blank = [""] * array.num_videos
     names = array.names or [f"{number:06d}" for number in range(array.num_videos)]
+    labels, splits, groups = array.labels or blank, array.splits or blank, array.groups or blank
     if len(set(names)) != len(names):
         raise FeatureFileError(f"{source}: two videos have the same name; names must differ")
-    labels, splits = array.labels or [""] * len(names), array.splits or [""] * len(names)
     for index in sorted(range(len(names)), key=lambda index: names[index]):
-        yield _ArrayRow(names[index], labels[index], splits[index], str(source), array.features, index)
+        yield _ArrayRow(names[index], labels[index], splits[index], groups[index], str(source), array.features, index)

@@ -1,7 +1,7 @@
-"""An HDF5 file without its rows: HDF5 says where everything lies, and who writes the rows does so at these places.
+"""An HDF5 file without its rows: HDF5 lays out the file in memory, and FeatureWriter writes the rows to their places.
 
-HDF5's own errors of a full disk are vague, and may come as late as the interpreter's end. So it never touches the disk:
-what it writes besides rows, which is little, waits in memory.
+HDF5's own errors of a full disk are vague, and may come as late as the interpreter's exit. So HDF5 never touches the
+disk: what it writes besides rows, which is little, stays in memory until the file is complete.
 """
 
 import os
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 
 class Layout:
-    """A file for `h5py.File(layout, "w")` that keeps the pieces written to it; what is between them is zero.
+    """A file for `h5py.File(layout, "w")` that keeps the pieces written to it, with zeros between them.
 
-    num_bytes: of the whole file, with what is not written.
+    num_bytes: the size of the whole file, with the places of the rows.
     """
 
     def __init__(self) -> None:
@@ -19,37 +19,37 @@ class Layout:
         self._position = self.num_bytes = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, counted from the beginning or, as h5py does to learn the size, from the end."""
+        """Move to an offset, counted from the beginning or, as h5py does to get the size, from the end."""
         self._position = offset + (self.num_bytes if whence == os.SEEK_END else 0)
         return self._position
 
     def tell(self) -> int:
-        """Return the current place."""
+        """Return the current offset."""
         return self._position
 
     def write(self, content: memoryview) -> int:
-        """Keep a piece."""
+        """Keep a piece at the current offset."""
         self._written.append((self._position, bytes(content)))
         self._position += len(content)
         self.num_bytes = max(self.num_bytes, self._position)
         return len(content)
 
     def read(self, num_bytes: int) -> bytes:
-        """Return what was written last to each of the next bytes."""
+        """Return the next bytes as they were last written."""
         found = self._content(self._position, self._position + num_bytes)
         self._position += num_bytes
         return found
 
     def truncate(self, num_bytes: int) -> int:
-        """Give the file its size."""
+        """Set the file's size."""
         self.num_bytes = num_bytes
         return num_bytes
 
     def flush(self) -> None:
-        """Do nothing: there is no disk behind it."""
+        """Do nothing: the pieces are in memory."""
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (offset, content) of what was written, in the order of the file, what touches in one."""
+        """Yield (offset, content) of what was written, in the order of the file; adjacent pieces are joined."""
         spans: list[tuple[int, int]] = []
         for start, stop in sorted((offset, offset + len(piece)) for offset, piece in self._written):
             if spans and start <= spans[-1][1]:

@@ -15,16 +15,16 @@ from .untrusted import UNREADABLE, ArrayLayout, FileState, reason_of
 
 
 class Rows(Protocol):
-    """An array that gives ranges of rows: views of a memory map, or copies read from chunks."""
+    """An array of which ranges of rows can be read: views of a memory map, or copies from chunks."""
 
     def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class RowsFile:
-    """Some arrays of a file. It holds nothing open, so that it can be pickled.
+    """Some arrays of a file. It keeps nothing open, so that it can be pickled.
 
-    state: the file's when its layouts were read. Another file at this path would be read as garbage.
+    state: that of the file when its layouts were read; they do not fit another file at this path.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class RowsFile:
             return self._open_chunked() if is_chunked else self._map()
         except UNREADABLE as error:
             reason = reason_of(error)
-            raise FeatureFileError(f"{self.path}: cannot be read any more ({reason}); open it anew") from error
+            raise FeatureFileError(f"{self.path}: can no longer be read ({reason}); open it again") from error
 
     def _map(self) -> dict[str, Rows]:
         with self.path.open("rb") as file:
@@ -60,7 +60,7 @@ class RowsFile:
 
     def _require_same(self, state: FileState) -> None:
         if state != self.state:
-            raise FeatureFileError(f"{self.path}: the file was changed or replaced after it was opened; open it anew")
+            raise FeatureFileError(f"{self.path}: the file was changed or replaced after it was opened; open it again")
 
 
 def _view(mapped: mmap.mmap, layout: ArrayLayout) -> NDArray[Any]:
@@ -71,10 +71,9 @@ def _view(mapped: mmap.mmap, layout: ArrayLayout) -> NDArray[Any]:
 
 
 def release_pages(view: NDArray[Any]) -> None:
-    """Release the memory of a mapped view; if it is read again, it comes from the file. Leave other arrays alone.
+    """Release the memory of a mapped view, which is then read from the file again. Do nothing for other arrays.
 
-    The system takes the pages back only when memory is short. Until then, a large file that was read once counts as
-    memory of the process.
+    Without this, a large file that was read once counts as memory of the process until the system runs short of it.
     """
     whole = view
     while isinstance(whole.base, np.ndarray):
@@ -105,7 +104,7 @@ class _ChunkedRows:
 
 @dataclass(frozen=True, eq=False)
 class LoadedRows:
-    """Arrays in memory, in the place of a RowsFile."""
+    """Arrays in memory, with the interface of a RowsFile."""
 
     path: Path
     arrays: Mapping[str, NDArray[Any]]

@@ -1,8 +1,8 @@
-"""The feature file, format `vidrep-features` version 1, as it is read; `writer` writes it.
+"""The feature file, format `vidrep-features` version 2, as it is read; `writer` writes it.
 
     /features     (N, *frame_shape) float16 | float32 | uint8    every video's frames, one video after the other
     /timestamps   (N,) float64                                   seconds in the source video
-    /videos/      one column a field of VideoRow, one row a video
+    /videos/      a column for each field of VideoRow, one row a video
     attributes    format, version, settings (JSON: the extractor), versions (JSON: libraries)
 
 docs/feature-file.md is the full description. N rows are contiguous and uncompressed, so that a window is one
@@ -13,33 +13,42 @@ import copy
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError, OutputError
+from ..errors import FeatureFileError
 from .checksum import RowsChecksum
 from .rows import LoadedRows, Rows, RowsFile, release_pages
-from .table import COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
-from .untrusted import ArrayLayout, PlainArray, UnfitError, UntrustedFile, open_untrusted
+from .settings import Settings, settings_difference
+from .table import COLUMNS, REQUIRED_COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
+from .untrusted import ArrayLayout, UnfitError, UntrustedFile, open_untrusted
 from .version_1 import OLD_COLUMNS, current_settings
 
 FORMAT = "vidrep-features"
 VERSION = 2
-_READABLE = (1, 2)
 SUFFIXES = frozenset({".h5", ".hdf5"})
 DTYPES = ("float16", "float32", "uint8")
 _BLOCK_BYTES = 4 << 20
-# Every map and every open file takes a file descriptor, of which a process has 1024, on a Mac 256.
+# Every map and every open file takes a file descriptor; a process has 1024 of them, on a Mac 256.
 _MAX_OPEN_FILES = 128
 _LARGEST_FRAME_BYTES = 1 << 30
 _DEEPEST_SETTINGS = 16
 
-Settings = dict[str, Any]
-"""What made the features, JSON-like: equal settings give equal rows for equal sources."""
+
+@dataclass(frozen=True, kw_only=True)
+class FileContent:
+    """What one file holds: its rows of features, its table of videos and its attributes."""
+
+    rows: RowsFile
+    table: list[VideoRow]
+    settings: Settings
+    versions: dict[str, str]
+    format_version: int
 
 
 class Features:
@@ -48,31 +57,25 @@ class Features:
     videos: one VideoRow a video, in the order of their keys; `start` counts rows within the video's own file.
         A video that is in several parts is read from the last: the newest.
     file_numbers: (V,) which file each video is in; first_rows: (V,) its first row there.
+    format_version: the oldest version of its files; below VERSION, the next extraction rewrites them.
 
-    Files are mapped when they are first read, and not more than some at a time; views stay valid as long as they are
-    held. A Features can be pickled: the other process maps for itself.
+    Files are mapped when they are first read, 128 at most at a time; views stay valid as long as they are referenced. A
+    Features can be pickled: the other process maps the files itself.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        files: Sequence[RowsFile],
-        tables: Sequence[Sequence[VideoRow]],
-        settings: Settings,
-        versions: dict[str, str],
-    ) -> None:
+    def __init__(self, path: Path, files: Sequence[FileContent]) -> None:
         self.path = path
-        self.settings = settings
-        self.versions = versions
-        layout = files[0].layouts["features"]
+        self.settings, self.versions = files[-1].settings, files[-1].versions
+        self.format_version = min(file.format_version for file in files)
+        layout = files[0].rows.layouts["features"]
         self.frame_shape: tuple[int, ...] = layout.shape[1:]
         self.dtype = layout.dtype.name
-        located = {row.path: (row, number) for number, table in enumerate(tables) for row in table}
+        located = {row.path: (row, number) for number, file in enumerate(files) for row in file.table}
         self.videos = [located[key][0] for key in sorted(located)]
         self.file_numbers = np.array([located[row.path][1] for row in self.videos], dtype=np.int64)
         self.first_rows = np.array([row.start for row in self.videos], dtype=np.int64)
         self._index = {row.path: index for index, row in enumerate(self.videos)}
-        self._use(files)
+        self._use([file.rows for file in files])
 
     def _use(self, files: Sequence[RowsFile] | Sequence[LoadedRows]) -> None:
         self._files = files
@@ -105,6 +108,13 @@ class Features:
         """D: the number of values of a frame."""
         return int(np.prod(self.frame_shape, dtype=np.int64))
 
+    @cached_property
+    def source_videos(self) -> NDArray[np.int64]:
+        """The index of each video's source, (V,), counted in the order of the keys: crops of one video share theirs."""
+        numbers: dict[tuple[str, str], int] = {}
+        sources = [(row.source_key, row.source_sha256) for row in self.videos]
+        return np.array([numbers.setdefault(source, len(numbers)) for source in sources], dtype=np.int64)
+
     def index(self, key: str) -> int:
         """Return the position of a video in `videos`; KeyError if it is not there."""
         return self._index[key]
@@ -112,7 +122,7 @@ class Features:
     def file_rows(self, number: int) -> Rows:
         """Return all rows of a file, sliceable: (rows, *frame_shape), a view of its memory map if it is not in chunks.
 
-        This and whatever reads rows raises FeatureFileError if the file has gone or is not the one that was opened.
+        This and all other reading of rows raises FeatureFileError if the file is gone or not the one that was opened.
         """
         return self._open(number)["features"]
 
@@ -123,14 +133,14 @@ class Features:
         return self.file_rows(int(self.file_numbers[video]))[first + start : first + stop]
 
     def timestamps(self, video: int) -> NDArray[np.float64]:
-        """Return the seconds of a video's frames in its source, (length,)."""
+        """Return the time of each of a video's frames in its source, (length,) seconds."""
         first = int(self.first_rows[video])
         return self._open(int(self.file_numbers[video]))["timestamps"][first : first + self.videos[video].length]
 
     def blocks(self, video: int) -> Iterator[tuple[NDArray[np.generic], NDArray[np.float64]]]:
         """Yield a video's (features, timestamps) in blocks of bounded size, to copy or to check.
 
-        What was read through does not stay in this process's memory.
+        A block's memory is released when the next one is taken.
         """
         row_bytes = max(1, self.frame_size * np.dtype(self.dtype).itemsize)
         size = max(1, _BLOCK_BYTES // row_bytes)
@@ -141,7 +151,7 @@ class Features:
             release_pages(features)
 
     def damaged(self) -> Iterator[str]:
-        """Yield the keys of the videos whose rows do not have their checksum any more."""
+        """Yield the keys of the videos whose rows no longer have their checksum."""
         for index, row in enumerate(self.videos):
             checksum = RowsChecksum()
             for features, timestamps in self.blocks(index):
@@ -174,8 +184,13 @@ class Features:
         return loaded
 
 
+def opened(features: Features | Path | str) -> Features:
+    """Return features as they are, or open the feature file at a path; raises as `open_features`."""
+    return features if isinstance(features, Features) else open_features(features)
+
+
 def open_features(path: Path | str) -> Features:
-    """Open a feature file, or a folder of parts that reads like one; rows are not read yet.
+    """Open a feature file, or a folder of parts as if it were one; rows are not read yet.
 
     Raises FeatureFileError, naming the file, if it is missing, damaged, not ours or of an unknown version.
     """
@@ -190,17 +205,17 @@ def open_features(path: Path | str) -> Features:
         raise FeatureFileError(
             f"{path}: no such file; give a feature file that `vidrep extract` or `vidrep import` made"
         )
-    files, tables, settings, versions = zip(*map(_open_file, paths), strict=True)
-    for file, its_settings in zip(files, settings, strict=True):
-        if _kind_of_frame(file) != _kind_of_frame(files[0]):
-            raise FeatureFileError(f"{file.path}: frames of another shape or type than those of {paths[0]}")
-        difference = settings_difference(its_settings, settings[0])
+    files = [_open_file(path) for path in paths]
+    for file in files:
+        if _kind_of_frame(file.rows) != _kind_of_frame(files[0].rows):
+            raise FeatureFileError(f"{file.rows.path}: frames of another shape or type than those of {paths[0]}")
+        difference = settings_difference(file.settings, files[0].settings)
         if difference:
             raise FeatureFileError(
-                f"{file.path} and {paths[0]} were made with different settings: {difference}; "
+                f"{file.rows.path} and {paths[0]} were made with different settings: {difference}; "
                 "keep them in separate folders"
             )
-    return Features(path, files, tables, settings[-1], versions[-1])
+    return Features(path, files)
 
 
 def _kind_of_frame(file: RowsFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -208,27 +223,34 @@ def _kind_of_frame(file: RowsFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return layout.shape[1:], layout.dtype
 
 
-def _open_file(path: Path) -> tuple[RowsFile, list[VideoRow], Settings, dict[str, str]]:
+def _open_file(path: Path) -> FileContent:
     advice = "give one that `vidrep extract` or `vidrep import` made, or make it again"
     with open_untrusted(path, what="feature file", advice=advice) as file:
-        _require_format(path, file)
+        version = _format_version(path, file)
         layouts = {name: file.array(name).layout for name in ("features", "timestamps")}
         _check_layouts(**layouts)
-        rows = _read_table(file)
-        _check_rows(rows, num_features=layouts["features"].shape[0])
-        settings, versions = current_settings(_read_json(file, "settings")), _read_json(file, "versions")
-        return RowsFile(path, file.state, layouts), rows, settings, versions
+        table = _read_table(file, OLD_COLUMNS if version == 1 else {})
+        _check_table(table, num_features=layouts["features"].shape[0])
+        settings = _read_json(file, "settings")
+        return FileContent(
+            rows=RowsFile(path, file.state, layouts),
+            table=table,
+            settings=current_settings(settings) if version == 1 else settings,
+            versions=_read_json(file, "versions"),
+            format_version=version,
+        )
 
 
-def _require_format(path: Path, file: UntrustedFile) -> None:
+def _format_version(path: Path, file: UntrustedFile) -> int:
     found = file.attribute("format")
     if found != FORMAT:
         raise FeatureFileError(
             f"{path}: an HDF5 file, but not of format {FORMAT}; `vidrep import` turns other files into one"
         )
     version = file.attribute("version")
-    if version not in _READABLE:
+    if not isinstance(version, int) or version not in (1, VERSION):
         raise FeatureFileError(f"{path}: version {version} of {FORMAT}; this vidrep reads versions 1 and {VERSION}")
+    return version
 
 
 def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
@@ -239,15 +261,20 @@ def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
         )
     frame_bytes = math.prod(features.shape[1:]) * features.dtype.itemsize
     if frame_bytes > _LARGEST_FRAME_BYTES:
-        raise UnfitError(f"features of shape {features.shape}: a frame has {_LARGEST_FRAME_BYTES} bytes at most")
+        raise UnfitError(f"features of shape {features.shape}: a frame has at most {_LARGEST_FRAME_BYTES} bytes")
     if timestamps.shape != features.shape[:1] or timestamps.dtype != np.dtype("<f8"):
         raise UnfitError(f"{features.shape[0]} features but timestamps {timestamps.shape} of {timestamps.dtype}")
 
 
-def _read_table(file: UntrustedFile) -> list[VideoRow]:
+def _read_table(file: UntrustedFile, old_names: Mapping[str, str]) -> list[VideoRow]:
     columns = {}
     for name, kind in COLUMNS.items():
-        array = _column(file, name)
+        try:
+            array = file.array(f"videos/{old_names.get(name, name)}")
+        except KeyError:
+            if name in REQUIRED_COLUMNS:
+                raise
+            continue
         if not is_column_dtype(array.layout.dtype, kind):
             raise UnfitError(f"/videos/{name} is of type {array.layout.dtype}, which its column cannot be")
         columns[name] = array.column()
@@ -257,16 +284,7 @@ def _read_table(file: UntrustedFile) -> list[VideoRow]:
     return rows_of(columns)
 
 
-def _column(file: UntrustedFile, name: str) -> PlainArray:
-    try:
-        return file.array(f"videos/{name}")
-    except KeyError:
-        if name not in OLD_COLUMNS:
-            raise
-        return file.array(f"videos/{OLD_COLUMNS[name]}")
-
-
-def _check_rows(rows: Sequence[VideoRow], *, num_features: int) -> None:
+def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:
     if len({row.path for row in rows}) != len(rows):
         raise UnfitError("a video is in its table twice")
     end_before = 0
@@ -275,7 +293,7 @@ def _check_rows(rows: Sequence[VideoRow], *, num_features: int) -> None:
         if not is_inside or row.status not in STATUSES:
             raise UnfitError(f"the table's entry for video {row.path!r} does not fit the file")
         if row.length and row.start < end_before:
-            raise UnfitError(f"the rows of video {row.path!r} are another's too")
+            raise UnfitError(f"the rows of video {row.path!r} overlap another's")
         end_before = max(end_before, row.start + row.length)
 
 
@@ -283,35 +301,10 @@ def _read_json(file: UntrustedFile, name: str) -> dict[str, Any]:
     text = file.attribute(name)
     values = json.loads(text) if isinstance(text, str) else None
     if not isinstance(values, dict) or _depth(values) > _DEEPEST_SETTINGS:
-        raise UnfitError(f"attribute {name} is no JSON object, or one too deep")
+        raise UnfitError(f"attribute {name} is no JSON object, or nested deeper than {_DEEPEST_SETTINGS}")
     return values
 
 
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
-
-
-def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], *, prefix: str = "") -> str:
-    """Say what first differs between settings that would not give the same features: "size is 32, not 16"; or ''.
-
-    Where a weights file lies does not count: its hash does.
-    """
-    for key in sorted((found.keys() | wanted.keys()) - {"weights_file"}):
-        one, other = found.get(key), wanted.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            difference = settings_difference(one, other, prefix=f"{prefix}{key}.")
-            if difference:
-                return difference
-        elif one != other:
-            return f"{prefix}{key} is {one!r}, not {other!r}"
-    return ""
-
-
-def require_same_settings(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise OutputError with the first difference if two settings would not give the same features."""
-    difference = settings_difference(found, wanted)
-    if difference:
-        raise OutputError(
-            f"{path} was made with other settings: {difference}; use the same settings, another output, or --overwrite"
-        )

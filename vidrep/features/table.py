@@ -1,7 +1,8 @@
 """The /videos table of a feature file: one row a video, in equally long columns. See docs/feature-file.md."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,76 +11,69 @@ from numpy.typing import NDArray
 Status = Literal["ok", "partial"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
+_CROP = re.compile(r"#(crop-\d+|cell-\d+-\d+)")
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class VideoRow:
-    """What a feature file says of one video.
+    """What a feature file records of one video. A column that a file lacks has the default given here.
 
-    path: the key: the path relative to its source folder, '/' separated.
-    start, length: its frames are rows start .. start + length of /features and /timestamps.
-    label, split: names, '' if none.
+    path: the key: the path relative to its source folder, '/' separated; a crop's ends in "#crop-1" or "#cell-1-2".
+    start, length: its frames are rows start .. start + length of /features and /timestamps; the writer fills them in.
+    label, split, group: names, '' if none. Videos of one group, such as those of one person, belong in one split.
     fps: the stream's average frame rate before sampling, 0.0 if unknown.
-    num_frames_from_header: what the container's header says, 0 if it says nothing; it may lie.
+    num_frames_from_header: the number in the container's header, 0 if it has none; it may be wrong.
     status, message: "ok", or "partial" with the reason.
     source_size, source_sha256: the source's bytes and their SHA-256; 0 and '' if there is no source file.
-    checksum: SHA-256 of its rows of /features followed by those of /timestamps, little-endian, in hexadecimal.
+    root: the folder that `path` is relative to, '' unless recorded.
+    missing: whether the source is gone.
+    checksum: SHA-256 of its rows of /features followed by those of /timestamps, little-endian, in hexadecimal; the
+        writer fills it in.
     """
 
     path: str
-    start: int
-    length: int
-    label: str
-    split: str
-    fps: float
-    num_frames_from_header: int
-    status: str
-    message: str
-    source_size: int
-    source_sha256: str
-    checksum: str
+    _: KW_ONLY
+    start: int = 0
+    length: int = 0
+    label: str = ""
+    split: str = ""
+    group: str = ""
+    fps: float = 0.0
+    num_frames_from_header: int = 0
+    status: str = "ok"
+    message: str = ""
+    source_size: int = 0
+    source_sha256: str = ""
+    root: str = ""
+    missing: bool = False
+    checksum: str = ""
 
-    @classmethod
-    def new(
-        cls,
-        path: str,
-        *,
-        label: str = "",
-        split: str = "",
-        fps: float = 0.0,
-        num_frames_from_header: int = 0,
-        status: str = "ok",
-        message: str = "",
-        source_size: int = 0,
-        source_sha256: str = "",
-    ) -> "VideoRow":
-        """Make the row of a video that is not written yet: where its rows lie is the writer's to say."""
-        return cls(
-            path=path,
-            start=0,
-            length=0,
-            label=label,
-            split=split,
-            fps=fps,
-            num_frames_from_header=num_frames_from_header,
-            status=status,
-            message=message,
-            source_size=source_size,
-            source_sha256=source_sha256,
-            checksum="",
-        )
+    @property
+    def source_key(self) -> str:
+        """The key of the source video: `path` without the ending of a crop."""
+        return without_crop(self.path)
+
+
+def without_crop(key: str) -> str:
+    """Return a key without the ending of a crop: "a.mp4" of "a.mp4#crop-1" and of "a.mp4#cell-1-2"."""
+    video, mark, crop = key.rpartition("#")
+    return video if _CROP.fullmatch(mark + crop) else key
 
 
 COLUMNS: dict[str, type] = {field.name: field.type for field in fields(VideoRow)}  # type: ignore[misc]
-_NUMBER_DTYPES = {int: np.dtype("<i8"), float: np.dtype("<f8")}
+REQUIRED_COLUMNS = frozenset({"path", "start", "length", "checksum"})
+"""Columns without which a file's rows cannot be found or checked. Any other may be absent."""
+
+_NUMBER_DTYPES = {int: np.dtype("<i8"), bool: np.dtype("<i8"), float: np.dtype("<f8")}
 
 
 def is_column_dtype(dtype: np.dtype[Any], kind: type) -> bool:
-    """Say whether values of a field's type are stored like this: int64, float64, or bytes of fixed length."""
+    """Return whether a column of this type can hold a field: int64 (bool too), float64, or bytes of fixed length."""
     return dtype.kind == "S" if kind is str else dtype == _NUMBER_DTYPES[kind]
 
 
 def columns_of(rows: Sequence[VideoRow]) -> dict[str, NDArray[np.generic]]:
-    """Turn rows into columns: int64, float64, or UTF-8 bytes padded with NUL to the longest value."""
+    """Turn rows into columns: int64 (bool as 0 or 1), float64, or UTF-8 bytes padded with NUL to the longest value."""
     columns: dict[str, NDArray[np.generic]] = {}
     for name, kind in COLUMNS.items():
         values = [getattr(row, name) for row in rows]
@@ -92,14 +86,14 @@ def columns_of(rows: Sequence[VideoRow]) -> dict[str, NDArray[np.generic]]:
     return columns
 
 
-def rows_of(columns: dict[str, NDArray[np.generic]]) -> list[VideoRow]:
-    """Turn columns back into rows.
+def rows_of(columns: Mapping[str, NDArray[np.generic]]) -> list[VideoRow]:
+    """Turn columns back into rows; a field without a column has its default.
 
     Raises UnicodeDecodeError if a text column is not UTF-8.
     """
-    decoded: dict[str, list[object]] = {}
-    for name, kind in COLUMNS.items():
-        values = columns[name].tolist()
+    decoded: dict[str, list[Any]] = {}
+    for name, column in columns.items():
+        kind, values = COLUMNS[name], column.tolist()
         decoded[name] = (
             [value.decode("utf-8") for value in values] if kind is str else [kind(value) for value in values]
         )

@@ -1,6 +1,6 @@
-"""HDF5 files that may come from anywhere, read without trusting them.
+"""HDF5 files of any origin, read without trusting them.
 
-Every array is checked before a byte of it is read. It must lie in the file itself, neither behind a link nor in another
+Every array is checked before a byte of it is read. It must be in the file itself, neither behind a link nor in another
 file. It must be of a plain type, and must not declare more than the file can hold. Only HDF5's own compression filters
 run, so that no plug-in is loaded.
 """
@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
 
-# Deflate, the tightest of HDF5's own filters, makes at most 1032 bytes of one.
+# Deflate, the strongest of HDF5's own filters, unpacks a byte to at most 1032.
 _LARGEST_COMPRESSION = 1100
 _COMPRESSORS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF}
 _HARMLESS_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-# HDF5 takes a whole chunk into memory to read one row of it.
+# HDF5 loads a whole chunk to read one row of it.
 _LARGEST_CHUNK_BYTES = 1 << 30
 _LARGEST_COLUMN_BYTES = 1 << 30
 _LARGEST_TEXT_BYTES = 1 << 16
 # Many variable-length texts may refer to the same bytes. HDF5 follows so many references in one call.
 _TEXTS_AT_A_TIME = 64
 _MOST_ATTRIBUTE_VALUES = 1 << 12
-# Variable-length texts lie in "global heap collections". HDF5 makes them of 4 to 64 KiB, or as large as one text.
+# Variable-length texts are stored in "global heap collections": of 4 to 64 KiB each, or as large as one text.
 _HEAP_SIGNATURE = re.compile(rb"GCOL\x01\0\0\0")
 _HEAP_OBJECT = struct.Struct("<H6xQ")
 _LARGEST_HEAP_BYTES = 1 << 18
@@ -75,7 +75,7 @@ class FileState:
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """Where an array lies in its file: `offset` is the place of its first byte, None if the array is in chunks."""
+    """An array's place in its file: `offset` is that of its first byte, None if the array is in chunks."""
 
     name: str
     shape: tuple[int, ...]
@@ -131,7 +131,7 @@ class _GuardedFile(io.FileIO):
 
 
 def _is_sound_heap(content: bytes) -> bool:
-    """Follow the sizes of a heap's objects: each must be a step forward, and together they must lead to its end."""
+    """Follow the sizes of a heap's objects: each must lead forward, and together they must lead to the heap's end."""
     place, end = _HEAP_OBJECT.size, int.from_bytes(content[8:16], "little")
     while place + _HEAP_OBJECT.size <= end <= len(content):
         number, size = _HEAP_OBJECT.unpack_from(content, place)
@@ -183,7 +183,7 @@ class UntrustedFile:
         return PlainArray(dataset, layout)
 
     def _linked_hard(self, name: str) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | h5py.h5t.TypeID:
-        """Open an object of the file itself; a link to elsewhere is refused."""
+        """Open an object of the file itself; raises UnfitError for a link to elsewhere."""
         parent, _, last = name.rpartition("/")
         group = self._linked_hard(parent) if parent else self._file.id
         encoded = last.encode("utf-8", "surrogateescape")
@@ -193,7 +193,7 @@ class UntrustedFile:
             raise KeyError(name)
         kind = group.links.get_info(encoded).type
         if kind != h5py.h5l.TYPE_HARD:
-            raise UnfitError(f"/{name} is {_LINKS.get(kind, 'a link')}; only what lies in the file itself is read")
+            raise UnfitError(f"/{name} is {_LINKS.get(kind, 'a link')}; only values in the file itself are read")
         return h5py.h5o.open(group, encoded)
 
     def attribute(self, name: str) -> str | int | float | None:
@@ -287,7 +287,7 @@ def _plain_dtype(name: str, dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:
         if dtype.itemsize > _LARGEST_TEXT_BYTES:
             raise UnfitError(f"/{name} holds texts of {dtype.itemsize} bytes; at most {_LARGEST_TEXT_BYTES} are read")
         return dtype
-    # h5py gives numbers that numpy lacks the nearest type, in which the bytes would mean something else.
+    # For numbers that numpy lacks, h5py takes the nearest type, in which the bytes mean something else.
     if dtype.kind not in _NUMBER_KINDS or dtype.subdtype or not stored_as.equal(h5py.h5t.py_create(dtype)):
         raise UnfitError(f"/{name} is of type {dtype}; plain numbers and text are read")
     return dtype
@@ -298,8 +298,8 @@ def _require_plain_chunks(layout: ArrayLayout, properties: h5py.h5p.PropDCID) ->
     num_compressors = sum(one in _COMPRESSORS for one in filters)
     if num_compressors > 1 or not set(filters) <= _COMPRESSORS | _HARMLESS_FILTERS:
         raise UnfitError(
-            f"/{layout.name} went through the HDF5 filters {', '.join(map(str, filters))}; read is one of gzip "
-            "and lzf, with or without shuffle and fletcher32; pack it anew with h5repack"
+            f"/{layout.name} has the HDF5 filters {', '.join(map(str, filters))}; allowed is one of gzip "
+            "and lzf, with or without shuffle and fletcher32; repack it with h5repack"
         )
     chunk_bytes = math.prod(properties.get_chunk()) * layout.dtype.itemsize
     if chunk_bytes > _LARGEST_CHUNK_BYTES:

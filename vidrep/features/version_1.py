@@ -11,7 +11,7 @@ _VALUES = {("region", "centre"): "center"}
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an extractor's settings with the keys and values that the current version writes."""
+    """Return the settings of a version 1 file with the keys and values that the current version writes."""
     renamed = {_SETTINGS.get(key, key): value for key, value in settings.items()}
     return {
         key: _VALUES.get((key, value), value) if isinstance(value, str) else value for key, value in renamed.items()

@@ -1,12 +1,12 @@
-"""Which versions of libraries made a feature file."""
+"""The versions of the libraries that made a feature file."""
 
 from importlib.metadata import PackageNotFoundError, version
 
-from .. import __version__
+from ..version import __version__
 
 
 def library_versions(*packages: str) -> dict[str, str]:
-    """Return the versions of vidrep and of `packages`, for the record; a package that is not installed is left out."""
+    """Return the versions of vidrep and of those of `packages` that are installed."""
     versions = {"vidrep": __version__}
     for package in packages:
         try:

@@ -1,4 +1,4 @@
-"""Writing feature files: whole under a temporary name, then published, so that no reader ever sees half of one."""
+"""Writing feature files: whole under a temporary name, then published, so that no reader ever opens half of one."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +15,12 @@ from ..errors import FeatureFileError, OutputError
 from ..files import NewFile, writing_file
 from .checksum import RowsChecksum
 from .layout import Layout
+from .settings import Settings
 from .store import DTYPES, FORMAT, SUFFIXES, VERSION, Features
 from .table import COLUMNS, VideoRow, columns_of
 
 _SECONDS = np.dtype("<f8")
+_LARGEST_ATTRIBUTE_BYTES = 64_000
 
 
 def require_new_file(output: Path, *, overwrite: bool) -> None:
@@ -41,17 +43,19 @@ def writing_features(
     frame_shape: tuple[int, ...],
     dtype: str,
 ) -> Iterator["FeatureWriter"]:
-    """Give a writer of a feature file of a known number of rows, and publish the file when the block ends well.
+    """Yield the writer of a feature file of a known number of rows; publish the file if the block ends without error.
 
     with writing_features(path, settings=..., ...) as writer:
         writer.append(features, timestamps)    # (n, *frame_shape), (n,) seconds, as often as wanted
         writer.end_video(row)                  # `start`, `length` and `checksum` are filled in
 
-    Raises ValueError if other than `num_rows` rows were written, OutputError if the file cannot be written.
+    Raises ValueError if other than `num_rows` rows were written or `settings` take more than 64 kB as JSON, OutputError
+    if the file cannot be written.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r}: a feature file holds {', '.join(DTYPES)}")
     shape, stored_as = (num_rows, *frame_shape), np.dtype(dtype).newbyteorder("<")
+    texts = {"format": FORMAT.encode(), "settings": _json(settings), "versions": _json(versions)}
     num_bytes = int(np.prod(shape, dtype=np.int64)) * stored_as.itemsize + num_rows * _SECONDS.itemsize
     with writing_file(path, num_bytes=num_bytes) as file:
         layout = Layout()
@@ -60,10 +64,9 @@ def writing_features(
             file.reserve(num_bytes)
             yield writer
             writer.finish()
-            described.attrs["format"] = FORMAT
             described.attrs["version"] = VERSION
-            described.attrs["settings"] = _json(settings)
-            described.attrs["versions"] = _json(versions)
+            for name, text in texts.items():
+                described.attrs.create(name, np.bytes_(text), dtype=h5py.string_dtype("utf-8", len(text)))
         for offset, piece in layout.pieces():
             file.write_at(piece, offset)
         file.resize(layout.num_bytes)
@@ -73,18 +76,24 @@ def _bytes_of(array: NDArray[np.generic]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _json(values: Mapping[str, Any]) -> str:
+def _json(values: Mapping[str, Any]) -> bytes:
     """Write JSON with sorted keys, so that equal values are equal bytes."""
-    return json.dumps(values, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
+    if len(text) > _LARGEST_ATTRIBUTE_BYTES:
+        raise ValueError(
+            f"{len(text)} bytes of JSON; HDF5 stores {_LARGEST_ATTRIBUTE_BYTES} in an attribute: record a hash of what "
+            "is large"
+        )
+    return text
 
 
 def place_rows(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Make a contiguous array of which HDF5 writes nothing; return the offset in the file where it begins."""
+    """Create a contiguous array without writing its values; return the offset in the file where it begins."""
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     offset = file.create_dataset(name, shape=shape, dtype=dtype, dcpl=plan).id.get_offset()
-    return offset or 0  # an empty array lies nowhere
+    return offset or 0  # an empty array has no place
 
 
 class FeatureWriter:
@@ -105,7 +114,7 @@ class FeatureWriter:
         if features.shape != (len(timestamps), *self._shape[1:]) or self._next + len(features) > self._shape[0]:
             raise ValueError(
                 f"features {features.shape} and timestamps {timestamps.shape} after row {self._next}; "
-                f"the file has room for {self._shape}"
+                f"the file was declared as {self._shape}"
             )
         rows, seconds = np.ascontiguousarray(features, dtype=self._dtype), np.ascontiguousarray(timestamps, _SECONDS)
         self._file.write_at(_bytes_of(rows), self._features_offset + self._next * self._row_bytes)
@@ -114,7 +123,7 @@ class FeatureWriter:
         self._next += len(rows)
 
     def end_video(self, row: VideoRow) -> VideoRow:
-        """Close the current video: `row` says all but where its rows are and their checksum. Return it complete."""
+        """End the current video; return its row with `start`, `length` and `checksum` filled in."""
         length = self._next - self._start
         written = replace(row, start=self._start, length=length, checksum=self._checksum.hexdigest())
         self._rows.append(written)
@@ -123,9 +132,9 @@ class FeatureWriter:
 
     def finish(self) -> None:
         """Write the table of videos."""
-        announced = self._shape[0]
-        if self._next != announced or self._start != self._next:
-            raise ValueError(f"{announced} rows announced, {self._next} written, {self._start} in finished videos")
+        declared = self._shape[0]
+        if self._next != declared or self._start != self._next:
+            raise ValueError(f"{declared} rows declared, {self._next} written, {self._start} in finished videos")
         for name, column in columns_of(self._rows).items():
             kind = h5py.string_dtype("utf-8", column.dtype.itemsize) if COLUMNS[name] is str else column.dtype
             self._videos.create_dataset(name, data=column.astype(kind))
@@ -135,23 +144,25 @@ def write_merged(
     path: Path,
     parts: Sequence[Features],
     *,
+    settings: Settings | None = None,
     edit: Callable[[VideoRow], VideoRow | None],
     check_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish one file that holds the videos of all `parts`, in the order of their keys.
 
     A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
-    edit: gives the row to write in the place of a video's row, with another label or split; None leaves the video out.
-    check_stop: called now and then while rows are copied; it may raise, and `path` stays as it was.
+    settings: to record; None: those of the last part.
+    edit: returns the row to write for a video, such as one with another label; None leaves the video out.
+    check_stop: called now and then while rows are copied; if it raises, `path` stays as it was.
 
-    Raises FeatureFileError, naming the video, if its rows do not have their checksum any more.
+    Raises FeatureFileError, naming the video, if its rows no longer have their checksum.
     """
     located = {row.path: (part, index) for part in parts for index, row in enumerate(part.videos)}
     edited = [(part, index, edit(part.videos[index])) for _, (part, index) in sorted(located.items())]
     chosen = [(part, index, row) for part, index, row in edited if row is not None]
     with writing_features(
         path,
-        settings=parts[-1].settings,
+        settings=parts[-1].settings if settings is None else settings,
         versions=parts[-1].versions,
         num_rows=sum(row.length for _, _, row in chosen),
         frame_shape=parts[-1].frame_shape,

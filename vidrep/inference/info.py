@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import FeatureFileError, InputError, some_names
 from ..features.store import Features, open_features
+from ..models.kinds import NETWORK_KINDS
 from ..models.saved import DESCRIPTION_NAME, read_description
 
 
@@ -34,14 +36,17 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
                 "extract them again"
             )
     lengths = sorted(row.length for row in features.videos)
+    num_sources = len(set(features.source_videos.tolist()))
     description: dict[str, Any] = {
         "what": "features",
-        "videos": len(features),
+        "videos": num_sources,
+        "crops": len(features) if len(features) > num_sources else "none",
         "frames": features.num_frames,
         "frames a video": f"{lengths[0]} to {lengths[-1]}" if lengths else "-",
         "frame": f"{'x'.join(map(str, features.frame_shape))} {features.dtype}",
         "labels": _counts(row.label for row in features.videos),
         "splits": _counts(row.split for row in features.videos),
+        "groups": _num_groups(features),
         "partial": some_names(row.path for row in features.videos if row.status == "partial") or "none",
     }
     description |= {f"settings.{name}": value for name, value in features.settings.items()}
@@ -52,7 +57,7 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
 
 
 def _with_part(features: Features, key: str) -> str:
-    """Name a video, and in a folder of parts the part that it is in."""
+    """Name a video, and in a folder of parts the file that it is in."""
     file = features.file_of(features.index(key))
     return key if file == features.path else f"{key} ({file.name})"
 
@@ -62,24 +67,46 @@ def _counts(names: Any) -> str:
     return ", ".join(f"{name or '(none)'} {count}" for name, count in sorted(counts.items()))
 
 
+def _num_groups(features: Features) -> str:
+    """Return how many groups the file names; without one, each source video is a group of its own."""
+    groups = [row.group for row in features.videos if row.group]
+    without = len(features) - len(groups)
+    return f"{len(set(groups))}{f', none of {without} videos' if without else ''}" if groups else "none"
+
+
 def _describe_run(path: Path) -> dict[str, Any]:
     model = read_description(path)
     description: dict[str, Any] = {
-        "what": f"a run: {'classifier' if model.kind == 'classifier' else 'pretraining'}",
-        **{f"model.{name}": value for name, value in model.arguments.items()},
-        "values": model.values,
-        **{f"windows.{name}": value for name, value in model.windows.items()},
+        "what": f"a run: {NETWORK_KINDS[model.kind].noun}",
+        **_named("encoder", model.encoder),
+        **_named(f"cell.{model.encoder['cell']}", model.cell),
+        **{f"objective.{name}": _joined(settings) for name, settings in model.objectives.items()},
+        **_named("head", model.head),
+        "likelihood": model.likelihood,
+        "transforms": ", ".join(model.transforms) or "none",
+        **_named("windows", model.windows),
         "frame": f"{'x'.join(map(str, model.frame_shape))} {model.dtype}",
-        "extractor": ", ".join(f"{name} {value}" for name, value in model.extractor.items()),
+        "extractor": _joined(model.extractor),
     }
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
         description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
-    looks = _read_metrics(path / "metrics.jsonl")
-    if looks:
-        metrics = ", ".join(f"{name} {value:.6g}" for name, value in looks[-1]["validation"].items())
-        description["last look"] = f"step {looks[-1]['step']}, validation {metrics}"
+    validations = _read_metrics(path / "metrics.jsonl")
+    if validations:
+        metrics = ", ".join(f"{name} {value:.6g}" for name, value in validations[-1]["validation"].items())
+        description["last validation"] = f"step {validations[-1]['step']}, {metrics}"
     return description
+
+
+def _named(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Name settings by their section; a nested section stays in one line."""
+    return {
+        f"{section}.{name}": _joined(value) if isinstance(value, Mapping) else value for name, value in settings.items()
+    }
+
+
+def _joined(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items()) or "no settings"
 
 
 def _read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -5,15 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..devices import choose_device, set_threads
+import torch
+
+from ..devices import choose_device, torch_settings
 from ..errors import InputError
-from ..extraction.extract import extract
+from ..extraction.compatibility import require_same_features
+from ..extraction.extract import ExtractSummary, extract
+from ..extraction.extractors.extractor import Extractor
 from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
-from ..machine import available_cores
+from ..machine import tune_malloc
 from ..metrics.classification import average_over_windows, classification_windows, classify_windows
-from ..models.saved import ModelDescription, ScaledModel, load_model, require_fitting_features
+from ..models.description import ModelDescription
+from ..models.kinds import NETWORK_KINDS
+from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..video.sources import find_videos
@@ -21,7 +27,7 @@ from ..video.sources import find_videos
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPrediction:
-    """What the classifier says of one video: the likeliest label, and every class's probability, likeliest first."""
+    """The classes of one video: the likeliest label, and every class's probability, the likeliest first."""
 
     path: str
     label: str
@@ -43,7 +49,7 @@ class Predictions:
 
 def predict(
     run: Path | str,
-    inputs: Sequence[str | Path],
+    inputs: Features | Path | str | Sequence[Path | str],
     *,
     weights: Path | None = None,
     device: str = "auto",
@@ -51,53 +57,67 @@ def predict(
     workers: int = 0,
     on_progress: ProgressListener = ignore_progress,
 ) -> Predictions:
-    """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file.
+    """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file, opened or not.
 
-    Features of videos are computed just as those that the run was trained on were, with weights known by their hash.
-    weights: where those lie now, if a weights file has moved since.
+    Features of videos are computed as those that the run was trained on were, by weights of the same hash.
+    weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
 
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
     the same, FeatureFileError if the features do not fit.
     """
-    set_threads(threads)
-    model, description = load_model(Path(run))
-    if description.kind != "classifier":
-        raise InputError(
-            f"{run}: a pretraining, which has no classes; `vidrep finetune --from {run}` makes a classifier"
-        )
-    if len(inputs) == 1 and _is_feature_file(Path(inputs[0])):
-        features = open_features(inputs[0])
-        require_fitting_features(
-            description,
-            where=str(features.path),
-            frame_shape=features.frame_shape,
-            dtype=features.dtype,
-            settings=features.settings,
-        )
-        require_sound(features, range(len(features)))
-        return Predictions(videos=_classify(model, description, features, device), failures=[])
-    if any(_is_feature_file(Path(one)) for one in inputs):
-        raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-    extractor = build_extractor(description.extractor, weights=weights, device=device)
-    sources = find_videos(inputs)
-    with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
-        try:
-            summary = extract(
-                sources,
-                Path(folder) / "features.h5",
-                extractor,
-                sampling=recorded_sampling(description.extractor),
-                decoder=description.extractor["decoder"],
-                workers=workers,
-                threads=threads or available_cores(),
-                on_progress=on_progress,
+    tune_malloc()
+    with torch_settings(choose_device(device), threads=threads) as settings:
+        model, description = load_model(Path(run))
+        if not description.classes:
+            raise InputError(
+                f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune --from {run}` "
+                "makes a classifier"
             )
-        except InputError as error:
-            # The list of failures that it names goes with the folder.
-            raise InputError(str(error).partition(" (every reason")[0]) from error
-        videos = _classify(model, description, open_features(summary.output), device)
-    return Predictions(videos=videos, failures=summary.failures)
+        if isinstance(inputs, Path | str):
+            inputs = [inputs]
+        if isinstance(inputs, Features) or (len(inputs) == 1 and _is_feature_file(Path(inputs[0]))):
+            features = inputs if isinstance(inputs, Features) else open_features(inputs[0])
+            require_same_features(
+                features,
+                settings=description.extractor,
+                frame_shape=tuple(description.frame_shape),
+                dtype=description.dtype,
+            )
+            require_sound(features, range(len(features)))
+            return Predictions(videos=_classify(model, description, features, settings.device), failures=[])
+        if any(_is_feature_file(Path(one)) for one in inputs):
+            raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
+        extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
+        with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
+            summary = _extract(inputs, Path(folder), extractor, description, workers, threads, on_progress)
+            videos = _classify(model, description, open_features(summary.output), settings.device)
+        return Predictions(videos=videos, failures=summary.failures)
+
+
+def _extract(
+    inputs: Sequence[str | Path],
+    folder: Path,
+    extractor: Extractor,
+    description: ModelDescription,
+    workers: int,
+    threads: int | None,
+    on_progress: ProgressListener,
+) -> ExtractSummary:
+    try:
+        return extract(
+            find_videos(inputs),
+            folder / "features.h5",
+            extractor,
+            sampling=recorded_sampling(description.extractor),
+            decoder=description.extractor["decoder"],
+            workers=workers,
+            threads=threads,
+            on_progress=on_progress,
+        )
+    except InputError as error:
+        # The list of failures that it names goes with the folder.
+        raise InputError(str(error).partition(" (every reason")[0]) from error
 
 
 def _is_feature_file(path: Path) -> bool:
@@ -105,17 +125,17 @@ def _is_feature_file(path: Path) -> bool:
 
 
 def _classify(
-    model: ScaledModel, description: ModelDescription, features: Features, device: str
+    model: TrainedModel, description: ModelDescription, features: Features, device: torch.device
 ) -> list[VideoPrediction]:
+    """Classify each source video once, however many crops of it there are."""
     windows = classification_windows(features, range(len(features)), description)
     if len(windows) == 0:
         return []
-    probabilities = classify_windows(model, windows, device=choose_device(device))
+    probabilities = classify_windows(model, windows, device=device)
     predictions = []
     for index, of_video in average_over_windows(windows, probabilities).items():
         ranked = sorted(zip(of_video.tolist(), description.classes, strict=True), key=lambda pair: -pair[0])
         by_label = {label: probability for probability, label in ranked}
-        predictions.append(
-            VideoPrediction(path=features.videos[index].path, label=ranked[0][1], probabilities=by_label)
-        )
+        path = features.videos[index].source_key
+        predictions.append(VideoPrediction(path=path, label=ranked[0][1], probabilities=by_label))
     return predictions

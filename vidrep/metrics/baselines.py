@@ -18,7 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from ..errors import InputError
+from ..features.store import Features
 from ..files import writing_file
+from ..models.inputs import InputTransforms
 
 NAME = "baselines.safetensors"
 # Frames that the single-frame classifier is fitted on at most, evenly spread over the videos' frames.
@@ -55,6 +57,12 @@ class Baselines:
             "single frame": self.single_frame.probabilities(frames).mean(dim=0),
             "mean feature": self.mean_feature.probabilities(frames.mean(dim=0, keepdim=True))[0],
         }
+
+
+def standardized_frames(features: Features, video: int, inputs: InputTransforms) -> Tensor:
+    """Return all frames of a video, (N, D), each value with mean 0 and deviation 1 over the training frames."""
+    stored = np.array(features.rows(video)).reshape(-1, features.frame_size)
+    return inputs.standardize(torch.from_numpy(stored))
 
 
 def fit_baselines(
@@ -110,9 +118,9 @@ def save_baselines(folder: Path, baselines: Baselines) -> None:
     """Publish the baselines in a run folder."""
     content = save(
         {
-            f"{name}.{part}": getattr(getattr(baselines, name), part)
+            f"{name}.{parameter}": getattr(getattr(baselines, name), parameter)
             for name in ("single_frame", "mean_feature")
-            for part in ("weight", "bias")
+            for parameter in ("weight", "bias")
         }
     )
     with writing_file(folder / NAME, num_bytes=len(content)) as file:

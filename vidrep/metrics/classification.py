@@ -1,21 +1,51 @@
-"""What a classifier says of windows and of whole videos.
+"""What a classifier makes of windows and of whole videos, and how often it is right.
 
-Shapes: T time, B batch, W windows, V videos, K classes.
+Shapes: B batch, W windows, V videos, S source videos, K classes, N predictions.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..features.store import Features
-from ..models.classifier import Classifier, window_probabilities
-from ..models.saved import ModelDescription, ScaledModel
+from ..models.classifier import Classifier, valid_frames
+from ..models.description import ModelDescription
+from ..models.saved import TrainedModel
 from ..sequences.windows import Windows, batches_of, sliding_windows
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Shares of right predictions, 0 to 1.
+
+    accuracy: over all; standard_error: of it, binomial. balanced_accuracy: the mean over the true classes.
+    """
+
+    accuracy: float
+    standard_error: float
+    balanced_accuracy: float
+
+    @classmethod
+    def of(cls, true: NDArray[np.int64], predicted: NDArray[np.int64], *, num_independent: int = 0) -> "Accuracy":
+        """Compare the true classes with the predicted ones, both (N,).
+
+        num_independent: how many of them count for the standard error, as windows of one video are not independent; 0
+        for all.
+        """
+        right = true == predicted
+        accuracy = float(right.mean())
+        balanced = float(np.mean([right[true == one].mean() for one in np.unique(true)]))
+        return cls(
+            accuracy=accuracy,
+            standard_error=math.sqrt(accuracy * (1 - accuracy) / (num_independent or len(true))),
+            balanced_accuracy=balanced,
+        )
 
 
 def classification_windows(features: Features, videos: Sequence[int], description: ModelDescription) -> Windows:
@@ -31,31 +61,38 @@ def classification_windows(features: Features, videos: Sequence[int], descriptio
 
 @torch.inference_mode()
 def classify_windows(
-    model: ScaledModel, windows: Windows, *, device: torch.device, shuffle_seed: int | None = None
+    model: TrainedModel, windows: Windows, *, device: torch.device, shuffle_seed: int | None = None
 ) -> NDArray[np.float64]:
     """Return the class probabilities of all windows, (W, K).
 
-    shuffle_seed: put each window's frames into random order first, to see what their order tells.
+    shuffle_seed: put each window's frames into random order first, to measure what their order is worth.
     """
-    if not isinstance(model.model, Classifier):
-        raise TypeError(f"a {type(model.model).__name__} does not classify")
+    if not isinstance(model.network, Classifier):
+        raise TypeError(f"a {type(model.network).__name__} does not classify")
     model.to(device).eval()
     rng = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-    batches: list[Tensor] = []
+    probabilities = []
     for indices in batches_of(windows, BATCH_SIZE):
         stored, lengths = windows.gather(indices), windows.lengths[indices]
         if rng is not None:
             for column, length in enumerate(lengths):
                 stored[:length, column] = rng.permutation(stored[:length, column])
-        logits = model.model(model.scaler(torch.from_numpy(stored).to(device)))
-        batches.append(window_probabilities(logits, torch.from_numpy(lengths).to(device)).cpu().double())
-    return torch.cat(batches).numpy()
+        is_whole = bool((lengths == windows.length).all())
+        valid = None if is_whole else valid_frames(torch.from_numpy(lengths).to(device), windows.length)
+        frames = model.inputs(torch.from_numpy(stored).to(device), valid)
+        probabilities.append(model.network(frames, valid).cpu().double())
+    return torch.cat(probabilities).numpy()
 
 
 def average_over_windows(windows: Windows, probabilities: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
-    """Return each video's class probabilities, the mean of its windows': {index of the video: (K,)}."""
-    videos, positions = np.unique(windows.videos, return_inverse=True)
-    totals = np.zeros((len(videos), probabilities.shape[1]))
+    """Return the class probabilities of each source video, the mean over all windows of all of its crops.
+
+    {index of the source's first video: (K,)}, in the order of the videos.
+    """
+    sources = windows.features.source_videos
+    first_video = {int(source): video for video, source in reversed(list(enumerate(sources.tolist())))}
+    chosen, positions = np.unique(sources[windows.videos], return_inverse=True)
+    totals = np.zeros((len(chosen), probabilities.shape[1]))
     np.add.at(totals, positions, probabilities)
     means = totals / np.bincount(positions)[:, None]
-    return dict(zip(videos.tolist(), means, strict=True))
+    return dict(zip([first_video[source] for source in chosen.tolist()], means, strict=True))

@@ -1,9 +1,9 @@
-"""What a predicted frame costs: one figure a frame, summed over its values and averaged over nothing.
+"""Errors of predicted frames: one value a frame, summed over its values and averaged over nothing.
 
 Shapes: T time, B batch, D values of a frame. Frames come as floating point, are compared in float32 (float64 if they
 are float64), and are summed in float64, so that means over many frames can be taken safely.
 
-Moving MNIST figures in these units are in Srivastava, Mansimov, Salakhutdinov, "Unsupervised Learning of Video
+Results on Moving MNIST in these units are in Srivastava, Mansimov, Salakhutdinov, "Unsupervised Learning of Video
 Representations using LSTMs", ICML 2015, and its successors. All functions raise ValueError for tensors that are not
 (T, B, D) or not alike, and TypeError for whole numbers, such as pixels not yet divided by 255.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_PROBABILITY = 1e-6
-"""What `bernoulli_nats` takes a smaller probability for: a value that is certain and wrong costs 13.8 nats."""
+"""What `bernoulli_nats` takes a smaller probability for: a value that is certain and wrong has 13.8 nats."""
 
 
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def bernoulli_nats(probability: Tensor, target: Tensor) -> Tensor:
     """Return the cross-entropy of each frame in nats, -v log p - (1-v) log(1-p) summed over D: (T, B, D) -> (T, B).
 
     probability p and target v lie in [0, 1]; that is not checked. p and 1-p count as `SMALLEST_PROBABILITY` where
-    they are smaller, so every figure is finite, and certain and right costs nothing.
+    they are smaller, so every result is finite, and that of a value that is certain and right is 0.
     """
     check_frames(probability, target)
     p, v = _at_least_float32(probability), _at_least_float32(target)
@@ -46,7 +46,7 @@ def bernoulli_nats(probability: Tensor, target: Tensor) -> Tensor:
 def entropy_floor(target: Tensor) -> Tensor:
     """Return the entropy of each frame in nats, its values taken as probabilities, 0 log 0 = 0: (T, B, D) -> (T, B).
 
-    No prediction of 8-bit pixels has lower `bernoulli_nats`. Values lie in [0, 1]; one outside makes the figure -inf.
+    No prediction of 8-bit pixels has lower `bernoulli_nats`. Values lie in [0, 1]; one outside makes the entropy -inf.
     """
     check_frames(target, target)
     v = _at_least_float32(target)

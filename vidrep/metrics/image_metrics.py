@@ -46,7 +46,7 @@ def ssim(prediction: Tensor, target: Tensor, *, frame_shape: tuple[int, ...]) ->
     check_frames(prediction, target)
     if not has_ssim(frame_shape) or math.prod(frame_shape) != target.shape[-1]:
         raise ValueError(f"frames of {frame_shape} with {target.shape[-1]} values; expected (H, W) or (H, W, C)")
-    repeated = target.stride(0) == 0  # `Tensor.expand` made it: no need to look at each copy
+    repeated = target.stride(0) == 0  # `Tensor.expand` made it: all copies have the same statistics
     x, y = _images(prediction, frame_shape), _images(target[:1] if repeated else target, frame_shape)
     mean_x, mean_y = _blurred(x), _blurred(y)
     means, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
@@ -79,7 +79,7 @@ def _blurred(images: Tensor) -> Tensor:
 
 
 @cache  # a GPU would wait for it to be made and copied, ten times a measure
-@torch.inference_mode(mode=False)  # who asks first may not be the only one
+@torch.inference_mode(mode=False)  # the cached tensor must also serve callers that differentiate
 def _band(size: int, device: torch.device) -> Tensor:
     """Return the matrix that slides the window along a side, (size, size - 10), not to be written to."""
     distances = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2

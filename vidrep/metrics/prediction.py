@@ -1,11 +1,12 @@
-"""How well a composite model reconstructs and predicts windows, with trivial predictions beside it.
+"""How well a pretrained model reconstructs and predicts windows, with trivial predictions beside it.
 
-Shapes: T frames seen, F frames predicted, N frames that a decoder emits, B batch, D values of a frame, P predictors.
+Shapes: T frames of context, F frames that follow, N frames that an objective emits, B batch, D values of a frame, P
+predictors.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -14,128 +15,149 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..models.composite import CompositeModel, Prediction, to_frames
-from ..models.saved import ScaledModel
+from ..models.inputs import InputTransforms, to_original_units
+from ..models.objectives.frame_objective import FrameObjective
+from ..models.output_projection import output_to_frames
+from ..models.pretraining import PretrainingNetwork
+from ..models.saved import TrainedModel
 from ..progress import Progress, ProgressListener, ignore_progress
+from ..sequences.batches import BatchSet
+from ..sequences.window_batch import WindowBatch
 from ..sequences.windows import WindowSet, batches_of
 from ..viewing.filmstrip import FilmRow
 from .frame_metrics import absolute_error, bernoulli_nats, entropy_floor, squared_error
 from .image_metrics import has_ssim, psnr, ssim
 
 # Windows that are decoded at once, and values of their frames at most.
-_MOST_WINDOWS, _MOST_VALUES = 64, 1 << 24
+_MAX_WINDOWS, _MAX_VALUES = 64, 1 << 24
 
 MODEL, TEACHER_FORCED = "model", "model, teacher-forced"
 ENTROPY_FLOOR = "entropy floor"
 
 # Values of a predictor's frames that are measured at once: few enough for the processor's cache. With whole batches,
-# the figures of 64 x 64 pixels took two and a half times as long on one core. A GPU has to be told and waited for anew
-# for each of them, so there a time step of a whole batch is measured at once.
-_PIECE_VALUES, _PIECE_VALUES_ON_CUDA = 1 << 16, 1 << 22
+# 64 x 64 pixels took two and a half times as long on one core. A GPU has to be started and waited for each time, so
+# there a time step of a whole batch is measured at once.
+_VALUES_AT_ONCE, _VALUES_AT_ONCE_ON_CUDA = 1 << 16, 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A figure per frame, averaged over all windows.
+    """A metric of a frame, averaged over all windows.
 
-    mean: over all time steps. per_time_step: of each of a decoder's N frames, in natural order of time.
+    mean: over all time steps. per_time_step: of each of the N frames that are emitted, in natural order of time.
     """
 
     mean: float
-    per_time_step: list[float]
+    per_time_step: list[float] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionMetrics:
-    """What reconstructed and predicted frames cost.
+    """How well reconstructed and predicted frames agree with the true ones.
 
-    num_windows: that were measured. seen, reconstructed, predicted: frames of each.
-    costs: decoder ("reconstruction", "future") -> cost -> predictor -> figures. Costs, in original units (uint8 pixels
-        divided by 255), are
+    num_windows: that were measured. num_context, num_reconstructed, num_future: frames of each.
+    by_objective: objective ("reconstruction", "future") -> metric -> predictor -> values. Metrics, in original units
+        (uint8 pixels divided by 255), are
         "squared_error" and "absolute_error", summed over a frame's values (in the literature of Moving MNIST, MSE and
         MAE);
-        "squared_error_standardized", in units of the training part's standard deviation, for real values;
-        "nats", Bernoulli cross-entropy summed over a frame's values, for values in [0, 1]: see `bernoulli_nats`;
+        "squared_error_standardized", in units of the training split's standard deviation, for "gaussian" frames;
+        "nats", Bernoulli cross-entropy summed over a frame's values, for "bernoulli" ones: see `bernoulli_nats`;
         "ssim" and "psnr" with a data range of 1, of which more is better, for images: uint8 frames (H, W) or (H, W, C).
-    Predictors are "model", free running; "model, teacher-forced", which is told the true frame before each that it
-        emits, for decoders that are conditional; "mean frame" (of the training part); "persistence" (the last one
-        seen); "zeros"; and for nats "entropy floor", which no prediction of such frames can go below.
+        Behind transforms without an inverse there is "squared_error_transformed" alone, in the model's own units.
+    Predictors are "model", free running; "model, teacher-forced", whose decoder reads the true frame before each that
+        it emits, for conditional decoders; "mean frame" (of the training split); "persistence" (the last frame of the
+        context); "zeros"; and for nats "entropy floor", below which no prediction of such frames can go.
+    objective_losses: the validation loss of each objective that emits no frames, per frame where it counts frames.
     """
 
     num_windows: int
-    seen: int
-    reconstructed: int
-    predicted: int
-    costs: dict[str, dict[str, dict[str, Curve]]]
+    num_context: int
+    num_reconstructed: int
+    num_future: int
+    by_objective: dict[str, dict[str, dict[str, Curve]]]
+    objective_losses: dict[str, float] = field(default_factory=dict)
 
 
 def prediction_metrics(
-    model: ScaledModel,
-    windows: WindowSet,
+    model: TrainedModel,
+    batches: BatchSet,
     *,
-    seen: int,
-    predicted: int,
-    reconstructed: int | None = None,
+    num_context: int,
+    num_future: int,
     frame_shape: tuple[int, ...],
     device: torch.device,
     on_progress: ProgressListener = ignore_progress,
 ) -> PredictionMetrics:
-    """Measure a composite model on windows of `seen + predicted` frames.
+    """Measure a pretrained model on windows of `num_context + num_future` frames, whose batches are on `device`.
 
-    predicted: may be another number than in training. reconstructed: of the persistences seen; None for all of them.
+    num_future: may be another number than in training.
     """
-    decoding = _Decoding(model.to(device).eval(), windows, seen, predicted, reconstructed, device)
-    measures = _measures(model, frame_shape, decoding.dtype)
+    prediction = _Prediction.of(model, batches.windows, num_context, num_future, device)
+    measures = _measures(prediction, frame_shape)
     sums: dict[_Key, NDArray[np.float64]] = {}  # of each time step, over all windows
-    for indices in batches_of(windows, windows_at_once(windows.length, model.scaler.mean.numel())):
-        for decoded in decoding.batch(indices):
-            for key, total in _totals(decoded, measures).items():
+    losses: defaultdict[str, float] = defaultdict(float)
+    size = windows_at_once(batches.windows.length, model.inputs.mean.numel())
+    equal = bool(model.network.needs_whole_batch)
+    num_for_losses = sum(map(len, batches_of(batches, size, equal=equal)))
+    for indices in batches_of(batches, size):
+        batch = batches.batch(indices)
+        for predicted in prediction.emit(batch.frames):
+            for key, total in _totals(predicted, measures).items():
                 sums[key] = sums[key] + total if key in sums else total
-        on_progress(Progress(done=int(indices[-1]) + 1, total=len(windows), unit="windows"))
-    costs: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
-    for (decoder, cost, predictor), total in sums.items():
-        steps = total / len(windows)
+        if indices[-1] < num_for_losses:
+            for name, loss in prediction.other_losses(batch).items():
+                losses[name] += loss
+        on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
+    by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
+    for (objective, metric, predictor), total in sums.items():
+        steps = total / len(batches)
         curve = Curve(mean=float(steps.mean()), per_time_step=steps.tolist())
-        costs[decoder].setdefault(cost, {})[predictor] = curve
+        by_objective[objective].setdefault(metric, {})[predictor] = curve
     return PredictionMetrics(
-        num_windows=len(windows),
-        seen=seen,
-        reconstructed=decoding.num_reconstructed,
-        predicted=predicted,
-        costs=dict(costs),
+        num_windows=len(batches),
+        num_context=num_context,
+        num_reconstructed=prediction.num_reconstructed,
+        num_future=num_future,
+        by_objective=dict(by_objective),
+        objective_losses={name: loss / num_for_losses for name, loss in losses.items()},
     )
 
 
 def windows_at_once(length: int, frame_size: int) -> int:
     """Return how many windows are decoded at once where nothing is learned: fewer if they or their frames are large."""
-    return max(1, min(_MOST_WINDOWS, _MOST_VALUES // (length * frame_size)))
+    return max(1, min(_MAX_WINDOWS, _MAX_VALUES // (length * frame_size)))
 
 
 def filmstrip_rows(
-    model: ScaledModel,
+    model: TrainedModel,
     windows: WindowSet,
     *,
-    seen: int,
-    predicted: int,
-    reconstructed: int | None = None,
+    num_context: int,
+    num_future: int,
     frame_shape: tuple[int, ...],
     device: torch.device,
     num_windows: int = 4,
 ) -> list[list[FilmRow]]:
     """Return a strip for each of a few windows, evenly spread: the true frames, and below them the model's.
 
-    The model's are the reconstruction, then the prediction, free running; what lies beyond [0, 1] is clipped.
+    The model's are the reconstruction, then the prediction, free running; values outside [0, 1] are clipped. There is
+    no strip if no objective emits frames, or if they cannot be turned back into pixels.
     For uint8 frames of a shape that `write_filmstrip` shows.
     """
     chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).astype(np.int64)
-    decoding = _Decoding(model.to(device).eval(), windows, seen, predicted, reconstructed, device)
-    truth = windows.gather(chosen).astype(np.uint8, copy=False)
-    decoded = decoding.batch(chosen)
-    made = np.concatenate([_pixels(one.guesses[MODEL]) for one in decoded])
+    prediction = _Prediction.of(model, windows, num_context, num_future, device)
+    if not model.inputs.is_invertible:
+        return []
+    stored = windows.gather(chosen)
+    predicted = sorted(prediction.emit(torch.from_numpy(stored).to(device)), key=lambda one: one.start)
+    if not predicted:
+        return []
+    target = stored.astype(np.uint8, copy=False)
+    made = np.concatenate([_pixels(one.guesses[MODEL]) for one in predicted])
     return [
         [
-            FilmRow(truth[:, window].reshape(-1, *frame_shape)),
-            FilmRow(made[:, window].reshape(-1, *frame_shape), start=decoded[0].start),
+            FilmRow(target[:, window].reshape(-1, *frame_shape)),
+            FilmRow(made[:, window].reshape(-1, *frame_shape), start=predicted[0].start),
         ]
         for window in range(len(chosen))
     ]
@@ -146,110 +168,112 @@ def _pixels(frames: Tensor) -> NDArray[np.uint8]:
     return pixels
 
 
-class _Decoded(NamedTuple):
-    """What a decoder should emit, truth (N, B, D), and each predictor's guess of it, (N, B, D), in original units.
+class _Predicted(NamedTuple):
+    """What an objective should emit, target (N, B, D), and each predictor's guess of it, (N, B, D).
 
-    start: the place of the first of these frames in their window.
+    start: the position of the first of these frames in their window.
     """
 
-    decoder: str
+    objective: str
     start: int
-    truth: Tensor
+    target: Tensor
     guesses: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class _Decoding:
-    """A composite model, windows of `seen + predicted` frames, and how many of those seen are to be reconstructed."""
+class _Prediction:
+    """A pretrained model, and windows of `num_context + num_future` frames."""
 
-    model: ScaledModel
+    inputs: InputTransforms
+    network: PretrainingNetwork
     windows: WindowSet
-    seen: int
-    predicted: int
-    reconstructed: int | None
-    device: torch.device
+    num_context: int
+    num_future: int
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.model.model, CompositeModel):
-            raise TypeError(f"a {type(self.model.model).__name__} makes no predictions")
-        if self.windows.length != self.seen + self.predicted:
+    @classmethod
+    def of(
+        cls, model: TrainedModel, windows: WindowSet, num_context: int, num_future: int, device: torch.device
+    ) -> "_Prediction":
+        if not isinstance(model.network, PretrainingNetwork):
+            raise TypeError(f"a {type(model.network).__name__} makes no predictions")
+        if windows.length != num_context + num_future:
             raise ValueError(
-                f"windows of {self.windows.length} frames, expected {self.seen} seen and {self.predicted} predicted"
+                f"windows of {windows.length} frames, expected {num_context} of context and {num_future} that follow"
             )
+        model.to(device).eval()
+        return cls(model.inputs, model.network, windows, num_context, num_future)
 
     @property
     def num_reconstructed(self) -> int:
-        return self.seen if self.reconstructed is None else self.reconstructed
+        """Frames of the context that are emitted again, 0 if none are."""
+        spans = [one.span(self.num_context, self.num_future) for one in self.network.frame_objectives.values()]
+        return sum(stop - start for start, stop in spans if stop <= self.num_context)
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
+        """Of stored frames."""
         return self.windows.gather(np.zeros(1, np.int64)).dtype
 
     @torch.inference_mode()
-    def batch(self, indices: NDArray[np.int64]) -> list[_Decoded]:
-        """Return what each decoder of the model makes of some windows."""
-        stored = torch.from_numpy(self.windows.gather(indices)).to(self.device)
-        original, frames = self.model.scaler.original(stored), self.model.scaler(stored)
-        free, forced = self._predictions(frames)
-        start = self.seen - self.num_reconstructed
-        parts = {"reconstruction": (start, self.seen), "future": (self.seen, self.windows.length)}
-        return [
-            _Decoded(decoder, start, original[start:stop], self._guesses(original, start, stop, emitted, told))
-            for (decoder, (start, stop)), emitted, told in zip(parts.items(), free, forced, strict=True)
-            if emitted is not None
-        ]
+    def emit(self, stored: Tensor) -> list[_Predicted]:
+        """Return what each objective emits for some windows of stored frames, (T + F, B, D)."""
+        frames = self.network.transformed(self.inputs, stored, self.num_context)
+        true = to_original_units(stored) if self.inputs.is_invertible else frames
+        state = self.network.encode(frames[: self.num_context]).state
+        predicted = []
+        for name, objective in self.network.frame_objectives.items():
+            start, stop = objective.span(self.num_context, self.num_future)
+            if stop > start:
+                guesses = self._model_guesses(objective, state, frames[start:stop])
+                guesses |= self._trivial_guesses(true, start, stop)
+                predicted.append(_Predicted(name, start, true[start:stop], guesses))
+        return predicted
 
-    def _predictions(self, frames: Tensor) -> tuple[Prediction, Prediction]:
-        """Run the decoders free, and teacher-forced those that are conditional."""
-        composite = self.model.model
-        assert isinstance(composite, CompositeModel)
-        decode = partial(
-            composite.decode,
-            composite.encode(frames[: self.seen]),
-            num_reconstructed=self.num_reconstructed,
-            num_predicted=self.predicted,
-        )
-        decoders = (composite.reconstruction_decoder, composite.future_decoder)
-        conditional = [decoder is not None and decoder.conditional for decoder in decoders]
-        if not any(conditional):
-            return decode(), Prediction(None, None)
-        forced = decode(seen=frames[: self.seen], coming=frames[self.seen :])
-        return decode(), Prediction(*(one if told else None for one, told in zip(forced, conditional, strict=True)))
+    def _model_guesses(self, objective: FrameObjective, state: object, target: Tensor) -> dict[str, Tensor]:
+        """Run the decoder free and, if it is conditional, teacher-forced."""
+        guesses = {MODEL: self._frames(objective.predict(state, len(target)))}
+        if objective.decoder.conditional:
+            guesses[TEACHER_FORCED] = self._frames(objective.predict(state, len(target), target=target))
+        return guesses
 
-    def _guesses(
-        self, original: Tensor, start: int, stop: int, emitted: Tensor, told: Tensor | None
-    ) -> dict[str, Tensor]:
-        """Return each predictor's guess of the frames from `start` to `stop` of windows, (T + F, B, D)."""
-        guesses = {MODEL: self._frames(emitted)}
-        if told is not None:
-            guesses[TEACHER_FORCED] = self._frames(told)
-        trivial = {
-            "mean frame": self.model.scaler.mean,
-            "persistence": original[self.seen - 1],
-            "zeros": original.new_zeros(()),
-        }
-        return guesses | {name: frame.expand_as(original[start:stop]) for name, frame in trivial.items()}
+    def _frames(self, output: Tensor) -> Tensor:
+        frames = output_to_frames(output, self.network.likelihood)
+        return self.inputs.inverse(frames) if self.inputs.is_invertible else frames
 
-    def _frames(self, emitted: Tensor) -> Tensor:
-        return self.model.scaler.to_original(to_frames(emitted, self.model.scaler.values))
+    def _trivial_guesses(self, true: Tensor, start: int, stop: int) -> dict[str, Tensor]:
+        """Return the guesses that need no model, of windows (T + F, B, D)."""
+        trivial = {"mean frame": self.inputs.mean} if self.inputs.is_invertible else {}
+        trivial |= {"persistence": true[self.num_context - 1], "zeros": true.new_zeros(())}
+        return {name: frame.expand_as(true[start:stop]) for name, frame in trivial.items()}
+
+    @torch.inference_mode()
+    def other_losses(self, batch: WindowBatch) -> dict[str, float]:
+        """Return the losses per frame, summed over a batch's windows, of the objectives that emit no frames."""
+        if len(self.network.frame_objectives) == len(self.network.objectives):
+            return {}
+        losses, _ = self.network.validation(self.inputs, batch)
+        others = {name: losses.by_name[name] for name in losses.by_name.keys() - self.network.frame_objectives.keys()}
+        return {name: float(loss.total) / float(loss.num_frames) for name, loss in sorted(others.items())}
 
 
 _Key = tuple[str, str, str]
-"""Decoder, cost, predictor."""
+"""Objective, metric, predictor."""
 
 _Measure = Callable[[Tensor, Tensor], Tensor]
-"""From predicted and true frames, (P, B, D) twice, to a figure of each, (P, B)."""
+"""From predicted and true frames, (P, B, D) twice, to a metric of each, (P, B)."""
 
 
-def _measures(model: ScaledModel, frame_shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> dict[str, _Measure]:
+def _measures(prediction: _Prediction, frame_shape: tuple[int, ...]) -> dict[str, _Measure]:
     """Return the measures that such frames have."""
+    if not prediction.inputs.is_invertible:
+        return {"squared_error_transformed": squared_error}
     measures: dict[str, _Measure] = {"squared_error": squared_error, "absolute_error": absolute_error}
-    if model.scaler.values == "probability":
+    if prediction.network.likelihood == "bernoulli":
         measures = {"nats": bernoulli_nats} | measures
     else:
-        std = model.scaler.std
-        measures["squared_error_standardized"] = lambda guess, truth: squared_error(guess / std, truth / std)
-    if dtype == np.uint8 and len(frame_shape) in (2, 3):
+        std = prediction.inputs.std
+        measures["squared_error_standardized"] = lambda guess, target: squared_error(guess / std, target / std)
+    if prediction.dtype == np.uint8 and len(frame_shape) in (2, 3):
         if has_ssim(frame_shape):
             measures["ssim"] = partial(ssim, frame_shape=frame_shape)
         measures["psnr"] = psnr
@@ -257,21 +281,22 @@ def _measures(model: ScaledModel, frame_shape: tuple[int, ...], dtype: np.dtype[
 
 
 @torch.inference_mode()
-def _totals(decoded: _Decoded, measures: dict[str, _Measure]) -> dict[_Key, NDArray[np.float64]]:
-    """Sum the figures of each time step's frames over the windows of a batch: (N,) each."""
-    names, num_steps = list(decoded.guesses), len(decoded.truth)
+def _totals(predicted: _Predicted, measures: dict[str, _Measure]) -> dict[_Key, NDArray[np.float64]]:
+    """Sum the metrics of each time step's frames over the windows of a batch: (N,) each."""
+    names: Sequence[str] = list(predicted.guesses)
+    num_steps = len(predicted.target)
     totals: defaultdict[_Key, NDArray[np.float64]] = defaultdict(lambda: np.zeros(num_steps))
-    piece_values = _PIECE_VALUES_ON_CUDA if decoded.truth.is_cuda else _PIECE_VALUES
-    size = max(1, piece_values // decoded.truth.shape[-1])
-    for step, frames in enumerate(decoded.truth):
+    values_at_once = _VALUES_AT_ONCE_ON_CUDA if predicted.target.is_cuda else _VALUES_AT_ONCE
+    size = max(1, values_at_once // predicted.target.shape[-1])
+    for step, frames in enumerate(predicted.target):
         for start in range(0, len(frames), size):
-            piece = slice(start, start + size)
-            stacked = torch.stack([guess[step, piece] for guess in decoded.guesses.values()])
-            truth = frames[None, piece]
-            for cost, measure in measures.items():
-                metrics = measure(stacked, truth.expand_as(stacked)).sum(dim=1).tolist()
-                for name, figure in zip(names, metrics, strict=True):
-                    totals[decoded.decoder, cost, name][step] += figure
+            some = slice(start, start + size)
+            stacked = torch.stack([guess[step, some] for guess in predicted.guesses.values()])
+            target = frames[None, some]
+            for metric, measure in measures.items():
+                values = measure(stacked, target.expand_as(stacked)).sum(dim=1).tolist()
+                for name, value in zip(names, values, strict=True):
+                    totals[predicted.objective, metric, name][step] += value
             if "nats" in measures:
-                totals[decoded.decoder, "nats", ENTROPY_FLOOR][step] += float(entropy_floor(truth).sum())
+                totals[predicted.objective, "nats", ENTROPY_FLOOR][step] += float(entropy_floor(target).sum())
     return totals

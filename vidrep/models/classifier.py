@@ -1,21 +1,29 @@
-"""The LSTM classifier: an encoder with a softmax at every time step.
+"""The network of a classifier: an encoder with a head.
 
 Shapes: T time, B batch, D values of a frame, H hidden width, K classes.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from .lstm import LSTM
-from .lstm_kernels.reference import Activation
+from ..registry import HEADS
+from ..sequences.window_batch import WindowBatch
+from .encoder import Encoder, Numerics, StackSpec
+from .heads.head import Head
+from .inputs import InputTransforms
+from .network import Losses, Network
+from .state import State
 
 
-class Classifier(nn.Module):
-    """An LSTM, whose weights may start from a pretrained encoder's, and a linear readout at every time step.
+class Classifier(Network):
+    """An encoder, whose weights may start from a pretrained one's, and a head (Srivastava et al. 2015, section 3.3).
 
-    (Srivastava et al. 2015, section 3.3.) dropout: probability of dropping a value that enters a layer or the readout.
-    peepholes, activation: see `LSTM`. freeze: the LSTM's weights do not learn.
+    frame_size: D, after the input transforms. head, head_settings: a registered name and its settings. dropout: the
+    probability of dropping a value that enters the head. freeze_encoder: whether the encoder's weights stay as
+    they are.
     """
 
     def __init__(
@@ -23,45 +31,55 @@ class Classifier(nn.Module):
         *,
         frame_size: int,
         num_classes: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        peepholes: bool = False,
-        activation: Activation = "tanh",
+        stack: StackSpec,
+        head: str,
+        head_settings: Any,
         dropout: float = 0.0,
-        freeze: bool = False,
+        freeze_encoder: bool = False,
+        numerics: Numerics | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = LSTM(
-            frame_size, hidden_size, num_layers, peepholes=peepholes, activation=activation, dropout=dropout
-        )
-        self.encoder.requires_grad_(not freeze)
+        self.encoder = Encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
+        self.encoder.requires_grad_(not freeze_encoder)
         self.dropout = dropout
-        self.readout = nn.Linear(hidden_size, num_classes)
+        self.head: Head = HEADS[head](stack.hidden_size, num_classes, head_settings)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Classify at every time step: (T, B, D) -> logits (T, B, K). A step depends on no later frame."""
+    @property
+    def metric_names(self) -> list[str]:
+        """The loss and the accuracy."""
+        return ["loss", "window_accuracy"]
+
+    def forward(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K)."""
+        probabilities: Tensor = self.head.probabilities(self._outputs(frames), valid)
+        return probabilities
+
+    def _outputs(self, frames: Tensor) -> Tensor:
+        """Return what the head reads, (T, B, H)."""
         outputs, _ = self.encoder(frames)
-        logits: Tensor = self.readout(F.dropout(outputs, self.dropout, self.training))
-        return logits
+        return F.dropout(outputs, self.dropout, self.training)
+
+    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+        """Return the head's loss, cross-entropy in nats."""
+        return self._loss(self._outputs(inputs(batch.frames, batch.valid)), batch)
+
+    def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
+        """Return the head's loss, and how many windows it classifies correctly."""
+        outputs = self._outputs(inputs(batch.frames, batch.valid))
+        chosen = self.head.probabilities(outputs, batch.valid).argmax(dim=-1)
+        return self._loss(outputs, batch), {"window_accuracy": chosen.eq(_classes_of(batch)).sum()}
+
+    def _loss(self, outputs: Tensor, batch: WindowBatch) -> Losses:
+        loss = self.head.loss(outputs, batch.valid, _classes_of(batch), batch.num_valid)
+        return Losses({"loss": loss}, {"loss": 1.0})
 
 
-def is_there(lengths: Tensor, num_steps: int) -> Tensor:
-    """Say which time steps of padded windows are frames: lengths (B,) -> (T, B) bool."""
+def _classes_of(batch: WindowBatch) -> Tensor:
+    if batch.classes is None:
+        raise ValueError("a batch without classes cannot train a classifier")
+    return batch.classes
+
+
+def valid_frames(lengths: Tensor, num_steps: int) -> Tensor:
+    """Return which time steps of padded windows are frames: lengths (B,) -> (T, B) bool."""
     return torch.arange(num_steps, device=lengths.device)[:, None] < lengths
-
-
-def every_step_loss(logits: Tensor, classes: Tensor, lengths: Tensor) -> Tensor:
-    """Return the mean cross-entropy, in nats, over all time steps that are frames.
-
-    logits (T, B, K), classes (B,) int64, lengths (B,) frames of each window.
-    """
-    costs = F.cross_entropy(logits.flatten(0, 1), classes.repeat(len(logits)), reduction="none")
-    there = is_there(lengths, len(logits)).flatten()
-    return costs[there].mean()
-
-
-def window_probabilities(logits: Tensor, lengths: Tensor) -> Tensor:
-    """Return each window's class probabilities: the mean of its frames' softmaxes. (T, B, K), (B,) -> (B, K)."""
-    there = is_there(lengths, len(logits)).unsqueeze(-1)
-    total = (logits.softmax(dim=-1) * there).sum(dim=0)
-    return total / lengths.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Where weights start."""
+"""How weights are initialized."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-PEEPHOLE_SCALE = 0.1  # peepholes start uniform in plus or minus this, as in the released code of the 2015 paper
+PEEPHOLE_SCALE = 0.1  # peepholes are drawn uniformly between minus and plus this, as in the 2015 paper's code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +14,14 @@ class Initialization:
     """How weights are drawn.
 
     method: "orthogonal" for recurrent matrices, gate by gate, with Xavier uniform for the others; "xavier" uniform for
-    all; "uniform" in plus or minus `uniform_scale` for all. Biases start at 0, those of forget gates at `forget_bias`.
+    all; "uniform" in plus or minus `uniform_scale` for all.
     """
 
     method: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
     uniform_scale: float = 0.01
-    forget_bias: float = 1.0
 
-    def draw(self, matrix: Tensor, *, recurrent: bool = False) -> None:
-        """Draw a matrix anew, in place; `recurrent` if it leads from a layer's h to its own gate."""
+    def reset(self, matrix: Tensor, *, recurrent: bool = False) -> None:
+        """Draw a matrix anew, in place. recurrent: whether it multiplies the h of its own layer."""
         if self.method == "uniform":
             nn.init.uniform_(matrix, -self.uniform_scale, self.uniform_scale)
         elif self.method == "orthogonal" and recurrent:
@@ -30,8 +29,8 @@ class Initialization:
         else:
             nn.init.xavier_uniform_(matrix)
 
-    def draw_readout(self, readout: nn.Linear) -> None:
-        """Draw a linear readout anew."""
-        with torch.no_grad():
-            self.draw(readout.weight)
-            readout.bias.zero_()
+    @torch.no_grad()
+    def reset_linear(self, linear: nn.Linear) -> None:
+        """Draw the weight of a linear layer anew and set its bias to 0."""
+        self.reset(linear.weight)
+        linear.bias.zero_()

@@ -1,73 +1,53 @@
-"""A trained model on disk: model.safetensors holds the weights, model.json how to build it and what it expects."""
+"""A trained model on disk: the weights in model.safetensors, its description in model.json.
 
+model.json holds registered names (of the cell, objectives, head, transforms) and their settings; it names no code.
+"""
+
+import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..errors import FeatureFileError, InputError
+from ..config.settings import Likelihood
+from ..errors import ConfigError, InputError
 from ..files import write_text, writing_file
-from .classifier import Classifier
-from .composite import CompositeModel
-from .output_projection import Values
-from .scaling import FrameScaler
+from .description import ModelDescription
+from .encoder import Numerics
+from .inputs import InputTransforms
+from .kinds import NETWORK_KINDS, build_inputs, build_network
+from .network import Network
 
 FORMAT = "vidrep-model"
-VERSION = 1
+VERSION = 2
 WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"
 
-Kind = Literal["composite", "classifier"]
 
+class TrainedModel(nn.Module):
+    """Input transforms and the network behind them, saved and loaded together."""
 
-@dataclass(frozen=True, kw_only=True)
-class ModelDescription:
-    """Everything but the weights that it takes to use a model.
-
-    kind: "composite" (a pretraining) or "classifier". arguments: of the model's class.
-    frame_shape, dtype, extractor: of the features it was trained on. values: what their values are to the model.
-    windows: settings of the windows that it reads, see `PredictionWindows` and `ClassificationWindows`.
-    classes: names in the order of its outputs, () for a composite; class_counts: training videos of each.
-    """
-
-    kind: Kind
-    arguments: dict[str, Any]
-    frame_shape: list[int]
-    dtype: str
-    values: Values
-    extractor: dict[str, Any]
-    windows: dict[str, int]
-    classes: list[str] = field(default_factory=list)
-    class_counts: list[int] = field(default_factory=list)
-
-
-class ScaledModel(nn.Module):
-    """A model and the scaler in front of it, saved and loaded together."""
-
-    def __init__(self, scaler: FrameScaler, model: CompositeModel | Classifier) -> None:
+    def __init__(self, inputs: InputTransforms, network: Network) -> None:
         super().__init__()
-        self.scaler = scaler
-        self.model = model
+        self.inputs = inputs
+        self.network = network
+
+    @classmethod
+    def build(cls, description: ModelDescription, numerics: Numerics | None = None) -> "TrainedModel":
+        """Build the model of a description, with fresh weights."""
+        inputs = build_inputs(description)
+        return cls(inputs, build_network(description, inputs.output_size, numerics))
 
 
-def build_model(description: ModelDescription) -> ScaledModel:
-    """Build the model that a description describes, with fresh weights."""
-    arguments = description.arguments
-    scaler = FrameScaler(arguments["frame_size"], description.values)
-    if description.kind == "composite":
-        return ScaledModel(scaler, CompositeModel(values=description.values, **arguments))
-    return ScaledModel(scaler, Classifier(**arguments))
+def save_model(folder: Path, description: ModelDescription, state: Mapping[str, Tensor]) -> None:
+    """Write a model into `folder`; the weights first, so that there is no description without them.
 
-
-def save_model(folder: Path, description: ModelDescription, state: dict[str, Tensor]) -> None:
-    """Publish a model in `folder`; its weights first, so that a description never stands without them.
-
-    Raises OutputError if the disk refuses; each file is then the old one or the new one.
+    Raises OutputError if a file cannot be written; each file is then the old one or the new one.
     """
     weights = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
     with writing_file(folder / WEIGHTS_NAME, num_bytes=len(weights)) as file:
@@ -79,85 +59,88 @@ def save_model(folder: Path, description: ModelDescription, state: dict[str, Ten
 def read_description(folder: Path) -> ModelDescription:
     """Read model.json of a run folder.
 
-    Raises InputError if the folder holds no finished model, or one of an unknown version.
+    Raises InputError if the folder holds no finished model, or one of another version.
     """
     path = folder / DESCRIPTION_NAME
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder; `vidrep train` and `vidrep finetune` make one")
     if not path.is_file():
-        raise InputError(
-            f"{folder}: no {DESCRIPTION_NAME} in it, so it is no run that has come as far as a first model"
-        )
+        raise InputError(f"{folder}: no {DESCRIPTION_NAME} in it, so no run has come as far as a first model there")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("format"), content.pop("version")
         if found != (FORMAT, VERSION):
-            raise InputError(f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}")
+            raise InputError(
+                f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}; train the run "
+                "again, or use the vidrep that trained it"
+            )
         description = ModelDescription(**content)
         _check(description)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not a model description ({reason})") from error
     return description
 
 
-# What a description must say of its windows; it may say more.
-_WINDOW_KEYS = {"composite": {"seen", "predicted", "stride"}, "classifier": {"length", "stride"}}
-
-
 def _check(description: ModelDescription) -> None:
     """Raise ValueError or KeyError for a description that contradicts itself."""
-    if not description.windows.keys() >= _WINDOW_KEYS[description.kind]:
-        raise ValueError(f"windows of a {description.kind} have {', '.join(sorted(_WINDOW_KEYS[description.kind]))}")
-    if description.values not in ("probability", "real"):
-        raise ValueError(f"values are {description.values!r}")
-    if description.arguments["frame_size"] != math.prod(description.frame_shape):
-        raise ValueError(f"frames of {description.frame_shape} and frame_size {description.arguments['frame_size']}")
-    if not len(description.classes) == len(description.class_counts) == description.arguments.get("num_classes", 0):
-        raise ValueError("classes, class_counts and num_classes do not agree")
+    if description.kind not in NETWORK_KINDS:
+        raise ValueError(f"kind {description.kind!r}; known are {', '.join(NETWORK_KINDS)}")
+    kind = NETWORK_KINDS[description.kind]
+    if not description.windows.keys() >= kind.window_keys:
+        raise ValueError(f"windows of {kind.noun} have {', '.join(sorted(kind.window_keys))}")
+    if description.likelihood not in get_args(Likelihood):
+        raise ValueError(f"likelihood {description.likelihood!r}")
+    if len(description.classes) != len(description.class_counts):
+        raise ValueError("classes and class_counts do not agree")
+    if description.frame_size < 1:
+        raise ValueError(f"frames of shape {description.frame_shape}")
 
 
-def load_model(folder: Path | str) -> tuple[ScaledModel, ModelDescription]:
+def load_model(folder: Path | str) -> tuple[TrainedModel, ModelDescription]:
     """Load a run's model for use: in evaluation mode, on the CPU.
 
-    Raises InputError if the folder holds none or the files are damaged or do not fit together.
+    Raises InputError if the folder holds none or the files are damaged or do not fit together, ConfigError if a name in
+    it is not registered.
     """
     folder = Path(folder)
     description = read_description(folder)
     try:
-        with torch.device("meta"):  # neither memory nor time nor random numbers for weights that are replaced at once
-            model = build_model(description)
-    except (TypeError, ValueError, RuntimeError) as error:
+        with torch.device("meta"):  # weights that are replaced at once take no memory, time or random numbers
+            model = TrainedModel.build(description)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / DESCRIPTION_NAME}: {error}") from error
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
         raise InputError(f"{folder / DESCRIPTION_NAME}: describes no model that can be built ({error})") from error
-    try:
-        weights = {name: value.float() for name, value in load_file(folder / WEIGHTS_NAME).items()}
-        model.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder / WEIGHTS_NAME}: cannot be loaded ({reason})") from error
+    load_weights(model, read_weights(folder), folder)
     return model.eval(), description
 
 
-# What may differ between the features that a model was trained on and those that it is given.
-_FREE_SETTINGS = frozenset({"sampling", "decoder", "batch_size", "weights_file"})
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read model.safetensors of a run folder, in float32; raises InputError if it cannot be read."""
+    try:
+        return {name: value.float() for name, value in load_file(folder / WEIGHTS_NAME).items()}
+    except (OSError, SafetensorError) as error:
+        raise _unloadable(folder, error) from error
 
 
-def require_fitting_features(
-    description: ModelDescription, *, where: str, frame_shape: tuple[int, ...], dtype: str, settings: dict[str, Any]
-) -> None:
-    """Raise FeatureFileError, with the difference, unless features are of the kind that a model was trained on.
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Load weights into a module, without a copy; raises InputError, naming the folder, if they do not fit."""
+    try:
+        module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise _unloadable(folder, error) from error
 
-    How frames were sampled may differ. Features that were imported or generated are compared by shape and type alone.
-    """
-    want, got = (tuple(description.frame_shape), description.dtype), (frame_shape, dtype)
-    if want != got:
-        raise FeatureFileError(f"{where}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}")
-    trained = description.extractor
-    if {trained.get("kind"), settings.get("kind")}.isdisjoint({"patches", "cnn"}):
-        return
-    for name in sorted((trained.keys() | settings.keys()) - _FREE_SETTINGS):
-        if trained.get(name) != settings.get(name):
-            raise FeatureFileError(
-                f"{where}: made with {name} {settings.get(name)!r}; the run was trained on features with "
-                f"{trained.get(name)!r}"
-            )
+
+def _unloadable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"{folder / WEIGHTS_NAME}: cannot be loaded ({' '.join(str(error).split())})")
+
+
+def hash_of_weights(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes and values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().data)
+    return digest.hexdigest()

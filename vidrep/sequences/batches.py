@@ -1,32 +1,31 @@
 """The batch of every optimizer step, on the device that trains: a pure function of the step.
 
-Where several processes train together, each makes only its `part` of the batch.
+Where several processes train together, each makes only its shard of the batch.
 
-Shapes: T time, B batch, D values of a frame.
+Shapes: T time, B batch, D values of a frame, V videos.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import to_device
 from ..synthetic.moving_mnist import MovingMnist
-from ..synthetic.rendering import draws_of_step, renderer_on
-from .resident import DeviceWindows
+from ..synthetic.rendering import GeneratedWindows, draws_of_step, renderer_on
+from .resident import CopiedWindows, DeviceWindows
 from .samplers import ConsecutiveSampler, InfiniteSampler
+from .window_batch import WindowBatch
+from .windows import Windows, WindowSet
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
 WHOLE = slice(None)
-
-
-class WindowBatch(NamedTuple):
-    """Windows of stored frames, (T, B, D), and which of them begin a video or an epoch, (B,): all, if that is None."""
-
-    windows: Tensor
-    begins: Tensor | None = None
 
 
 class Batches(Protocol):
@@ -36,45 +35,140 @@ class Batches(Protocol):
         """Return the batch of a step."""
 
 
+@dataclass(frozen=True)
+class VideoNumbers:
+    """What batches carry of each video, (V,) int64: the number of its group, and of its class if videos have some."""
+
+    groups: NDArray[np.int64]
+    classes: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, groups: Sequence[str], classes: NDArray[np.int64] | None = None) -> "VideoNumbers":
+        """Number the groups of V videos, given by name."""
+        return cls(np.unique(groups, return_inverse=True)[1].astype(np.int64), classes)
+
+
+class BatchMaker:
+    """Makes batches of chosen windows on a device."""
+
+    def __init__(self, windows: Windows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device) -> None:
+        self._windows, self._on_device, self._numbers, self._device = windows, on_device, numbers, device
+
+    def batch(self, indices: NDArray[np.int64], shard: slice = WHOLE) -> WindowBatch:
+        """Return a shard of the batch whose windows are `indices`, (B,)."""
+        here = indices[shard]
+        videos, classes = self._windows.videos[here], self._numbers.classes
+        return WindowBatch(
+            self._on_device.gather(here),
+            valid=self._valid(indices, here),
+            video=to_device(videos, self._device),
+            group=to_device(self._numbers.groups[videos], self._device),
+            classes=None if classes is None else to_device(classes[videos], self._device),
+            num_valid=self._num_valid(indices),
+        )
+
+    def _valid(self, indices: NDArray[np.int64], here: NDArray[np.int64]) -> Tensor | None:
+        if self._are_whole(indices):
+            return None
+        return to_device(np.arange(self._windows.length)[:, np.newaxis] < self._windows.lengths[here], self._device)
+
+    def _num_valid(self, indices: NDArray[np.int64]) -> Tensor | None:
+        if self._are_whole(indices):
+            return None
+        return torch.tensor(self._windows.lengths[indices].mean(), dtype=torch.float32).to(self._device)
+
+    def _are_whole(self, indices: NDArray[np.int64]) -> bool:
+        return bool((self._windows.lengths[indices] == self._windows.length).all())
+
+
 class ShuffledBatches:
     """Windows of features, in an order shuffled anew every epoch."""
 
-    def __init__(self, windows: DeviceWindows, sampler: InfiniteSampler, part: slice = WHOLE) -> None:
-        self._windows, self._sampler, self._part = windows, sampler, part
+    def __init__(self, maker: BatchMaker, sampler: InfiniteSampler, shard: slice = WHOLE) -> None:
+        self._maker, self._sampler, self._shard = maker, sampler, shard
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
-        return WindowBatch(self._windows.gather(self._sampler.batch(step)[self._part]))
+        return self._maker.batch(self._sampler.batch(step), self._shard)
 
 
 class ConsecutiveBatches:
-    """Windows of features, those of one video one after the other at the same place of the batch."""
+    """Windows of features, those of one video one after the other at the same position of the batch."""
 
     def __init__(
-        self, windows: DeviceWindows, sampler: ConsecutiveSampler, device: torch.device, part: slice = WHOLE
+        self, maker: BatchMaker, sampler: ConsecutiveSampler, device: torch.device, shard: slice = WHOLE
     ) -> None:
-        self._windows, self._sampler, self._device, self._part = windows, sampler, device, part
+        self._maker, self._sampler, self._device, self._shard = maker, sampler, device, shard
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
-        indices, begins = self._sampler.batch(step)
-        begins_here = torch.from_numpy(begins[self._part]).to(self._device)
-        return WindowBatch(self._windows.gather(indices[self._part]), begins_here)
+        indices, is_first = self._sampler.batch(step)
+        return self._maker.batch(indices, self._shard)._replace(is_first=to_device(is_first[self._shard], self._device))
+
+
+class BatchSet(Protocol):
+    """A fixed number of windows whose batches come in any order, to validate on.
+
+    windows: the same, as stored frames.
+    """
+
+    @property
+    def windows(self) -> WindowSet:
+        """The windows."""
+
+    def __len__(self) -> int:
+        """Return W, the number of windows."""
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen windows, (B,); `num_valid` is that of all W."""
+
+
+class FeatureBatchSet:
+    """All windows of a `Windows`."""
+
+    def __init__(self, windows: Windows, numbers: VideoNumbers, device: torch.device) -> None:
+        self.windows, self._maker = windows, BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
+        has_short = (windows.lengths < windows.length).any()
+        mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)
+        self._num_valid = mean if has_short else None
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen windows."""
+        return self._maker.batch(indices)._replace(num_valid=self._num_valid)
+
+
+class GeneratedBatchSet:
+    """A fixed number of generated sequences; each is a video and a group of its own."""
+
+    def __init__(self, windows: GeneratedWindows, device: torch.device) -> None:
+        self.windows, self._device = windows, device
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
+        """Return a batch of chosen sequences."""
+        numbers = to_device(indices, self._device)
+        return WindowBatch(to_device(self.windows.gather(indices), self._device), video=numbers, group=numbers)
 
 
 class GeneratedBatches:
     """Moving MNIST sequences, none of them ever twice."""
 
     def __init__(
-        self, generator: MovingMnist, batch_size: int, seed: int, device: torch.device, part: slice = WHOLE
+        self, generator: MovingMnist, batch_size: int, seed: int, device: torch.device, shard: slice = WHOLE
     ) -> None:
-        self._generator, self._batch_size, self._seed, self._part = generator, batch_size, seed, part
-        self._renderer = renderer_on(generator, device)
+        self._generator, self._batch_size, self._seed, self._shard = generator, batch_size, seed, shard
+        self._device, self._renderer = device, renderer_on(generator, device)
 
     def batch(self, step: int) -> WindowBatch:
-        """Return the batch of a step."""
+        """Return the batch of a step; every sequence is a video and a group of its own."""
         draws = draws_of_step(self._generator, self._batch_size, seed=self._seed, step=step)
-        return WindowBatch(self._renderer.render(draws[self._part]))
+        videos = to_device((step * self._batch_size + np.arange(self._batch_size))[self._shard], self._device)
+        return WindowBatch(self._renderer.render(draws[self._shard]), video=videos, group=videos)
 
 
 class Prefetcher(Generic[Item]):

@@ -1,4 +1,4 @@
-"""Batches of windows as tensors on the device that trains: copied there, or gathered from rows that lie there whole.
+"""Batches of windows on the device that trains: copied there, or gathered from rows that are there already.
 
 Shapes: T time, B batch, D values of a frame, W windows, N rows.
 """
@@ -10,38 +10,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..devices import to_device
 from .windows import Windows
 
-# Rows may take this part of what is free on a GPU; the rest is for the training.
-_PART_OF_FREE_MEMORY = 0.25
+# Rows may take this share of a GPU's free memory; the rest is for the training.
+_SHARE_OF_FREE_MEMORY = 0.25
 
 
 class DeviceWindows(Protocol):
-    """Windows whose batches come as tensors on one device."""
+    """Windows whose batches are tensors on one device."""
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return some windows, (T, B, D), in the features' own type, zero where a short video is padded."""
+        """Return the windows at `indices` (B,) as (T, B, D), in the features' dtype, zero where a video is padded."""
 
 
 def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
-    """Bring windows to a device: all of their rows at once if that is a GPU with room for them, else batch by batch.
+    """Return windows on a device: with all of their rows there if it is a GPU with the memory, else copied in batches.
 
-    On a CPU the memory map does: its pages stay in memory as long as there is room, since training reads all rows once
-    before it begins.
+    A CPU needs no copy of the rows: training reads the memory map once before it begins, and its pages stay in memory
+    as long as that suffices.
     """
     if device.type == "cuda":
         features, videos = windows.features, np.unique(windows.videos).tolist()
         row_bytes = features.frame_size * np.dtype(features.dtype).itemsize
         free, _ = torch.cuda.mem_get_info(device)
-        if row_bytes * sum(features.videos[video].length for video in videos) <= _PART_OF_FREE_MEMORY * free:
+        if row_bytes * sum(features.videos[video].length for video in videos) <= _SHARE_OF_FREE_MEMORY * free:
             return ResidentWindows(windows, device)
     return CopiedWindows(windows, device)
-
-
-def send(values: NDArray[np.generic], device: torch.device) -> Tensor:
-    """Copy an array to a device; to a GPU from pinned memory, so that neither the host nor other work waits for it."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class CopiedWindows:
@@ -51,15 +46,15 @@ class CopiedWindows:
         self._windows, self._device = windows, device
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return some windows, (T, B, D)."""
-        return send(self._windows.gather(indices), self._device)
+        """Return the windows at `indices` (B,) as (T, B, D)."""
+        return to_device(self._windows.gather(indices), self._device)
 
 
 class ResidentWindows:
     """The windows of a `Windows`, with the rows of their videos on a device.
 
-    rows: (N + 1, D) on the device, in the features' own type: each video's frames once, and a last row of zeros, which
-    short windows are padded with.
+    rows: (N + 1, D) on the device, in the features' dtype: each video's frames once, and a last row of zeros, which
+    pads short windows.
     """
 
     def __init__(self, windows: Windows, device: torch.device) -> None:
@@ -77,7 +72,7 @@ class ResidentWindows:
         position = 0
         for video in videos.tolist():
             for block, _ in features.blocks(video):
-                # A memory map cannot be written to, which torch warns of: hence the copy.
+                # A copy: torch warns of a read-only memory map.
                 copied = torch.from_numpy(np.array(block).reshape(len(block), -1))
                 self.rows[position : position + len(block)] = copied.to(device)
                 position += len(block)
@@ -87,9 +82,9 @@ class ResidentWindows:
         self._times = torch.arange(windows.length, device=device)[:, None]
 
     def gather(self, indices: NDArray[np.int64] | Tensor) -> Tensor:
-        """Return some windows, (T, B, D), on the device: bit for bit what `Windows.gather` returns.
+        """Return the windows at `indices` (B,) as (T, B, D) on the device: bit for bit what `Windows.gather` returns.
 
-        indices: (B,); given as a tensor on the device, nothing waits for the host.
+        With `indices` on the device, nothing waits for the host.
         """
         chosen = torch.as_tensor(indices, device=self.rows.device)
         numbers = self._first_rows[chosen] + self._times

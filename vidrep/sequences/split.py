@@ -1,19 +1,25 @@
-"""Which videos train, validate and test: whole videos, never windows, so that no part leaks into another."""
+"""Which videos train, validate and test: whole videos and whole groups, never windows, so that no split leaks."""
 
 import hashlib
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import InputError
 
 _log = logging.getLogger(__name__)
+# A smaller gain in balance may be rounding, and come again and again.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSplit:
-    """Indices of the videos of each part, ascending."""
+    """Indices of the videos of each split, ascending."""
 
     train: list[int]
     validation: list[int]
@@ -30,53 +36,119 @@ def split_videos(
     test_fraction: float,
     seed: int,
 ) -> VideoSplit:
-    """Divide videos into parts.
+    """Divide videos into splits, never a group.
 
     Videos whose split is train, validation or test go there; if any names a split, those without one are left out. If
-    none does, `test_fraction` of each label's videos are held out. If no split is called validation,
-    `validation_fraction` of each label's training videos are. Which ones, depends on the seed and on keys, not on the
-    order: adding a video moves none of another label, and at most one of its own. The last video of a label stays in
-    training.
+    none does, `test_fraction` of each label's groups are held out. If no split is named validation,
+    `validation_fraction` of each label's training groups are. The choice depends on the seed and on keys, not on the
+    order of the videos. The last group of a label stays in training.
 
-    groups: videos of one group and label stay together, as several crops of one source must; every video is a group of
-        its own if that is None.
+    If every group has one label, adding a video moves none of another label, and at most one group of its own. If a
+    group has several labels, as a person who performs every action, the fractions are of each label's videos, and
+    are met as closely as whole groups allow.
+
+    groups: a name for each video; every video is a group of its own if that is None. Named splits may divide a group:
+        that is logged.
 
     Raises InputError if nothing is left to train on.
     """
     groups = keys if groups is None else groups
     everything = list(range(len(keys)))
     if any(splits):
-        parts = {name: [i for i in everything if splits[i] == name] for name in ("train", "validation", "test")}
-        left_out = len(keys) - sum(len(part) for part in parts.values())
-        if left_out:
-            _log.warning("%d videos have no split and are left out, since others have one", left_out)
+        chosen = {name: [i for i in everything if splits[i] == name] for name in ("train", "validation", "test")}
+        num_left_out = len(keys) - sum(map(len, chosen.values()))
+        if num_left_out:
+            _log.warning("%d videos have no split and are left out, since others have one", num_left_out)
+        _report_divided_groups(keys, groups, chosen)
     else:
         train, test = _hold_out(everything, keys, labels, groups, test_fraction, f"{seed} test")
-        parts = {"train": train, "validation": [], "test": test}
-    if not parts["validation"]:
-        train, validation = _hold_out(parts["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
-        parts |= {"train": train, "validation": validation}
-    if not parts["train"]:
+        chosen = {"train": train, "validation": [], "test": test}
+    if not chosen["validation"]:
+        train, validation = _hold_out(chosen["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
+        chosen |= {"train": train, "validation": validation}
+    if not chosen["train"]:
         raise InputError("no video to train on: none has the split 'train'; give --labels or --splits")
-    return VideoSplit(**parts)
+    return VideoSplit(**chosen)
+
+
+def _report_divided_groups(keys: Sequence[str], groups: Sequence[str], chosen: dict[str, list[int]]) -> None:
+    """Log one warning if named splits divide groups, with an example."""
+    first_videos: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for split, videos in chosen.items():
+        for video in videos:
+            first_videos[groups[video]].setdefault(split, keys[video])
+    divided = {group: places for group, places in first_videos.items() if len(places) > 1}
+    if divided:
+        group, places = next(iter(divided.items()))
+        where = " and ".join(f"{split} ({key})" for split, key in places.items())
+        _log.warning("%d groups are in more than one split: group %r is in %s", len(divided), group, where)
 
 
 def _hold_out(
     videos: Sequence[int], keys: Sequence[str], labels: Sequence[str], groups: Sequence[str], fraction: float, salt: str
 ) -> tuple[list[int], list[int]]:
-    """Divide videos into those that stay and, of each label, about `fraction` of its groups that are held out."""
-    by_label: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    """Divide videos into those that stay and, of each label, about `fraction` that are held out, in whole groups."""
+    by_group: defaultdict[str, list[int]] = defaultdict(list)
     for video in videos:
-        by_label[labels[video]][groups[video]].append(video)
+        by_group[groups[video]].append(video)
 
     def rank(members: Sequence[int]) -> bytes:
         return hashlib.sha256(f"{salt} {min(keys[video] for video in members)}".encode()).digest()
 
-    apart: list[int] = []
-    for members_by_group in by_label.values():
-        ranked = sorted(members_by_group.values(), key=rank)
-        count = round(fraction * len(ranked))
-        if fraction and not count and len(ranked) > 1:
-            count = 1
-        apart += [video for members in ranked[: min(count, len(ranked) - 1)] for video in members]
-    return sorted(set(videos) - set(apart)), sorted(apart)
+    ranked = sorted(by_group.values(), key=rank)
+    group_labels = [{labels[video] for video in members} for members in ranked]
+    if all(len(names) == 1 for names in group_labels):
+        chosen = _first_of_each_label([names.pop() for names in group_labels], fraction)
+    else:
+        chosen = _balanced(_count_labels(ranked, labels), fraction)
+    held_out = [video for number in chosen for video in ranked[number]]
+    return sorted(set(videos) - set(held_out)), sorted(held_out)
+
+
+def _first_of_each_label(group_labels: Sequence[str], fraction: float) -> list[int]:
+    """Choose a fraction of each label's groups, the first ones: at least one of two or more, and never all."""
+    by_label: defaultdict[str, list[int]] = defaultdict(list)
+    for number, label in enumerate(group_labels):
+        by_label[label].append(number)
+    chosen: list[int] = []
+    for numbers in by_label.values():
+        count = max(round(fraction * len(numbers)), 1 if fraction else 0)
+        chosen += numbers[: min(count, len(numbers) - 1)]
+    return chosen
+
+
+def _count_labels(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Count the videos of each of K labels in each of G groups: (G, K), labels sorted."""
+    names = sorted({labels[video] for members in groups for video in members})
+    column = {name: number for number, name in enumerate(names)}
+    num_videos = np.zeros((len(groups), len(names)), dtype=np.int64)
+    for number, members in enumerate(groups):
+        np.add.at(num_videos[number], [column[labels[video]] for video in members], 1)
+    return num_videos
+
+
+def _balanced(num_videos: NDArray[np.int64], fraction: float) -> list[int]:
+    """Choose groups that together hold about a fraction of each label's videos: one or more if training can spare it.
+
+    num_videos: (G, K), of each label in each group. Each group in turn is chosen, or returned if it was, where that
+    brings the labels' shares closer to the fraction, until no group does: the first ones have the best chance.
+    Training keeps a video of each label.
+    """
+    totals = num_videos.sum(axis=0)
+
+    def distance(held_out: NDArray[np.int64]) -> float:
+        return float(np.square(held_out / totals - fraction).sum()) if (held_out < totals).all() else math.inf
+
+    is_chosen, held_out = np.zeros(len(num_videos), dtype=bool), np.zeros_like(totals)
+    has_changed = fraction > 0
+    while has_changed:
+        has_changed = False
+        for number, of_group in enumerate(num_videos):
+            changed = held_out - of_group if is_chosen[number] else held_out + of_group
+            if distance(changed) < distance(held_out) - _ROUNDING:
+                held_out, has_changed = changed, True
+                is_chosen[number] = not is_chosen[number]
+    if fraction > 0 and not is_chosen.any():  # the smallest choice is more than wanted
+        distances = [distance(of_group) for of_group in num_videos]
+        is_chosen[np.argmin(distances)] = min(distances) < math.inf
+    return np.flatnonzero(is_chosen).tolist()

@@ -3,7 +3,7 @@
 Shapes: T time, B batch, D values of a frame, W windows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -43,10 +43,16 @@ class WindowSet(Protocol):
         """Return some windows, (T, B, D)."""
 
 
-def batches_of(windows: WindowSet, size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of all windows in order, at most `size` at a time."""
-    for start in range(0, len(windows), size):
-        yield np.arange(start, min(start + size, len(windows)))
+def batches_of(windows: Sized, size: int, *, equal: bool = False) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of all windows in order, at most `size` at a time.
+
+    equal: leave a smaller last batch out, unless it is the only one: a loss of a batch as a whole depends on its size.
+    """
+    num_windows = len(windows)
+    if equal and num_windows > size:
+        num_windows -= num_windows % size
+    for start in range(0, num_windows, size):
+        yield np.arange(start, min(start + size, num_windows))
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Windows:
             rows = self.features.file_rows(int(files[0]))
             if isinstance(rows, np.ndarray):
                 numbers = first_rows + np.arange(self.length)[:, np.newaxis]
-                # All rows are known to be there; with mode "raise" numpy would copy them once more.
+                # `Windows` has checked all rows; with mode "raise" numpy would copy them once more.
                 np.take(rows, numbers, axis=0, out=out, mode="clip")
                 return out.reshape(*out.shape[:2], self.features.frame_size)
         places = zip(files.tolist(), first_rows.tolist(), lengths.tolist(), strict=True)

@@ -11,7 +11,7 @@ from ..features.table import VideoRow
 from ..features.versions import library_versions
 from ..features.writer import require_new_file, writing_features
 from ..progress import Progress, ProgressListener, ignore_progress
-from .mnist import Part, load_digits
+from .mnist import MnistSplit, load_digits
 from .moving_mnist import MovingMnist, MovingMnistConfig
 
 # Sequences made at once: few enough for the processor's cache.
@@ -22,8 +22,8 @@ def generate_moving_mnist(
     output: Path | str,
     *,
     num_videos: int,
-    mnist: Path | None = None,
-    part: Part = "train",
+    mnist: Path | str | None = None,
+    split: MnistSplit = "train",
     config: MovingMnistConfig | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -37,15 +37,16 @@ def generate_moving_mnist(
     cannot be.
     """
     output, config = Path(output), config or MovingMnistConfig()
-    if part not in get_args(Part):
-        raise ConfigError(f"digits {part!r}: allowed are {', '.join(get_args(Part))}")
+    if split not in get_args(MnistSplit):
+        raise ConfigError(f"digits {split!r}: allowed are {', '.join(get_args(MnistSplit))}")
     if num_videos < 1:
         raise ConfigError(f"videos {num_videos}: give at least 1")
     require_new_file(output, overwrite=overwrite)
-    generator, rng = MovingMnist(load_digits(mnist, part), config), np.random.default_rng(seed)
+    digits = load_digits(None if mnist is None else Path(mnist), split)
+    generator, rng = MovingMnist(digits, config), np.random.default_rng(seed)
     settings = {
         "kind": "moving-mnist",
-        "digits": part,
+        "digits": split,
         "num_digits": config.num_digits,
         "canvas": config.canvas,
         "num_frames": config.num_frames,
@@ -67,6 +68,6 @@ def generate_moving_mnist(
             sequences = generator.generate(stop - start, rng)
             for number, frames in enumerate(sequences.swapaxes(0, 1), start=start):
                 writer.append(np.ascontiguousarray(frames), timestamps)
-                writer.end_video(VideoRow.new(f"{number:08d}", split=part, fps=1.0))
+                writer.end_video(VideoRow(f"{number:08d}", split=split, fps=1.0))
             on_progress(Progress(done=stop, total=num_videos, unit="sequences"))
     return open_features(output)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, some_names
 
-Part = Literal["train", "test"]
+MnistSplit = Literal["train", "test"]
 
 DIGIT_SIDE = 28
 """Pixels along each side of a digit."""
 
-_STEMS: dict[Part, str] = {"train": "train", "test": "t10k"}
+_STEMS: dict[MnistSplit, str] = {"train": "train", "test": "t10k"}
 _FOLDERS = (Path(), Path("MNIST", "raw"))  # the second is where torchvision puts them
 _HEADER = struct.Struct(">4sIII")  # magic, images, rows, columns
 _MAGIC = bytes([0, 0, 8, 3])  # two zeros, unsigned bytes, three dimensions
@@ -30,24 +30,24 @@ _MAGIC = bytes([0, 0, 8, 3])  # two zeros, unsigned bytes, three dimensions
 _log = logging.getLogger(__name__)
 
 
-def load_digits(folder: Path | None, part: Part) -> NDArray[np.uint8]:
-    """Read the images of one part of MNIST: (N, 28, 28) uint8, ink is 255; N is 60000 (train) or 10000 (test).
+def load_digits(folder: Path | None, split: MnistSplit) -> NDArray[np.uint8]:
+    """Read the images of one split of MNIST: (N, 28, 28) uint8, ink is 255; N is 60000 (train) or 10000 (test).
 
     folder: where the IDX files are, gzipped or not, in it or in its MNIST/raw. None means the user's cache folder,
     filled by torchvision from the network when it lacks the digits.
 
     Raises InputError if the folder or file is missing or damaged, or the digits cannot be fetched.
     """
-    if part not in _STEMS:
-        raise ValueError(f"part {part!r}: MNIST has 'train' and 'test'")
+    if split not in _STEMS:
+        raise ValueError(f"split {split!r}: MNIST has 'train' and 'test'")
     source = _cache_folder() if folder is None else folder
     try:
-        path = _find_images(source, part)
+        path = _find_images(source, split)
         if path is None and folder is None:
-            _fetch(source, part)
-            path = _find_images(source, part)
+            _fetch(source, split)
+            path = _find_images(source, split)
         if path is None:
-            raise InputError(_nothing_found(source, part))
+            raise InputError(_nothing_found(source, split))
         content = _read_bytes(path)
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error}") from error
@@ -59,27 +59,27 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "vidrep" / "mnist"
 
 
-def _file_names(part: Part) -> list[str]:
-    return [f"{_STEMS[part]}-images{dot}idx3-ubyte{end}" for dot in "-." for end in ("", ".gz")]
+def _file_names(split: MnistSplit) -> list[str]:
+    return [f"{_STEMS[split]}-images{dot}idx3-ubyte{end}" for dot in "-." for end in ("", ".gz")]
 
 
-def _find_images(folder: Path, part: Part) -> Path | None:
-    candidates = (folder / inner / name for inner in _FOLDERS for name in _file_names(part))
+def _find_images(folder: Path, split: MnistSplit) -> Path | None:
+    candidates = (folder / inner / name for inner in _FOLDERS for name in _file_names(split))
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _nothing_found(folder: Path, part: Part) -> str:
+def _nothing_found(folder: Path, split: MnistSplit) -> str:
     if not folder.is_dir():
         return f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; --mnist DIR holds the MNIST files"
     held = some_names(sorted(path.name for path in folder.iterdir())) or "nothing"
     return (
-        f"{folder}: no MNIST {part} images; looked for {', '.join(_file_names(part))} in it and in its MNIST/raw; "
+        f"{folder}: no MNIST {split} images; looked for {', '.join(_file_names(split))} in it and in its MNIST/raw; "
         f"it holds {held}"
     )
 
 
-def _fetch(cache: Path, part: Part) -> None:
-    """Let torchvision fetch MNIST, and put both parts' images in `cache`, each whole or not at all."""
+def _fetch(cache: Path, split: MnistSplit) -> None:
+    """Let torchvision fetch MNIST, and put both splits' images in `cache`, each whole or not at all."""
     from torchvision.datasets import MNIST
 
     _log.info("fetching MNIST with torchvision into %s", cache)
@@ -96,7 +96,7 @@ def _fetch(cache: Path, part: Part) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"MNIST is not in {cache} and torchvision could not fetch it ({reason}); put "
-            f"{_STEMS[part]}-images-idx3-ubyte.gz there, or in a folder of your own named by --mnist DIR"
+            f"{_STEMS[split]}-images-idx3-ubyte.gz there, or in a folder of your own named by --mnist DIR"
         ) from error
 
 

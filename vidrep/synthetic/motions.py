@@ -1,4 +1,4 @@
-"""Eight motions of a random shape, drawn as clips in which only the order of the frames tells which one it is.
+"""Eight motions of a random shape, drawn as clips in which only the order of the frames gives the motion away.
 
 One textured shape moves over a still background in one of eight motions. Its pose has three channels (x, y and scale)
 and in every class all three always move, each over a range drawn from the same distribution; the classes differ in the
@@ -117,7 +117,7 @@ def _draw_courses(motion: str, rng: np.random.Generator, *, num_frames: int) -> 
         angle = 2 * math.pi * (sense * np.arange(num_frames) / num_frames + rng.random())
         return np.stack([np.cos(angle), np.sin(angle), _draw_sway(rng, 2, num_frames=num_frames)])
     drifting, sign = _DRIFTS[motion]
-    # One sways once and the other twice: x and y swaying equally often could look like a circle.
+    # One sways once and the other twice: x and y swaying equally often could make a circle.
     sways = [_draw_sway(rng, num_periods, num_frames=num_frames) for num_periods in rng.permutation([1, 2])]
     sways.insert(drifting, sign * np.linspace(-1, 1, num_frames))
     return np.stack(sways)

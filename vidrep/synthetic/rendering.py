@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..sequences.resident import send
+from ..devices import to_device
 from .mnist import DIGIT_SIDE
 from .moving_mnist import MovingMnist
 
-# Tells the batches of a training from a fixed set of windows with the same seed.
+# Keeps the batches of a training apart from a fixed set of windows with the same seed.
 _TRAINING = 1
 
 
@@ -58,7 +58,7 @@ class HostRenderer:
 
     def render(self, draws: NDArray[np.float64]) -> Tensor:
         """Return sequences, (T, B, D) uint8, of draws (B, N, 4)."""
-        return send(_flat(self._generator.render(draws)), self._device)
+        return to_device(_flat(self._generator.render(draws)), self._device)
 
 
 class DeviceRenderer:
@@ -83,7 +83,7 @@ class DeviceRenderer:
         starts += strips.shape[-1] * np.arange(len(draws))[:, np.newaxis]
         # Both in one copy: what is copied is little, and every copy takes its time.
         both = np.concatenate([choices[np.newaxis], starts]).transpose(2, 0, 1)
-        sent = send(np.ascontiguousarray(both), self._device)
+        sent = to_device(np.ascontiguousarray(both), self._device)
         inked = strips[..., before : before + DIGIT_SIDE * side].view(*choices.T.shape, DIGIT_SIDE, side)
         inked[..., :DIGIT_SIDE] = self._digits[sent[:, 0]]
         frames = None

@@ -64,9 +64,10 @@ class SampleSummary:
 
 
 def write_samples(
-    folder: Path, config: SampleConfig, *, on_progress: ProgressListener = ignore_progress
+    output: Path | str, config: SampleConfig, *, on_progress: ProgressListener = ignore_progress
 ) -> SampleSummary:
-    """Write `folder`/<motion>/<motion>-0001.mp4 and so on, then `folder`/labels.csv; `folder` must be new or empty."""
+    """Write <motion>/<motion>-0001.mp4 and so on, then labels.csv, into the folder `output`, new or empty."""
+    folder = Path(output)
     _check_folder(folder)
     clips = [(motion, number) for motion in MOTIONS for number in range(1, config.videos_per_class + 1)]
     rows: list[tuple[str, str, str]] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError, OutputError
 from ..files import NewFile, remove, writing_file
 
-VERSION = 2
+VERSION = 3
 _NAME = re.compile(r"\d{8,}\.pt")
 _OLD_NAME = "last.pt"  # of version 1
 # Writes to a checkpoint that are smaller are gathered.
@@ -50,7 +50,7 @@ class Checkpoints:
         return sorted(path for path in there if _NAME.fullmatch(path.name))
 
     def require_this_version(self) -> None:
-        """Raise InputError if all that is there is of version 1, whose files were called otherwise."""
+        """Raise InputError if there are checkpoints of version 1 alone, which had another name."""
         if not self.paths() and (self.folder / _OLD_NAME).exists():
             raise InputError(
                 f"{self.folder / _OLD_NAME}: a checkpoint of version 1; this vidrep goes on from {VERSION} only; "
@@ -74,7 +74,7 @@ class Checkpoints:
         """
         path = self.paths()[-1]
         try:
-            # torch does not look at the checksums that a checkpoint, a ZIP archive, has of all that is in it.
+            # A checkpoint is a ZIP archive with a checksum of each member, which torch does not compare.
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is not None:
@@ -89,7 +89,7 @@ class Checkpoints:
         return checkpoint
 
     def unusable(self, what: str, error: Exception | None = None) -> InputError:
-        """Build the error for a newest checkpoint that cannot be gone on from: what it is, why, and what to do."""
+        """Build the error for a newest checkpoint that is not usable: what it is, why, and what to do."""
         *older, newest = self.paths() or [self.folder]  # which another host than rank 0's does not have
         reason = f" ({shorten(str(error) or type(error).__name__, _MOST_LETTERS)})" if error is not None else ""
         remedy = f"remove it to go on from {older[-1].name}" if older else "--overwrite starts anew"
@@ -97,9 +97,9 @@ class Checkpoints:
 
 
 class _Stream:
-    """What torch.save writes to, many small pieces and some large ones.
+    """What torch.save writes to, in many small writes and some large ones.
 
-    torch would hide why a write was refused, so that is kept, and raised afterwards.
+    torch hides why a write was refused, so the reason is kept, and raised afterwards.
     """
 
     def __init__(self, file: NewFile) -> None:
@@ -117,7 +117,7 @@ class _Stream:
         return len(content)
 
     def flush(self) -> None:
-        """Pass the small pieces on."""
+        """Write what the small writes gathered."""
         self._pass_on(bytes(self._small))
         self._small.clear()
 
@@ -141,5 +141,5 @@ def _num_bytes(content: Any) -> int:
     """Count the bytes of all tensors in a tree, which make up nearly all of a checkpoint."""
     if isinstance(content, Tensor):
         return content.nbytes
-    parts = content.values() if isinstance(content, Mapping) else content if isinstance(content, list) else ()
-    return sum(_num_bytes(part) for part in parts)
+    items = content.values() if isinstance(content, Mapping) else content if isinstance(content, list) else ()
+    return sum(_num_bytes(one) for one in items)

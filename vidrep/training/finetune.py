@@ -1,50 +1,45 @@
-"""Fine-tuning: an LSTM classifier, from a pretrained encoder or from scratch."""
+"""Fine-tuning: a classifier, from a pretrained encoder or from scratch."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from ..config import FinetuneConfig
-from ..devices import choose_device, choose_precision, set_threads
+from ..config.settings import EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, OutputError
+from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
-from ..features.store import Features
-from ..metrics.baselines import Baselines, fit_baselines, save_baselines
-from ..models.classifier import Classifier, every_step_loss, window_probabilities
-from ..models.saved import ModelDescription, ScaledModel, load_model, read_description, require_fitting_features
-from ..models.scaling import FrameScaler
+from ..features.store import Features, opened
+from ..metrics.baselines import Baselines, fit_baselines, save_baselines, standardized_frames
+from ..models.description import ModelDescription
+from ..models.inputs import InputTransforms
+from ..models.kinds import build_network
+from ..models.pretrained import PretrainedEncoder
+from ..models.saved import DESCRIPTION_NAME, TrainedModel
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.batches import Prefetcher
-from ..sequences.resident import CopiedWindows, DeviceWindows, windows_on
-from ..sequences.samplers import InfiniteSampler
-from ..sequences.windows import Windows, batches_of
-from .finetuning_data import FinetuneData, data_of_labelled
-from .loop import TrainingOutcome, never, train
-from .optimizer_step import Piece, piece_slices
-from .preparation import choose_values, fit_scaler, naming_lack_of_memory, seeded
-from .ranks import Ranks, joined_ranks
+from .finetuning_data import FinetuneData, data_of_labeled
+from .loop import TrainingOutcome, never
+from .preparation import choose_likelihood, choose_transforms, frames_of
 from .run import RunFolder
+from .session import Prepared, SessionContext, SessionOptions, run_session
 
-_log = logging.getLogger(__name__)
-
-# Settings of an encoder that a classifier takes over; runs of earlier versions lack the last ones.
-_ENCODER_SETTINGS = ("hidden_size", "num_layers", "peepholes", "activation")
+# What an encoder's weights depend on; dropout and initialization do not change their shapes.
+_ARCHITECTURE = ("cell", "hidden_size", "num_layers")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
-    """What fine-tuning came to: its run folder, how it went, its classes, and videos in each part."""
+    """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split.
+
+    from_scratch: whether no pretrained encoder was its start. Crops of one video count as one.
+    """
 
     folder: Path
     outcome: TrainingOutcome
+    from_scratch: bool
     classes: list[str]
     num_train_videos: int
     num_validation_videos: int
@@ -52,246 +47,185 @@ class FinetuneResult:
 
 
 def finetune(
-    features: Features,
+    features: Features | Path | str,
     output: Path | str,
     config: FinetuneConfig | None = None,
     *,
     pretrained: Path | str | None = None,
+    annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    annotations: Mapping[str, Annotation] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
 ) -> FinetuneResult:
-    """Train an LSTM classifier on the labelled videos of features into the run folder `output`.
+    """Train a classifier on the labeled videos of features, or of the feature file at a path, into the run `output`.
 
-    pretrained: a run of `pretrain` (or of this function) whose encoder and scaler the classifier starts from; None
-        takes the config's.
-    Videos of split "test" are not touched. Without any split, a part of each class's videos is held out for
-    `evaluate`; another part, to choose the weights. See `pretrain` for the other arguments.
+    pretrained: a run of `train` (or of this function) whose encoder and input transforms the classifier starts from.
+        The run keeps a copy, so that `resume` needs no other run.
+    Videos of split "test" are not used. Without any split, some of each class's groups are held out for `evaluate`;
+    some more, to choose the weights. See `train` for the other arguments.
 
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
-    the pretrained run was trained on, and whatever `pretrain` raises.
+    the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config = _with_pretrained(config or FinetuneConfig(), pretrained)
-    if config.pretrained and Path(config.pretrained).resolve() == Path(output).resolve():
-        raise OutputError(f"{output} is the run to start from; give a new folder")
+    config, videos = config or FinetuneConfig(), opened(features)
     run = RunFolder(Path(output))
-    with joined_ranks() as ranks:
-        set_threads(threads)
-        torch_device = ranks.device(choose_device(device))
-        precision, products = choose_precision(precision, torch_device)
-        ranks.require_same(resume=resume, device=torch_device.type, precision=precision, settings=config)
-        ranks.call_on_rank_zero(lambda: run.require_usable(resume=resume, overwrite=overwrite))
-        with ranks.on_rank_zero(run.locked()), naming_lack_of_memory(), seeded(config.training.seed, torch_device):
-            data = data_of_labelled(features, config, annotations=annotations)
-            task = _build_task(data, config, torch_device, ranks, products=products if precision == "bf16" else None)
-            ranks.require_same(data=(features.settings, data.videos.table()))
-            prepared = run.prepared(
-                config,
-                data.videos,
-                resume=resume,
-                overwrite=overwrite,
-                device=torch_device,
-                num_ranks=ranks.size,
-            )
-            with ranks.on_rank_zero(prepared), naming_lack_of_memory(data.batch_size):
-                outcome = train(
-                    task,
-                    run,
-                    config.training,
-                    config.optimizer,
-                    precision=precision,
-                    resume=resume,
-                    on_progress=on_progress,
-                    should_stop=should_stop,
-                    ranks=ranks,
-                )
-            ranks.call_on_rank_zero(lambda: save_baselines(run.path, _fit_baselines(data, task.model.scaler.cpu())))
+    start = _read_pretrained(run, pretrained, resume=resume)
+    if start is None and config.classifier.freeze_encoder:
+        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+    if start is not None:
+        config = _with_architecture(config, start.description, f"{pretrained or run.path}")
+    options = SessionOptions(
+        device=device,
+        precision=precision,
+        threads=threads,
+        resume=resume,
+        overwrite=overwrite,
+        should_stop=should_stop,
+        on_progress=on_progress,
+    )
+    kept: list[FinetuneData] = []
+
+    def prepare(context: SessionContext) -> Prepared:
+        kept.append(data_of_labeled(videos, config, context, annotations=annotations, group_pattern=group_pattern))
+        return _prepare(kept[0], start, context)
+
+    def finish(context: SessionContext, prepared: Prepared) -> None:
+        save_baselines(context.run.path, _fit_baselines(kept[0], prepared.model.inputs.cpu()))
+
+    outcome, _, _ = run_session(run, config, options, prepare=prepare, finish=finish)
+    data = kept[0]
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
+        from_scratch=start is None,
         classes=data.classes,
-        num_train_videos=len(data.parts.train),
-        num_validation_videos=len(data.parts.validation),
-        num_test_videos=len(data.parts.test),
+        num_train_videos=data.videos.count("train"),
+        num_validation_videos=data.videos.count("validation"),
+        num_test_videos=data.videos.count("test"),
     )
 
 
-def _fit_baselines(data: FinetuneData, scaler: FrameScaler) -> Baselines:
-    fitted_on = data.parts.train + data.parts.validation
-    return fit_baselines(
-        (standardized_frames(data.features, video, scaler) for video in fitted_on),
-        lengths=[data.features.videos[video].length for video in fitted_on],
-        classes=data.video_classes[fitted_on],
-        num_classes=len(data.classes),
+def _read_pretrained(run: RunFolder, pretrained: Path | str | None, *, resume: bool) -> PretrainedEncoder | None:
+    """Read the encoder to start from: that of the given run, or on resume the copy that this run keeps."""
+    if pretrained is not None and Path(pretrained).resolve() == run.path.resolve():
+        raise OutputError(f"{run.path} is the run to start from; give a new folder")
+    if pretrained is not None:
+        return PretrainedEncoder.load(Path(pretrained))
+    return PretrainedEncoder.load(run.pretrained_path) if resume and run.pretrained_path.is_dir() else None
+
+
+def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
+    """Return the config with the cell, width, depth and transforms of a pretrained run.
+
+    Raises ConfigError for a setting that was given and differs: it cannot be met.
+    """
+    brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
+    brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
+    for transform, settings in pretrained.transforms.items():
+        brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
+    for key, value in brought.items():
+        given, default = _value_and_default(config, key)
+        if given != value and (key in config.given or given != default):
+            raise ConfigError(f"{key} is {given!r}, but {where} has {value!r}; leave {key} out")
+    if config.transforms != "auto" and list(config.transforms) != list(pretrained.transforms):
+        raise ConfigError(
+            f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
+            f"{', '.join(pretrained.transforms) or 'none'}; leave transforms out"
+        )
+    architecture = {name: pretrained.encoder[name] for name in _ARCHITECTURE}
+    encoder: EncoderSettings = replace(config.encoder, **architecture)
+    return replace(
+        config,
+        encoder=encoder,
+        cell={encoder.cell: pretrained.cell},
+        transforms=tuple(pretrained.transforms),
+        transform=pretrained.transforms,
     )
 
 
-def standardized_frames(features: Features, video: int, scaler: FrameScaler) -> Tensor:
-    """Return all frames of a video, (N, D), each value with mean 0 and deviation 1 over the training frames."""
-    stored = np.array(features.rows(video)).reshape(-1, features.frame_size)
-    return (scaler.original(torch.from_numpy(stored)) - scaler.mean) / scaler.std
+def _value_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
+    """Return what "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY" is and is by default; None if not in use."""
+    section, *names = key.split(".")
+    if section == "encoder":
+        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
+    settings = getattr(config, section).get(names[0])
+    return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))
 
 
-def _with_pretrained(config: FinetuneConfig, pretrained: Path | str | None) -> FinetuneConfig:
-    """Write down the run to start from, and the kind of LSTM that its encoder is."""
-    given = pretrained if pretrained is not None else config.pretrained
-    if not given:
-        if config.model.freeze:
-            raise ConfigError("model.freeze without a pretrained run would keep random weights; give --from RUN")
-        return config
-    run = Path(given).resolve()  # however it is spelled when the training goes on
-    encoder = read_description(run).arguments
-    brought = {name: encoder[name] for name in _ENCODER_SETTINGS if name in encoder}
-    return replace(config, pretrained=str(run), model=replace(config.model, **brought))
-
-
-def _build_task(
-    data: FinetuneData, config: FinetuneConfig, device: torch.device, ranks: Ranks, *, products: torch.dtype | None
-) -> "_FinetuneTask":
-    """Build the classifier, from a pretrained run's encoder and scaler if there is one, and what trains it."""
-    features = data.features
-    arguments: dict[str, Any] = {
-        "frame_size": features.frame_size,
-        "num_classes": len(data.classes),
-        **asdict(config.model),
-    }
-    classifier = Classifier(**arguments)
-    if config.pretrained:
-        scaler = _take_over(config.pretrained, classifier, features)
+def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Prepared:
+    """Build the classifier, with a pretrained run's encoder and input transforms if there is one."""
+    features, config = data.features, data.config
+    if start is not None:
+        require_same_features(
+            features,
+            settings=start.description.extractor,
+            frame_shape=tuple(start.description.frame_shape),
+            dtype=start.description.dtype,
+        )
+        inputs, likelihood = start.inputs(), start.description.likelihood
     else:
-        scaler = fit_scaler(features, data.parts.train, choose_values(features, "auto"))
-    classifier.encoder.products, classifier.encoder.segment = products, config.training.recompute_every
+        # A classifier emits no frames, so that transforms may take them out of [0, 1].
+        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
+        config = replace(config, transforms=choose_transforms(config.transforms, likelihood))
+        inputs = InputTransforms(features.frame_size, config.transform)
+        inputs.fit(frames_of(features, data.split.train))
+    head = config.classifier.head
+    classes = data.numbers.classes
+    assert classes is not None
     description = ModelDescription(
         kind="classifier",
-        arguments=arguments,
         frame_shape=list(features.frame_shape),
         dtype=features.dtype,
-        values=scaler.values,
+        likelihood=likelihood,
         extractor=features.settings,
+        transforms={name: asdict(settings) for name, settings in config.transform.items()},
+        encoder=asdict(config.encoder),
+        cell=asdict(config.cell[config.encoder.cell]),
         windows=asdict(config.windows),
+        head={
+            "name": head,
+            "settings": asdict(config.head[head]),
+            "dropout": config.classifier.dropout,
+            "freeze_encoder": config.classifier.freeze_encoder,
+        },
         classes=data.classes,
-        class_counts=np.bincount(data.video_classes[data.parts.train], minlength=len(data.classes)).tolist(),
+        class_counts=np.bincount(classes[data.split.train], minlength=len(data.classes)).tolist(),
     )
-    return _FinetuneTask(ScaledModel(scaler, classifier).to(device), description, config, data, device, ranks)
-
-
-def _take_over(run: str, classifier: Classifier, features: Features) -> FrameScaler:
-    """Give a classifier the weights of a pretrained run's encoder; return the run's scaler."""
-    source, description = load_model(run)
-    require_fitting_features(
-        description,
-        where=str(features.path),
-        frame_shape=features.frame_shape,
-        dtype=features.dtype,
-        settings=features.settings,
+    network = build_network(description, inputs.output_size, context.numerics)
+    if start is not None:
+        start.give_weights_to(network.encoder)
+    return Prepared(
+        config=config,
+        model=TrainedModel(inputs, network),
+        description=description,
+        data=data.task_data,
+        videos=data.videos,
+        source=features.settings,
+        recorded=data.videos.recorded() | ({} if start is None else {"started_from": {"encoder_sha256": start.sha256}}),
+        on_start=_keep_nothing if start is None else partial(_keep, start),
     )
-    classifier.encoder.load_state_dict(source.model.encoder.state_dict())
-    return source.scaler
 
 
-class _Batch(NamedTuple):
-    """Stored frames (T, B, D) and the classes (B,) of windows, on the device; frames of each, (B,), on the host.
-
-    num_frames: of all windows of the step, other ranks' included.
-    """
-
-    stored: Tensor
-    classes: Tensor
-    lengths: NDArray[np.int64]
-    num_frames: int
+def _keep(start: PretrainedEncoder, run: RunFolder) -> None:
+    if not (run.pretrained_path / DESCRIPTION_NAME).is_file():  # which is written last
+        start.save(run.pretrained_path)
 
 
-class _LabelledWindows:
-    """Windows on a device, with the classes of their videos."""
-
-    def __init__(
-        self, windows: Windows, rows: DeviceWindows, video_classes: NDArray[np.int64], device: torch.device
-    ) -> None:
-        self._windows, self._rows, self._video_classes, self._device = windows, rows, video_classes, device
-
-    def gather(self, indices: NDArray[np.int64]) -> _Batch:
-        classes = torch.from_numpy(self._video_classes[self._windows.videos[indices]]).to(self._device)
-        lengths = self._windows.lengths[indices]
-        return _Batch(self._rows.gather(indices), classes, lengths, num_frames=int(lengths.sum()))
+def _keep_nothing(run: RunFolder) -> None:
+    pass
 
 
-class _Batches:
-    """The windows of every step that are one rank's; it knows no task, whose model would else outlive the training."""
-
-    def __init__(self, data: FinetuneData, seed: int, device: torch.device, part: slice) -> None:
-        rows = windows_on(data.windows, device)
-        self._windows = _LabelledWindows(data.windows, rows, data.video_classes, device)
-        self._lengths, self._part = data.windows.lengths, part
-        self._sampler = InfiniteSampler(len(data.windows), data.batch_size, seed)
-
-    def batch(self, step: int) -> _Batch:
-        indices = self._sampler.batch(step)
-        return self._windows.gather(indices[self._part])._replace(num_frames=int(self._lengths[indices].sum()))
-
-
-class _FinetuneTask:
-    """The classifier's loss: cross-entropy at every time step that is a frame, in nats, their mean or their sum."""
-
-    def __init__(
-        self,
-        model: ScaledModel,
-        description: ModelDescription,
-        config: FinetuneConfig,
-        data: FinetuneData,
-        device: torch.device,
-        ranks: Ranks,
-    ) -> None:
-        self.model, self.description = model, description
-        self._validation, self._video_classes, self._device = data.validation, data.video_classes, device
-        self._ranks, self._part = ranks, ranks.part(data.batch_size)
-        self._reduction = config.optimizer.reduction
-        self._pieces = piece_slices(self._part.stop - self._part.start, config.training.gradient_accumulation)
-        # No more memory than a step takes, and the same on all ranks, whose parts may differ by a window.
-        self._look_size = piece_slices(data.batch_size // ranks.size, config.training.gradient_accumulation)[0].stop
-        self.frames_per_step = data.batch_size * config.windows.length  # padding included
-        self.batch = Prefetcher(_Batches(data, config.training.seed, device, self._part).batch, device)
-
-    def pieces(self, batch: _Batch) -> Iterator[Piece]:
-        """Classify a batch piece by piece."""
-        for part in self._pieces:
-            piece = _Batch(batch.stored[:, part], batch.classes[part], batch.lengths[part], batch.num_frames)
-            mean = self._mean_cost(self._classify(piece), piece)
-            share = mean * (int(piece.lengths.sum()) / batch.num_frames)
-            objective = share if self._reduction == "mean" else share * batch.num_frames
-            yield Piece(objective, {"loss": share.detach()}, is_last=part.stop == len(batch.lengths))
-
-    def state(self) -> dict[str, Tensor]:
-        """Carry nothing from step to step."""
-        return {}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from nothing."""
-
-    def validate(self) -> dict[str, float]:
-        """Return the loss over all frames of the held-out windows, and the accuracy per window."""
-        loss, correct = torch.zeros(2, dtype=torch.float64)
-        rows = CopiedWindows(self._validation, self._device)
-        windows = _LabelledWindows(self._validation, rows, self._video_classes, self._device)
-        batches = batches_of(self._validation, self._look_size)
-        for indices in islice(batches, self._ranks.rank, None, self._ranks.size):
-            batch = windows.gather(indices)
-            logits = self._classify(batch)
-            loss += float(self._mean_cost(logits, batch)) * batch.num_frames
-            probabilities = window_probabilities(logits, torch.from_numpy(batch.lengths).to(self._device))
-            correct += float((probabilities.argmax(dim=-1) == batch.classes).sum())
-        totals = self._ranks.all_reduce({"loss": loss, "correct": correct})
-        num_frames, num_windows = int(self._validation.lengths.sum()), len(self._validation)
-        return {"loss": float(totals["loss"]) / num_frames, "window_accuracy": float(totals["correct"]) / num_windows}
-
-    def _classify(self, batch: _Batch) -> Tensor:
-        """Return the logits of a batch, (T, B, K)."""
-        logits: Tensor = self.model.model(self.model.scaler(batch.stored))
-        return logits
-
-    def _mean_cost(self, logits: Tensor, batch: _Batch) -> Tensor:
-        return every_step_loss(logits, batch.classes, torch.from_numpy(batch.lengths).to(self._device))
+def _fit_baselines(data: FinetuneData, inputs: InputTransforms) -> Baselines:
+    fitted_on = data.split.train + data.split.validation
+    assert data.numbers.classes is not None
+    return fit_baselines(
+        (standardized_frames(data.features, video, inputs) for video in fitted_on),
+        lengths=[data.features.videos[video].length for video in fitted_on],
+        classes=data.numbers.classes[fitted_on],
+        num_classes=len(data.classes),
+    )

@@ -1,23 +1,28 @@
-"""What fine-tuning learns from: windows of labelled videos, and who is in which part.
+"""What fine-tuning learns from: windows of labeled videos, and which split each video is in.
 
-Shapes: V videos of the features, labelled or not.
+Shapes: V videos of the features, labeled or not.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..config import FinetuneConfig
+from ..config.settings import FinetuneConfig
 from ..errors import LabelError, some_names
-from ..features.annotations import Annotation
+from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
+from ..sequences.batches import BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
+from ..sequences.resident import windows_on
+from ..sequences.samplers import InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
+from ..sequences.window_lengths import fit_finetune_windows
 from ..sequences.windows import Windows, sliding_windows
-from .preparation import choose_batch_size, merge_annotations, require_sound, require_windows, subsample
-from .run import RunVideos
+from .preparation import choose_batch_size, require_sound, require_windows, subsample
+from .run_videos import RunVideos
+from .session import SessionContext
+from .task import TaskData
 
 _log = logging.getLogger(__name__)
 
@@ -26,82 +31,102 @@ _log = logging.getLogger(__name__)
 class FinetuneData:
     """Everything that fine-tuning takes from features.
 
-    classes: names, sorted. video_classes: (V,) the number of each video's class, -1 for none. windows: what to learn
-    from, `batch_size` a step. validation: what chooses the weights. videos: for videos.csv.
+    config: with no window "auto". split: of the labeled videos. classes: names, sorted. numbers: of each video's group
+    and class, -1 for none. videos: for videos.csv.
     """
 
+    config: FinetuneConfig
     features: Features
-    parts: VideoSplit
+    split: VideoSplit
     classes: list[str]
-    video_classes: NDArray[np.int64]
-    windows: Windows
-    batch_size: int
-    validation: Windows
+    numbers: VideoNumbers
+    task_data: TaskData
     videos: RunVideos
 
 
-def data_of_labelled(
-    features: Features, config: FinetuneConfig, *, annotations: Mapping[str, Annotation] | None
+def data_of_labeled(
+    features: Features,
+    config: FinetuneConfig,
+    context: SessionContext,
+    *,
+    annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
 ) -> FinetuneData:
-    """Divide the labelled videos of features into parts and cut them into windows; raises as `finetune`."""
-    videos = merge_annotations(features, annotations)
-    labelled = [index for index, label in enumerate(videos.labels) if label]
-    if not labelled:
+    """Split the labeled videos of features and cut them into windows; raises as `finetune`."""
+    videos = annotate(features, annotations, group_pattern)
+    labeled = [index for index, label in enumerate(videos.labels) if label]
+    if not labeled:
         raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
-    parts = _split_labeled(features, videos.labels, videos.splits, labelled, config)
-    classes = sorted({videos.labels[index] for index in parts.train})
-    _check_classes(features, videos.labels, parts, classes)
+    split = _split_labeled(features, videos, labeled, config)
+    classes = sorted({videos.labels[index] for index in split.train})
+    _check_classes(features, videos.labels, split, classes)
     class_of = {name: number for number, name in enumerate(classes)}
-    windows, validation = (
-        sliding_windows(features, part, length=config.windows.length, stride=config.windows.stride, keep_short=True)
-        for part in (parts.train, parts.validation)
-    )
+    class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
+    numbers = VideoNumbers.of(videos.groups, class_numbers)
+    config = _fitted(config, [features.videos[video].length for video in split.train + split.validation])
+    windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     require_windows(windows, name="training", advice="use other videos")
     if len(validation) == 0:
         _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
+    require_sound(features, split.train + split.validation)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
-    require_sound(features, parts.train + parts.validation)
+    maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
+    sampler = InfiniteSampler(len(windows), batch_size, config.training.seed)
     return FinetuneData(
+        config=config,
         features=features,
-        parts=parts,
+        split=split,
         classes=classes,
-        video_classes=np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64),
-        windows=windows,
-        batch_size=batch_size,
-        validation=subsample(validation),
-        videos=RunVideos(features.videos, videos.labels, parts),
+        numbers=numbers,
+        task_data=TaskData(
+            batches=ShuffledBatches(maker, sampler, context.ranks.shard(batch_size)),
+            batch_size=batch_size,
+            window_length=windows.length,
+            validation=FeatureBatchSet(subsample(validation), numbers, context.device),
+        ),
+        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
     )
 
 
+def _fitted(config: FinetuneConfig, num_frames: Sequence[int]) -> FinetuneConfig:
+    windows = fit_finetune_windows(config.windows, num_frames)
+    if windows != config.windows:
+        _log.info("windows of %d frames, every %d frames", windows.length, windows.stride)
+    return replace(config, windows=windows)
+
+
+def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfig) -> Windows:
+    length, stride = int(config.windows.length), int(config.windows.stride)
+    return sliding_windows(features, videos, length=length, stride=stride, keep_short=True)
+
+
 def _split_labeled(
-    features: Features, labels: Sequence[str], splits: Sequence[str], labelled: Sequence[int], config: FinetuneConfig
+    features: Features, videos: AnnotatedVideos, labeled: Sequence[int], config: FinetuneConfig
 ) -> VideoSplit:
-    """Divide the videos that have a label; the others take no part."""
+    """Split the videos that have a label; the others are not used."""
     chosen = split_videos(
-        [features.videos[index].path for index in labelled],
-        [labels[index] for index in labelled],
-        [splits[index] for index in labelled],
-        groups=[features.videos[index].source_sha256 or features.videos[index].path for index in labelled],
+        [features.videos[index].path for index in labeled],
+        [videos.labels[index] for index in labeled],
+        [videos.splits[index] for index in labeled],
+        groups=[videos.groups[index] for index in labeled],
         validation_fraction=config.training.validation_fraction,
         test_fraction=config.test_fraction,
         seed=config.training.seed,
     )
-    return VideoSplit(
-        **{part: [labelled[position] for position in getattr(chosen, part)] for part in ("train", "validation", "test")}
-    )
+    return VideoSplit(**{name: [labeled[position] for position in getattr(chosen, name)] for name in SPLITS})
 
 
-def _check_classes(features: Features, labels: Sequence[str], parts: VideoSplit, classes: Sequence[str]) -> None:
+def _check_classes(features: Features, labels: Sequence[str], split: VideoSplit, classes: Sequence[str]) -> None:
     if len(classes) < 2:
         raise LabelError(
             f"{features.path}: the training videos have one label only, {classes[0]!r}; a classifier needs two or more"
         )
-    counts = {name: sum(labels[index] == name for index in parts.train + parts.validation) for name in classes}
+    counts = {name: sum(labels[index] == name for index in split.train + split.validation) for name in classes}
     single = [name for name, count in counts.items() if count == 1]
     if single:
         _log.warning("classes with one training video only: %s", some_names(single))
-    unknown = sorted({labels[index] for index in parts.validation} - set(classes))
+    unknown = sorted({labels[index] for index in split.validation} - set(classes))
     if unknown:
         raise LabelError(
             f"{features.path}: validation videos have labels that no training video has: {some_names(unknown)}"

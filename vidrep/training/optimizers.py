@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..config import OptimizerSettings
+from ..config.settings import OptimizerSettings
 
 # Devices on which torch has one kernel for all parameters of SGD, Adam and AdamW. Adagrad's is for the CPU alone up to
 # torch 2.11 at least; RMSprop has none anywhere.
 _FUSED_DEVICES = ("cpu", "cuda")
 # What an optimizer is built with for its device; a checkpoint of another device must not change it.
-_WAYS = ("lr", "fused", "foreach", "capturable")
+_IMPLEMENTATION = ("lr", "fused", "foreach", "capturable")
 
 
 class ClippedVelocity(torch.optim.Optimizer):
@@ -48,7 +48,7 @@ class ClippedVelocity(torch.optim.Optimizer):
             velocities = [self._velocity(weight) for weight in weights]
             slopes = torch._foreach_add([w.grad for w in weights], weights, alpha=group["weight_decay"])
             torch._foreach_mul_(velocities, group["momentum"])
-            if isinstance(group["lr"], Tensor):  # which only the device knows
+            if isinstance(group["lr"], Tensor):  # which lies on the device
                 torch._foreach_mul_(slopes, -group["lr"])
                 torch._foreach_add_(velocities, slopes)
             else:
@@ -72,8 +72,9 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     state does. It loads the state of a checkpoint from any device.
     """
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    matrices = [one for name, one in learning.items() if name.endswith("weight")]
-    others = [one for name, one in learning.items() if not name.endswith("weight")]
+    decayed = {name for name, one in learning.items() if one.ndim >= 2 and not name.endswith("peepholes")}
+    matrices = [one for name, one in learning.items() if name in decayed]
+    others = [one for name, one in learning.items() if name not in decayed]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -83,7 +84,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     optimizer = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
     for group in optimizer.param_groups if on_cuda else ():
         group["lr"] = torch.tensor(settings.learning_rate, dtype=torch.float32, device=next(iter(devices)))
-    optimizer.register_load_state_dict_pre_hook(_keep_ways)
+    optimizer.register_load_state_dict_pre_hook(_keep_implementation)
     return optimizer
 
 
@@ -99,7 +100,7 @@ def _build(
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, fused=fused, capturable=on_cuda)
         case "adagrad":
-            # Parameter by parameter, as torch may do it unless told, it waits for a rate that lies on the device.
+            # Parameter by parameter, which torch chooses unless `foreach` is set, it waits for a rate on the device.
             return torch.optim.Adagrad(groups, lr=rate, fused=fused and not on_cuda, foreach=on_cuda or None)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, foreach=True, capturable=on_cuda)
@@ -107,17 +108,17 @@ def _build(
             return ClippedVelocity(groups, lr=rate, momentum=momentum, clip_velocity=settings.clip_velocity)
 
 
-def _keep_ways(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+def _keep_implementation(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state to be loaded with how `optimizer` computes in place of how the saved one did."""
     groups = [
-        saved | {name: own[name] for name in _WAYS if name in own}
+        saved | {name: own[name] for name in _IMPLEMENTATION if name in own}
         for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     return {**state, "param_groups": groups}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of what follows; where it lies on a device, nobody waits for that."""
+    """Set the learning rate of what follows; where it lies on a device, the host does not wait."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -126,7 +127,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
-    """Clip the gradient, by its norm or value by value, if the settings say so; return the norm that it had before."""
+    """Clip the gradient, by its norm or value by value, as the settings are; return the norm that it had before."""
     clipped = [parameter for parameter in model.parameters() if parameter.grad is not None]
     norm = nn.utils.get_total_norm([parameter.grad for parameter in clipped if parameter.grad is not None])
     if settings.clip_norm:
@@ -137,10 +138,10 @@ def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
 
 
 def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> float:
-    """Return the learning rate of a step, 0 being the first: a linear rise, times what the schedule has left of it.
+    """Return the learning rate of a step, 0 being the first: a linear rise, times the factor of the schedule.
 
-    num_plateaus: how often looks at held-out windows have shown no progress, for the schedule "plateau"; all others
-    are pure functions of the step.
+    num_plateaus: how often the schedule "plateau" has reduced the rate, see `Position`; the other schedules depend on
+    the step alone.
     """
     warmup = min(settings.warmup_steps, total_steps)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0

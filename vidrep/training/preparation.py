@@ -1,96 +1,64 @@
-"""What both trainings do with features before the first step: check them, divide the videos, measure the values."""
+"""What both trainings do with features before the first step: check them, choose what is "auto", measure the frames."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from ..config.settings import Likelihood
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
-from ..features.annotations import Annotation, merge
 from ..features.checksum import RowsChecksum
 from ..features.store import Features
-from ..models.output_projection import Values
-from ..models.scaling import FrameScaler
 from ..sequences.windows import Windows
 
 _log = logging.getLogger(__name__)
 
-# A look at held-out videos takes at most this many windows, evenly spread, so that it stays short.
+# A validation takes at most this many windows, evenly spread, so that it stays short.
 MAX_VALIDATION_WINDOWS = 2048
 # What `training.batch_size` 0 comes to where there are windows enough.
 DEFAULT_BATCH_SIZE = 64
-# Values measured at once: their copies in float64 are to be small beside a step's memory.
-_VALUES_AT_ONCE = 1 << 17
-# A value that deviates by less than this part of its mean, or of 1, counts as one that never changes.
-_CONSTANT = 1e-6
 
 
-@dataclass(frozen=True)
-class AnnotatedVideos:
-    """Labels and splits of a feature file's videos, after a listing was laid over them."""
+def choose_likelihood(features: Features, likelihood: str) -> Likelihood:
+    """Return the likelihood of frames; "auto" is "bernoulli" for uint8 features, else "gaussian".
 
-    labels: list[str]
-    splits: list[str]
-
-
-def merge_annotations(features: Features, annotations: Mapping[str, Annotation] | None) -> AnnotatedVideos:
-    """Lay labels and splits over those of the feature file; what is listed but missing is logged, and vice versa."""
-    keys = [row.path for row in features.videos]
-    result = merge(
-        keys, [row.label for row in features.videos], [row.split for row in features.videos], annotations or {}
-    )
-    for what, names in (("listed but not in the features", result.missing), ("not listed", result.unlisted)):
-        if names:
-            _log.warning("%d videos are %s: %s", len(names), what, some_names(names))
-    return AnnotatedVideos(result.labels, result.splits)
-
-
-def choose_values(features: Features, values: str) -> Values:
-    """Say what frames' values are to the model; "auto" takes uint8 for probabilities.
-
-    Raises FeatureFileError if real features are to be probabilities.
+    Raises FeatureFileError if real features are to be "bernoulli".
     """
     is_pixels = features.dtype == "uint8"
-    if values == "probability" and not is_pixels:
+    if likelihood == "bernoulli" and not is_pixels:
         raise FeatureFileError(
-            f'{features.path}: {features.dtype} features are no probabilities in [0, 1]; set values to "real"'
+            f'{features.path}: {features.dtype} features are no probabilities in [0, 1]; set likelihood to "gaussian"'
         )
-    return "probability" if values == "probability" or (values == "auto" and is_pixels) else "real"
+    return "bernoulli" if likelihood == "bernoulli" or (likelihood == "auto" and is_pixels) else "gaussian"
 
 
-def fit_scaler(features: Features, videos: Sequence[int], values: Values) -> FrameScaler:
-    """Measure the mean and standard deviation of each of a frame's D values over all frames of some videos."""
-    blocks = (block for video in videos for block, _ in features.blocks(video))
-    return fit_scaler_to_frames(blocks, features.frame_size, values)
+def choose_transforms(transforms: tuple[str, ...] | str, likelihood: Likelihood) -> tuple[str, ...]:
+    """Return the names of the input transforms; "auto" is "standardize" for "gaussian" frames, else none.
+
+    Raises ConfigError for "bernoulli" frames with transforms, which would leave [0, 1].
+    """
+    if isinstance(transforms, str):
+        return ("standardize",) if likelihood == "gaussian" else ()
+    if transforms and likelihood == "bernoulli":
+        raise ConfigError(
+            f'transforms {", ".join(transforms)}: frames of likelihood "bernoulli" must stay in [0, 1]; set likelihood '
+            'to "gaussian", or transforms to []'
+        )
+    return transforms
 
 
-def fit_scaler_to_frames(blocks: Iterable[NDArray[np.generic]], frame_size: int, values: Values) -> FrameScaler:
-    """Measure the mean and standard deviation of each of a frame's D values over stored frames, blocks of (N, ...)."""
-    scaler = FrameScaler(frame_size, values)
-    # Sums of differences from the first frame: those of large, hardly changing values would drown in rounding.
-    origin: NDArray[np.float64] | None = None
-    count, total, total_of_squares = 0, np.zeros(frame_size), np.zeros(frame_size)
-    rows = max(1, _VALUES_AT_ONCE // frame_size)
-    for piece in (block[start : start + rows] for block in blocks for start in range(0, len(block), rows)):
-        stored = torch.from_numpy(np.array(piece).reshape(len(piece), -1))
-        frames = scaler.original(stored).double().numpy()
-        origin = frames[0] if origin is None else origin
-        differences = frames - origin
-        count += len(frames)
-        total += differences.sum(axis=0)
-        total_of_squares += np.square(differences).sum(axis=0)
-    if origin is None:
-        raise ValueError("no frame to fit the scaler on")
-    mean = origin + total / count
-    std = np.sqrt(np.maximum(total_of_squares / count - (total / count) ** 2, 0))
-    std[std < _CONSTANT * np.maximum(1, np.abs(mean))] = 1.0
-    scaler.mean.copy_(torch.from_numpy(mean))
-    scaler.std.copy_(torch.from_numpy(std))
-    return scaler
+def frames_of(features: Features, videos: Sequence[int]) -> Callable[[], Iterator[Tensor]]:
+    """Return what yields the stored frames of some videos in blocks of bounded size, (n, D), at every call."""
+
+    def blocks() -> Iterator[Tensor]:
+        for video in videos:
+            for block, _ in features.blocks(video):
+                # A memory map cannot be written to, which torch warns of: hence the copy.
+                yield torch.from_numpy(np.array(block).reshape(len(block), -1))
+
+    return blocks
 
 
 def require_sound(features: Features, videos: Iterable[int]) -> None:
@@ -113,56 +81,26 @@ def require_sound(features: Features, videos: Iterable[int]) -> None:
             )
 
 
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's random numbers, on the CPU and on `device`, and put their state back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def is_lack_of_memory(error: Exception) -> bool:
-    """Say whether an error is what Python or torch raise when memory, the CPU's or a GPU's, does not suffice."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error)
-
-
-@contextmanager
-def naming_lack_of_memory(batch_size: int = 0) -> Iterator[None]:
-    """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that says what takes less.
-
-    batch_size: windows of a step, if they are what takes it; a GPU is said to have room for half of them, for all but
-    weights and the optimizer's state grows with them.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_lack_of_memory(error):
-            raise
-        where, less = "memory", "lower model.hidden_size, model.num_layers or training.batch_size"
-        if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
-            free, total = torch.cuda.mem_get_info()
-            others = max(0, total - free - torch.cuda.memory_reserved())
-            where = f"the GPU's {_gibibytes(total)}, of which {_gibibytes(others)} are not this process's to use"
-            half = batch_size // 2
-            if half:
-                less = f"training.batch_size {half} takes about half; or lower model.hidden_size or model.num_layers"
-        raise ConfigError(
-            f"the training does not fit into {where}; {less}, or set training.gradient_accumulation or "
-            "training.recompute_every"
-        ) from error
-
-
-def _gibibytes(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB"
-
-
 def require_windows(windows: Windows, *, name: str, advice: str) -> None:
-    """Raise InputError, with some advice, if there is no window; `name` says what kind of videos they are of."""
+    """Raise InputError, with some advice, if there is no window; name: of what kind of videos they are."""
     if len(windows) == 0:
         longest = max(row.length for row in windows.features.videos)
         raise InputError(
             f"{windows.features.path}: no {name} video has a window of {windows.length} frames, the longest video of "
             f"all has {longest}; {advice}"
+        )
+
+
+def report_windows(features: Features, videos: Sequence[int], length: int) -> None:
+    """Log how many videos are too short for a window."""
+    short = [features.videos[video].path for video in videos if features.videos[video].length < length]
+    if short:
+        _log.warning(
+            "%d of %d videos are shorter than a window of %d frames and are left out: %s",
+            len(short),
+            len(videos),
+            length,
+            some_names(short),
         )
 
 

@@ -4,44 +4,60 @@ Shapes: T time, B batch, D values of a frame.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..config import PretrainConfig
+from ..config.settings import Likelihood, PretrainConfig
 from ..errors import ConfigError, InputError
-from ..features.annotations import Annotation
+from ..features.annotations import Annotation, annotate
 from ..features.store import Features
-from ..models.output_projection import Values
-from ..models.scaling import FrameScaler
-from ..sequences.batches import Batches, ConsecutiveBatches, GeneratedBatches, ShuffledBatches
+from ..metrics.prediction import windows_at_once
+from ..models.inputs import InputTransforms
+from ..registry import OBJECTIVES
+from ..sequences.batches import (
+    Batches,
+    BatchMaker,
+    ConsecutiveBatches,
+    FeatureBatchSet,
+    GeneratedBatches,
+    GeneratedBatchSet,
+    ShuffledBatches,
+    VideoNumbers,
+)
 from ..sequences.resident import windows_on
 from ..sequences.samplers import ConsecutiveSampler, InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
-from ..sequences.windows import Windows, WindowSet, batches_of, sliding_windows
+from ..sequences.window_lengths import fit_pretrain_windows
+from ..sequences.windows import Windows, batches_of, sliding_windows
 from ..synthetic.mnist import load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
 from .preparation import (
     DEFAULT_BATCH_SIZE,
     choose_batch_size,
-    choose_values,
-    fit_scaler,
-    fit_scaler_to_frames,
-    merge_annotations,
+    choose_likelihood,
+    choose_transforms,
+    frames_of,
+    report_windows,
     require_sound,
     require_windows,
     subsample,
 )
-from .ranks import ALONE, Ranks
-from .run import RunVideos
+from .run_videos import RunVideos
+from .session import SessionContext
+from .task import TaskData
 
-# Generated sequences that are looked at to choose the weights, and that the mean frame is taken from.
-_NUM_LOOKED_AT, _NUM_MEASURED = 1024, 2048
+_log = logging.getLogger(__name__)
+
+# Generated sequences that are validated on, and that the mean frame is taken from.
+_NUM_VALIDATED, _NUM_MEASURED = 1024, 2048
 _BLOCK = 64
 
 
@@ -49,14 +65,14 @@ _BLOCK = 64
 class PretrainData:
     """Everything that a pretraining takes from its data.
 
-    batches: what to learn from, `batch_size` windows a step. validation: what chooses the weights. scaler: fitted on
-    the training part. frame_shape, dtype, settings: of stored frames, and how they were made. videos: for videos.csv.
+    config: with nothing left "auto". inputs: fitted to the training split. frame_shape, dtype, settings: of stored
+    frames, and how they were made. videos: for videos.csv.
     """
 
-    batches: Batches
-    batch_size: int
-    validation: WindowSet
-    scaler: FrameScaler
+    config: PretrainConfig
+    likelihood: Likelihood
+    task_data: TaskData
+    inputs: InputTransforms
     frame_shape: tuple[int, ...]
     dtype: str
     settings: dict[str, Any]
@@ -66,94 +82,143 @@ class PretrainData:
 def data_of_features(
     features: Features,
     config: PretrainConfig,
+    context: SessionContext,
     *,
-    annotations: Mapping[str, Annotation] | None,
-    device: torch.device,
-    ranks: Ranks = ALONE,
+    annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
 ) -> PretrainData:
-    """Divide the videos of features into parts and cut them into windows; raises as `pretrain`.
+    """Split the videos of features and cut them into windows; raises as `train`.
 
-    ranks: of a step's batch only this rank's part is read.
+    Of a step's batch only this rank's shard is read.
     """
-    videos = merge_annotations(features, annotations)
-    parts = split_videos(
+    videos = annotate(features, annotations, group_pattern)
+    split = split_videos(
         [row.path for row in features.videos],
         ["" for _ in features.videos],  # which videos are held out must not depend on labels
-        [split or "train" for split in videos.splits] if any(videos.splits) else videos.splits,
-        groups=[row.source_sha256 or row.path for row in features.videos],
+        [name or "train" for name in videos.splits] if any(videos.splits) else videos.splits,
+        groups=videos.groups,
         validation_fraction=config.training.validation_fraction,
         test_fraction=0.0,
         seed=config.training.seed,
     )
-    if not parts.validation:
+    if not split.validation:
         raise InputError(
-            f"{features.path}: there is only one video to train on, and one more is needed to choose the weights by; "
-            "use more videos"
+            f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
+            "choose the weights by; use more videos"
         )
-    windows, validation = (
-        sliding_windows(
-            features,
-            part,
-            length=config.windows.length,
-            stride=config.windows.stride,
-            to_the_end=not config.windows.stateful,
-        )
-        for part in (parts.train, parts.validation)
-    )
-    for part, name in ((windows, "training"), (validation, "validation")):
-        require_windows(part, name=name, advice="lower windows.seen or windows.predicted, or use more videos")
+    likelihood = choose_likelihood(features, config.likelihood)
+    config = _fitted(config, likelihood, [features.videos[video].length for video in split.train + split.validation])
+    windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
+    advice = "lower windows.context or windows.num_future, or use more or longer videos"
+    for some, name in ((windows, "training"), (validation, "validation")):
+        require_windows(some, name=name, advice=advice)
+    report_windows(features, split.train + split.validation, windows.length)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
-    values = choose_values(features, config.values)
-    require_sound(features, parts.train + parts.validation)
+    require_sound(features, split.train + split.validation)
+    inputs = InputTransforms(features.frame_size, config.transform)
+    inputs.fit(frames_of(features, split.train))
+    numbers = VideoNumbers.of(videos.groups)
     return PretrainData(
-        batches=_batches_of_features(windows, batch_size, config, device, ranks.part(batch_size)),
-        batch_size=batch_size,
-        validation=subsample(validation),
-        scaler=fit_scaler(features, parts.train, values),
+        config=config,
+        likelihood=likelihood,
+        task_data=TaskData(
+            batches=_batches_of_features(windows, numbers, batch_size, config, context),
+            batch_size=batch_size,
+            window_length=windows.length,
+            validation=FeatureBatchSet(subsample(validation), numbers, context.device),
+            max_validation_batch=windows_at_once(windows.length, features.frame_size),
+        ),
+        inputs=inputs,
         frame_shape=features.frame_shape,
         dtype=features.dtype,
         settings=features.settings,
-        videos=RunVideos(features.videos, videos.labels, parts),
+        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
+    )
+
+
+def _fitted(config: PretrainConfig, likelihood: Likelihood, num_frames: Sequence[int] | None) -> PretrainConfig:
+    """Return the config with nothing left "auto"; num_frames: of each video, None for generated sequences.
+
+    Raises ConfigError if objectives and windows contradict each other.
+    """
+    needs_future = any(OBJECTIVES[name].needs_future for name in config.objectives)
+    windows = fit_pretrain_windows(config.windows, num_frames, needs_future=needs_future)
+    if needs_future and not windows.num_future:
+        raise ConfigError("windows.num_future is 0, but an objective needs frames after the context; set it above 0")
+    if windows.num_future and not needs_future:
+        raise ConfigError(
+            f"windows.num_future is {windows.num_future}, but no objective ({', '.join(config.objectives)}) needs "
+            "frames after the context; set it to 0, or leave it out"
+        )
+    if windows != config.windows:
+        _log.info(
+            "windows of %d frames of context and %d that follow, every %d frames",
+            windows.context,
+            windows.num_future,
+            windows.stride,
+        )
+    transforms = choose_transforms(config.transforms, likelihood)
+    return replace(config, likelihood=likelihood, transforms=transforms, windows=windows)
+
+
+def _windows_of(features: Features, videos: Sequence[int], config: PretrainConfig) -> Windows:
+    windows = config.windows
+    return sliding_windows(
+        features,
+        videos,
+        length=windows.length,
+        stride=int(windows.stride),
+        to_the_end=not windows.stateful,
     )
 
 
 def _batches_of_features(
-    windows: Windows, batch_size: int, config: PretrainConfig, device: torch.device, part: slice
+    windows: Windows, numbers: VideoNumbers, batch_size: int, config: PretrainConfig, context: SessionContext
 ) -> Batches:
-    rows, seed = windows_on(windows, device), config.training.seed
+    seed, shard = config.training.seed, context.ranks.shard(batch_size)
+    maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
     if config.windows.stateful:
-        return ConsecutiveBatches(rows, ConsecutiveSampler(windows.videos, batch_size, seed), device, part)
-    return ShuffledBatches(rows, InfiniteSampler(len(windows), batch_size, seed), part)
+        return ConsecutiveBatches(maker, ConsecutiveSampler(windows.videos, batch_size, seed), context.device, shard)
+    return ShuffledBatches(maker, InfiniteSampler(len(windows), batch_size, seed), shard)
 
 
-def data_of_mnist(
-    mnist: Path | None, config: PretrainConfig, *, device: torch.device, ranks: Ranks = ALONE
-) -> PretrainData:
+def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionContext) -> PretrainData:
     """Generate Moving MNIST from the training digits, some of which are held out to choose the weights by.
 
-    mnist: a folder with the files of MNIST; None lets torchvision fetch them. ranks: of a step's batch only this rank's
-    part is rendered.
-    Raises InputError if the digits cannot be had, ConfigError for settings that cannot be.
+    mnist: a folder with the files of MNIST; None lets torchvision fetch them. Of a step's batch only this rank's shard
+    is rendered.
+    Raises InputError if the digits cannot be had, ConfigError for impossible settings.
     """
     if config.windows.stateful:
         raise ConfigError("windows.stateful is for videos; generated sequences have one window each, set it to false")
+    likelihood: Likelihood = "gaussian" if config.likelihood == "gaussian" else "bernoulli"
+    config = _fitted(config, likelihood, None)
     kind = MovingMnistConfig(num_frames=config.windows.length, **asdict(config.moving_mnist))
     digits, seed = load_digits(mnist, "train"), config.training.seed
     num_held_out = min(max(1, round(config.training.validation_fraction * len(digits))), len(digits) - 1)
     shuffled = digits[np.random.default_rng(seed).permutation(len(digits))]
-    held_out, learnt_from = MovingMnist(shuffled[:num_held_out], kind), MovingMnist(shuffled[num_held_out:], kind)
-    values: Values = "real" if config.values == "real" else "probability"
-    measured = GeneratedWindows(learnt_from, _NUM_MEASURED, seed)
+    held_out, training = MovingMnist(shuffled[:num_held_out], kind), MovingMnist(shuffled[num_held_out:], kind)
+    measured = GeneratedWindows(training, _NUM_MEASURED, seed)
+
+    def frames() -> Iterator[Tensor]:
+        for chosen in batches_of(measured, _BLOCK):
+            yield torch.from_numpy(np.concatenate(measured.gather(chosen)))
+
+    inputs = InputTransforms(kind.canvas**2, config.transform)
+    inputs.fit(frames)
     batch_size = config.training.batch_size or DEFAULT_BATCH_SIZE
+    shard = context.ranks.shard(batch_size)
     return PretrainData(
-        batches=GeneratedBatches(learnt_from, batch_size, seed, device, ranks.part(batch_size)),
-        batch_size=batch_size,
-        validation=GeneratedWindows(held_out, _NUM_LOOKED_AT, seed),
-        scaler=fit_scaler_to_frames(
-            (np.concatenate(measured.gather(chosen)) for chosen in batches_of(measured, _BLOCK)),
-            kind.canvas**2,
-            values,
+        config=config,
+        likelihood=likelihood,
+        task_data=TaskData(
+            batches=GeneratedBatches(training, batch_size, seed, context.device, shard),
+            batch_size=batch_size,
+            window_length=kind.num_frames,
+            validation=GeneratedBatchSet(GeneratedWindows(held_out, _NUM_VALIDATED, seed), context.device),
+            max_validation_batch=windows_at_once(kind.num_frames, kind.canvas**2),
         ),
+        inputs=inputs,
         frame_shape=(kind.canvas, kind.canvas),
         dtype="uint8",
         settings={
@@ -163,5 +228,5 @@ def data_of_mnist(
             **asdict(kind),
             "seed": seed,
         },
-        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[])),
+        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[]), ()),
     )

@@ -1,49 +1,44 @@
 """The run folder: what a training leaves behind.
 
 config.toml         every setting, resolved
-videos.csv          which video was in which part, with its label and the checksums of its rows and its source
+videos.csv          which video was in which split, with its label, group, and checksums of its rows and its source
 environment.json    versions, device, threads
-metrics.jsonl       one line a look: step, training and validation figures
+metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
+pretrained/         the encoder and the input transforms that a fine-tuning started from
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
 samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
-tensorboard/        the figures of metrics.jsonl as TensorBoard's events, where it is installed
+tensorboard/        the metrics of metrics.jsonl as TensorBoard's events, where it is installed
 """
 
 import csv
-import io
 import json
 import logging
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 import torch
 
-from .. import __version__
-from ..config import FinetuneConfig, PretrainConfig, to_mapping
 from ..errors import ConfigError, InputError, OutputError, Stopped
-from ..features.table import VideoRow
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.saved import DESCRIPTION_NAME
-from ..sequences.split import VideoSplit
+from ..version import __version__
 from .checkpoints import Checkpoints
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
+from .run_videos import CONFIG_NAME, VIDEOS_NAME, RunVideos
 
 _log = logging.getLogger(__name__)
 
-VIDEOS_NAME = "videos.csv"
-_PARTS = ("train", "validation", "test")
 _CONTENTS = {
-    "config.toml",
+    CONFIG_NAME,
     VIDEOS_NAME,
     "environment.json",
     METRICS_NAME,
@@ -51,6 +46,7 @@ _CONTENTS = {
     "model.json",
     "baselines.safetensors",
     "checkpoints",
+    "pretrained",
     "samples",
     EVENTS_FOLDER,
 }
@@ -64,8 +60,9 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.filmstrip_path = path / "samples" / "filmstrip.png"
+        self.pretrained_path = path / "pretrained"
         self.checkpoints = Checkpoints(path / "checkpoints")
-        self._config_path = path / "config.toml"
+        self._config_path = path / CONFIG_NAME
         self._set_aside_path = path.with_name(f".{path.name}.before")
 
     @contextmanager
@@ -77,15 +74,15 @@ class RunFolder:
     @contextmanager
     def prepared(
         self,
-        config: PretrainConfig | FinetuneConfig,
-        videos: "RunVideos",
+        settings: dict[str, Any],
+        videos: RunVideos,
         *,
         resume: bool,
         overwrite: bool,
         device: torch.device,
         num_ranks: int = 1,
     ) -> Iterator[None]:
-        """Make the folder new, or check that it can be gone on with; write down config, videos and environment.
+        """Make the folder new, or check that the run can be resumed; write config, videos and environment.
 
         A run that this one replaces is set aside until this one has a model. If the block raises before, the earlier
         run is put back.
@@ -94,7 +91,7 @@ class RunFolder:
         """
         self.require_usable(resume=resume, overwrite=overwrite)
         try:
-            self._prepare(to_mapping(config), videos.table(), resume=resume)
+            self._prepare(settings, videos.table(), resume=resume)
             self._write_environment(device, num_ranks)
             yield
         except BaseException as error:
@@ -118,7 +115,7 @@ class RunFolder:
                 write_text(self.path / VIDEOS_NAME, table)
 
     def require_usable(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse, before any work, a folder that is in use or that cannot be gone on with; raises as `prepare`."""
+        """Refuse, before any work, a folder that is in use or a run that cannot be resumed; raises as `prepared`."""
         if resume and overwrite:
             raise ConfigError("resume and overwrite: give one of the two, to go on or to start anew")
         if resume and not self._config_path.is_file():
@@ -139,7 +136,7 @@ class RunFolder:
             raise OutputError(f"{self.path} exists; give a new folder, --resume to go on or --overwrite to start anew")
         strange = [name for name in names if name not in _CONTENTS]
         if strange or self._config_path.name not in names:
-            what = f"{strange[0]}, which is no part of a run" if strange else "no config.toml, as a run does"
+            what = f"{strange[0]}, which no run holds" if strange else "no config.toml, as a run does"
             raise OutputError(f"{self.path} is not overwritten: it holds {what}; give a new folder")
 
     def _clear(self) -> None:
@@ -158,7 +155,7 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed process was about to publish."""
-        for folder in (self.path, self.checkpoints.folder):
+        for folder in (self.path, self.checkpoints.folder, self.pretrained_path):
             for file in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if _is_left_over(file.name):
                     remove(file)
@@ -173,7 +170,10 @@ class RunFolder:
                 shutil.rmtree(self._set_aside_path)
 
     def _restore_earlier(self) -> bool:
-        """Put the run back that this one was to replace, if it was set aside and this one has no model; say whether."""
+        """Put back the run that this one was to replace, if that was set aside and this one has no model.
+
+        Return whether it is back.
+        """
         if not self._set_aside_path.exists() or self._has_model():
             return False
         try:
@@ -185,7 +185,7 @@ class RunFolder:
         return True
 
     def _require_same_videos(self, table: str) -> None:
-        """Refuse to go on with other videos than those that the run began with, or others in its parts."""
+        """Refuse to go on with other videos than those that the run began with, or with others in its splits."""
         path = self.path / VIDEOS_NAME
         try:
             before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -195,8 +195,8 @@ class RunFolder:
         if path.exists() and changed:
             video = next(csv.reader(changed))[0]
             raise OutputError(
-                f"{self.path}: the features, labels or splits are not those that the run began with: video {video!r} "
-                "is new, gone or another; resume with the same, or give a new folder"
+                f"{self.path}: the features, labels, splits or groups are not those that the run began with: video "
+                f"{video!r} is new, gone or another; resume with the same, or give a new folder"
             )
         write_text(path, table)
 
@@ -205,18 +205,24 @@ class RunFolder:
             before = _flat(tomllib.loads(self._config_path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{self._config_path}: cannot be read ({error})") from error
-        if said := _differences(before, _flat(settings)):
+        if "encoder.cell" not in before:
+            raise InputError(
+                f"{self._config_path}: a run of an earlier version of vidrep, which this one cannot go on with; "
+                "--overwrite starts anew"
+            )
+        if difference := _differences(before, _flat(settings)):
             raise OutputError(
-                f"{self.path}: resumed with {said}; resume with the same recipe and settings, or give a new folder"
+                f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new "
+                "folder"
             )
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
         # Where a weights file lies does not count: its hash does.
-        if said := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
+        if difference := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
             raise OutputError(
-                f"{self.path}: resumed with a model of {said}; resume with the same features and, if there was one, "
-                "the same --from"
+                f"{self.path}: resumed with a model of {difference}; resume with the same features and, if there was "
+                "one, the same --from"
             )
 
     def _write_environment(self, device: torch.device, num_ranks: int) -> None:
@@ -233,47 +239,8 @@ class RunFolder:
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
 
 
-@dataclass(frozen=True)
-class RunVideos:
-    """The videos of a run: all rows of its features, their labels, and who is in which part."""
-
-    rows: Sequence[VideoRow]
-    labels: Sequence[str]
-    parts: VideoSplit
-
-    def table(self) -> str:
-        """Return videos.csv."""
-        part_of = {index: part for part in _PARTS for index in getattr(self.parts, part)}
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["video", "label", "part", "checksum", "source_sha256"])
-        for index, row in enumerate(self.rows):
-            if index in part_of:
-                table.writerow([row.path, self.labels[index], part_of[index], row.checksum, row.source_sha256])
-        return text.getvalue()
-
-
-def read_content_used(folder: Path) -> frozenset[str]:
-    """Return what videos.csv of a run says of the content of the videos that trained it or chose its weights.
-
-    These are checksums of rows and of source files: a video that is renamed, or whose frames are sampled otherwise, is
-    still the same one.
-
-    Raises InputError if videos.csv is missing or damaged.
-    """
-    used: set[str] = set()
-    try:
-        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["part"] != "test":
-                    used |= {row["checksum"], row["source_sha256"]}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
-    return frozenset(used - {""})
-
-
 def _is_left_over(name: str) -> bool:
-    """Say whether a name is that of a file which a killed process was about to publish."""
+    """Return whether a name is that of a file which a killed process was about to publish."""
     return name.startswith(".") and name.endswith(".tmp")
 
 

@@ -1,4 +1,4 @@
-"""What a training reports at every look: a line of metrics.jsonl, and events for TensorBoard where it is installed."""
+"""What a training reports at every validation: a line of metrics.jsonl, and an event if TensorBoard is installed."""
 
 import io
 import json
@@ -16,25 +16,27 @@ METRICS_NAME, EVENTS_FOLDER = "metrics.jsonl", "tensorboard"
 
 
 class Metrics:
-    """The metrics of one training, from a step on: what was written for later steps is written again."""
+    """The metrics of one training after a step; what is there of later steps is removed, for it is written again."""
 
     def __init__(self, run: Path, *, step: int) -> None:
-        """Go on after `step`; raises OutputError, here and at every line, if the disk refuses."""
+        """Go on after `step`; raises OutputError, here and in `append`, if the disk refuses."""
         self._path = run / METRICS_NAME
         cut_metrics(run, step)
-        self._events = _new_events(run / EVENTS_FOLDER, step)
+        self._events: _Events | None = None
+        with suppress(ImportError):  # TensorBoard is optional
+            self._events = _Events(run / EVENTS_FOLDER, step)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line, {"step": ..., figure: number, group: {figure: number}}."""
+        """Add a line: {"step": number, metric: number, group: {metric: number}}."""
         _append(self._path, (json.dumps(line) + "\n").encode())
         if self._events is not None:
             self._events.append(line)
 
 
 def cut_metrics(run: Path, step: int) -> None:
-    """Drop the lines of metrics.jsonl that come after `step`, and one that was half written.
+    """Remove the lines of metrics.jsonl that come after `step`, and a half-written last line.
 
-    Raises InputError for lines that were not written by a training.
+    Raises InputError if the file is not one that a training writes.
     """
     path = run / METRICS_NAME
     if path.exists():
@@ -57,69 +59,64 @@ def _append(path: Path, content: bytes) -> None:
                 write_at(descriptor, content, length)
                 os.fsync(descriptor)
             except OSError:
-                with suppress(OSError):  # half a line is dropped when the run goes on; the first reason counts
+                with suppress(OSError):  # the first error counts; a resume removes half a line
                     resize(descriptor, length)
                 raise
         finally:
             os.close(descriptor)
 
 
-def _new_events(folder: Path, step: int) -> "_Events | None":
-    try:
-        return _Events(folder, step)
-    except ImportError:
-        return None
-
-
 class _Events:
-    """A file of TensorBoard events; each training and each resume has one of its own, for the last may end half way.
+    """A file of TensorBoard events; a resume begins another, because the last event of a killed training may be half.
 
-    TensorBoard's own writer has a thread and hides what the disk refuses; only the format of a record is taken from it.
+    TensorBoard's own writer, which torch.utils.tensorboard uses too, writes in a thread: if the disk refuses, that
+    prints a traceback and leaves half an event. So its events and records are written here without the thread.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
 
-        self._event, self._summary = Event, Summary
         with naming_output(folder):
             make_folder(folder)
-        earlier = folder.glob(f"events.out.tfevents.{'[0-9]' * 6}")
-        number = 1 + max((int(file.suffix[1:]) for file in earlier), default=0)
-        self._path = folder / f"events.out.tfevents.{number:06d}"
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        if number > 1:  # TensorBoard forgets what it knows of this step and later ones
-            start = SessionLog(status=SessionLog.START)
-            self._write(Event(wall_time=time.time(), step=step + 1, session_log=start))
+        # TensorBoard reads the files in the order of their names.
+        numbers = [int(file.suffix[1:]) for file in folder.glob(f"events.out.tfevents.{'[0-9]' * 6}")]
+        self._path = folder / f"events.out.tfevents.{max(numbers, default=0) + 1:06d}"
+        # A start makes TensorBoard forget what earlier files hold of this step and later ones.
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(file_version="brain.Event:2"), Event(step=step + 1, session_log=start))
         sync_folder(folder)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add the figures of a line of metrics.jsonl."""
-        values = [self._summary.Value(tag=name, simple_value=figure) for name, figure in _figures(line)]
-        summary = self._summary(value=values)
-        self._write(self._event(wall_time=time.time(), step=line["step"], summary=summary))
+        """Add the metrics of a line of metrics.jsonl."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
-    def _write(self, event: Any) -> None:
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in _tagged(line)]
+        self._write(Event(step=line["step"], summary=Summary(value=values)))
+
+    def _write(self, *events: Any) -> None:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        record = io.BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        _append(self._path, record.getvalue())
+        content = io.BytesIO()
+        for event in events:
+            event.wall_time = time.time()
+            RecordWriter(content).write(event.SerializeToString())
+        _append(self._path, content.getvalue())
 
 
-def _figures(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Name all figures of a line but the step, as "validation/loss"."""
-    for name, figure in line.items():
-        if isinstance(figure, Mapping):
-            yield from _figures(figure, f"{prefix}{name}/")
+def _tagged(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Name all metrics of a line but the step, as "validation/loss"."""
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            yield from _tagged(value, f"{prefix}{name}/")
         elif prefix or name != "step":
-            yield prefix + name, figure
+            yield prefix + name, value
 
 
 class Speed:
-    """How fast the steps since the last look went; the only figures that differ between equal trainings.
+    """The speed of the steps since the last validation: the only metrics that differ between equal trainings.
 
-    Of waiting for data, what the host waits is counted; on CUDA the device may wait besides.
+    Of the time spent waiting for data, only the host's is measured; on CUDA the device may wait besides.
     """
 
     def __init__(self) -> None:
@@ -128,11 +125,11 @@ class Speed:
 
     @property
     def data_share(self) -> float:
-        """The part of all steps' time that was spent waiting for data."""
+        """The share of all steps' time, 0 to 1, that was spent waiting for data."""
         return self._all_waited / max(self._all_seconds, 1e-9)
 
     def add(self, *, num_frames: int, seconds: float, waited: float) -> None:
-        """Count a step: frames that it read, seconds that it took, and those of them that it waited for data."""
+        """Count a step: the frames that it read, its seconds, and those of them that it waited for data."""
         self._num_frames += num_frames
         self._seconds += seconds
         self._waited += waited
@@ -140,8 +137,8 @@ class Speed:
         self._all_waited += waited
 
     def take(self) -> dict[str, float]:
-        """Return the figures of the steps counted so far, and begin anew."""
+        """Return the metrics of the steps counted so far, and begin anew."""
         seconds = max(self._seconds, 1e-9)
-        figures = {"frames_per_second": self._num_frames / seconds, "data_share": self._waited / seconds}
+        metrics = {"frames_per_second": self._num_frames / seconds, "data_share": self._waited / seconds}
         self._num_frames, self._seconds, self._waited = 0, 0.0, 0.0
-        return figures
+        return metrics

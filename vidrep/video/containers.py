@@ -1,7 +1,7 @@
-"""What a video file's container tells of damage: the sizes that it declares, and the checksums of Matroska.
+"""Damage that shows in a video file's container: in the sizes that it declares, and in the checksums of Matroska.
 
-Sizes are read from the headers of the outermost parts, a few bytes of each. A structure that is not understood declares
-nothing: trailing rubbish is no reason to call a video damaged.
+Sizes are read from the headers of the outermost parts, a few bytes of each. A structure of another kind declares
+nothing: trailing rubbish does not make a video damaged.
 """
 
 import re
@@ -32,7 +32,7 @@ _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
 
 
 def damage_of_container(path: Path, on_block: Callable[[], None]) -> str:
-    """Say what is missing or wrong in a video file by its container alone, '' if nothing is or it does not tell.
+    """Describe what is missing or wrong in a video file by its container alone; '' if nothing is, or it does not show.
 
     Known are MP4 and MOV, Matroska and WebM, AVI, ASF, FLV and MPEG-TS, which declares no more than whole packets.
     Matroska's checksums, where its writer put them in, are compared with what the file holds, which reads all of it:
@@ -51,7 +51,7 @@ def damage_of_container(path: Path, on_block: Callable[[], None]) -> str:
     if not wrong:
         return ""
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return f"the part of the file that begins at byte {wrong[0]} is not what its checksum says{more}"
+    return f"the part of the file that begins at byte {wrong[0]} does not have its checksum{more}"
 
 
 def _declared_by(head: bytes) -> Callable[[BinaryIO, int], int | None]:
@@ -140,18 +140,18 @@ def _declared_by_matroska(file: BinaryIO, size: int) -> int | None:
 
 
 def _wrong_checksums(file: BinaryIO, size: int, on_block: Callable[[], None]) -> list[int]:
-    """Return where the parts of a Segment begin that are not what their checksums say."""
+    """Return where the parts of a Segment begin that do not have their checksums."""
     wrong = []
     for _, start, end in _matroska_parts(file, size):
         file.seek(start)
-        told = file.read(6)
-        if end is None or not start + 6 < end <= size or not told.startswith(_CHECKSUM):
+        stored = file.read(6)
+        if end is None or not start + 6 < end <= size or not stored.startswith(_CHECKSUM):
             continue
         checksum, remaining = 0, end - start - 6
         while remaining > 0 and (content := file.read(min(remaining, 1 << 20))):
             on_block()
             checksum, remaining = zlib.crc32(content, checksum), remaining - len(content)
-        if checksum != int.from_bytes(told[2:], "little"):
+        if checksum != int.from_bytes(stored[2:], "little"):
             wrong.append(start)
     return wrong
 

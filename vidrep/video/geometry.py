@@ -6,11 +6,11 @@ from fractions import Fraction
 _LONGEST_PIXEL = 8
 
 
-def pixel_aspect(told: Fraction | float | None) -> float:
-    """Return the width of a stored pixel over its height: what the file tells, or 1.0 if that is nothing or absurd."""
-    if told is None or not 1 / _LONGEST_PIXEL <= told <= _LONGEST_PIXEL:
+def pixel_aspect(stored: Fraction | float | None) -> float:
+    """Return the width of a stored pixel over its height: the file's own, or 1.0 if that is missing or absurd."""
+    if stored is None or not 1 / _LONGEST_PIXEL <= stored <= _LONGEST_PIXEL:
         return 1.0
-    return float(told)
+    return float(stored)
 
 
 def square_pixel_size(height: int, width: int, *, aspect: float) -> tuple[int, int]:

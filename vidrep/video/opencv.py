@@ -1,4 +1,4 @@
-"""The second decoder: OpenCV. It conceals damage and knows no true times of its own; PyAV is the default for that."""
+"""The second decoder: OpenCV. It conceals damage and guesses some times, which is why PyAV is the default."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from .geometry import pixel_aspect, square_pixel_size
 from .reading import DecodeReport, Frame, Header, summarize
 from .sampling import FrameChooser, Sampling
 
-# What its FFmpeg says of damage goes to standard error, past everyone; it is read when OpenCV is loaded.
+# Its FFmpeg writes about damage to standard error, where no one can catch it. The variable is read when OpenCV loads.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
@@ -82,10 +82,10 @@ class OpenCvReader:
 
     def _converted(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Convert a frame, (H, W, 3), that OpenCV has turned, to RGB with square pixels."""
-        told = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
+        sar = [self._capture.get(number) for number in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         quarter_turns = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META) / 90) % 4
         turn = -1 if quarter_turns % 2 else 1  # swaps height and width
-        aspect = pixel_aspect(told[0] / told[1] if told[1] else None)
+        aspect = pixel_aspect(sar[0] / sar[1] if sar[1] else None)
         height, width = square_pixel_size(*bgr.shape[:2][::turn], aspect=aspect)[::turn]
         if (height, width) != bgr.shape[:2]:
             filtering = cv2.INTER_AREA if aspect < 1 else cv2.INTER_LINEAR
@@ -101,12 +101,12 @@ class OpenCvReader:
         return milliseconds / 1000.0
 
     def header(self) -> Header:
-        """Return what the header says."""
+        """Return what is in the header."""
         num_frames, fps = (self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
         return Header(max(0, int(num_frames)), max(0.0, float(fps)))
 
     def report(self) -> DecodeReport:
-        """Judge the video, after its frames were read; OpenCV tells no more than how many frames came."""
+        """Report on the video, after its frames were read; from OpenCV comes only the number of frames."""
         promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         missing = ""
         if not self._stopped_early and self._num_decoded < promised:

@@ -24,14 +24,14 @@ from .geometry import pixel_aspect, square_pixel_size
 from .reading import DecodeReport, Frame, Header, summarize
 from .sampling import FrameChooser, Sampling
 
-# FFmpeg tells of damage that it conceals in its log alone. PyAV hands the log to `Capture` only from this level on.
+# Damage that FFmpeg conceals shows in its log alone. PyAV passes the log to `Capture` only from this level on.
 _SERIOUS = av.logging.ERROR
 av.logging.set_level(_SERIOUS)
-# Or what is said of one video would be kept from the next one that is damaged in the same way.
+# Otherwise a message about one video is left out for the next one that is damaged in the same way.
 av.logging.set_skip_repeated(False)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
-# The matrices (AVColorSpace) that swscale knows; it refuses frames tagged with another one, or with a reserved number.
+# The matrices (AVColorSpace) that swscale has; it refuses frames tagged with another one, or with a reserved number.
 _MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 _NO_MATRIX = 2
 
@@ -145,7 +145,7 @@ class PyAvReader:
         return decoded
 
     def header(self) -> Header:
-        """Return what the header says; where it counts no frames, its duration tells how many there should be."""
+        """Return what is in the header; where it counts no frames, their number follows from its duration."""
         seconds = (self._container.duration or 0) / av.time_base
         return Header(self._stream.frames or round(seconds * self._fps), self._fps)
 
@@ -159,7 +159,7 @@ class PyAvReader:
         return self._container.format.name.split(",")
 
     def report(self) -> DecodeReport:
-        """Judge the video, after its frames were read."""
+        """Report on the video, after its frames were read."""
         logged = [f"{name}: {' '.join(text.split())}" for level, name, text in self._log if level <= _SERIOUS]
         promised = self._stream.frames
         has_index = any(name in _CONTAINERS_WITH_AN_INDEX for name in self._formats)
@@ -181,11 +181,11 @@ class PyAvReader:
 
 
 class _Clock:
-    """Says when a decoded frame is shown, in seconds from the beginning of the file, as players count.
+    """Computes when a decoded frame is shown, in seconds from the beginning of the file, as players count.
 
     MPEG-TS and the like begin at any time: `first_seconds`, known to a microsecond. AVI stores no presentation times:
-    FFmpeg guesses them, and with B-frames guesses them out of order, so that there the order of decoding tells the
-    time, counted from the first frame.
+    FFmpeg guesses them, and with B-frames guesses them out of order. There the time follows from the order of decoding,
+    counted from the first frame.
     """
 
     def __init__(self, fps: float, *, has_presentation_times: bool, first_seconds: float) -> None:
@@ -213,7 +213,7 @@ class _ToRgb:
 
     Colors are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
     A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
-    shows is what the encoder kept under the transparent parts, as in a player that knows no alpha. High dynamic range
+    shows is what the encoder kept under the transparent parts, as in a player without alpha. High dynamic range
     is not mapped to standard.
     """
 
@@ -238,5 +238,5 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """FFmpeg's own words, without the number and the path."""
+    """Return FFmpeg's message without the number and the path."""
     return str(getattr(error, "strerror", None) or error)

@@ -60,7 +60,7 @@ class Sampling:
 
 
 class FrameChooser:
-    """Says frame by frame, for one video, whether it is kept."""
+    """Decides frame by frame, for one video, whether it is kept."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
@@ -71,7 +71,7 @@ class FrameChooser:
         self._last_cell = -1
 
     def keeps(self, seconds: float) -> bool:
-        """Say whether the next frame, shown at `seconds`, is kept."""
+        """Return whether the next frame, shown at `seconds`, is kept."""
         self._last_seconds = seconds
         if not self._start <= seconds < self._end:
             return False
@@ -90,7 +90,7 @@ class FrameChooser:
 
     @property
     def is_full(self) -> bool:
-        """Whether `max_frames` have been kept, or the last frame seen lies at or after the end of the span."""
+        """Whether `max_frames` have been kept, or the last frame lies at or after the end of the span."""
         is_enough = self._sampling.max_frames is not None and self.num_kept >= self._sampling.max_frames
         return is_enough or self._last_seconds >= self._end
 
@@ -101,4 +101,4 @@ class FrameChooser:
             return ""
         bounds = [f"from {self._start:g} s on"] if self._sampling.start is not None else []
         bounds += [f"before {self._end:g} s"] if self._sampling.end is not None else []
-        return f"no frame lies {' and '.join(bounds)}; the last frame seen is shown at {self._last_seconds:g} s"
+        return f"no frame lies {' and '.join(bounds)}; the last frame is shown at {self._last_seconds:g} s"

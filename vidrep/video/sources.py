@@ -228,9 +228,9 @@ def _why_no_video(root: Path, contents: _Contents) -> str:
     num_files = contents.num_others.total()
     if not num_files:
         return f"the folder {_quoted(root)} holds no files{links}: name a folder with videos"
-    seen = some_names(f"{count} {_printable(extension)}" for extension, count in contents.num_others.most_common())
+    others = some_names(f"{count} {_printable(extension)}" for extension, count in contents.num_others.most_common())
     known = "known are .mp4, .avi, .mkv and the like, anything else is to be named file by file"
-    return f"none of the {num_files} files in the folder {_quoted(root)} is a video: {seen}{links}; {known}"
+    return f"none of the {num_files} files in the folder {_quoted(root)} is a video: {others}{links}; {known}"
 
 
 def _files_of_pattern(given: _Given, *, follow_links: bool) -> list[Path]:

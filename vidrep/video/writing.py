@@ -18,7 +18,7 @@ def write_h264(path: Path, frames: NDArray[np.uint8], *, frames_per_second: int)
     """Publish `frames`, (T, H, W, 3) RGB with even H and W, as H.264 in mp4; equal frames give equal bytes."""
     _check_frames(frames, frames_per_second=frames_per_second)
     _, height, width, _ = frames.shape
-    # The temporary name does not end in .mp4, so the container format has to be said.
+    # The temporary name does not end in .mp4, so the container format has to be given.
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=frames_per_second, options=_ENCODER_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

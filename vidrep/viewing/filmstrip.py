@@ -40,10 +40,10 @@ def require_picture_name(path: Path) -> None:
         raise OutputError(f"{path}: a filmstrip is a PNG picture; give a name that ends in .png")
 
 
-def write_filmstrip(path: Path, strips: Sequence[Sequence[FilmRow]], *, num_seen: int) -> None:
+def write_filmstrip(path: Path, strips: Sequence[Sequence[FilmRow]], *, num_context: int) -> None:
     """Publish strips, each of rows one above the other, as one PNG; a picture that is there is replaced.
 
-    Small frames are enlarged by a whole factor. num_seen: columns before the red line that parts what was seen from
+    Small frames are enlarged by a whole factor. num_context: columns before the red line that parts what was seen from
     what comes.
 
     Raises ValueError for frames that cannot be shown or differ in shape.
@@ -53,7 +53,7 @@ def write_filmstrip(path: Path, strips: Sequence[Sequence[FilmRow]], *, num_seen
     shapes = {(row.frames.shape[1:], row.frames.dtype.name) for row in rows}
     if len(shapes) != 1 or not can_be_shown(*next(iter(shapes))):
         raise ValueError(f"frames of {shapes or 'no row'}; all must be uint8 (H, W) or (H, W, C) with 1 or 3 channels")
-    grid = _Grid.of(rows, num_seen)
+    grid = _Grid.of(rows, num_context)
     pixels = np.concatenate([grid.draw(strip) for strip in strips])[_STRIP_GAP:]
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
@@ -67,14 +67,14 @@ class _Grid:
     width: int
     factor: int
     num_columns: int
-    num_seen: int
+    num_context: int
 
     @classmethod
-    def of(cls, rows: Sequence[FilmRow], num_seen: int) -> "_Grid":
+    def of(cls, rows: Sequence[FilmRow], num_context: int) -> "_Grid":
         height, width = rows[0].frames.shape[1:3]
         factor = math.ceil(_SMALLEST_SIDE / max(height, width))
         num_columns = max(row.start + len(row.frames) for row in rows)
-        return cls(height * factor, width * factor, factor, num_columns, num_seen)
+        return cls(height * factor, width * factor, factor, num_columns, num_context)
 
     def draw(self, strip: Sequence[FilmRow]) -> NDArray[np.uint8]:
         """Draw a strip's rows, with the gap to the strip above: (pixels, pixels, 3)."""
@@ -89,13 +89,13 @@ class _Grid:
                 there = canvas[top : top + self.height, left : left + self.width]
                 in_row = 0 <= column - row.start < len(row.frames)
                 there[:] = self._enlarged(row.frames[column - row.start]) if in_row else _BACKGROUND
-        if 0 < self.num_seen < self.num_columns:
-            left = self._left(self.num_seen)
+        if 0 < self.num_context < self.num_columns:
+            left = self._left(self.num_context)
             canvas[_STRIP_GAP:, left - _BOUNDARY_WIDTH : left] = _BOUNDARY
         return canvas
 
     def _left(self, column: int) -> int:
-        boundary = _BOUNDARY_WIDTH - _LINE if 0 < self.num_seen <= column else 0
+        boundary = _BOUNDARY_WIDTH - _LINE if 0 < self.num_context <= column else 0
         return column * (self.width + _LINE) + boundary
 
     def _enlarged(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

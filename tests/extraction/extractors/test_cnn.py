@@ -1,12 +1,16 @@
 """Features of networks are torchvision's own, whatever else is in the batch."""
 
 import copy
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms import functional as transforms
@@ -17,7 +21,7 @@ from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.cnn import CnnExtractor, fold_batch_norms
 from vidrep.extraction.extractors.weights import sha256_of_state
 from vidrep.features.store import open_features
-from vidrep.video.reading import open_video
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import VideoSource, find_videos
 
@@ -25,27 +29,32 @@ BATCH = 4
 
 
 @pytest.fixture(scope="module")
-def squeezenet():
+def squeezenet() -> CnnExtractor:
     return CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", batch_size=BATCH, precision="fp32")
 
 
-def frames_of(path):
+def frames_of(path: Path) -> list[NDArray[np.uint8]]:
     with open_video(path) as video:
         return [frame.rgb for frame in video.frames(Sampling())]
 
 
-def views_of(extractor, frames):
-    """Prepare frames of one view each, (B, side, side, 3)."""
+def prepared_of(extractor: CnnExtractor, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Prepare frames of one crop each, (B, side, side, 3)."""
     prepare = extractor.preparation.for_video("a")
     return np.concatenate([prepare(frame) for frame in frames])
 
 
-def some_views(num_frames, side=224):
+def some_frames(num_frames: int, side: int = 224) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (num_frames, side, side, 3), dtype=np.uint8)
 
 
 @torch.inference_mode()
-def features_by_torchvision_alone(frames, model="squeezenet1_1", layer="classifier.0", state=None):
+def features_by_torchvision_alone(
+    frames: Iterable[NDArray[np.uint8]],
+    model: str = "squeezenet1_1",
+    layer: str = "classifier.0",
+    state: dict[str, Tensor] | None = None,
+) -> NDArray[np.float16]:
     """What a script of torchvision's own parts gives, float16, in batches of the same shape and memory format."""
     torch.manual_seed(0)
     network = models.get_model(model, weights=None)
@@ -55,44 +64,46 @@ def features_by_torchvision_alone(frames, model="squeezenet1_1", layer="classifi
     preset = models.get_model_weights(model).DEFAULT.transforms()
     images = torch.stack([preset(torch.from_numpy(frame).permute(2, 0, 1)) for frame in frames])
     padded = torch.cat([images, torch.zeros(-len(images) % BATCH, *images.shape[1:])])
-    outputs = [network(one)["x"] for one in padded.contiguous(memory_format=torch.channels_last).split(BATCH)]
+    outputs = [network(one)["x"] for one in torch.split(padded.contiguous(memory_format=torch.channels_last), BATCH)]
     features = torch.cat([one.mean(dim=(2, 3)) if one.ndim == 4 else one for one in outputs])
-    return features[: len(frames)].half().numpy()
+    return features[: len(images)].half().numpy()
 
 
-def float16_steps(found, expected):
+def float16_steps(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.int64]:
     """How many float16 values each pair lies apart."""
     assert found.shape == expected.shape
     assert found.dtype == expected.dtype == np.float16
 
-    def place(values):
-        bits = values.view(np.uint16).astype(int)
+    def place(values: NDArray[Any]) -> NDArray[np.int64]:
+        bits = values.view(np.uint16).astype(np.int64)
         return np.where(bits & 0x8000, -(bits & 0x7FFF), bits)
 
-    return np.abs(place(found) - place(expected))
+    steps: NDArray[np.int64] = np.abs(place(found) - place(expected))
+    return steps
 
 
-def network_with_batch_norms(model):
+def network_with_batch_norms(model: str) -> nn.Module:
     """A network whose batch norms do something: those of one that was never trained are ones and zeros."""
     torch.manual_seed(0)
-    network = models.get_model(model, weights=None).eval()
+    network: nn.Module = models.get_model(model, weights=None).eval()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     with torch.no_grad():
         for norm in norms:
             norm.weight.uniform_(0.5, 1.5)
             norm.bias.normal_(0, 0.1)
+            assert norm.running_mean is not None and norm.running_var is not None
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 1.5)
     return network
 
 
-def num_batch_norms(network):
+def num_batch_norms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
-def test_features_equal_a_plain_script(clips_folder, tmp_path, squeezenet):
-    extract(find_videos([clips_folder / "left"]), tmp_path / "f.h5", squeezenet)
+def test_features_equal_a_plain_script(clips_folder: Path, tmp_path: Path, squeezenet: CnnExtractor) -> None:
+    extract(find_videos([clips_folder / "left"]), tmp_path / "f.h5", squeezenet, workers=0)
     features = open_features(tmp_path / "f.h5")
     assert (features.frame_shape, features.dtype, len(features)) == ((512,), "float16", 3)
     for index, row in enumerate(features.videos):
@@ -102,7 +113,9 @@ def test_features_equal_a_plain_script(clips_folder, tmp_path, squeezenet):
 
 
 @pytest.mark.parametrize(("model", "layer"), [("resnet18", "flatten"), ("mobilenet_v3_small", "classifier.2")])
-def test_features_of_a_folded_network_equal_a_plain_script_but_for_rounding(clips_folder, tmp_path, model, layer):
+def test_features_of_a_folded_network_equal_a_plain_script_but_for_rounding(
+    clips_folder: Path, tmp_path: Path, model: str, layer: str
+) -> None:
     """Of 2048 and 4096 values on an x86 core with AVX-512, 5 and 4 were the next float16, none was further."""
     state = network_with_batch_norms(model).state_dict()
     torch.save(state, tmp_path / "a.pth")
@@ -114,19 +127,19 @@ def test_features_of_a_folded_network_equal_a_plain_script_but_for_rounding(clip
     frames = frames_of(clips_folder / "d.mp4")[:BATCH]
     expected = features_by_torchvision_alone(frames, model, layer, state)
     assert expected.std() > 0.01
-    steps = float16_steps(extractor.encode(views_of(extractor, frames)), expected)
+    steps = float16_steps(extractor.encode(prepared_of(extractor, frames)), expected)
     assert (steps == 0).mean() >= 0.99
     assert steps.max() <= 2
 
 
 @pytest.mark.real_data
-def test_features_of_real_frames_equal_a_plain_script(real_data, tmp_path):
+def test_features_of_real_frames_equal_a_plain_script(real_data: Path, tmp_path: Path) -> None:
     weights = real_data / "weights" / "squeezenet1_1_imagenet_fp16.pth"
     extractor = CnnExtractor(
         model="squeezenet1_1", weights=str(weights), device="cpu", batch_size=BATCH, precision="fp32"
     )
     source = real_data / "clips" / "v_SoccerJuggling_g23_c01.avi"
-    extract([VideoSource(source, "a", "")], tmp_path / "f.h5", extractor, sampling=Sampling(every=30))
+    extract([VideoSource(source, "a", "")], tmp_path / "f.h5", extractor, sampling=Sampling(every=30), workers=0)
     state = {name: value.float() for name, value in torch.load(weights).items()}
     expected = features_by_torchvision_alone(frames_of(source)[::30], state=state)
     assert expected.shape == (8, 512)
@@ -134,27 +147,27 @@ def test_features_of_real_frames_equal_a_plain_script(real_data, tmp_path):
     np.testing.assert_array_equal(open_features(tmp_path / "f.h5").rows(0), expected)
 
 
-def test_features_do_not_depend_on_the_batch(clips_folder, tmp_path, squeezenet):
+def test_features_do_not_depend_on_the_batch(clips_folder: Path, tmp_path: Path, squeezenet: CnnExtractor) -> None:
     sources = find_videos([clips_folder])[:4]
-    extract(sources, tmp_path / "together.h5", squeezenet)
+    extract(sources, tmp_path / "together.h5", squeezenet, workers=0)
     together = open_features(tmp_path / "together.h5")
     for source in sources:
-        extract([source], tmp_path / "alone.h5", squeezenet, overwrite=True)
+        extract([source], tmp_path / "alone.h5", squeezenet, overwrite=True, workers=0)
         alone = open_features(tmp_path / "alone.h5")
         np.testing.assert_array_equal(alone.rows(0), together.rows(together.index(source.key)))
 
 
-def test_preparation_is_that_of_the_preset(squeezenet):
+def test_preparation_is_that_of_the_preset(squeezenet: CnnExtractor) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (90, 192, 3), dtype=np.uint8)
     (prepared,) = squeezenet.preparation.for_video("a")(frame)
-    assert prepared.shape == (224, 224, 3) == squeezenet.preparation.view_shape
+    assert prepared.shape == (224, 224, 3) == squeezenet.preparation.crop_shape
     preset = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
     expected = preset(torch.from_numpy(frame).permute(2, 0, 1))
     mean, std = (torch.tensor(values) for values in (preset.mean, preset.std))
     torch.testing.assert_close(((torch.from_numpy(prepared) / 255 - mean) / std).permute(2, 0, 1), expected)
 
 
-def test_a_preset_that_resizes_otherwise_is_followed():
+def test_a_preset_that_resizes_otherwise_is_followed() -> None:
     """Most are bilinear, from 256 pixels to 224; this one is bicubic, to 288 and no crop of the shorter side."""
     extractor = CnnExtractor(model="efficientnet_b2", weights="none", device="cpu", batch_size=1, layer="features.0")
     preset = models.EfficientNet_B2_Weights.DEFAULT.transforms()
@@ -163,23 +176,23 @@ def test_a_preset_that_resizes_otherwise_is_followed():
     image = torch.from_numpy(frame).permute(2, 0, 1)
     resized = transforms.resize(image, preset.resize_size, preset.interpolation, antialias=preset.antialias)
     expected = transforms.center_crop(resized, preset.crop_size).permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(views_of(extractor, [frame]), expected[None])
+    np.testing.assert_array_equal(prepared_of(extractor, [frame]), expected[None])
 
 
-def test_the_whole_frame_is_squeezed_into_the_square():
+def test_the_whole_frame_is_squeezed_into_the_square() -> None:
     extractor = CnnExtractor(model="squeezenet1_1", weights="none", region="frame", device="cpu")
     wide = np.zeros((90, 192, 3), np.uint8)
     wide[:, :48] = 255  # a preset's own crop of such a frame never sees this quarter
-    seen = views_of(extractor, [wide])
+    seen = prepared_of(extractor, [wide])
     assert seen.shape == (1, 224, 224, 3)
     assert seen.mean() == pytest.approx(255 / 4, abs=1)
     assert (extractor.settings["region"], extractor.settings["scaled_to"]) == ("frame", 224)
-    assert views_of(CnnExtractor(model="squeezenet1_1", weights="none", device="cpu"), [wide]).max() == 0
+    assert prepared_of(CnnExtractor(model="squeezenet1_1", weights="none", device="cpu"), [wide]).max() == 0
     with pytest.raises(ConfigError, match="frame, center"):
         CnnExtractor(model="squeezenet1_1", weights="none", region="middle")
 
 
-def test_settings_say_everything(squeezenet):
+def test_settings_say_everything(squeezenet: CnnExtractor) -> None:
     settings = dict(squeezenet.settings)
     assert len(settings.pop("weights_sha256")) == 64
     assert settings == {
@@ -199,47 +212,49 @@ def test_settings_say_everything(squeezenet):
         pytest.param("vit_b_16", "getitem_5", 768, marks=pytest.mark.slow),
     ],
 )
-def test_the_penultimate_layer(model, layer, width):
+def test_the_penultimate_layer(model: str, layer: str, width: int) -> None:
     extractor = CnnExtractor(model=model, weights="none", device="cpu", batch_size=1)
     assert extractor.settings["layer"] == layer
     assert extractor.frame_shape == (width,)
-    features = extractor.encode(some_views(1, extractor.preparation.side))
-    assert (features.shape, features.dtype) == ((1, width), np.float16)
+    features = extractor.encode(some_frames(1, extractor.preparation.side))
+    assert (features.shape, features.dtype.name) == ((1, width), "float16")
 
 
 @pytest.mark.parametrize(("layer", "width"), [("layer1.0.relu", 64), ("avgpool", 512), ("fc", 1000)])
-def test_any_layer(layer, width):
+def test_any_layer(layer: str, width: int) -> None:
     extractor = CnnExtractor(model="resnet18", layer=layer, weights="none", device="cpu", batch_size=1)
     assert extractor.frame_shape == (width,)
     assert extractor.settings["layer"] == layer
 
 
-def test_a_module_means_its_last_node():
+def test_a_module_means_its_last_node() -> None:
     extractor = CnnExtractor(model="resnet18", layer="layer4", weights="none", device="cpu", batch_size=1)
     assert extractor.settings["layer"] == "layer4.1.relu_1"
     assert extractor.frame_shape == (512,)
 
 
-def test_maps_are_averaged():
+def test_maps_are_averaged() -> None:
     whole = CnnExtractor(
         model="squeezenet1_1", layer="features.2", weights="none", device="cpu", batch_size=1, precision="fp32"
     )
-    views = some_views(1)
+    batches = some_frames(1)
     torch.manual_seed(0)
     network = create_feature_extractor(models.squeezenet1_1(weights=None), {"features.2": "x"}).eval()
     preset = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
     mean, std = (torch.tensor(values) for values in (preset.mean, preset.std))
     with torch.inference_mode():
-        maps = network(((torch.from_numpy(views) / 255 - mean) / std).permute(0, 3, 1, 2))["x"]
+        maps = network(((torch.from_numpy(batches) / 255 - mean) / std).permute(0, 3, 1, 2))["x"]
     assert maps.ndim == 4
-    np.testing.assert_allclose(whole.encode(views)[0], maps.mean(dim=(2, 3))[0].numpy(), rtol=2**-10, atol=1e-4)
+    np.testing.assert_allclose(whole.encode(batches)[0], maps.mean(dim=(2, 3))[0].numpy(), rtol=2**-10, atol=1e-4)
 
 
 # ---- folding
 
 
 @torch.inference_mode()
-def folded_and_not(network, layers):
+def folded_and_not(
+    network: nn.Module, layers: dict[str, str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], fx.GraphModule]:
     """What a network's layers give, folded and as they were, and the folded graph."""
     plain = create_feature_extractor(network, layers).eval()
     folded = create_feature_extractor(copy.deepcopy(network), layers).eval()
@@ -257,7 +272,7 @@ def folded_and_not(network, layers):
         ("densenet121", "features.transition1.pool", 7),  # many of its norms come before a convolution
     ],
 )
-def test_batch_norms_are_folded(model, layer, num_left):
+def test_batch_norms_are_folded(model: str, layer: str, num_left: int) -> None:
     found, expected, folded = folded_and_not(network_with_batch_norms(model), {layer: "x"})
     scale = expected["x"].abs().max()
     assert scale > 0.01
@@ -265,7 +280,7 @@ def test_batch_norms_are_folded(model, layer, num_left):
     assert num_batch_norms(folded) == num_left
 
 
-def test_a_convolution_whose_own_output_is_asked_for_is_left_alone():
+def test_a_convolution_whose_own_output_is_asked_for_is_left_alone() -> None:
     network = network_with_batch_norms("resnet18")
     layers = {"conv1": "conv", "bn1": "norm", "layer2.0.downsample.0": "deep"}
     found, expected, folded = folded_and_not(network, layers)
@@ -280,7 +295,7 @@ def test_a_convolution_whose_own_output_is_asked_for_is_left_alone():
 
 
 @pytest.mark.real_data
-def test_features_in_bf16_are_near(real_data):
+def test_features_in_bf16_are_near(real_data: Path) -> None:
     """On an x86 core with AMX the cosine was 0.99992 and more."""
     weights = str(real_data / "weights" / "squeezenet1_1_imagenet_fp16.pth")
     exact, short = (
@@ -288,8 +303,8 @@ def test_features_in_bf16_are_near(real_data):
         for precision in ("fp32", "bf16")
     )
     frames = frames_of(real_data / "clips" / "v_SoccerJuggling_g23_c01.avi")[::30]
-    views = views_of(exact, frames)
-    expected, found = (one.encode(views).astype(np.float64) for one in (exact, short))
+    batches = prepared_of(exact, frames)
+    expected, found = (one.encode(batches).astype(np.float64) for one in (exact, short))
     assert expected.shape == found.shape == (8, 512)
     assert (expected != found).mean() > 0.5  # it was in bf16 indeed
     cosines = (expected * found).sum(1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(found, axis=1)
@@ -297,38 +312,38 @@ def test_features_in_bf16_are_near(real_data):
     assert (short.settings["precision"], exact.settings["precision"]) == ("bf16", "fp32")
 
 
-def test_auto_precision_is_recorded_by_its_own_name():
+def test_auto_precision_is_recorded_by_its_own_name() -> None:
     extractor = CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", layer="features.2", batch_size=1)
     assert extractor.settings["precision"] == choose_precision("auto", torch.device("cpu"))[0] != "auto"
     with pytest.raises(ConfigError, match="precision 'fp16': allowed are auto, fp32, bf16"):
         CnnExtractor(model="squeezenet1_1", weights="none", device="cpu", precision="fp16")
 
 
-def test_threads_may_share_a_network(squeezenet):
-    views = some_views(4 * BATCH).reshape(4, BATCH, 224, 224, 3)
-    expected = [squeezenet.encode(batch) for batch in views]
+def test_threads_may_share_a_network(squeezenet: CnnExtractor) -> None:
+    batches = some_frames(4 * BATCH).reshape(4, BATCH, 224, 224, 3)
+    expected = [squeezenet.encode(batch) for batch in batches]
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-        found = list(threads.map(squeezenet.encode, views))
+        found = list(threads.map(squeezenet.encode, batches))
     np.testing.assert_array_equal(found, expected)
 
 
 # ---- refusals
 
 
-def refusal(**settings):
+def refusal(**settings: Any) -> str:
     with pytest.raises(WeightsError) as caught:
         CnnExtractor(**{"model": "squeezenet1_1", "weights": "none", "device": "cpu", **settings})
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_unknown_names_are_answered_with_near_ones():
+def test_unknown_names_are_answered_with_near_ones() -> None:
     assert "did you mean 'squeezenet1_1'" in refusal(model="squeezenet11")
     assert "squeezenet1_1 has no layer 'classifer.1'; did you mean 'classifier.1'" in refusal(layer="classifer.1")
     assert "has no layer 'zzzzzz'; it ends with " in refusal(layer="zzzzzz")
 
 
-def test_values_beyond_float16_are_refused(tmp_path):
+def test_values_beyond_float16_are_refused(tmp_path: Path) -> None:
     state = {name: value * 1e3 for name, value in models.squeezenet1_1(weights=None).state_dict().items()}
     torch.save(state, tmp_path / "a.pth")
     extractor = CnnExtractor(model="squeezenet1_1", weights=str(tmp_path / "a.pth"), device="cpu", batch_size=1)
@@ -336,17 +351,17 @@ def test_values_beyond_float16_are_refused(tmp_path):
         extractor.encode(np.full((1, 224, 224, 3), 200, np.uint8))
 
 
-def test_an_unknown_device_is_refused():
+def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ConfigError, match="device 'gpu': allowed are"):
         CnnExtractor(model="squeezenet1_1", weights="none", device="gpu")
 
 
 @pytest.mark.real_data
-def test_the_dog_is_a_german_shepherd(real_data, tmp_path):
+def test_the_dog_is_a_german_shepherd(real_data: Path, tmp_path: Path) -> None:
     weights = real_data / "weights" / "squeezenet1_1_imagenet_fp16.pth"
     words = (real_data / "weights" / "imagenet_synset_words.txt").read_text().splitlines()
     logits = CnnExtractor(model="squeezenet1_1", layer="flatten", weights=str(weights), device="cpu", batch_size=1)
-    extract([VideoSource(real_data / "photos" / "dog2.jpg", "dog2.jpg", "")], tmp_path / "f.h5", logits)
+    extract([VideoSource(real_data / "photos" / "dog2.jpg", "dog2.jpg", "")], tmp_path / "f.h5", logits, workers=0)
     features = open_features(tmp_path / "f.h5")
     scores = torch.from_numpy(features.rows(0)[0].astype(np.float32)).softmax(0)
     assert scores.shape == (1000,)

@@ -1,4 +1,4 @@
-"""The recurrence for CUDA: in Triton's interpreter on the CPU, on a GPU where there is one, and when it is chosen."""
+"""The recurrence for CUDA, in Triton's interpreter on the CPU and on a GPU where there is one; and its choice."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrep.models.lstm_kernels.cpu import fast_sequence
+from vidrep.models.lstm_kernels.cpu import cpu_sequence
 from vidrep.models.lstm_kernels.dispatch import choose_sequence
 
 Deviations = dict[str, dict[str, float]]
@@ -32,7 +32,7 @@ Deviations = dict[str, dict[str, float]]
     ],
 )
 def deviations(request: pytest.FixtureRequest) -> Deviations:
-    """What cuda_comparisons.py found, in Triton's interpreter or on the GPU."""
+    """Run cuda_comparisons.py, in Triton's interpreter or on the GPU, and return what it prints."""
     environment = os.environ | ({"TRITON_INTERPRET": "1"} if request.param == "cpu" else {})
     program = Path(__file__).with_name("cuda_comparisons.py")
     done = subprocess.run(
@@ -44,37 +44,37 @@ def deviations(request: pytest.FixtureRequest) -> Deviations:
     return found
 
 
-def worst(cases: dict[str, float], factor: float = 1.0) -> dict[str, float]:
-    return {case: deviation for case, deviation in cases.items() if not deviation <= factor}
+def beyond(cases: dict[str, float], bound: float) -> dict[str, float]:
+    return {case: deviation for case, deviation in cases.items() if not deviation <= bound}
 
 
-def test_in_fp32_it_is_the_other_recurrences(deviations: Deviations) -> None:
+def test_in_fp32_it_equals_the_other_recurrences(deviations: Deviations) -> None:
     """16 variants; outputs, last c and up to 7 gradients of each, from two others."""
     assert len(deviations["fp32"]) == 2 * 2 * 2 * (9 + 8 + 7 + 6)
-    assert worst(deviations["fp32"], 1e-5) == {}
+    assert beyond(deviations["fp32"], 1e-5) == {}
 
 
 def test_a_loss_of_the_last_h_or_c_alone_and_any_layout_of_memory(deviations: Deviations) -> None:
     assert len(deviations["odd uses"]) == 2 * (7 + 5) + (9 + 7)
-    assert worst(deviations["odd uses"], 1e-5) == {}
+    assert beyond(deviations["odd uses"], 1e-5) == {}
 
 
-def test_in_bf16_it_is_about_as_near_to_the_truth_as_the_fast_recurrence(deviations: Deviations) -> None:
-    ours, theirs = deviations["bf16"], deviations["fast bf16"]
+def test_in_bf16_its_error_is_about_that_of_the_recurrence_for_the_cpu(deviations: Deviations) -> None:
+    ours, theirs = deviations["bf16"], deviations["cpu bf16"]
     assert len(ours) == len(theirs) == len(deviations["fp32"]) // 2
     assert sum(ours.values()) <= 1.3 * sum(theirs.values())
-    # A relu that flips at its kink changes single values much.
-    assert worst({case: value for case, value in ours.items() if "tanh" in case}, 0.02) == {}
-    assert worst(ours, 0.1) == {}
+    # A relu whose argument changes its sign changes single values much.
+    assert beyond({case: value for case, value in ours.items() if "tanh" in case}, 0.02) == {}
+    assert beyond(ours, 0.1) == {}
 
 
-def test_bits_stay_the_same_whichever_way_it_is_asked(deviations: Deviations) -> None:
+def test_bits_do_not_depend_on_which_gradients_are_required(deviations: Deviations) -> None:
     assert len(deviations["same bits"]) == 2 * (10 + 8)
     assert [case for case, same in deviations["same bits"].items() if not same] == []
 
 
 class Anywhere:
-    """Looks like a state on some device."""
+    """Has the attributes of a state on some device."""
 
     def __init__(self, dtype: torch.dtype, *, is_cuda: bool) -> None:
         self.dtype, self.is_cuda = dtype, is_cuda
@@ -82,13 +82,14 @@ class Anywhere:
 
 def chosen(state: object, monkeypatch: pytest.MonkeyPatch, *, triton: bool = True) -> str:
     monkeypatch.setattr("vidrep.models.lstm_kernels.dispatch._has_triton", lambda: triton)
-    return choose_sequence(state).__name__  # type: ignore[arg-type]
+    name: str = choose_sequence(state).__name__  # type: ignore[arg-type]
+    return name
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
-def test_it_is_chosen_for_fp32_on_cuda_with_triton_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_chosen_for_fp32_on_cuda_with_triton_only(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Anywhere(torch.float32, is_cuda=True)
     assert chosen(gpu, monkeypatch) == "cuda_sequence"
-    assert chosen(gpu, monkeypatch, triton=False) == "fast_sequence"
-    assert chosen(Anywhere(torch.float64, is_cuda=True), monkeypatch) == "fast_sequence"
-    assert choose_sequence(Tensor([1.0])) is fast_sequence
+    assert chosen(gpu, monkeypatch, triton=False) == "cpu_sequence"
+    assert chosen(Anywhere(torch.float64, is_cuda=True), monkeypatch) == "cpu_sequence"
+    assert choose_sequence(Tensor([1.0])) is cpu_sequence

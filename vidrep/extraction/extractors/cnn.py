@@ -2,10 +2,12 @@
 
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,63 +20,70 @@ from torchvision.transforms._presets import ImageClassification
 
 from ...devices import EXTRACTION_PRECISIONS, choose_device, choose_precision
 from ...errors import WeightsError, nearest_names, some_names
-from ...features.store import Settings
 from ..preparation import Preparation, check_region
-from .weights import load_network, sha256_of_state
+from .extractor import Extractor, own_settings
+from .weights import FOLDERS_VARIABLE, load_network, search_folders, sha256_of_state
 
 
-class CnnExtractor:
+class CnnExtractor(Extractor):
     """Computes one float16 vector a frame: the activation of one layer of a torchvision classification model.
 
-    model: its name in torchvision, such as "resnet18".
-    layer: a node of its graph, such as "layer4.1.relu", or a module, such as "layer4", which means its last node; None
-        takes the input of the last weighted layer (the penultimate activation). Maps (C, H, W) are averaged over H and
-        W, token sequences (N, C) over N.
-    weights: "DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
-        dictionary (.pth, .pt, .safetensors).
-    region: "center" is exactly the preprocessing of the model's default weights in torchvision (resize, center crop,
-        normalize), which sees less than half of a wide frame; "frame" squeezes the whole frame into the same square.
-    resize: "exact" or "fast", see `Preparation`.
-    precision: "fp32", "bf16", or "auto": bf16 where the device computes in it natively. Batch normalization is folded
-        into the convolutions in float32, before that.
-    batch_size: B; features are computed in batches of just this many frames.
+    Maps (C, H, W) are averaged over H and W, token sequences (N, C) over N. Batch normalization is folded into the
+    convolutions in float32, before the precision is applied.
 
     Raises WeightsError, in one line, for an unknown model or layer, and for weights that cannot be had or do not fit;
     ConfigError for an unknown region, resize, precision or device.
     """
 
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """Which activation of which network, and what the network is given."""
+
+        model: str = "mobilenet_v3_small"
+        """Its name in torchvision, such as "resnet18"."""
+        layer: str | None = None
+        """A node of its graph, such as "layer4.1.relu", or a module, such as "layer4", which means its last node; None
+        takes the input of the last weighted layer (the penultimate activation)."""
+        weights: str = "DEFAULT"
+        """"DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
+        dictionary (.pth, .pt, .safetensors)."""
+        region: str = "center"
+        """"center" is exactly the preprocessing of the model's default weights in torchvision (resize, center crop,
+        normalize), which covers less than half of a wide frame; "frame" squeezes the whole frame into the square."""
+        resize: str = "exact"
+        """"exact" or "fast", see `Preparation`."""
+        precision: str = "auto"
+        """"fp32", "bf16", or "auto": bf16 where the device computes in it natively."""
+        batch_size: int = 32
+        """Features are computed in batches of just this many frames."""
+
+    options: Settings
+    free_settings = frozenset({"batch_size", "weights"})  # where weights came from: their hash counts
     dtype = "float16"
 
-    def __init__(
-        self,
-        *,
-        model: str = "mobilenet_v3_small",
-        layer: str | None = None,
-        weights: str = "DEFAULT",
-        region: str = "center",
-        resize: str = "exact",
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int = 32,
-    ) -> None:
-        check_region(region)
-        self._device = choose_device(device)
-        precision, compute_dtype = choose_precision(precision, self._device, allowed=EXTRACTION_PRECISIONS)
-        network, origin = load_network(model, weights)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        chosen = self.options
+        check_region(chosen.region)
+        self._device = choose_device(self.device)
+        precision, compute_dtype = choose_precision(chosen.precision, self._device, allowed=EXTRACTION_PRECISIONS)
+        network, origin = load_network(chosen.model, chosen.weights)
         nodes = _graph_nodes(network)
-        layer = _node_of_layer(layer, nodes, model) if layer else _penultimate_node(network, nodes)
-        preset = models.get_model_weights(model).DEFAULT.transforms()
+        layer = _node_of_layer(chosen.layer, nodes, chosen.model) if chosen.layer else _penultimate_node(network, nodes)
+        preset = models.get_model_weights(chosen.model).DEFAULT.transforms()
         if not isinstance(preset, ImageClassification):
-            raise WeightsError(f"{model} is no image classification model; see `torchvision.models.list_models()`")
+            raise WeightsError(
+                f"{chosen.model} is no image classification model; see `torchvision.models.list_models()`"
+            )
         crop = preset.crop_size[0]
         self.preparation = Preparation(
             side=crop,
             scaled_to=preset.resize_size[0],
-            region=region,
+            region=chosen.region,
             interpolation=preset.interpolation.value,
-            resize=resize,
+            resize=chosen.resize,
         )
-        self.batch_size = batch_size
+        self.batch_size = chosen.batch_size
         self.network_device = self._device.type
         weights_sha256 = sha256_of_state(network.state_dict())
         with _quiet_tracing():
@@ -88,38 +97,87 @@ class CnnExtractor:
         )
         with torch.inference_mode():
             shape = self._features(torch.zeros((1, crop, crop, 3), dtype=torch.uint8, device=self._device)).shape
-        self.frame_shape: tuple[int, ...] = tuple(shape[1:])
-        self.settings: Settings = {
-            "kind": "cnn",
-            "model": model,
+        self.frame_shape = tuple(shape[1:])
+        self._found = {
             "layer": layer,
             "weights": origin,
             "weights_sha256": weights_sha256,
-            "weights_file": str(Path(weights).resolve()) if origin == "file" else "",
-            "region": region,
-            "resize": resize,
-            "scaled_to": preset.resize_size[0] if region == "center" else crop,
+            "weights_file": Path(chosen.weights).name if origin == "file" else "",
+            "scaled_to": preset.resize_size[0] if chosen.region == "center" else crop,
             "crop": crop,
             "interpolation": preset.interpolation.value,
             "mean": list(preset.mean),
             "std": list(preset.std),
             "precision": precision,
-            "batch_size": batch_size,
         }
 
-    def encode(self, views: NDArray[np.uint8]) -> NDArray[np.float16]:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a feature file records: what was chosen, with what "auto" and None came to, and the weights' hash."""
+        return {**super().settings, **self._found}
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Mapping[str, Any],
+        *,
+        device: str = "auto",
+        weights: Path | None = None,
+        near: Sequence[Path] = (),
+    ) -> Self:
+        """Make the extractor that recorded settings describe, with the very same weights.
+
+        A weights file is recorded by its name and the hash of the weights in it. `weights` is where it lies now, or a
+        file of its name is searched for: see `search_folders`.
+
+        Raises WeightsError if the weights are not to be found or are not the same.
+        """
+        chosen = {**own_settings(cls, settings), "device": device}
+        wanted, origin = settings["weights_sha256"], settings["weights"]
+        if weights is None and origin == "file":
+            return cls._with_weights_found(settings, chosen, search_folders(near))
+        recorded = "none" if origin.startswith("random") else "DEFAULT"
+        extractor = cls(**{**chosen, "weights": recorded if weights is None else str(weights)})
+        if extractor._found["weights_sha256"] != wanted:
+            raise WeightsError(
+                f"{weights or recorded}: other weights of {settings['model']} than those that the features were made "
+                f"with (hash {extractor._found['weights_sha256'][:12]}, wanted {wanted[:12]})"
+            )
+        return extractor
+
+    @classmethod
+    def _with_weights_found(
+        cls, settings: Mapping[str, Any], chosen: Mapping[str, Any], folders: Sequence[Path]
+    ) -> Self:
+        name, wanted = Path(settings["weights_file"]).name, settings["weights_sha256"]
+        others = []
+        for path in (folder / name for folder in folders):
+            if path.is_file():
+                with suppress(WeightsError):  # of another network
+                    extractor = cls(**{**chosen, "weights": str(path)})
+                    if extractor._found["weights_sha256"] == wanted:
+                        return extractor
+                others.append(str(path.absolute()))
+        rejected = f"; other weights are in {', '.join(others)}" if others else ""
+        raise WeightsError(
+            f"the weights file {name} of {settings['model']} (its weights have the hash {wanted[:12]}) is not in "
+            f"{', '.join(str(folder.absolute()) for folder in folders)}{rejected}; give the file with --weights, or "
+            f"name its folder in {FOLDERS_VARIABLE}"
+        )
+
+    def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.float16]:
         """Turn prepared frames, (B, crop, crop, 3), into features, (B, D).
 
         Raises WeightsError if a value does not fit float16.
         """
         with torch.inference_mode(), self._streams.own():
-            images = torch.from_numpy(views)
+            images = torch.from_numpy(batch)
             if self._device.type == "cuda":  # from pinned memory the copy goes on beside the other stream's computing
                 images = images.pin_memory()
             features = self._features(images.to(self._device, non_blocking=True)).to("cpu", torch.float16)
         if not bool(torch.isfinite(features).all()):
             raise WeightsError(
-                f"layer {self.settings['layer']!r} of {self.settings['model']} gives values that float16 cannot hold; "
+                f"layer {self._found['layer']!r} of {self.options.model} gives values that float16 cannot hold; "
                 "choose another layer or other weights"
             )
         return features.numpy()
@@ -151,7 +209,7 @@ class _Streams:
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> None:
-    """Fold each batch normalization that follows a convolution, and alone sees its output, into the convolution.
+    """Fold each batch normalization into the convolution before it, if nothing else uses the output of that.
 
     In evaluation both are linear, so the result is the same but for rounding; on a CPU it saves up to half of the time.
     """

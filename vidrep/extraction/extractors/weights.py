@@ -1,10 +1,11 @@
-"""Weights of torchvision's networks: had from the net or a file, fitted strictly, known by their hash."""
+"""Weights of torchvision's networks: downloaded or read from a file, fitted strictly, identified by their hash."""
 
 import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +20,24 @@ _log = logging.getLogger(__name__)
 
 # The random weights of `--weights none` are the same every time.
 _RANDOM_WEIGHTS_SEED = 0
+
+
+FOLDERS_VARIABLE = "VIDREP_WEIGHTS"
+"""The environment variable that names folders with weights files, separated like those of PATH."""
+
+
+def search_folders(near: Sequence[Path] = ()) -> list[Path]:
+    """Return where a weights file is searched for, in this order.
+
+    The folders in `near` (of the feature file, or the run), the current folder, torch's folder of downloads, and those
+    that the environment variable VIDREP_WEIGHTS names.
+    """
+    named = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    return list(dict.fromkeys([*near, Path(), _downloads(), *named]))
+
+
+def _downloads() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
@@ -45,7 +64,7 @@ def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
 
 def _with_default_weights(model: str) -> tuple[nn.Module, str]:
     best = models.get_model_weights(model).DEFAULT
-    folder, name = Path(torch.hub.get_dir()) / "checkpoints", best.url.rpartition("/")[2]
+    folder, name = _downloads(), best.url.rpartition("/")[2]
     if not (folder / name).exists():
         _log.info("fetching the weights %s once, into %s", best, folder / name)
     try:

@@ -1,1 +1,1 @@
-"""The recurrence of one LSTM layer: a plain reference, and a fast sequence for each kind of device."""
+"""The recurrence of one LSTM layer: a plain reference, and a fast implementation for each kind of device."""

@@ -1,16 +1,17 @@
 """The recurrence of one LSTM layer on a CUDA device: one matrix product and one kernel a time step.
 
-Shapes and equations are those of `fast_recurrence`. A time step of a small batch takes as long as reading U, (4H, H),
-takes, so nothing else may be large. With P the type of the products (bf16 or fp32) a time step moves, besides U,
+Shapes and equations are those of `lstm_kernels.cpu`. With a small batch, a time step takes as long as reading U,
+(4H, H), from memory, so all other traffic must stay small. P is the type of products (bf16 or fp32), z the products
+without the bias. Besides U, a time step moves:
 
-    forward    z = x W + h' U in place, read, added to and written in P; z is read; c' read, c written, h written
-               in fp32 and in P
-    backward   z, c', dz U (P) and dh (fp32) are read, the gates computed anew from them; dc is read and written in
-               fp32, dz written in P
+    forward    z = x W + h' U: reads x W, writes z in its place (P), and reads z; reads c', writes c; writes h in fp32
+               and in P
+    backward   reads z, c', dz U (P) and dh (fp32), and computes the gates again from them; reads and writes dc (fp32);
+               writes dz (P)
 
-Kept for the gradient, a time step: z, 4 B H in P; c, B H in fp32; h, B H in P; in bf16 3.5 B H floats, in fp32 6 B H.
-Besides once a sequence: inputs and weights in P, so that nothing is rounded a second time. State, pointwise maths, sums
-over time steps and batch, and gradients of weights are in fp32.
+Memory for the gradient, a time step: z, 4 B H in P; c, B H in fp32; h, B H in P. That is 3.5 B H floats in bf16 and
+6 B H in fp32. Once a sequence: inputs and weights in P, so that nothing is rounded twice. The state, pointwise maths,
+sums over time and batch, and gradients of weights are in fp32.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .reference import Activation, LayerWeights
-from .triton_kernels import new_sums, step_back, step_forward
+from .triton_kernels import new_sums, step_backward, step_forward
 
 
 def cuda_sequence(
@@ -31,12 +32,12 @@ def cuda_sequence(
     *,
     num_steps: int,
     activation: Activation = "tanh",
-    products: torch.dtype | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run one layer as `fast_sequence` does, with a state in fp32.
+    """Run one layer as `cpu_sequence` does, with a state in fp32.
 
-    products: the type of the operands of matrix products and of their results; the sum of a time step's two products
-    is rounded once, where `fast_sequence` rounds both.
+    compute_dtype: the type of the operands and results of matrix products, fp32 if None. The sum of a time step's two
+    products is rounded once, where `cpu_sequence` rounds each.
     """
     if inputs is None or weights.input is None:
         inputs, weights = None, weights._replace(input=None)
@@ -44,14 +45,14 @@ def cuda_sequence(
         inputs = inputs[:num_steps]
     tensors = (inputs, h, c, *weights)
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors):
-        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, products)
+        outputs, c_last = _Sequence.apply(*tensors, num_steps, activation, compute_dtype)
         return outputs, c_last
-    run, _ = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=False)
+    run, _ = _run(inputs, h, c, weights, num_steps, activation, compute_dtype or h.dtype, keep=False)
     return run.outputs, run.c[-1]
 
 
 class _Run(NamedTuple):
-    """A layer's values over a sequence; c and rounded begin with those before the first time step.
+    """A layer's values over a sequence; the first c and rounded h are those before the first time step.
 
     outputs (T, B, H): h. z (T, B, 4H): the products, without bias. c (T+1, B, H). rounded (T+1, B, H): h in P.
     """
@@ -63,7 +64,7 @@ class _Run(NamedTuple):
 
 
 class _Operands(NamedTuple):
-    """What the products of a whole sequence read, in P: inputs (T, B, D), input (4H, D), recurrent (4H, H)."""
+    """Operands of the products of a whole sequence, in P: inputs (T, B, D), input (4H, D), recurrent (4H, H)."""
 
     inputs: Tensor | None
     input: Tensor | None
@@ -77,17 +78,20 @@ def _run(
     weights: LayerWeights,
     num_steps: int,
     activation: Activation,
-    products: torch.dtype,
+    compute_dtype: torch.dtype,
     *,
     keep: bool,
 ) -> tuple[_Run, _Operands]:
-    """Go through the sequence from the state h, c, (B, H) each; unless `keep`, with room for one time step only."""
+    """Compute the sequence from the state h, c, (B, H) each.
+
+    keep: whether all values are kept for the gradient; else buffers hold one time step where they can.
+    """
     operands = _Operands(
-        None if inputs is None else inputs.to(products),
-        None if weights.input is None else weights.input.to(products),
-        weights.recurrent.to(products),
+        None if inputs is None else inputs.to(compute_dtype),
+        None if weights.input is None else weights.input.to(compute_dtype),
+        weights.recurrent.to(compute_dtype),
     )
-    run = _room(operands.inputs, h, num_steps, products, keep=keep)
+    run = _buffers(operands.inputs, h, num_steps, compute_dtype, keep=keep)
     run.c[0].copy_(c)
     run.rounded[0].copy_(h)
     if operands.inputs is not None and operands.input is not None:
@@ -113,18 +117,18 @@ def _run(
     return run, operands
 
 
-def _room(inputs: Tensor | None, h: Tensor, num_steps: int, products: torch.dtype, *, keep: bool) -> _Run:
+def _buffers(inputs: Tensor | None, h: Tensor, num_steps: int, compute_dtype: torch.dtype, *, keep: bool) -> _Run:
     batch_size, size = h.shape
 
-    def room(steps: int, width: int, dtype: torch.dtype, *, of_all_steps: bool) -> Tensor:
+    def buffer(steps: int, width: int, dtype: torch.dtype, *, of_all_steps: bool) -> Tensor:
         held = h.new_empty(steps if of_all_steps else 1, batch_size, width, dtype=dtype)
         return held.expand(steps, -1, -1)
 
-    rounded = room(num_steps + 1, size, products, of_all_steps=keep or products == h.dtype)
+    rounded = buffer(num_steps + 1, size, compute_dtype, of_all_steps=keep or compute_dtype == h.dtype)
     return _Run(
-        outputs=rounded[1:] if products == h.dtype else room(num_steps, size, h.dtype, of_all_steps=True),
-        z=room(num_steps, 4 * size, products, of_all_steps=keep or inputs is not None),
-        c=room(num_steps + 1, size, h.dtype, of_all_steps=keep),
+        outputs=rounded[1:] if compute_dtype == h.dtype else buffer(num_steps, size, h.dtype, of_all_steps=True),
+        z=buffer(num_steps, 4 * size, compute_dtype, of_all_steps=keep or inputs is not None),
+        c=buffer(num_steps + 1, size, h.dtype, of_all_steps=keep),
         rounded=rounded,
     )
 
@@ -144,22 +148,22 @@ class _Sequence(torch.autograd.Function):
         peepholes: Tensor | None,
         num_steps: int,
         activation: Activation,
-        products: torch.dtype | None,
+        compute_dtype: torch.dtype | None,
     ) -> tuple[Tensor, Tensor]:
-        """Run the layer and keep what the gradients need."""
+        """Run the layer and save what the gradients need."""
         weights = LayerWeights(input_weight, recurrent, bias, peepholes)
-        run, operands = _run(inputs, h, c, weights, num_steps, activation, products or h.dtype, keep=True)
-        # Outputs are kept by who reads them, if they are not the rounded ones themselves.
+        run, operands = _run(inputs, h, c, weights, num_steps, activation, compute_dtype or h.dtype, keep=True)
+        # The gradient reads `rounded` alone, so outputs in fp32 are not saved beside it.
         ctx.save_for_backward(*operands, bias, peepholes, run.z, run.c, run.rounded)
         ctx.activation = activation
         ctx.set_materialize_grads(False)
-        # A copy: a view of it would keep all time steps for who only wants the state.
+        # A copy, since a view would keep c of all time steps alive.
         return run.outputs, run.c[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, d_c_last: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Go back through time, then collect over it what the inputs and weights get."""
+        """Go back through time, then compute the gradients of inputs and weights over all time steps at once."""
         inputs, input_weight, recurrent, bias, peepholes, z, c, rounded = ctx.saved_tensors
         needed = dict(zip(("inputs", "h", "c", *LayerWeights._fields), ctx.needs_input_grad, strict=False))
         d_outputs = torch.zeros_like(c[1:]) if d_outputs is None else d_outputs.contiguous()
@@ -170,7 +174,7 @@ class _Sequence(torch.autograd.Function):
         for step in reversed(range(len(z))):
             if step + 1 < len(z):
                 torch.mm(d_z[step + 1], recurrent, out=d_from_after)
-            step_back(
+            step_backward(
                 z[step],
                 bias,
                 peepholes,
@@ -204,10 +208,10 @@ class _Sequence(torch.autograd.Function):
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left @ right in fp32, whatever the type of the operands, without rounding the result in between."""
+    """Return left @ right in fp32, without rounding the result to the type of the operands."""
     if left.dtype == torch.float32:
         return left @ right
-    # Only CUDA has such a product; on the CPU this runs to test the kernels, in Triton's interpreter.
+    # Only CUDA has such a product. The CPU comes here in tests alone, which run the kernels in Triton's interpreter.
     return torch.mm(left, right, out_dtype=torch.float32) if left.is_cuda else left.float() @ right.float()
 
 

@@ -1,6 +1,6 @@
-"""The recurrence of one LSTM layer over a sequence.
+"""The recurrence of one LSTM layer over a sequence, as plain as its equations, with torch's own gradients.
 
-Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is one piece of memory.
+Shapes: T time, B batch, D input width, H hidden width. Time comes first: a time step is contiguous in memory.
 """
 
 from typing import Literal, NamedTuple
@@ -12,10 +12,10 @@ Activation = Literal["tanh", "relu"]
 
 
 class LayerWeights(NamedTuple):
-    """Weights of one layer. Rows stand in the gate order i, f, a, o: input, forget, candidate, output.
+    """Weights of one layer. Rows are in the gate order i, f, g, o: input, forget, candidate, output.
 
-    input (4H, D), None for a layer without input; recurrent (4H, H); bias (4H,); peepholes (3, H), of i, f and o, None
-    for a layer without.
+    input (4H, D), None without input; recurrent (4H, H); bias (4H,); peepholes (3, H), of i, f and o, None without
+    them.
     """
 
     input: Tensor | None
@@ -24,7 +24,7 @@ class LayerWeights(NamedTuple):
     peepholes: Tensor | None
 
 
-def plain_sequence(
+def reference_sequence(
     inputs: Tensor | None,
     h: Tensor,
     c: Tensor,
@@ -32,25 +32,32 @@ def plain_sequence(
     *,
     num_steps: int,
     activation: Activation = "tanh",
-    products: torch.dtype | None = None,
+    compute_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run one layer from the state h, c, (B, H) each: its h at every time step, (T, B, H), and its last c, (B, H)."""
-    squash = torch.tanh if activation == "tanh" else torch.relu
+    """Run one layer from the state h, c, (B, H) each: its h at every time step, (T, B, H), and its last c, (B, H).
+
+    compute_dtype: the type to which operands and results of matrix products are rounded, None for that of h.
+    """
+    activate = torch.tanh if activation == "tanh" else torch.relu
 
     def product(values: Tensor, matrix: Tensor) -> Tensor:
-        return values @ matrix.T if products is None else (values.to(products) @ matrix.to(products).T).to(values.dtype)
+        return (
+            values @ matrix.T
+            if compute_dtype is None
+            else (values.to(compute_dtype) @ matrix.to(compute_dtype).T).to(values.dtype)
+        )
 
     outputs = []
     for step in range(num_steps):
         gates = product(h, weights.recurrent) + weights.bias
         if inputs is not None and weights.input is not None:
             gates = gates + product(inputs[step], weights.input)
-        i, f, a, o = gates.chunk(4, dim=-1)
+        i, f, g, o = gates.chunk(4, dim=-1)
         if weights.peepholes is not None:
             i, f = i + weights.peepholes[0] * c, f + weights.peepholes[1] * c
-        c = f.sigmoid() * c + i.sigmoid() * squash(a)
+        c = f.sigmoid() * c + i.sigmoid() * activate(g)
         if weights.peepholes is not None:
             o = o + weights.peepholes[2] * c
-        h = o.sigmoid() * squash(c)
+        h = o.sigmoid() * activate(c)
         outputs.append(h)
     return torch.stack(outputs), c

@@ -1,0 +1,159 @@
+"""What all `vidrep extract` commands share: their options, the run, and what it prints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import show_log
+from .help import output_option, speed_option
+from .layout import duration, size
+from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
+from .problems import report_annotations, report_failures
+from .progress import progress_bar
+from .stopping import stopping_on_signals
+
+if TYPE_CHECKING:
+    from vidrep.extraction.estimate import Estimate
+    from vidrep.extraction.extract import ExtractSummary
+    from vidrep.extraction.extractors.extractor import Extractor
+    from vidrep.video.sources import VideoSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionOptions:
+    """Where an extraction writes, and how it shares its work."""
+
+    output: Annotated[
+        Path,
+        output_option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A feature file (.h5), or a folder that keeps the parts.",
+            show_default=False,
+        ),
+    ]
+    overwrite: Overwrite = False
+    prune: Annotated[bool, output_option("--prune", help="Drop videos that are not among VIDEOS any more.")] = False
+    dry_run: Annotated[
+        bool, output_option("--dry-run", help="Print how many frames, how much time and disk it takes, and stop.")
+    ] = False
+    workers: Annotated[
+        int | None,
+        speed_option("--workers", min=0, help="Decoding processes; default: one a core. 0: decode in this one."),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        speed_option(
+            "--timeout",
+            min=1,
+            metavar="SECONDS",
+            help="Give up a video whose decoder shows no progress for so long; default: 120.",
+        ),
+    ] = None
+    threads: Threads = None
+
+
+def run_extraction(
+    build: Callable[[], "Extractor"],
+    source: SourceOptions,
+    sampling: SamplingOptions,
+    annotations: AnnotationOptions,
+    work: ExtractionOptions,
+    common: CommonOptions,
+) -> None:
+    """Extract, or estimate what that takes, and print the summary.
+
+    build: makes the extractor, once the output is known to be free.
+    """
+    show_log(quiet=common.quiet)
+    if work.dry_run:
+        _print_estimate(build, source, sampling, work)
+        return
+    summary = _extract(build, source, sampling, annotations, work, quiet=common.quiet)
+    report_annotations(summary.missing, summary.unlisted)
+    if not common.quiet:
+        typer.echo(_summary_text(summary))
+    report_failures(summary.failures, summary.failures_file)
+
+
+def _extract(
+    build: Callable[[], "Extractor"],
+    source: SourceOptions,
+    sampling: SamplingOptions,
+    annotations: AnnotationOptions,
+    work: ExtractionOptions,
+    *,
+    quiet: bool,
+) -> "ExtractSummary":
+    kept, sources, listed = sampling.build(), source.find(), annotations.read()
+
+    from vidrep.extraction.extract import extract
+
+    with stopping_on_signals() as should_stop, progress_bar("extract", quiet=quiet) as on_progress:
+        return extract(
+            sources,
+            work.output,
+            build,
+            sampling=kept,
+            decoder=source.decoder,
+            annotations=listed,
+            overwrite=work.overwrite,
+            prune=work.prune,
+            workers=work.workers,
+            threads=work.threads,
+            **({} if work.timeout is None else {"timeout": work.timeout}),
+            should_stop=should_stop,
+            on_progress=on_progress,
+        )
+
+
+def _print_estimate(
+    build: Callable[[], "Extractor"], source: SourceOptions, sampling: SamplingOptions, work: ExtractionOptions
+) -> None:
+    from vidrep.extraction.estimate import estimate
+
+    sources = source.find()
+    expected = estimate(
+        sources,
+        work.output,
+        build(),
+        sampling=sampling.build(),
+        decoder=source.decoder,
+        overwrite=work.overwrite,
+        workers=work.workers,
+        threads=work.threads,
+    )
+    typer.echo(_estimate_text(expected, sources, work.output))
+
+
+def _estimate_text(expected: "Estimate", sources: Sequence["VideoSource"], output: Path) -> str:
+    classes = {source.label for source in sources} - {""}
+    done = f"{expected.num_done} of them done already, " if expected.num_done else ""
+    tried = f"; {expected.num_unreadable} of the {expected.num_tried} tried cannot be read"
+    unreadable = tried if expected.num_unreadable else ""
+    finished, needed, free = map(size, (expected.output_bytes, expected.needed_bytes, expected.free_bytes))
+    short = ": too little" if expected.needed_bytes > expected.free_bytes else ""
+    return (
+        f"{expected.num_videos} videos, {done}{len(classes)} class folders -> {output}{unreadable}\n"
+        f"about {expected.num_frames:,} frames to do, {duration(expected.seconds)} on this machine\n"
+        f"disk: {finished} in the end; while it is made, it needs {needed}, and {free} are free{short}"
+    )
+
+
+def _summary_text(summary: "ExtractSummary") -> str:
+    """Describe what an extraction did, and what limited its speed."""
+    removed = f", {summary.num_removed} removed" if summary.num_removed else ""
+    rate = summary.num_new_frames / max(summary.seconds, 1e-9)
+    text = (
+        f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}, "
+        f"{summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
+    )
+    rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}
+    if not rates:
+        return text
+    stages = ", ".join(f"{name} {value:,.0f}" for name, value in rates.items())
+    return f"{text}\nframes/s of each stage on its own: {stages}; {summary.rates.limiting} is the slowest"

@@ -1,0 +1,83 @@
+"""Every video has a group: annotated, matched in its key, recorded in the file, or its source video."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidrep.errors import ConfigError, LabelError
+from vidrep.features.annotations import Annotation, annotate
+from vidrep.features.groups import groups_by_pattern
+from vidrep.features.store import Features, open_features
+from vidrep.features.table import VideoRow
+from vidrep.features.writer import writing_features
+
+
+def features_of(folder: Path, rows: Sequence[VideoRow]) -> Features:
+    with writing_features(
+        folder / "f.h5", settings={}, versions={}, num_rows=len(rows), frame_shape=(2,), dtype="uint8"
+    ) as writer:
+        for row in rows:
+            writer.append(np.zeros((1, 2), np.uint8), np.zeros(1))
+            writer.end_video(row)
+    return open_features(folder / "f.h5")
+
+
+def test_the_first_capture_group_or_else_the_whole_match_is_the_group() -> None:
+    keys = ["walk/person01_d1.avi", "run/person02_d1.avi", "run/person01_d2.avi"]
+    assert groups_by_pattern(keys, r"person(\d+)_(d\d)") == ["01", "02", "01"]
+    assert groups_by_pattern(keys, r"person\d+") == ["person01", "person02", "person01"]
+    assert groups_by_pattern([], "x") == []
+
+
+@pytest.mark.parametrize("pattern", [r"person(\d+)", r"(\d*)", r"run|walk/(\w)"])
+def test_a_key_without_a_match_is_named(pattern: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        groups_by_pattern(["walk/person01.avi", "run/x.avi", "run/y.avi"], pattern)
+    message = str(caught.value)
+    assert "of 3 keys, first in '" in message
+    assert "give one that matches every key, or name groups in a column 'group' of --labels" in message
+    assert "\n" not in message
+
+
+def test_an_invalid_pattern_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"group pattern 'person\(': not a regular expression \(missing \)"):
+        groups_by_pattern(["a"], "person(")
+
+
+def test_groups_come_from_annotations_then_the_pattern_then_the_file_then_the_source(tmp_path: Path) -> None:
+    rows = [
+        VideoRow("p1/a.mp4", group="old", source_sha256="aa"),
+        VideoRow("p2/b.mp4", group="old", source_sha256="bb"),
+        VideoRow("p3/c.mp4", source_sha256="cc"),
+        VideoRow("p4/d.mp4#crop-1"),
+        VideoRow("p4/d.mp4#crop-2"),
+    ]
+    features = features_of(tmp_path, rows)
+    annotations = {"a.mp4": Annotation("x", None, "new"), "b.mp4": Annotation("x", None, "")}
+    assert annotate(features).groups == ["old", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
+    assert annotate(features, annotations).groups == ["new", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
+    assert annotate(features, None, r"p\d").groups == ["p1", "p2", "p3", "p4", "p4"]
+    assert annotate(features, annotations, r"p\d").groups == ["new", "p2", "p3", "p4", "p4"]
+    assert annotate(features, annotations, "[bcd].mp4").groups == ["new", "b.mp4", "c.mp4", "d.mp4", "d.mp4"]
+    with pytest.raises(LabelError, match=r"nothing in 1 of 5 keys, first in 'p1/a\.mp4'"):
+        annotate(features, None, "[bcd].mp4")
+
+
+def test_a_pattern_never_divides_the_crops_of_a_video(tmp_path: Path) -> None:
+    rows = [VideoRow(f"a.mp4#cell-{number}-1", source_sha256="aa") for number in (1, 2)]
+    assert annotate(features_of(tmp_path, rows), None, ".*").groups == ["a.mp4", "a.mp4"]
+
+
+def test_labels_and_splits_are_merged_and_what_does_not_match_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = features_of(tmp_path, [VideoRow("0.npy", label="walk"), VideoRow("1.npy", label="walk")])
+    annotations = {"0.npy": Annotation("run", "test"), "9.npy": Annotation("run", "test")}
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        videos = annotate(features, annotations)
+    assert (videos.labels, videos.splits, videos.groups) == (["run", "walk"], ["test", ""], ["0.npy", "1.npy"])
+    assert "1 annotated videos are not in the features: 9.npy" in caplog.text
+    assert "1 videos have no annotation: 1.npy" in caplog.text

@@ -1,0 +1,1 @@
+"""Settings of experiments, and the reader of the TOML recipes that change them."""

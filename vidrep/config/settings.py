@@ -1,0 +1,276 @@
+"""Settings of experiments: what a pretraining and a fine-tuning depend on, but the data and the machine.
+
+A recipe is a TOML file with the same sections as its config class has fields, and `kind = "pretrain"` or `"finetune"`;
+`vidrep.config.reader` reads it. What is registered by name (a cell, an objective, a transform, a head) has settings of
+its own, in a section of its name: `[cell.lstm]`, `[objective.future]`, `[transform.pca]`, `[head.every_step]`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from .checks import Range, Settings, require
+from .doors import settings_of_names
+
+AtLeastOne = Annotated[int, Range(at_least=1)]
+NotNegative = Annotated[int, Range(at_least=0)]
+Probability = Annotated[float, Range(at_least=0, below=1)]
+Positive = Annotated[float, Range(above=0)]
+ZeroOrMore = Annotated[float, Range(at_least=0)]
+Fraction = Annotated[float, Range(above=0, below=1)]
+Seed = Annotated[int, Range(at_least=0, below=2**63)]
+Auto = Literal["auto"]
+Likelihood = Literal["bernoulli", "gaussian"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings(Settings):
+    """The encoder, a stack of recurrent layers; decoders have the same cell, width and depth."""
+
+    cell: str = "lstm"
+    """The registered cell that every layer has; its settings stand in `[cell.NAME]`."""
+    hidden_size: AtLeastOne = 512
+    """H, the width of a layer."""
+    num_layers: AtLeastOne = 1
+    """L, the number of layers."""
+    dropout: Probability = 0.0
+    """The probability of dropping a value that enters a layer of the encoder."""
+    initialization: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
+    """Of weight matrices: orthogonal for recurrent ones and Xavier uniform for others, Xavier, or uniform."""
+    uniform_scale: Positive = 0.01
+    """The bound of "uniform": weights start between minus and plus this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSettings(Settings):
+    """What the decoders of all objectives share."""
+
+    init_output_bias: bool = True
+    """Decoders start by emitting the training split's mean frame, by the biases of their output projections, rather
+    than from biases of 0. For "gaussian" frames, which are standardized, that is the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainWindows(Settings):
+    """Windows for pretraining, in frames. "auto" fits the data; `vidrep.sequences.window_lengths` has the rule."""
+
+    context: AtLeastOne | Auto = "auto"
+    """T, frames that the encoder reads."""
+    num_future: NotNegative | Auto = "auto"
+    """F, frames that follow the context, for objectives that need them; 0 without one."""
+    num_reconstructed: NotNegative = 0
+    """Frames that the reconstruction decoder emits, the last ones of the context; 0 for all of them."""
+    stride: AtLeastOne | Auto = "auto"
+    """Frames between the starts of two windows of a video; "auto" is half of the context."""
+    stateful: bool = False
+    """Windows of a video follow each other without overlap, and the encoder starts from the state in which the window
+    before left it: gradients reach back one window, the state further, at no more memory."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.context != "auto":
+            require(
+                self.num_reconstructed <= self.context,
+                f"windows.num_reconstructed is {self.num_reconstructed}; it takes up to windows.context, "
+                f"{self.context}, or 0 for all of them",
+            )
+            require(
+                not self.stateful or self.stride in ("auto", self.context),
+                f"windows.stateful reads one window after the other, but windows.stride is {self.stride} and "
+                f"windows.context {self.context}: set both to the same",
+            )
+
+    @property
+    def length(self) -> int:
+        """Frames of a whole window, once nothing is "auto"."""
+        assert self.context != "auto" and self.num_future != "auto"
+        return self.context + self.num_future
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneWindows(Settings):
+    """Windows for classification, in frames. "auto" fits the data; `vidrep.sequences.window_lengths` has the rule."""
+
+    length: AtLeastOne | Auto = "auto"
+    """T, frames of a window; a shorter video gives one that is padded."""
+    stride: AtLeastOne | Auto = "auto"
+    """Frames between the starts of two windows of a video; "auto" is half of the length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Settings):
+    """How weights are updated."""
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "srivastava"] = "adamw"
+    """Of torch.optim, or "srivastava", the released code's: gradient descent whose velocity, not whose gradient, is
+    clipped, each value to `clip_velocity`."""
+    learning_rate: Positive = 1e-3
+    """Its highest value."""
+    momentum: Probability = 0.9
+    """Of sgd, rmsprop and srivastava."""
+    weight_decay: ZeroOrMore = 0.0
+    """Of weight matrices, not of biases and peepholes."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Whether the loss that is differentiated is a mean over the windows, frames and values of a batch, or their
+    sum."""
+    clip_norm: ZeroOrMore = 1.0
+    """The gradient is scaled down to this norm; 0 does not clip."""
+    clip_value: ZeroOrMore = 0.0
+    """Each value of the gradient is cut to this size; 0 does not clip."""
+    clip_velocity: Positive = 1e-4
+    """Each value of the velocity of "srivastava" is cut to this size."""
+    warmup_steps: NotNegative = 100
+    """The learning rate rises linearly over so many steps."""
+    lr_schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    """What follows the warm-up: the learning rate stays, falls to zero along half a cosine, or is multiplied by
+    `lr_gamma` every `lr_step` steps ("step") or after `plateau_patience` validations without a better one
+    ("plateau")."""
+    lr_step: AtLeastOne = 10_000
+    """Steps between two reductions of the schedule "step"."""
+    lr_gamma: Fraction = 0.9
+    """The factor of the schedules "step" and "plateau"."""
+    plateau_patience: AtLeastOne = 3
+    """Validations without a better one before the schedule "plateau" reduces the learning rate."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            not (self.clip_norm and self.clip_value),
+            f"optimizer.clip_norm is {self.clip_norm} and optimizer.clip_value {self.clip_value}; set one of them to 0",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Settings):
+    """How long a training runs, on what batches, and how often it validates and saves."""
+
+    steps: AtLeastOne = 2000
+    """Optimizer steps at most."""
+    batch_size: NotNegative = 0
+    """B, windows a step; 0 takes 64, or all windows if there are fewer."""
+    gradient_accumulation: AtLeastOne = 1
+    """Micro-batches that a batch is computed in, to save memory. What is learned stays the same, but for what dropout
+    draws."""
+    recompute_every: NotNegative = 0
+    """Activation checkpointing along time: so many time steps are kept for the gradient at once, and longer windows are
+    computed a second time; 0 keeps all."""
+    seed: Seed = 0
+    """Of initial weights, order and dropout."""
+    validation_fraction: Fraction = 0.1
+    """Of the groups of videos, or of the digits if sequences are generated, held out to choose the best weights."""
+    validate_every: AtLeastOne = 100
+    """Steps between two validations."""
+    patience: NotNegative = 10
+    """Validations without a better one after which the training stops early; 0 never does."""
+    checkpoint_minutes: ZeroOrMore = 10.0
+    """Minutes between two checkpoints, besides one at every validation; 0 writes none by time."""
+    checkpoint_every: NotNegative = 0
+    """Steps between two checkpoints, besides one at every validation; 0 writes none by steps."""
+    keep_checkpoints: AtLeastOne = 2
+    """Checkpoints that are kept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            not self.batch_size or self.gradient_accumulation <= self.batch_size,
+            f"training.gradient_accumulation is {self.gradient_accumulation}, but a batch has only {self.batch_size} "
+            "windows; give at most that many",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingMnistSettings(Settings):
+    """Moving MNIST sequences that are generated as training goes; the defaults are the paper's."""
+
+    num_digits: int = 2
+    """Digits in a sequence."""
+    canvas: int = 64
+    """Pixels along each side of a frame."""
+    displacement: float = 0.1
+    """Of a digit per frame, in units of its range along a side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(Settings):
+    """Everything that a pretraining depends on, but the data and the machine."""
+
+    kind: ClassVar[str] = "pretrain"
+
+    likelihood: Literal["auto", "bernoulli", "gaussian"] = "auto"
+    """Of frames: "bernoulli" for values in [0, 1], with a sigmoid and Bernoulli cross-entropy; "gaussian" for real
+    ones, with squared error. "auto" takes "bernoulli" for uint8 features (divided by 255), else "gaussian"."""
+    transforms: tuple[str, ...] | Auto = "auto"
+    """Registered transforms of the frames that the model reads and predicts, in their order; "auto" is "standardize"
+    for "gaussian" frames, none for "bernoulli" ones."""
+    objectives: tuple[str, ...] = ("reconstruction", "future")
+    """Registered objectives, whose weighted losses are added. Reconstruction and future: the composite model; the first
+    alone: an autoencoder; the second alone: a future predictor."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `encoder.cell`, by its name."""
+    decoder: DecoderSettings = field(default_factory=DecoderSettings)
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the objectives, by their names."""
+    transform: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the transforms, by their names."""
+    windows: PretrainWindows = field(default_factory=PretrainWindows)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    moving_mnist: MovingMnistSettings = field(default_factory=MovingMnistSettings)
+    """What to generate if there are no features but MNIST digits."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(len(self.objectives) > 0, "objectives is empty; give at least one, such as reconstruction or future")
+        for section, names in (("cell", (self.encoder.cell,)), ("objective", self.objectives)):
+            object.__setattr__(self, section, settings_of_names(section, names, getattr(self, section)))
+        _resolve_transforms(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(Settings):
+    """The classifier: an encoder with a head."""
+
+    head: str = "every_step"
+    """The registered head; its settings stand in `[head.NAME]`."""
+    dropout: Probability = 0.5
+    """The probability of dropping a value that enters the head."""
+    freeze_encoder: bool = False
+    """Keep a pretrained encoder's weights as they are and train the head alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(Settings):
+    """Everything that a fine-tuning depends on, but the data, the pretrained run and the machine."""
+
+    kind: ClassVar[str] = "finetune"
+
+    test_fraction: Annotated[float, Range(at_least=0, below=1)] = 0.2
+    """Of the groups of videos of each class, held out for `evaluate` if the features name no splits."""
+    transforms: tuple[str, ...] | Auto = "auto"
+    """See `PretrainConfig`; a pretrained run brings its own."""
+    encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(dropout=0.5))
+    """A pretrained run brings its own cell, width and depth."""
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `encoder.cell`, by its name; a pretrained run brings its own."""
+    classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
+    head: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `classifier.head`, by its name."""
+    transform: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the transforms, by their names; a pretrained run brings its own."""
+    windows: FinetuneWindows = field(default_factory=FinetuneWindows)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=1000, validate_every=50))
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Dotted keys that a recipe or an option set, even to their defaults: a pretrained run must not contradict them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for section, name in (("cell", self.encoder.cell), ("head", self.classifier.head)):
+            object.__setattr__(self, section, settings_of_names(section, (name,), getattr(self, section)))
+        _resolve_transforms(self)
+
+
+def _resolve_transforms(config: PretrainConfig | FinetuneConfig) -> None:
+    names = () if config.transforms == "auto" else config.transforms
+    object.__setattr__(config, "transform", settings_of_names("transform", names, config.transform))

@@ -1,0 +1,68 @@
+"""What is to be measured: a trained run, the videos to measure it on, and the options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError
+from ..features.annotations import SPLITS, AnnotatedVideos, Annotation
+from ..features.store import Features
+from ..models.description import ModelDescription
+from ..models.saved import TrainedModel
+from ..progress import ProgressListener, ignore_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """How to measure; which of them a kind of run takes, that kind checks.
+
+    mnist: a folder of MNIST digits to make Moving MNIST of, in place of features; num_digits, num_sequences, seed: of
+    these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
+    window's frames into random order. filmstrip: a PNG to draw.
+
+    Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
+    """
+
+    mnist: Path | None = None
+    num_digits: int | None = None
+    num_sequences: int = 10_000
+    seed: int = 1
+    num_future: int | None = None
+    split: str | None = None
+    annotations: Mapping[str, Annotation] | None = None
+    group_pattern: str | None = None
+    shuffle_frames: bool = False
+    filmstrip: Path | None = None
+    on_progress: ProgressListener = ignore_progress
+
+    def __post_init__(self) -> None:
+        if self.mnist is not None and (self.split or self.annotations or self.group_pattern or self.shuffle_frames):
+            raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
+        if self.split is not None and self.split not in SPLITS:
+            raise ConfigError(f"split {self.split!r}: allowed are {', '.join(SPLITS)}")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run folder, what it holds, and where to compute."""
+
+    folder: Path
+    model: TrainedModel
+    description: ModelDescription
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class SelectedVideos:
+    """The videos of features to measure on.
+
+    indices: of them. which: a name for them. num_left_out: videos left out because the run was trained on them.
+    """
+
+    features: Features
+    annotated: AnnotatedVideos
+    indices: list[int]
+    which: str
+    num_left_out: int

@@ -1,0 +1,52 @@
+"""What extraction records of how features were made, and which features a model takes for the same."""
+
+from dataclasses import asdict
+
+from ..errors import FeatureFileError
+from ..features.settings import Settings, settings_difference
+from ..features.store import Features
+from ..registry import EXTRACTORS
+from ..video.sampling import Sampling
+from .extractors.extractor import Extractor
+
+DECODING_VERSION = 1
+"""Which frames come out of a video file; it grows when a change of ours makes others of the same file. Feature files
+from before it was recorded are of version 1."""
+
+EXTRACTION_SETTINGS = frozenset({"sampling", "decoder", "decoding_version"})
+"""Recorded settings that are no extractor's: how frames are got."""
+
+
+def settings_to_record(extractor: Extractor, *, sampling: Sampling, decoder: str) -> Settings:
+    """Return the settings that a feature file records."""
+    return {
+        **extractor.settings,
+        "sampling": asdict(sampling),
+        "decoder": decoder,
+        "decoding_version": DECODING_VERSION,
+    }
+
+
+def require_same_features(features: Features, *, settings: Settings, frame_shape: tuple[int, ...], dtype: str) -> None:
+    """Raise FeatureFileError, with the difference, unless features are like those that a model was trained on.
+
+    settings, frame_shape, dtype: of the latter. How frames were got may differ, and what the extractor declares in its
+    `free_settings`. Features of no registered extractor, such as imported ones, are compared by shape and type alone.
+    """
+    want, got = (frame_shape, dtype), (features.frame_shape, features.dtype)
+    if want != got:
+        raise FeatureFileError(
+            f"{features.path}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}"
+        )
+    kinds = [str(kind) for kind in (settings.get("kind"), features.settings.get("kind")) if kind in EXTRACTORS]
+    if kinds and (difference := _difference(features.settings, settings, kinds)):
+        raise FeatureFileError(
+            f"{features.path}: made with other settings than the features that the run was trained on: {difference}"
+        )
+
+
+def _difference(found: Settings, wanted: Settings, kinds: list[str]) -> str:
+    if not settings_difference(found, wanted, free=EXTRACTION_SETTINGS):
+        return ""  # without importing an extractor, and with it perhaps its library
+    free = EXTRACTION_SETTINGS.union(*(EXTRACTORS[kind].free_settings for kind in kinds))
+    return settings_difference(found, wanted, free=free)

@@ -1,0 +1,1 @@
+"""Recurrent cells: the interface, and one file a cell."""

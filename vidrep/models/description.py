@@ -1,0 +1,48 @@
+"""Everything but the weights of a trained model: the registered names that it is built of, and their settings."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config.doors import settings_of_names
+from ..config.settings import Likelihood
+from .encoder import StackSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """Everything but the weights that it takes to use a model.
+
+    kind: "pretraining" or "classifier", see `vidrep.models.kinds`.
+    frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
+    transforms: settings of the input transforms by name, in their order.
+    encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
+    objectives: settings by name, {} for a classifier. head: name, settings and dropout, {} for a pretraining.
+    windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
+    classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.
+    """
+
+    kind: str
+    frame_shape: list[int]
+    dtype: str
+    likelihood: Likelihood
+    extractor: dict[str, Any]
+    transforms: dict[str, dict[str, Any]]
+    encoder: dict[str, Any]
+    cell: dict[str, Any]
+    windows: dict[str, int]
+    objectives: dict[str, dict[str, Any]] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    class_counts: list[int] = field(default_factory=list)
+
+    @property
+    def frame_size(self) -> int:
+        """D, values of a stored frame."""
+        return math.prod(self.frame_shape)
+
+    @property
+    def stack(self) -> StackSpec:
+        """What the encoder is built of."""
+        name = self.encoder["cell"]
+        return StackSpec(**self.encoder, settings=settings_of_names("cell", [name], {name: self.cell})[name])

@@ -1,0 +1,1 @@
+"""Heads of a classifier: the interface, and one file a head."""

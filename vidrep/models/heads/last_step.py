@@ -1,0 +1,20 @@
+"""The class is read out at a window's last frame, once the encoder has read all of it."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from .head import Head, last_valid
+
+
+class LastStepHead(Head):
+    """A linear layer on the encoder's output at the last frame of each window."""
+
+    def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
+        super().__init__(input_size, num_classes, settings)
+        self.projection = nn.Linear(input_size, num_classes)
+
+    def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
+        """Return the logits at each window's last frame: outputs (T, B, H) -> (B, K)."""
+        logits: Tensor = self.projection(last_valid(outputs, valid))
+        return logits

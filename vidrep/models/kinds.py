@@ -1,0 +1,75 @@
+"""The kinds of trained networks: how each is built from its description, and which keys the description must have."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..config.doors import settings_of_names
+from .classifier import Classifier
+from .description import ModelDescription
+from .encoder import Numerics
+from .inputs import InputTransforms
+from .network import Network
+from .pretraining import PretrainingNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkKind:
+    """One kind of network.
+
+    noun: what messages call it. window_keys: the keys that a description's `windows` must have. build: returns the
+    network of a description, for frames of E values after the input transforms.
+    """
+
+    noun: str
+    window_keys: frozenset[str]
+    build: Callable[[ModelDescription, int, Numerics], Network]
+
+
+def build_inputs(description: ModelDescription) -> InputTransforms:
+    """Build the input transforms of a description, not fitted yet."""
+    transforms = settings_of_names("transform", list(description.transforms), description.transforms)
+    return InputTransforms(description.frame_size, transforms)
+
+
+def build_network(description: ModelDescription, frame_size: int, numerics: Numerics | None = None) -> Network:
+    """Build the network of a description, with fresh weights; KeyError for an unknown kind."""
+    return NETWORK_KINDS[description.kind].build(description, frame_size, numerics or Numerics())
+
+
+def _build_pretraining(description: ModelDescription, frame_size: int, numerics: Numerics) -> PretrainingNetwork:
+    return PretrainingNetwork(
+        frame_size=frame_size,
+        stack=description.stack,
+        objectives=settings_of_names("objective", list(description.objectives), description.objectives),
+        likelihood=description.likelihood,
+        num_context=description.windows["context"],
+        num_reconstructed=description.windows["num_reconstructed"],
+        numerics=numerics,
+    )
+
+
+def _build_classifier(description: ModelDescription, frame_size: int, numerics: Numerics) -> Classifier:
+    name = description.head["name"]
+    return Classifier(
+        frame_size=frame_size,
+        num_classes=len(description.classes),
+        stack=description.stack,
+        head=name,
+        head_settings=settings_of_names("head", [name], {name: description.head["settings"]})[name],
+        dropout=description.head["dropout"],
+        freeze_encoder=description.head["freeze_encoder"],
+        numerics=numerics,
+    )
+
+
+NETWORK_KINDS = {
+    "pretraining": NetworkKind(
+        noun="a pretraining",
+        window_keys=frozenset({"context", "num_future", "num_reconstructed", "stride"}),
+        build=_build_pretraining,
+    ),
+    "classifier": NetworkKind(
+        noun="a classifier", window_keys=frozenset({"length", "stride"}), build=_build_classifier
+    ),
+}
+"""The kinds by the names in model.json."""

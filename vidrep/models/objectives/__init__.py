@@ -1,0 +1,1 @@
+"""Objectives of pretraining: the interface, and one file an objective."""

@@ -1,0 +1,118 @@
+"""The network of a pretraining: an encoder with objectives.
+
+With reconstruction and future prediction it is the composite model of Srivastava, Mansimov, Salakhutdinov (ICML 2015),
+section 2.4.
+
+Shapes: T frames of context, F frames that follow, N frames that a decoder emits, B batch, D values of a frame.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config.settings import Likelihood
+from ..registry import OBJECTIVES
+from ..sequences.window_batch import WindowBatch
+from .encoder import Encoder, Numerics, StackSpec
+from .inputs import InputTransforms
+from .network import Losses, Network
+from .objectives.frame_objective import FrameObjective
+from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Window
+from .state import State
+
+
+class PretrainingNetwork(Network):
+    """An encoder that reads the context of a window, and objectives whose losses train it.
+
+    The encoder's last state is the representation.
+
+    frame_size: D, after the input transforms. objectives: settings by registered name. num_context: T, the frames of a
+    window that the encoder reads; the others are the future.
+    """
+
+    def __init__(
+        self,
+        *,
+        frame_size: int,
+        stack: StackSpec,
+        objectives: Mapping[str, Any],
+        likelihood: Likelihood,
+        num_context: int,
+        num_reconstructed: int = 0,
+        numerics: Numerics | None = None,
+    ) -> None:
+        super().__init__()
+        numerics = numerics or Numerics()
+        self.likelihood: Likelihood = likelihood
+        self.num_context = num_context
+        self.encoder = Encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
+        spec = ModelSpec(
+            frame_size=frame_size,
+            stack=stack,
+            likelihood=likelihood,
+            num_reconstructed=num_reconstructed,
+            numerics=numerics,
+        )
+        self.objectives = nn.ModuleDict(
+            {name: OBJECTIVES[name](settings, spec) for name, settings in objectives.items()}
+        )
+
+    @property
+    def _objectives(self) -> dict[str, Objective]:
+        return {name: one for name, one in self.objectives.items() if isinstance(one, Objective)}
+
+    @property
+    def frame_objectives(self) -> dict[str, FrameObjective]:
+        """The objectives that emit frames, by name."""
+        return {name: one for name, one in self.objectives.items() if isinstance(one, FrameObjective)}
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of the objectives."""
+        return list(self.objectives)
+
+    @property
+    def needs_whole_batch(self) -> list[str]:
+        """The names of the objectives whose loss is of a batch as a whole."""
+        return [name for name, one in self._objectives.items() if one.needs_whole_batch]
+
+    def init_output_bias(self, mean_frame: Tensor) -> None:
+        """Set the output biases so that untrained decoders emit about this frame, (D,)."""
+        for objective in self.frame_objectives.values():
+            objective.decoder.init_output_bias(mean_frame)
+
+    def encode(self, context: Tensor, state: State = None) -> Encoded:
+        """Read frames, (T, B, D); state: where the encoder starts, its initial state if None."""
+        return Encoded(*self.encoder(context, state))
+
+    def transformed(self, inputs: InputTransforms, stored: Tensor, num_context: int | None = None) -> Tensor:
+        """Turn stored frames of windows, (T + F, B, D'), into the model's, (T + F, B, D).
+
+        num_context: T, that of the network if None. Transforms use no frame of the future to transform others.
+        """
+        steps = torch.arange(len(stored), device=stored.device)
+        is_context = steps < (self.num_context if num_context is None else num_context)
+        frames: Tensor = inputs(stored, is_context[:, None].expand(stored.shape[:2]))
+        return frames
+
+    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+        """Return each objective's loss; conditional decoders are teacher-forced."""
+        encoded, window = self._read(inputs, batch, state)
+        return self._losses({name: one(encoded, window) for name, one in self._objectives.items()}, encoded.state)
+
+    def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
+        """Return each objective's loss to choose weights by; decoders run free."""
+        encoded, window = self._read(inputs, batch, None)
+        by_name = {name: one.validation_loss(encoded, window) for name, one in self._objectives.items()}
+        return self._losses(by_name, encoded.state), {}
+
+    def _read(self, inputs: InputTransforms, batch: WindowBatch, state: State) -> tuple[Encoded, Window]:
+        frames = self.transformed(inputs, batch.frames)
+        window = Window(frames[: self.num_context], frames[self.num_context :], batch.video, batch.group)
+        return self.encode(window.context, state), window
+
+    def _losses(self, by_name: dict[str, Loss], state: State) -> Losses:
+        weights = {name: one.settings.weight for name, one in self._objectives.items()}
+        return Losses(by_name, weights, state)

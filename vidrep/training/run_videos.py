@@ -1,0 +1,86 @@
+"""videos.csv of a run: which videos were in which split, with their labels, groups and checksums."""
+
+import csv
+import io
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import InputError
+from ..features.annotations import SPLITS
+from ..features.table import VideoRow
+from ..sequences.split import VideoSplit
+
+CONFIG_NAME = "config.toml"
+VIDEOS_NAME = "videos.csv"
+
+
+@dataclass(frozen=True)
+class RunVideos:
+    """The videos of a run: all rows of its features, their labels and groups, and which split each is in.
+
+    group_pattern: the regular expression that made the groups, None if none did.
+    """
+
+    rows: Sequence[VideoRow]
+    labels: Sequence[str]
+    split: VideoSplit
+    groups: Sequence[str]
+    group_pattern: str | None = None
+
+    def count(self, split: str, *, at_least: int = 1) -> int:
+        """Return how many videos of a split have so many frames; crops of one video are one."""
+        rows = [self.rows[index] for index in getattr(self.split, split)]
+        return len({(row.source_key, row.source_sha256) for row in rows if row.length >= at_least})
+
+    def table(self) -> str:
+        """Return videos.csv."""
+        split_of = {index: name for name in SPLITS for index in getattr(self.split, name)}
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["video", "label", "split", "group", "checksum", "source_sha256"])
+        for index, row in enumerate(self.rows):
+            if index in split_of:
+                known = [self.labels[index], split_of[index], self.groups[index]]
+                table.writerow([row.path, *known, row.checksum, row.source_sha256])
+        return text.getvalue()
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what a run's config.toml holds of them."""
+        return {"groups": {"pattern": self.group_pattern}} if self.group_pattern is not None else {}
+
+
+class UsedVideos(NamedTuple):
+    """The videos that trained a run or chose its weights.
+
+    content: checksums of rows and of source files: a video that is renamed, or whose frames are sampled otherwise, is
+    still the same one. groups: their names. group_pattern: what made them, None if nothing did.
+    """
+
+    content: frozenset[str]
+    groups: frozenset[str]
+    group_pattern: str | None
+
+
+def read_used_videos(folder: Path) -> UsedVideos:
+    """Read which videos a run used, from its videos.csv and config.toml.
+
+    Raises InputError if one of them is missing or damaged.
+    """
+    content: set[str] = set()
+    groups: set[str] = set()
+    try:
+        pattern = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")).get("groups", {}).get("pattern")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise InputError(f"{folder}: {CONFIG_NAME} cannot be read ({error}); is it a run folder?") from error
+    try:
+        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["split"] != "test":
+                    content |= {row["checksum"], row["source_sha256"]}
+                    groups.add(row["group"])
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
+    return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), pattern)

@@ -1,0 +1,182 @@
+"""One session of training: what pretraining and fine-tuning share, from the agreement of ranks to the finished run."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+from ..config.reader import to_mapping
+from ..config.settings import FinetuneConfig, PretrainConfig
+from ..devices import choose_device, is_out_of_memory, torch_settings
+from ..errors import ConfigError
+from ..machine import tune_malloc
+from ..models.description import ModelDescription
+from ..models.encoder import Numerics
+from ..models.saved import TrainedModel
+from ..progress import ProgressListener, ignore_progress
+from .collectives import Ranks
+from .loop import TrainingOutcome, never, run_training
+from .ranks import joined_ranks
+from .run import RunFolder
+from .run_videos import RunVideos
+from .task import Task, TaskData
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """What a training is called with besides its data and its config; nothing of it changes what is learned."""
+
+    device: str = "auto"
+    """"auto", "cpu", "cuda" or "mps"."""
+    precision: str = "auto"
+    """"auto", "fp32", "tf32" or "bf16", of matrix products; "auto" is bf16 where the device has it natively."""
+    threads: int | None = None
+    """CPU threads of one operation; None keeps torch's own number."""
+    resume: bool = False
+    """Go on from the run's checkpoint."""
+    overwrite: bool = False
+    """Start anew where a run is."""
+    should_stop: Callable[[], bool] = never
+    """Asked after every step; then a checkpoint is written and Stopped is raised."""
+    on_progress: ProgressListener = ignore_progress
+
+
+class SessionContext(NamedTuple):
+    """Where and how a session computes."""
+
+    run: RunFolder
+    device: torch.device
+    numerics: Numerics
+    ranks: Ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What pretraining or fine-tuning has prepared to be trained.
+
+    config: with nothing left "auto". videos: for videos.csv. source: the settings of the features. stateful: whether
+    windows of a video follow each other. recorded: what config.toml holds besides the config. on_start: called once the
+    run folder is there.
+    """
+
+    config: PretrainConfig | FinetuneConfig
+    model: TrainedModel
+    description: ModelDescription
+    data: TaskData
+    videos: RunVideos
+    source: Mapping[str, Any]
+    stateful: bool = False
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    on_start: Callable[[RunFolder], None] = lambda run: None
+
+
+def run_session(
+    run: RunFolder,
+    config: PretrainConfig | FinetuneConfig,
+    options: SessionOptions,
+    *,
+    prepare: Callable[[SessionContext], Prepared],
+    finish: Callable[[SessionContext, Prepared], Result],
+) -> tuple[TrainingOutcome, Prepared, Result]:
+    """Agree with the other ranks, lock the run folder, prepare, train and finish.
+
+    finish: called on rank 0 once the training is done; all ranks get its result.
+    """
+    tune_malloc()
+    with (
+        joined_ranks() as ranks,
+        torch_settings(
+            ranks.device(choose_device(options.device)), precision=options.precision, threads=options.threads
+        ) as (device, precision, compute_dtype),
+    ):
+        ranks.require_same(resume=options.resume, device=device.type, precision=precision, settings=config)
+        ranks.call_on_rank_zero(lambda: run.require_usable(resume=options.resume, overwrite=options.overwrite))
+        numerics = Numerics(
+            compute_dtype=compute_dtype if precision == "bf16" else None,
+            recompute_every=config.training.recompute_every,
+        )
+        context = SessionContext(run, device, numerics, ranks)
+        with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.seed, device):
+            prepared = prepare(context)
+            outcome = _train(context, prepared, options, precision)
+            result = ranks.call_on_rank_zero(lambda: finish(context, prepared))
+    return outcome, prepared, result
+
+
+def _train(context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str) -> TrainingOutcome:
+    run, device, _, ranks = context
+    config = prepared.config
+    task = Task(
+        prepared.model.to(device),
+        prepared.description,
+        prepared.data,
+        config.training,
+        reduction=config.optimizer.reduction,
+        device=device,
+        stateful=prepared.stateful,
+        ranks=ranks,
+    )
+    ranks.require_same(data=(prepared.source, prepared.videos.table()))
+    folder = run.prepared(
+        {**to_mapping(config), **prepared.recorded},
+        prepared.videos,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        device=device,
+        num_ranks=ranks.size,
+    )
+    with ranks.on_rank_zero(folder), explaining_out_of_memory(prepared.data.batch_size):
+        ranks.call_on_rank_zero(lambda: prepared.on_start(run))
+        return run_training(
+            task,
+            run,
+            config.training,
+            config.optimizer,
+            precision=precision,
+            resume=options.resume,
+            on_progress=options.on_progress,
+            should_stop=options.should_stop,
+            ranks=ranks,
+        )
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's random numbers, on the CPU and on `device`, and put their state back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def explaining_out_of_memory(batch_size: int = 0) -> Iterator[None]:
+    """Turn a lack of memory, on the CPU or a GPU, into a ConfigError that names what takes less.
+
+    batch_size: windows of a step, if they are what takes it; half of them are recommended to a GPU, since all but the
+    weights and the optimizer's state grows with them.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        where, less = "memory", "lower encoder.hidden_size, encoder.num_layers or training.batch_size"
+        if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
+            free, total = torch.cuda.mem_get_info()
+            others = max(0, total - free - torch.cuda.memory_reserved())
+            where = f"the GPU's {_gibibytes(total)}, of which other processes have {_gibibytes(others)}"
+            half = batch_size // 2
+            if half:
+                less = f"training.batch_size {half} takes about half; or lower encoder.hidden_size or num_layers"
+        raise ConfigError(
+            f"the training does not fit into {where}; {less}, or set training.gradient_accumulation or "
+            "training.recompute_every"
+        ) from error
+
+
+def _gibibytes(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"

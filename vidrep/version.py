@@ -1,0 +1,3 @@
+"""The version of vidrep."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,57 @@
+"""Video file to upright RGB frames, by one of two decoders.
+
+    with open_video(path, decoder="pyav") as video:
+        for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
+            ...
+        video.report()                           # DecodeReport(status "ok" or "partial", message, ...)
+
+Frames come as a player shows them: turned as the container asks and with square pixels.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..errors import ConfigError, VideoError
+from .reading import VideoReader
+
+DECODERS = ("pyav", "opencv")
+
+
+def open_video(
+    path: Path, *, decoder: str = "pyav", on_packet: Callable[[], None] | None = None
+) -> AbstractContextManager[VideoReader]:
+    """Open a video file.
+
+    on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
+        kept or not, and while the report reads, as a heartbeat. Opening itself does not call it.
+
+    Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
+    decoder.
+    """
+    require_decoder(decoder)
+    on_packet = on_packet or _do_nothing
+    try:
+        size = path.stat().st_size
+        path.open("rb").close()
+    except OSError as error:
+        raise VideoError(f"cannot be read ({error.strerror})") from error
+    if size == 0:
+        raise VideoError("the file is empty (0 bytes)")
+    if decoder == "opencv":
+        from .opencv import OpenCvReader
+
+        return OpenCvReader(path, on_packet)
+    from .pyav import PyAvReader
+
+    return PyAvReader(path, on_packet)
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def require_decoder(decoder: str) -> None:
+    """Raise ConfigError if there is no decoder of this name."""
+    if decoder not in DECODERS:
+        raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")
