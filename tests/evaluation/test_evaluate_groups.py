@@ -76,6 +76,7 @@ def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path)
 def test_info_counts_source_videos_beside_their_crops(tmp_path: Path) -> None:
     description = info(with_crops(tmp_path / "f.h5", SPLITS).path)
     assert (description["videos"], description["crops"], description["groups"]) == (20, 60, "none")
+    assert description["labels"] == "left 10, right 10"
 
 
 def test_a_prediction_is_of_a_source_video(tmp_path: Path) -> None:

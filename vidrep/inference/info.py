@@ -36,16 +36,17 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
                 "extract them again"
             )
     lengths = sorted(row.length for row in features.videos)
-    num_sources = len(set(features.source_videos.tolist()))
+    # Crops of one video count once.
+    sources = list(dict(zip(features.source_videos.tolist(), features.videos, strict=True)).values())
     description: dict[str, Any] = {
         "what": "features",
-        "videos": num_sources,
-        "crops": len(features) if len(features) > num_sources else "none",
+        "videos": len(sources),
+        "crops": len(features) if len(features) > len(sources) else "none",
         "frames": features.num_frames,
         "frames a video": f"{lengths[0]} to {lengths[-1]}" if lengths else "-",
         "frame": f"{'x'.join(map(str, features.frame_shape))} {features.dtype}",
-        "labels": _counts(row.label for row in features.videos),
-        "splits": _counts(row.split for row in features.videos),
+        "labels": _counts(row.label for row in sources),
+        "splits": _counts(row.split for row in sources),
         "groups": _num_groups(features),
         "partial": some_names(row.path for row in features.videos if row.status == "partial") or "none",
     }
