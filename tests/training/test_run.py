@@ -66,6 +66,27 @@ def test_a_new_run_has_its_settings_videos_and_environment(
     assert (environment["torch"], environment["device"]) == (torch.__version__, "cpu")
 
 
+def test_a_run_is_a_recipe_without_its_groups_and_says_so(
+    tmp_path: Path, videos: RunVideos, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    settings = {**to_mapping(pretrain_config()), **videos.recorded()}
+    with run.prepared(settings, videos, resume=False, overwrite=False, device=CPU):
+        pass
+    assert read_used_videos(run.path).group_pattern == "anna|ben|cleo"
+    assert load_recipe(PretrainConfig, run.path / "config.toml") == pretrain_config()
+    assert "its groups are not a setting and are left out; give --group to have them again" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["[groups]\npattern = 3\n", "groups = 3\n", "[groups", None])
+def test_a_damaged_config_is_named(tmp_path: Path, videos: RunVideos, text: str | None) -> None:
+    run = prepare(tmp_path / "run", videos)
+    path = run.path / "config.toml"
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"config.toml cannot be read \(.+\); is it a run folder"):
+        read_used_videos(run.path)
+
+
 def test_what_was_used_is_identified_by_content_and_the_test_split_is_not_among_it(
     tmp_path: Path, features: Features, videos: RunVideos
 ) -> None:

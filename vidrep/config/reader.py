@@ -1,5 +1,6 @@
 """Reading recipes: TOML files that change some settings of a config and leave the others at their defaults."""
 
+import logging
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 from ..errors import ConfigError, nearest_names
 from .old_keys import new_name
 from .settings import FinetuneConfig, PretrainConfig
+
+_log = logging.getLogger(__name__)
 
 Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 # Sections whose keys are registered names.
@@ -109,7 +112,10 @@ def _read_recipe(recipe: str | Path, kind: str) -> tuple[dict[str, Any], str]:
     where = f"recipe {recipe}"
     try:
         text = _shipped().get(str(recipe)) or Path(recipe).read_text(encoding="utf-8")
-        return {key: value for key, value in tomllib.loads(text).items() if key not in _OF_A_RUN}, where
+        tree = tomllib.loads(text)
+        if "groups" in tree:
+            _log.warning("%s: its groups are not a setting and are left out; give --group to have them again", where)
+        return {key: value for key, value in tree.items() if key not in _OF_A_RUN}, where
     except FileNotFoundError as error:
         names = recipe_names(kind)
         hint = nearest_names(str(recipe), names) or f"shipped are {', '.join(names)}"

@@ -73,7 +73,9 @@ def read_used_videos(folder: Path) -> UsedVideos:
     groups: set[str] = set()
     try:
         pattern = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")).get("groups", {}).get("pattern")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+        if not isinstance(pattern, str | None):
+            raise TypeError(f"groups.pattern is {pattern!r}, no text")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
         raise InputError(f"{folder}: {CONFIG_NAME} cannot be read ({error}); is it a run folder?") from error
     try:
         with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
