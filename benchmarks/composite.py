@@ -103,6 +103,8 @@ class FixedBatches:
 class NoWindows:
     """Nothing to validate on."""
 
+    num_frames = 0
+
     @property
     def windows(self) -> WindowSet:
         """There are none."""

@@ -23,7 +23,7 @@ from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.encoder import Encoder, Numerics, StackSpec
 from vidrep.models.inputs import InputTransforms
-from vidrep.models.network import Losses, Network
+from vidrep.models.network import Gather, Losses, Network, gather_nothing
 from vidrep.models.objectives.objective import Loss
 from vidrep.models.saved import TrainedModel
 from vidrep.models.state import State
@@ -162,7 +162,9 @@ class PeepholeLoop(Network):
         """The names of both losses."""
         return list(self.decoders)
 
-    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+    def losses(
+        self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing
+    ) -> Losses:
         """Return the losses of frames, (2 T, B, D)."""
         context, future = inputs(batch.frames).chunk(2)
         zeros = context.new_zeros(context.shape[1], self.sizes.hidden)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrep.config.settings import (
+    COMPOSITE,
     ClassifierSettings,
     EncoderSettings,
     FinetuneConfig,
@@ -75,13 +76,13 @@ def pretrain_config(
     settings: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> PretrainConfig:
-    """A config of windows of 3 + 2 frames, 5 units and 2 layers; settings: other fields of PretrainConfig."""
+    """A composite of windows of 3 + 2 frames, 5 units and 2 layers; settings: other fields of PretrainConfig."""
     return PretrainConfig(
         encoder=encoder or EncoderSettings(hidden_size=5, num_layers=2, dropout=0.3),
         windows=windows or PretrainWindows(context=3, num_future=2, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
-        **settings or {},
+        **{"objectives": COMPOSITE, **(settings or {})},
     )
 
 

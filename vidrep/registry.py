@@ -109,6 +109,8 @@ OBJECTIVES = Registry(
     built_in={
         "reconstruction": "vidrep.models.objectives.reconstruction:Reconstruction",
         "future": "vidrep.models.objectives.future:FuturePrediction",
+        "contrast": "vidrep.models.objectives.contrast:Contrast",
+        "balanced_prototypes": "vidrep.models.objectives.balanced_prototypes:BalancedPrototypes",
     },
 )
 HEADS = Registry(

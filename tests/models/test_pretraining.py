@@ -246,7 +246,7 @@ def test_no_frame_of_the_future_changes_what_the_encoder_reads() -> None:
     )
 
 
-class Contrast(Objective):
+class Pairs(Objective):
     """An objective of the whole batch: windows of one video should be nearer to each other than to others."""
 
     needs_whole_batch = True
@@ -263,17 +263,17 @@ def test_a_registered_objective_gets_the_whole_batch_with_its_videos_and_groups(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(OBJECTIVES, "_registered", {})
-    OBJECTIVES.register("contrast")(Contrast)
-    network = float_network(objectives={"contrast": {"weight": 2.0}})
+    OBJECTIVES.register("pairs")(Pairs)
+    network = float_network(objectives={"pairs": {"weight": 2.0}})
     assert network.needs_whole_batch and network.frame_objectives == {}
     batch = stored_batch(T, video=torch.tensor([3, 3]), group=torch.tensor([0, 1]))
     training, (validation, _) = network.losses(inputs_of(), batch), network.validation(inputs_of(), batch)
     last = network.encode(batch.frames).outputs[-1]
     expected = -2 * (last[0] - last[1]).square().sum()
     for losses in (training, validation):
-        torch.testing.assert_close(losses.by_name["contrast"].total, expected)
-        assert losses.weights == {"contrast": 2.0}
-        assert (losses.by_name["contrast"].num_frames, losses.by_name["contrast"].num_values) == (1, 1)
+        torch.testing.assert_close(losses.by_name["pairs"].total, expected)
+        assert losses.weights == {"pairs": 2.0}
+        assert (losses.by_name["pairs"].num_frames, losses.by_name["pairs"].num_values) == (1, 1)
 
 
 def test_any_registered_cell_trains_both_decoders(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What is measured and refused before the first step."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,18 @@ def test_auto_is_bernoulli_for_pixels_and_real_features_never_are(tmp_path: Path
 
 
 def test_auto_standardizes_gaussian_frames_and_bernoulli_frames_stay_in_their_range() -> None:
-    assert (choose_transforms("auto", "gaussian"), choose_transforms("auto", "bernoulli")) == (("standardize",), ())
-    assert choose_transforms(("center_clip", "pca"), "gaussian") == ("center_clip", "pca")
-    assert choose_transforms((), "bernoulli") == ()
+    choose = partial(choose_transforms, frame_size=257)
+    assert (choose("auto", "gaussian"), choose("auto", "bernoulli")) == (("standardize",), ())
+    assert choose(("center_clip", "pca"), "gaussian") == ("center_clip", "pca")
+    assert choose((), "bernoulli") == ()
     with pytest.raises(ConfigError, match=r'transforms pca: frames of likelihood "bernoulli" must stay in .0, 1.; set'):
-        choose_transforms(("pca",), "bernoulli")
+        choose(("pca",), "bernoulli")
+
+
+def test_auto_centers_clips_for_objectives_of_views_and_reduces_large_frames() -> None:
+    of_size = {size: choose_transforms("auto", "gaussian", frame_size=size, centers_clips=True) for size in (256, 257)}
+    assert of_size == {256: ("standardize", "center_clip"), 257: ("standardize", "center_clip", "pca")}
+    assert choose_transforms("auto", "bernoulli", frame_size=257, centers_clips=True) == ()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -112,7 +120,7 @@ def test_no_window_is_refused_with_the_longest_video(tmp_path: Path) -> None:
 def test_a_batch_is_not_larger_than_there_are_windows() -> None:
     assert choose_batch_size(100, 100) == 100
     assert (choose_batch_size(100, 0), choose_batch_size(3, 0)) == (64, 3)
-    with pytest.raises(ConfigError, match=r"training.batch_size 4: the training videos have only 3 windows; give at"):
+    with pytest.raises(ConfigError, match=r"training.batch_size 4: there are only 3 training windows; give at"):
         choose_batch_size(3, 4)
 
 

@@ -26,16 +26,18 @@ class Range:
     at_least: float | None = None
     above: float | None = None
     below: float | None = None
+    at_most: float | None = None
 
     def __contains__(self, value: float) -> bool:
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
+            and (self.at_most is None or value <= self.at_most)
         )
 
     def __str__(self) -> str:
-        bounds = {"at least": self.at_least, "above": self.above, "below": self.below}
+        bounds = {"at least": self.at_least, "above": self.above, "below": self.below, "at most": self.at_most}
         return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
+from ..registry import OBJECTIVES
 from .checks import Range, Settings, require
 from .doors import settings_of_names
 
@@ -17,10 +18,17 @@ NotNegative = Annotated[int, Range(at_least=0)]
 Probability = Annotated[float, Range(at_least=0, below=1)]
 Positive = Annotated[float, Range(above=0)]
 ZeroOrMore = Annotated[float, Range(at_least=0)]
+Share = Annotated[float, Range(above=0, at_most=1)]
 Fraction = Annotated[float, Range(above=0, below=1)]
 Seed = Annotated[int, Range(at_least=0, below=2**63)]
 Auto = Literal["auto"]
 Likelihood = Literal["bernoulli", "gaussian"]
+
+
+COMPOSITE = ("reconstruction", "future")
+"""The objectives of the composite model."""
+AUTO_OBJECTIVES = (*COMPOSITE, "contrast")
+"""The objectives that "auto" chooses from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +62,8 @@ class DecoderSettings(Settings):
 class PretrainWindows(Settings):
     """Windows for pretraining, in frames. "auto" fits the data; `vidrep.sequences.window_lengths` has the rule."""
 
-    context: AtLeastOne | Auto = "auto"
-    """T, frames that the encoder reads."""
+    context: NotNegative | Auto = "auto"
+    """T, frames that the encoder reads; 0 if no objective reads windows."""
     num_future: NotNegative | Auto = "auto"
     """F, frames that follow the context, for objectives that need them; 0 without one."""
     num_reconstructed: NotNegative = 0
@@ -85,6 +93,20 @@ class PretrainWindows(Settings):
         """Frames of a whole window, once nothing is "auto"."""
         assert self.context != "auto" and self.num_future != "auto"
         return self.context + self.num_future
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings(Settings):
+    """Views of clips, for objectives that compare two of them: crops in time, resampled linearly."""
+
+    num_frames: AtLeastOne = 10
+    """Frames of a view."""
+    least_share: Share = 0.6
+    """A view takes this share of its clip or more, up to all of it."""
+    clip_seconds: Positive = 10.0
+    """A clip is a video, or of a longer one a stretch of so many seconds."""
+    least_groups: AtLeastOne = 4
+    """Groups that the clips of a batch come from, at least; more where groups are too small to fill it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +188,9 @@ class TrainingSettings(Settings):
     """Minutes between two checkpoints, besides one at every validation; 0 writes none by time."""
     checkpoint_every: NotNegative = 0
     """Steps between two checkpoints, besides one at every validation; 0 writes none by steps."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights become the model: those of the best validation, or those of the last, for which all steps are done
+    whatever the patience."""
     keep_checkpoints: AtLeastOne = 2
     """Checkpoints that are kept."""
 
@@ -202,9 +227,10 @@ class PretrainConfig(Settings):
     transforms: tuple[str, ...] | Auto = "auto"
     """Registered transforms of the frames that the model reads and predicts, in their order; "auto" is "standardize"
     for "gaussian" frames, none for "bernoulli" ones."""
-    objectives: tuple[str, ...] = ("reconstruction", "future")
+    objectives: tuple[str, ...] | Auto = "auto"
     """Registered objectives, whose weighted losses are added. Reconstruction and future: the composite model; the first
-    alone: an autoencoder; the second alone: a future predictor."""
+    alone: an autoencoder; the second alone: a future predictor. "auto" is the composite model, and beside it contrast
+    for "gaussian" frames of videos."""
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     cell: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `encoder.cell`, by its name."""
@@ -214,6 +240,7 @@ class PretrainConfig(Settings):
     transform: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the transforms, by their names."""
     windows: PretrainWindows = field(default_factory=PretrainWindows)
+    views: ViewSettings = field(default_factory=ViewSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     moving_mnist: MovingMnistSettings = field(default_factory=MovingMnistSettings)
@@ -222,9 +249,22 @@ class PretrainConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.objectives) > 0, "objectives is empty; give at least one, such as reconstruction or future")
-        for section, names in (("cell", (self.encoder.cell,)), ("objective", self.objectives)):
+        # What "auto" leaves out may not be given settings: which those are is known with the data.
+        given = [name for name in AUTO_OBJECTIVES if name in self.objective]
+        objectives = given if self.objectives == "auto" else self.objectives
+        for section, names in (("cell", (self.encoder.cell,)), ("objective", objectives)):
             object.__setattr__(self, section, settings_of_names(section, names, getattr(self, section)))
         _resolve_transforms(self)
+
+    @property
+    def contrasts_views(self) -> bool:
+        """Whether an objective compares views of clips."""
+        return any(OBJECTIVES[name].needs_views for name in self.objective)
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether an objective reads windows."""
+        return any(not OBJECTIVES[name].needs_views for name in self.objective)
 
 
 @dataclass(frozen=True, kw_only=True)

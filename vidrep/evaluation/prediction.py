@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from ..config.doors import make_settings
+from ..config.settings import ViewSettings
 from ..errors import ConfigError, InputError
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
 from ..registry import OBJECTIVES
 from ..sequences.batches import BatchSet, FeatureBatchSet, GeneratedBatchSet, VideoNumbers
-from ..sequences.windows import WindowSet, sliding_windows
+from ..sequences.views import ViewBatchSet, ViewMaker
+from ..sequences.windows import Windows, WindowSet, empty_windows, sliding_windows
 from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
-from ..training.preparation import require_windows
+from ..training.preparation import MAX_VALIDATION_WINDOWS, require_several, require_windows
 from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
@@ -51,8 +54,10 @@ def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
 def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions) -> PredictionEvaluation:
     """Measure a pretraining on the windows of the selected videos; raises InputError if there are none."""
     length = _num_context(run) + _num_future(run, options)
-    windows = sliding_windows(
-        selected.features, selected.indices, length=length, stride=run.description.windows["stride"]
+    windows = (
+        sliding_windows(selected.features, selected.indices, length=length, stride=run.description.windows["stride"])
+        if length
+        else empty_windows(selected.features, selected.indices)
     )
     otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
     numbers = VideoNumbers.of(selected.annotated.groups)
@@ -61,8 +66,17 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
         which=selected.which,
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
         num_left_out=selected.num_left_out,
-        metrics=_measure(run, FeatureBatchSet(windows, numbers, run.device), options),
+        metrics=_measure(run, FeatureBatchSet(windows, numbers, run.device), options, _views_of(run, windows, numbers)),
     )
+
+
+def _views_of(run: TrainedRun, windows: Windows, numbers: VideoNumbers) -> BatchSet | None:
+    """Return views of the videos, for a model that compares such."""
+    if not run.description.clips:
+        return None
+    maker = ViewMaker.of(windows, numbers, run.device, make_settings(ViewSettings, run.description.clips, "clips"))
+    require_several(maker, name="selected")
+    return ViewBatchSet(maker, seed=0, most=MAX_VALIDATION_WINDOWS)
 
 
 def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> PredictionEvaluation:
@@ -116,8 +130,10 @@ def _num_future(run: TrainedRun, options: EvaluationOptions) -> int:
     return run.description.windows["num_future"] if options.num_future is None else options.num_future
 
 
-def _measure(run: TrainedRun, batches: BatchSet, options: EvaluationOptions) -> PredictionMetrics:
-    """Measure on windows, and draw a filmstrip of some if there is a path for it."""
+def _measure(
+    run: TrainedRun, batches: BatchSet, options: EvaluationOptions, views: BatchSet | None = None
+) -> PredictionMetrics:
+    """Measure on windows, and on views if there are some; draw a filmstrip if there is a path for it."""
     num_context = _num_context(run)
     lengths: dict[str, Any] = {
         "num_context": num_context,
@@ -125,7 +141,7 @@ def _measure(run: TrainedRun, batches: BatchSet, options: EvaluationOptions) -> 
         "frame_shape": tuple(run.description.frame_shape),
         "device": run.device,
     }
-    metrics = prediction_metrics(run.model, batches, **lengths, on_progress=options.on_progress)
+    metrics = prediction_metrics(run.model, batches, views=views, **lengths, on_progress=options.on_progress)
     if options.filmstrip is not None:
         _draw(options.filmstrip, run, batches.windows, lengths)
     return metrics

@@ -22,7 +22,6 @@ from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..sequences.batches import BatchSet
-from ..sequences.window_batch import WindowBatch
 from ..sequences.windows import WindowSet, batches_of
 from ..viewing.filmstrip import FilmRow
 from .frame_metrics import absolute_error, bernoulli_nats, entropy_floor, squared_error
@@ -86,27 +85,21 @@ def prediction_metrics(
     num_future: int,
     frame_shape: tuple[int, ...],
     device: torch.device,
+    views: BatchSet | None = None,
     on_progress: ProgressListener = ignore_progress,
 ) -> PredictionMetrics:
     """Measure a pretrained model on windows of `num_context + num_future` frames, whose batches are on `device`.
 
-    num_future: may be another number than in training.
+    num_future: may be another number than in training. views: what objectives that emit no frames are measured on, the
+    same windows if None.
     """
     prediction = _Prediction.of(model, batches.windows, num_context, num_future, device)
     measures = _measures(prediction, frame_shape)
     sums: dict[_Key, NDArray[np.float64]] = {}  # of each time step, over all windows
-    losses: defaultdict[str, float] = defaultdict(float)
-    size = windows_at_once(batches.windows.length, model.inputs.mean.numel())
-    equal = bool(model.network.needs_whole_batch)
-    num_for_losses = sum(map(len, batches_of(batches, size, equal=equal)))
-    for indices in batches_of(batches, size):
-        batch = batches.batch(indices)
-        for predicted in prediction.emit(batch.frames):
+    for indices in batches_of(batches, windows_at_once(batches.num_frames, model.inputs.mean.numel())):
+        for predicted in prediction.emit(batches.batch(indices).frames):
             for key, total in _totals(predicted, measures).items():
                 sums[key] = sums[key] + total if key in sums else total
-        if indices[-1] < num_for_losses:
-            for name, loss in prediction.other_losses(batch).items():
-                losses[name] += loss
         on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
     by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
     for (objective, metric, predictor), total in sums.items():
@@ -119,13 +112,13 @@ def prediction_metrics(
         num_reconstructed=prediction.num_reconstructed,
         num_future=num_future,
         by_objective=dict(by_objective),
-        objective_losses={name: loss / num_for_losses for name, loss in losses.items()},
+        objective_losses=prediction.other_losses(batches if views is None else views),
     )
 
 
 def windows_at_once(length: int, frame_size: int) -> int:
     """Return how many windows are decoded at once where nothing is learned: fewer if they or their frames are large."""
-    return max(1, min(_MAX_WINDOWS, _MAX_VALUES // (length * frame_size)))
+    return max(1, min(_MAX_WINDOWS, _MAX_VALUES // (max(1, length) * frame_size)))
 
 
 def filmstrip_rows(
@@ -247,13 +240,19 @@ class _Prediction:
         return {name: frame.expand_as(true[start:stop]) for name, frame in trivial.items()}
 
     @torch.inference_mode()
-    def other_losses(self, batch: WindowBatch) -> dict[str, float]:
-        """Return the losses per frame, summed over a batch's windows, of the objectives that emit no frames."""
-        if len(self.network.frame_objectives) == len(self.network.objectives):
+    def other_losses(self, batches: BatchSet) -> dict[str, float]:
+        """Return the losses per frame, averaged over the windows, of the objectives that emit no frames."""
+        names = sorted(self.network.objectives.keys() - self.network.frame_objectives.keys())
+        if not names:
             return {}
-        losses, _ = self.network.validation(self.inputs, batch)
-        others = {name: losses.by_name[name] for name in losses.by_name.keys() - self.network.frame_objectives.keys()}
-        return {name: float(loss.total) / float(loss.num_frames) for name, loss in sorted(others.items())}
+        totals = dict.fromkeys(names, 0.0)
+        size = windows_at_once(batches.num_frames, self.inputs.mean.numel())
+        chosen = list(batches_of(batches, size, equal=bool(self.network.needs_whole_batch)))
+        for indices in chosen:
+            losses, _ = self.network.validation(self.inputs, batches.batch(indices))
+            for name in names:
+                totals[name] += float(losses.by_name[name].total) / float(losses.by_name[name].num_frames)
+        return {name: total / sum(map(len, chosen)) for name, total in totals.items()}
 
 
 _Key = tuple[str, str, str]

@@ -14,7 +14,7 @@ from ..sequences.window_batch import WindowBatch
 from .encoder import Encoder, Numerics, StackSpec
 from .heads.head import Head
 from .inputs import InputTransforms
-from .network import Losses, Network
+from .network import Gather, Losses, Network, gather_nothing
 from .state import State
 
 
@@ -59,7 +59,9 @@ class Classifier(Network):
         outputs, _ = self.encoder(frames)
         return F.dropout(outputs, self.dropout, self.training)
 
-    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+    def losses(
+        self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing
+    ) -> Losses:
         """Return the head's loss, cross-entropy in nats."""
         return self._loss(self._outputs(inputs(batch.frames, batch.valid)), batch)
 

@@ -19,6 +19,7 @@ class ModelDescription:
     encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
     objectives: settings by name, {} for a classifier. head: name, settings and dropout, {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
+    clips: the settings of clips, see `ViewSettings`, of a model that reads clips; {} for one of consecutive frames.
     classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.
     """
 
@@ -31,6 +32,7 @@ class ModelDescription:
     encoder: dict[str, Any]
     cell: dict[str, Any]
     windows: dict[str, int]
+    clips: dict[str, float] = field(default_factory=dict)
     objectives: dict[str, dict[str, Any]] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)

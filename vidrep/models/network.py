@@ -4,6 +4,7 @@ Shapes: T time, B batch, E values of a frame after the input transforms.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -27,6 +28,15 @@ class Losses(NamedTuple):
         return repr_with_shapes(self)
 
 
+Gather = Callable[[Tensor], Tensor]
+"""Returns the batch of all ranks, (B, ...), from the shard of this rank; gradients flow back."""
+
+
+def gather_nothing(local: Tensor) -> Tensor:
+    """Return the batch of a single rank."""
+    return local
+
+
 class Network(nn.Module, ABC):
     """An encoder and the layers that are trained with it."""
 
@@ -42,9 +52,20 @@ class Network(nn.Module, ABC):
         """The names of the losses that are of a batch as a whole, rather than a sum over windows."""
         return []
 
+    @property
+    def needs_one_rank(self) -> list[str]:
+        """The names of those of them that cannot gather the batch from several ranks."""
+        return self.needs_whole_batch
+
     @abstractmethod
-    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
-        """Return the losses of a batch, to train by. state: where the encoder starts, its initial state if None."""
+    def losses(
+        self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing
+    ) -> Losses:
+        """Return the losses of a batch, to train by.
+
+        state: where the encoder starts, its initial state if None. gather: for losses of a batch as a whole, of which
+        this is one rank's shard.
+        """
 
     @abstractmethod
     def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:

@@ -17,9 +17,9 @@ from ..registry import OBJECTIVES
 from ..sequences.window_batch import WindowBatch
 from .encoder import Encoder, Numerics, StackSpec
 from .inputs import InputTransforms
-from .network import Losses, Network
+from .network import Gather, Losses, Network, gather_nothing
 from .objectives.frame_objective import FrameObjective
-from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Window
+from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Views, Window
 from .state import State
 
 
@@ -78,14 +78,24 @@ class PretrainingNetwork(Network):
         """The names of the objectives whose loss is of a batch as a whole."""
         return [name for name, one in self._objectives.items() if one.needs_whole_batch]
 
+    @property
+    def needs_one_rank(self) -> list[str]:
+        """The names of those of them that do not compare views, which are gathered."""
+        return [name for name, one in self._objectives.items() if one.needs_whole_batch and not one.needs_views]
+
     def init_output_bias(self, mean_frame: Tensor) -> None:
         """Set the output biases so that untrained decoders emit about this frame, (D,)."""
         for objective in self.frame_objectives.values():
             objective.decoder.init_output_bias(mean_frame)
 
     def encode(self, context: Tensor, state: State = None) -> Encoded:
-        """Read frames, (T, B, D); state: where the encoder starts, its initial state if None."""
-        return Encoded(*self.encoder(context, state))
+        """Read frames, (T, B, D), T at least 0; state: where the encoder starts, its initial state if None."""
+        if len(context):
+            return Encoded(*self.encoder(context, state))
+        num_windows = context.shape[1]
+        if state is None:
+            state = self.encoder.initial_state(num_windows, context.device)
+        return Encoded(context.new_zeros(0, num_windows, self.encoder.hidden_size), state)
 
     def transformed(self, inputs: InputTransforms, stored: Tensor, num_context: int | None = None) -> Tensor:
         """Turn stored frames of windows, (T + F, B, D'), into the model's, (T + F, B, D).
@@ -97,21 +107,36 @@ class PretrainingNetwork(Network):
         frames: Tensor = inputs(stored, is_context[:, None].expand(stored.shape[:2]))
         return frames
 
-    def losses(self, inputs: InputTransforms, batch: WindowBatch, state: State = None) -> Losses:
+    def losses(
+        self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing
+    ) -> Losses:
         """Return each objective's loss; conditional decoders are teacher-forced."""
-        encoded, window = self._read(inputs, batch, state)
+        encoded, window = self._read(inputs, batch, state, gather)
         return self._losses({name: one(encoded, window) for name, one in self._objectives.items()}, encoded.state)
 
     def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
         """Return each objective's loss to choose weights by; decoders run free."""
-        encoded, window = self._read(inputs, batch, None)
+        encoded, window = self._read(inputs, batch, None, gather_nothing)
         by_name = {name: one.validation_loss(encoded, window) for name, one in self._objectives.items()}
         return self._losses(by_name, encoded.state), {}
 
-    def _read(self, inputs: InputTransforms, batch: WindowBatch, state: State) -> tuple[Encoded, Window]:
+    def _read(
+        self, inputs: InputTransforms, batch: WindowBatch, state: State, gather: Gather
+    ) -> tuple[Encoded, Window]:
         frames = self.transformed(inputs, batch.frames)
         window = Window(frames[: self.num_context], frames[self.num_context :], batch.video, batch.group)
-        return self.encode(window.context, state), window
+        encoded = self.encode(window.context, state)
+        if any(one.needs_views for one in self._objectives.values()):
+            encoded = encoded._replace(views=self._encode_views(inputs, batch, gather))
+        return encoded, window
+
+    def _encode_views(self, inputs: InputTransforms, batch: WindowBatch, gather: Gather) -> Views:
+        if batch.views is None or batch.video is None or batch.group is None:
+            raise ValueError("a batch without views, videos and groups cannot train an objective that compares views")
+        num_clips, num_views = batch.views.shape[1:3]
+        outputs = self.encode(inputs(batch.views.flatten(1, 2))).outputs
+        representations = outputs[-1].view(num_clips, num_views, -1)
+        return Views(gather(representations), gather(batch.video), gather(batch.group))
 
     def _losses(self, by_name: dict[str, Loss], state: State) -> Losses:
         weights = {name: one.settings.weight for name, one in self._objectives.items()}

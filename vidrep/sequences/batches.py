@@ -109,8 +109,12 @@ class ConsecutiveBatches:
 class BatchSet(Protocol):
     """A fixed number of windows whose batches come in any order, to validate on.
 
-    windows: the same, as stored frames.
+    windows: the same, as stored frames. num_frames: of a window, and of the views that come with it.
     """
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that a batch has of each window, those of its views included."""
 
     @property
     def windows(self) -> WindowSet:
@@ -131,6 +135,7 @@ class FeatureBatchSet:
         has_short = (windows.lengths < windows.length).any()
         mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)
         self._num_valid = mean if has_short else None
+        self.num_frames = windows.length
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -145,6 +150,7 @@ class GeneratedBatchSet:
 
     def __init__(self, windows: GeneratedWindows, device: torch.device) -> None:
         self.windows, self._device = windows, device
+        self.num_frames = windows.length
 
     def __len__(self) -> int:
         return len(self.windows)

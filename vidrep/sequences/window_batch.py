@@ -17,7 +17,8 @@ class WindowBatch(NamedTuple):
     None if all are. is_first (B,) bool: whether a window is the first of its video, None if nothing is carried from
     window to window. video, group, classes (B,) int64: numbers of the windows' videos, of what must not be divided by a
     split, and of their labels; None where there are none. num_valid: valid frames of a window, on average over the
-    whole batch of a step, a scalar; None if all are.
+    whole batch of a step, a scalar; None if all are. views (T', B, 2, D): two views of a clip of each window's video,
+    float32 in original units; None if no objective compares views.
     """
 
     frames: Tensor
@@ -27,6 +28,7 @@ class WindowBatch(NamedTuple):
     group: Tensor | None = None
     classes: Tensor | None = None
     num_valid: Tensor | None = None
+    views: Tensor | None = None
 
     def __repr__(self) -> str:
         return repr_with_shapes(self)
@@ -38,5 +40,6 @@ class WindowBatch(NamedTuple):
         return self._replace(
             frames=self.frames[:, chosen],
             valid=None if self.valid is None else self.valid[:, chosen],
+            views=None if self.views is None else self.views[:, chosen],
             **{name: None if column is None else column[chosen] for name, column in columns.items()},
         )

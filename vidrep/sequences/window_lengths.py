@@ -34,13 +34,16 @@ def fit_length(num_frames: Sequence[int], longest: int) -> int:
 
 
 def fit_pretrain_windows(
-    windows: PretrainWindows, num_frames: Sequence[int] | None, *, needs_future: bool
+    windows: PretrainWindows, num_frames: Sequence[int] | None, *, needs_context: bool = True, needs_future: bool
 ) -> PretrainWindows:
     """Return windows without "auto" for videos of so many frames each; None is for generated sequences.
 
-    needs_future: whether an objective needs frames after the context; otherwise there are none.
+    needs_context: whether an objective reads windows; otherwise they have no frame. needs_future: whether one needs
+    frames after the context; otherwise there are none.
     """
     context, future = windows.context, windows.num_future
+    if context == "auto" and not needs_context:
+        context = 0
     if future == "auto" and not needs_future:
         future = 0
     if context == "auto" or future == "auto":

@@ -43,6 +43,25 @@ class WindowSet(Protocol):
         """Return some windows, (T, B, D)."""
 
 
+class VideoWindows(WindowSet, Protocol):
+    """W windows of the videos of some features.
+
+    videos: (W,) indices into `features.videos`. lengths: (W,) frames of each window that are no padding.
+    """
+
+    @property
+    def features(self) -> Features:
+        """The features."""
+
+    @property
+    def videos(self) -> NDArray[np.int64]:
+        """(W,)."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(W,)."""
+
+
 def batches_of(windows: Sized, size: int, *, equal: bool = False) -> Iterator[NDArray[np.int64]]:
     """Yield the indices of all windows in order, at most `size` at a time.
 
@@ -57,7 +76,7 @@ def batches_of(windows: Sized, size: int, *, equal: bool = False) -> Iterator[ND
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of T frames of some videos; a WindowSet.
+    """Windows of T consecutive frames of some videos; a VideoWindows.
 
     videos: (W,) indices into `features.videos`; starts: (W,) first frames; lengths: (W,) frames that are there, T or,
     for a video shorter than a window, fewer: the rest is padding.
@@ -78,6 +97,10 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def chosen(self, indices: NDArray[np.int64]) -> "Windows":
+        """Return some of the windows, (B,)."""
+        return Windows(self.features, self.length, self.videos[indices], self.starts[indices], self.lengths[indices])
 
     @cached_property
     def _files_and_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -104,6 +127,12 @@ class Windows:
             out[:length, column] = self.features.file_rows(file)[first_row : first_row + length]
             out[length:, column] = 0
         return out.reshape(*out.shape[:2], self.features.frame_size)
+
+
+def empty_windows(features: Features, videos: Sequence[int]) -> Windows:
+    """Return a window without a frame of each video that has frames, for a model that reads no windows."""
+    chosen = np.array([video for video in videos if features.videos[video].length], dtype=np.int64)
+    return Windows(features, 0, chosen, np.zeros_like(chosen), np.zeros_like(chosen))
 
 
 def sliding_windows(

@@ -57,6 +57,10 @@ class Ranks:
         """Return the sums over all ranks of scalars of one dtype, which have the same names on all ranks."""
         return metrics
 
+    def gather(self, shard: "Tensor", batch_size: int) -> "Tensor":
+        """Return a batch, (B, ...), from every rank's shard of it; gradients flow back, summed over ranks."""
+        return shard
+
     def any(self, *flags: bool) -> list[bool]:
         """Return for each flag whether it is set on any rank."""
         return list(flags)

@@ -171,7 +171,10 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
     else:
         # A classifier emits no frames, so that transforms may take them out of [0, 1].
         likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
-        config = replace(config, transforms=choose_transforms(config.transforms, likelihood))
+        config = replace(
+            config,
+            transforms=choose_transforms(config.transforms, likelihood, frame_size=features.frame_size),
+        )
         inputs = InputTransforms(features.frame_size, config.transform)
         inputs.fit(frames_of(features, data.split.train))
     head = config.classifier.head

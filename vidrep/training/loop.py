@@ -102,7 +102,7 @@ def run_training(
             _require_finite_weights(task, position, run)
             line: dict[str, Any] = {}
             if validates:
-                validation = _validate(task, run, position, optimizer_settings)
+                validation = _validate(task, run, position, settings, optimizer_settings)
                 line = {"step": position.step, "learning_rate": rate, "gradient_norm": step_metrics["gradient_norm"]}
                 line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
             content = checkpoint_of(task, optimizer, position, numerics)
@@ -192,13 +192,17 @@ def _diverged(what: str, position: Position, run: RunFolder) -> TrainingError:
     )
 
 
-def _validate(task: Task, run: RunFolder, position: Position, settings: OptimizerSettings) -> dict[str, float]:
+def _validate(
+    task: Task, run: RunFolder, position: Position, settings: TrainingSettings, optimizer_settings: OptimizerSettings
+) -> dict[str, float]:
     """Validate, and note whether the weights are the best so far."""
     task.model.eval()
     with torch.inference_mode():
         metrics = task.validate()
     _require_finite({"validation loss": metrics["loss"]}, position, run)
-    position.note_validation(metrics["loss"], plateau_patience=settings.plateau_patience)
+    position.note_validation(
+        metrics["loss"], plateau_patience=optimizer_settings.plateau_patience, keep_last=settings.keep == "last"
+    )
     return metrics
 
 

@@ -43,9 +43,9 @@ class Position:
         self.sums, self.num_summed = {}, 0
         return means
 
-    def note_validation(self, loss: float, *, plateau_patience: int) -> None:
-        """Take a validation into account: whether its weights are the best so far."""
-        if loss < self.best_loss:
+    def note_validation(self, loss: float, *, plateau_patience: int, keep_last: bool = False) -> None:
+        """Take a validation into account: whether its weights are the best so far; `keep_last` takes them as such."""
+        if keep_last or loss < self.best_loss:
             self.best_loss, self.best_step, self.num_validations_since_best = loss, self.step, 0
         else:
             self.num_validations_since_best += 1

@@ -11,6 +11,8 @@ from ..config.settings import Likelihood
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.checksum import RowsChecksum
 from ..features.store import Features
+from ..models.transforms.pca import PCASettings
+from ..sequences.views import ViewMaker
 from ..sequences.windows import Windows
 
 _log = logging.getLogger(__name__)
@@ -34,13 +36,25 @@ def choose_likelihood(features: Features, likelihood: str) -> Likelihood:
     return "bernoulli" if likelihood == "bernoulli" or (likelihood == "auto" and is_pixels) else "gaussian"
 
 
-def choose_transforms(transforms: tuple[str, ...] | str, likelihood: Likelihood) -> tuple[str, ...]:
+# Frames that are centered by clip are reduced to so many principal components.
+_REDUCED_SIZE = PCASettings().size
+
+
+def choose_transforms(
+    transforms: tuple[str, ...] | str, likelihood: Likelihood, *, frame_size: int, centers_clips: bool = False
+) -> tuple[str, ...]:
     """Return the names of the input transforms; "auto" is "standardize" for "gaussian" frames, else none.
+
+    centers_clips: whether "auto" is to center frames of D = `frame_size` values by clip too, and to reduce large ones.
 
     Raises ConfigError for "bernoulli" frames with transforms, which would leave [0, 1].
     """
     if isinstance(transforms, str):
-        return ("standardize",) if likelihood == "gaussian" else ()
+        if likelihood == "bernoulli":
+            return ()
+        if not centers_clips:
+            return ("standardize",)
+        return ("standardize", "center_clip", *(["pca"] if frame_size > _REDUCED_SIZE else []))
     if transforms and likelihood == "bernoulli":
         raise ConfigError(
             f'transforms {", ".join(transforms)}: frames of likelihood "bernoulli" must stay in [0, 1]; set likelihood '
@@ -91,6 +105,15 @@ def require_windows(windows: Windows, *, name: str, advice: str) -> None:
         )
 
 
+def require_several(maker: ViewMaker, *, name: str) -> None:
+    """Raise InputError if views cannot be compared, as there is one video; name: of what kind of videos it is."""
+    if len(maker.videos) < 2:
+        raise InputError(
+            f"{maker.windows.features.path}: 1 {name} video, but the views of at least 2 are compared; use more "
+            "videos, or objectives that read windows alone, such as --recipe composite"
+        )
+
+
 def report_windows(features: Features, videos: Sequence[int], length: int) -> None:
     """Log how many videos are too short for a window."""
     short = [features.videos[video].path for video in videos if features.videos[video].length < length]
@@ -104,15 +127,15 @@ def report_windows(features: Features, videos: Sequence[int], length: int) -> No
         )
 
 
-def choose_batch_size(num_windows: int, wanted: int) -> int:
+def choose_batch_size(num_windows: int, wanted: int, *, what: str = "windows") -> int:
     """Return the batch size to use: the wanted one, or for 0 the default's 64, or all windows if there are fewer.
 
-    Raises ConfigError if there are fewer windows than are wanted.
+    Raises ConfigError if there are fewer windows than are wanted. what: what they are called then.
     """
     if wanted > num_windows:
         raise ConfigError(
-            f"training.batch_size {wanted}: the training videos have only {num_windows} windows; give at most that "
-            "many, or 0 for what fits"
+            f"training.batch_size {wanted}: there are only {num_windows} training {what}; give at most that many, or "
+            "0 for what fits"
         )
     return wanted or min(DEFAULT_BATCH_SIZE, num_windows)
 
@@ -121,5 +144,4 @@ def subsample(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:
     """Keep at most so many windows, evenly spread."""
     if len(windows) <= most:
         return windows
-    kept = np.linspace(0, len(windows) - 1, most).astype(np.int64)
-    return Windows(windows.features, windows.length, windows.videos[kept], windows.starts[kept], windows.lengths[kept])
+    return windows.chosen(np.linspace(0, len(windows) - 1, most).astype(np.int64))

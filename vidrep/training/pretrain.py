@@ -114,6 +114,7 @@ def _prepare(
         encoder=asdict(data.config.encoder),
         cell=asdict(data.config.cell[data.config.encoder.cell]),
         windows=asdict(data.config.windows),
+        clips=asdict(data.config.views) if data.config.contrasts_views else {},
         objectives={name: asdict(data.config.objective[name]) for name in data.config.objectives},
     )
     network = build_network(description, data.inputs.output_size, context.numerics)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config.settings import Likelihood, PretrainConfig
+from ..config.settings import AUTO_OBJECTIVES, COMPOSITE, Likelihood, PretrainConfig, PretrainWindows
 from ..errors import ConfigError, InputError
 from ..features.annotations import Annotation, annotate
 from ..features.store import Features
@@ -34,18 +35,21 @@ from ..sequences.batches import (
 from ..sequences.resident import windows_on
 from ..sequences.samplers import ConsecutiveSampler, InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
+from ..sequences.views import NUM_VIEWS, GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker
 from ..sequences.window_lengths import fit_pretrain_windows
-from ..sequences.windows import Windows, batches_of, sliding_windows
+from ..sequences.windows import Windows, batches_of, empty_windows, sliding_windows
 from ..synthetic.mnist import load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
 from .preparation import (
     DEFAULT_BATCH_SIZE,
+    MAX_VALIDATION_WINDOWS,
     choose_batch_size,
     choose_likelihood,
     choose_transforms,
     frames_of,
     report_windows,
+    require_several,
     require_sound,
     require_windows,
     subsample,
@@ -107,27 +111,25 @@ def data_of_features(
             "choose the weights by; use more videos"
         )
     likelihood = choose_likelihood(features, config.likelihood)
-    config = _fitted(config, likelihood, [features.videos[video].length for video in split.train + split.validation])
+    used = split.train + split.validation
+    config = replace(config, objectives=_objectives(config, likelihood, split))
+    config = _fitted(
+        config, likelihood, features.frame_size, num_frames=[features.videos[video].length for video in used]
+    )
+    require_sound(features, used)
+    inputs = InputTransforms(features.frame_size, config.transform)
+    inputs.fit(frames_of(features, split.train))
     windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     advice = "lower windows.context or windows.num_future, or use more or longer videos"
     for some, name in ((windows, "training"), (validation, "validation")):
         require_windows(some, name=name, advice=advice)
-    report_windows(features, split.train + split.validation, windows.length)
-    batch_size = choose_batch_size(len(windows), config.training.batch_size)
-    require_sound(features, split.train + split.validation)
-    inputs = InputTransforms(features.frame_size, config.transform)
-    inputs.fit(frames_of(features, split.train))
+    report_windows(features, used, windows.length)
     numbers = VideoNumbers.of(videos.groups)
+    task_data = _views_of_clips if config.contrasts_views else _windows_alone
     return PretrainData(
         config=config,
         likelihood=likelihood,
-        task_data=TaskData(
-            batches=_batches_of_features(windows, numbers, batch_size, config, context),
-            batch_size=batch_size,
-            window_length=windows.length,
-            validation=FeatureBatchSet(subsample(validation), numbers, context.device),
-            max_validation_batch=windows_at_once(windows.length, features.frame_size),
-        ),
+        task_data=task_data(windows, validation, numbers, config, context),
         inputs=inputs,
         frame_shape=features.frame_shape,
         dtype=features.dtype,
@@ -136,33 +138,71 @@ def data_of_features(
     )
 
 
-def _fitted(config: PretrainConfig, likelihood: Likelihood, num_frames: Sequence[int] | None) -> PretrainConfig:
+def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSplit) -> tuple[str, ...]:
+    """Return the objectives; "auto" contrasts views beside the composite model where that makes sense."""
+    if config.objectives != "auto":
+        return config.objectives
+    reasons = {
+        "frames are pixels": likelihood == "bernoulli",
+        "windows.stateful reads videos in order": config.windows.stateful,
+        "there are fewer than 2 videos for training or for validation": min(len(split.train), len(split.validation))
+        < 2,
+    }
+    against = [reason for reason, holds in reasons.items() if holds]
+    chosen = COMPOSITE if against else AUTO_OBJECTIVES
+    _log.info("objectives: %s%s", ", ".join(chosen), f" (no contrast: {'; '.join(against)})" if against else "")
+    return chosen
+
+
+def _fitted(
+    config: PretrainConfig, likelihood: Likelihood, frame_size: int, *, num_frames: Sequence[int] | None
+) -> PretrainConfig:
     """Return the config with nothing left "auto"; num_frames: of each video, None for generated sequences.
 
     Raises ConfigError if objectives and windows contradict each other.
     """
+    config = replace(config, likelihood=likelihood, windows=_fitted_windows(config, num_frames))
+    transforms = choose_transforms(
+        config.transforms, likelihood, frame_size=frame_size, centers_clips=config.contrasts_views
+    )
+    return replace(config, transforms=transforms)
+
+
+def _fitted_windows(config: PretrainConfig, num_frames: Sequence[int] | None) -> PretrainWindows:
+    names = ", ".join(config.objectives)
+    needs_context = config.reads_windows
     needs_future = any(OBJECTIVES[name].needs_future for name in config.objectives)
-    windows = fit_pretrain_windows(config.windows, num_frames, needs_future=needs_future)
+    windows = fit_pretrain_windows(config.windows, num_frames, needs_context=needs_context, needs_future=needs_future)
+    if needs_context and not windows.context:
+        raise ConfigError(f"windows.context is 0, but an objective ({names}) reads windows; set it above 0")
+    if windows.context and not needs_context:
+        raise ConfigError(
+            f"windows.context is {windows.context}, but no objective ({names}) reads windows; leave it out"
+        )
     if needs_future and not windows.num_future:
         raise ConfigError("windows.num_future is 0, but an objective needs frames after the context; set it above 0")
     if windows.num_future and not needs_future:
         raise ConfigError(
-            f"windows.num_future is {windows.num_future}, but no objective ({', '.join(config.objectives)}) needs "
-            "frames after the context; set it to 0, or leave it out"
+            f"windows.num_future is {windows.num_future}, but no objective ({names}) needs frames after the context; "
+            "set it to 0, or leave it out"
         )
-    if windows != config.windows:
+    if windows.stateful and config.contrasts_views:
+        raise ConfigError(f"windows.stateful reads videos in order, but an objective ({names}) draws clips; unset it")
+    if windows != config.windows and needs_context:
         _log.info(
             "windows of %d frames of context and %d that follow, every %d frames",
             windows.context,
             windows.num_future,
             windows.stride,
         )
-    transforms = choose_transforms(config.transforms, likelihood)
-    return replace(config, likelihood=likelihood, transforms=transforms, windows=windows)
+    return windows
 
 
 def _windows_of(features: Features, videos: Sequence[int], config: PretrainConfig) -> Windows:
+    """Cut videos into windows; without an objective that reads any, each video has an empty one."""
     windows = config.windows
+    if not config.reads_windows:
+        return empty_windows(features, videos)
     return sliding_windows(
         features,
         videos,
@@ -172,14 +212,58 @@ def _windows_of(features: Features, videos: Sequence[int], config: PretrainConfi
     )
 
 
-def _batches_of_features(
-    windows: Windows, numbers: VideoNumbers, batch_size: int, config: PretrainConfig, context: SessionContext
-) -> Batches:
+def _windows_alone(
+    windows: Windows, validation: Windows, numbers: VideoNumbers, config: PretrainConfig, context: SessionContext
+) -> TaskData:
+    features, device = windows.features, context.device
+    batch_size = choose_batch_size(len(windows), config.training.batch_size)
     seed, shard = config.training.seed, context.ranks.shard(batch_size)
-    maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
+    maker = BatchMaker(windows, windows_on(windows, device), numbers, device)
+    batches: Batches
     if config.windows.stateful:
-        return ConsecutiveBatches(maker, ConsecutiveSampler(windows.videos, batch_size, seed), context.device, shard)
-    return ShuffledBatches(maker, InfiniteSampler(len(windows), batch_size, seed), shard)
+        batches = ConsecutiveBatches(maker, ConsecutiveSampler(windows.videos, batch_size, seed), device, shard)
+    else:
+        batches = ShuffledBatches(maker, InfiniteSampler(len(windows), batch_size, seed), shard)
+    return TaskData(
+        batches=batches,
+        batch_size=batch_size,
+        window_length=windows.length,
+        validation=FeatureBatchSet(subsample(validation), numbers, device),
+        max_validation_batch=windows_at_once(windows.length, features.frame_size),
+    )
+
+
+def _views_of_clips(
+    windows: Windows, validation: Windows, numbers: VideoNumbers, config: PretrainConfig, context: SessionContext
+) -> TaskData:
+    """Return batches of a window and two views of each of their videos, from few groups."""
+    views, seed = config.views, config.training.seed
+    maker, held_out = (ViewMaker.of(some, numbers, context.device, views) for some in (windows, validation))
+    for some, name in ((maker, "training"), (held_out, "validation")):
+        require_several(some, name=name)
+    groups = numbers.groups[maker.videos]
+    _require_groups(groups, config)
+    batch_size = choose_batch_size(len(maker.videos), config.training.batch_size, what="videos")
+    if batch_size < 2:
+        raise ConfigError("training.batch_size is 1, but views of at least 2 clips are compared; give 2 or more")
+    sampler = GroupedSampler(groups, batch_size, seed, least_groups=views.least_groups)
+    return TaskData(
+        batches=ViewBatches(maker, sampler, seed, context.ranks.shard(batch_size)),
+        batch_size=batch_size,
+        window_length=windows.length + NUM_VIEWS * views.num_frames,
+        validation=ViewBatchSet(held_out, seed, most=MAX_VALIDATION_WINDOWS),
+        max_validation_batch=windows_at_once(maker.num_frames, windows.features.frame_size),
+    )
+
+
+def _require_groups(groups: NDArray[np.int64], config: PretrainConfig) -> None:
+    """Raise ConfigError if an objective compares clips within groups and every group is one clip."""
+    needing = [name for name in config.objectives if OBJECTIVES[name].needs_groups]
+    if needing and len(np.unique(groups)) == len(groups):
+        raise ConfigError(
+            f"objective {needing[0]} compares the clips of a group, but each of the {len(groups)} training videos is "
+            "a group of its own; give --group REGEX or a group column in --labels"
+        )
 
 
 def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionContext) -> PretrainData:
@@ -192,7 +276,14 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
     if config.windows.stateful:
         raise ConfigError("windows.stateful is for videos; generated sequences have one window each, set it to false")
     likelihood: Likelihood = "gaussian" if config.likelihood == "gaussian" else "bernoulli"
-    config = _fitted(config, likelihood, None)
+    if config.objectives == "auto":
+        config = replace(config, objectives=COMPOSITE)
+    config = _fitted(config, likelihood, config.moving_mnist.canvas**2, num_frames=None)
+    if config.contrasts_views:
+        raise ConfigError(
+            f"objectives {', '.join(config.objectives)}: generated sequences have no clips to take views of; leave out "
+            "the objectives that compare views"
+        )
     kind = MovingMnistConfig(num_frames=config.windows.length, **asdict(config.moving_mnist))
     digits, seed = load_digits(mnist, "train"), config.training.seed
     num_held_out = min(max(1, round(config.training.validation_fraction * len(digits))), len(digits) - 1)

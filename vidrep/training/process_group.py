@@ -128,6 +128,16 @@ class ProcessGroup(Ranks):
             dist.all_reduce(totals)
         return dict(zip(metrics, totals.unbind(), strict=True))
 
+    def gather(self, shard: Tensor, batch_size: int) -> Tensor:
+        gathered: Tensor = _GatheredBatch.apply(shard, self, batch_size)
+        return gathered
+
+    def sum_now(self, tensor: Tensor) -> Tensor:
+        """Sum a tensor over all ranks, in place, and wait for it."""
+        with self._raising_failures():
+            dist.all_reduce(tensor)
+        return tensor
+
     def any(self, *flags: bool) -> list[bool]:
         counts = torch.tensor(flags, dtype=torch.int32)
         with self._raising_failures():
@@ -207,6 +217,25 @@ class ProcessGroup(Ranks):
         if dist.is_initialized():
             del self._rank_zero_group
             dist.destroy_process_group()
+
+
+class _GatheredBatch(torch.autograd.Function):
+    """A batch from the shards of all ranks; the gradient of a shard is the sum of what all ranks have for it.
+
+    Shards differ in size, so each rank writes its own into zeros, which are summed: exact, as x + 0 is x.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, shard: Tensor, ranks: ProcessGroup, batch_size: int) -> Tensor:
+        ctx.ranks, ctx.batch_size = ranks, batch_size
+        whole = shard.new_zeros((batch_size, *shard.shape[1:]))
+        whole[ranks.shard(batch_size)] = shard
+        return ranks.sum_now(whole)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = ctx.ranks.sum_now(gradients[0].contiguous().clone())
+        return total[ctx.ranks.shard(ctx.batch_size)], None, None
 
 
 def _rendezvous() -> tuple[Any, int, int]:

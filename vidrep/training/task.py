@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config.settings import TrainingSettings
 from ..errors import ConfigError
 from ..models.description import ModelDescription
-from ..models.network import Losses
+from ..models.network import Losses, Network
 from ..models.saved import TrainedModel
 from ..models.state import State, concatenate, detach, from_dict, map_state, reset_state, slice_batch, to_dict
 from ..sequences.batches import Batches, BatchSet, Prefetcher
@@ -72,8 +72,7 @@ class Task:
         self._data, self._reduction, self._device, self._ranks = data, reduction, device, ranks
         self._shard = ranks.shard(data.batch_size)
         self._size = self._shard.stop - self._shard.start
-        if model.network.needs_whole_batch:
-            _require_whole_batch(model.network.needs_whole_batch, settings, ranks)
+        _require_whole_batch(model.network, settings, ranks)
         self._slices = divide_batch(self._size, settings.gradient_accumulation)
         # No more memory than a step takes, and the same on all ranks, whose shards may differ by a window.
         largest = divide_batch(data.batch_size // ranks.size, settings.gradient_accumulation)[0].stop
@@ -96,11 +95,14 @@ class Task:
         states: list[State] = []
         for chosen in self._slices:
             state = None if start is None else slice_batch(start, chosen)
-            losses = self.model.network.losses(self.model.inputs, batch.windows(chosen), state)
+            losses = self.model.network.losses(self.model.inputs, batch.windows(chosen), state, self._gather)
             states.append(detach(losses.state))
             yield self._micro_loss(losses, is_last=chosen.stop == self._size)
         if start is not None:
             self._carried = concatenate(states)
+
+    def _gather(self, shard: Tensor) -> Tensor:
+        return self._ranks.gather(shard, self._data.batch_size)
 
     def _micro_loss(self, losses: Losses, *, is_last: bool) -> MicroLoss:
         """Divide losses by what they are summed over: metrics are per frame, the mean objective per value of it."""
@@ -159,11 +161,16 @@ def divide_batch(batch_size: int, num_micro_batches: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(edges)]
 
 
-def _require_whole_batch(losses: Sequence[str], settings: TrainingSettings, ranks: Ranks) -> None:
-    needed = f"but {' and '.join(losses)} need{'s' if len(losses) == 1 else ''} the whole batch at once"
-    if settings.gradient_accumulation > 1:
-        raise ConfigError(f"training.gradient_accumulation is {settings.gradient_accumulation}, {needed}; set it to 1")
-    if ranks.size > 1:
+def _require_whole_batch(network: Network, settings: TrainingSettings, ranks: Ranks) -> None:
+    def needed_by(losses: Sequence[str]) -> str:
+        return f"but {' and '.join(losses)} need{'s' if len(losses) == 1 else ''} the whole batch at once"
+
+    accumulation = settings.gradient_accumulation
+    if network.needs_whole_batch and accumulation > 1:
+        needed = needed_by(network.needs_whole_batch)
+        raise ConfigError(f"training.gradient_accumulation is {accumulation}, {needed}; set it to 1")
+    if network.needs_one_rank and ranks.size > 1:
+        needed = needed_by(network.needs_one_rank)
         raise ConfigError(f"{ranks.size} processes share each batch, {needed}; start one process")
 
 

@@ -40,11 +40,30 @@ class Window(NamedTuple):
         return repr_with_shapes(self)
 
 
+class Views(NamedTuple):
+    """What the encoder makes of two views of each clip of a batch, the whole batch of all ranks.
+
+    representations (B, 2, H): the outputs at the views' last frames. video, group (B,) int64: as in Window.
+    """
+
+    representations: Tensor
+    video: Tensor
+    group: Tensor
+
+    def __repr__(self) -> str:
+        return repr_with_shapes(self)
+
+
 class Encoded(NamedTuple):
-    """What the encoder returns for the context of windows: outputs (T, B, H) of its top layer, and its last state."""
+    """What the encoder returns for the context of windows: outputs (T, B, H) of its top layer, and its last state.
+
+    Without objectives that read windows, windows have no frame: T is 0 and the state is the initial one.
+    views: for objectives that need views of the windows' clips, None without such.
+    """
 
     outputs: Tensor
     state: State
+    views: Views | None = None
 
     def __repr__(self) -> str:
         return repr_with_shapes(self)
@@ -93,7 +112,11 @@ class Objective(nn.Module, ABC):
     """Whether windows must hold frames after the context."""
     needs_whole_batch: ClassVar[bool] = False
     """Whether its loss is of a batch as a whole rather than a sum over windows. The batch is then computed at once, so
-    gradient_accumulation must be 1, and one process trains."""
+    gradient_accumulation must be 1, and one process trains. (A `ViewObjective` gets the views of all processes.)"""
+    needs_views: ClassVar[bool] = False
+    """Whether it compares two views of each clip, see `ViewObjective`, rather than reading windows."""
+    needs_groups: ClassVar[bool] = False
+    """Whether it compares the clips of a group, so that some group must have several."""
     predicts_frames: ClassVar[bool] = False
     """Whether it emits frames that can be compared with true ones; see `FrameObjective`."""
 

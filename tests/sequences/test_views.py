@@ -1,0 +1,103 @@
+"""Batches of views: from few groups, a pure function of (seed, step)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from small_features import circles, features_of
+
+from vidrep.config.settings import ViewSettings
+from vidrep.features.store import Features
+from vidrep.sequences.batches import VideoNumbers
+from vidrep.sequences.views import GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
+from vidrep.sequences.windows import empty_windows, sliding_windows
+
+CPU = torch.device("cpu")
+
+
+def test_a_batch_is_of_as_few_groups_as_allowed_and_has_no_video_twice() -> None:
+    groups = np.repeat(np.arange(10), 20)
+    sampler = GroupedSampler(groups, 32, seed=1, least_groups=4)
+    counts = np.zeros(200, dtype=int)
+    for step in range(300):
+        chosen = sampler.batch(step)
+        assert len(set(chosen.tolist())) == 32
+        assert np.unique(groups[chosen], return_counts=True)[1].tolist() == [8] * 4
+        counts[chosen] += 1
+    assert counts.min() > 20 and counts.max() < 90  # 48 on average: every video, every group
+
+
+def test_small_groups_are_filled_up_from_all_videos() -> None:
+    groups = np.array([0] * 10 + [1, 2, 3])
+    sampler = GroupedSampler(groups, 12, seed=0, least_groups=4)
+    for step in range(20):
+        chosen = sampler.batch(step)
+        assert len(set(chosen.tolist())) == 12 and {1, 2, 3} <= set(groups[chosen].tolist())
+    alone = GroupedSampler(np.arange(9), 4, seed=0)
+    assert all(len(set(alone.batch(step).tolist())) == 4 for step in range(20))
+
+
+def test_the_videos_of_a_step_depend_on_seed_and_step_alone() -> None:
+    groups = np.repeat(np.arange(5), 4)
+    samplers = [GroupedSampler(groups, 8, seed) for seed in (3, 3, 4)]
+    samplers[0].batch(0)
+    assert samplers[0].batch(7).tolist() == samplers[1].batch(7).tolist() != samplers[2].batch(7).tolist()
+    assert samplers[0].batch(7).tolist() != samplers[0].batch(8).tolist()
+    with pytest.raises(ValueError, match="batches of 21 of 20 videos"):
+        GroupedSampler(groups, 21, 0)
+
+
+def test_crops_take_their_share_of_a_clip_and_stay_in_it() -> None:
+    crops = draw_crops(np.random.default_rng(0), 5000, 0.6)
+    shares = crops[:, 1] - crops[:, 0]
+    assert crops.min() >= 0 and crops.max() <= 1 + 1e-12
+    assert shares.min() >= 0.6 and abs(shares.mean() - 0.8) < 0.01
+
+
+def maker_of(features: Features, *, length: int = 0, videos: NDArray[np.int64] | None = None) -> ViewMaker:
+    chosen = list(range(len(features))) if videos is None else videos.tolist()
+    windows = sliding_windows(features, chosen, length=length, stride=2) if length else empty_windows(features, chosen)
+    numbers = VideoNumbers.of([row.path.split("/")[0] for row in features.videos])
+    return ViewMaker.of(windows, numbers, CPU, ViewSettings(num_frames=3, clip_seconds=4.0))
+
+
+def test_a_batch_has_a_window_and_two_different_views_of_each_video(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(6))
+    maker = maker_of(features, length=4)
+    batches = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, seed=0), seed=0)
+    batch = batches.batch(2)
+    assert batch.views is not None and batch.video is not None and batch.group is not None
+    assert (batch.frames.shape, batch.views.shape) == ((4, 5, 4), (3, 5, 2, 4))
+    assert not torch.equal(batch.views[:, :, 0], batch.views[:, :, 1])
+    again = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, seed=0), seed=0).batch(2)
+    assert again.views is not None and torch.equal(batch.views, again.views) and torch.equal(batch.frames, again.frames)
+    for column, video in enumerate(batch.video.tolist()):
+        assert batch.group[column] == (features.videos[video].path.split("/")[0] == "right")
+        rows = features.rows(video)
+        starts = [start for start in range(0, 5, 2) if np.array_equal(rows[start : start + 4], batch.frames[:, column])]
+        assert len(starts) == 1
+    shards = [
+        ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, 0), 0, shard).batch(2)
+        for shard in (slice(0, 2), slice(2, 5))
+    ]
+    assert torch.equal(torch.cat([one.views for one in shards if one.views is not None], dim=1), batch.views)
+
+
+def test_without_windows_a_batch_has_views_alone(tmp_path: Path) -> None:
+    maker = maker_of(features_of(tmp_path, circles(4)))
+    batch = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 8, seed=0), seed=0).batch(0)
+    assert batch.frames.shape == (0, 8, 4) and batch.views is not None and batch.views.shape == (3, 8, 2, 4)
+    assert (maker.num_frames, batch.valid) == (6, None)
+
+
+def test_validation_has_the_same_views_every_time_those_of_a_group_together(tmp_path: Path) -> None:
+    maker = maker_of(features_of(tmp_path, circles(4)), length=4)
+    held_out = ViewBatchSet(maker, seed=0, most=6)
+    assert (len(held_out), held_out.windows.length, held_out.num_frames) == (6, 4, 10)
+    first, second = (held_out.batch(np.array([1, 4])) for _ in range(2))
+    assert first.views is not None and second.views is not None and torch.equal(first.views, second.views)
+    assert np.array_equal(held_out.windows.gather(np.array([1, 4])), first.frames)
+    groups = held_out.batch(np.arange(6)).group
+    assert groups is not None and groups.tolist() == sorted(groups.tolist())
