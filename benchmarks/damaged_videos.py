@@ -33,7 +33,8 @@ from recording import ROOT, facts
 
 from vidrep.errors import VideoError
 from vidrep.features.store import open_features
-from vidrep.synthetic.motions import MOTIONS, render_clip
+from vidrep.synthetic.clips import render_clip
+from vidrep.synthetic.motions import MOTIONS
 from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 

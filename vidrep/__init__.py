@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
     from .synthetic.samples import write_samples as sample
+    from .synthetic.source_samples import SourceSampleConfig
     from .training.finetune import finetune
     from .training.pretrain import train
     from .video.sampling import Sampling
@@ -38,6 +39,7 @@ __all__ = [
     "PretrainConfig",
     "SampleConfig",
     "Sampling",
+    "SourceSampleConfig",
     "__version__",
     "evaluate",
     "extract",
@@ -64,6 +66,7 @@ _HOMES = {
     "PretrainConfig": "config.settings",
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
+    "SourceSampleConfig": "synthetic.source_samples",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
     "find_videos": "video.sources",

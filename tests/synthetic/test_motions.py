@@ -1,36 +1,19 @@
-import csv
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
-
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidrep.errors import ConfigError, OutputError
-from vidrep.progress import Progress
-from vidrep.synthetic.motions import (
-    MOTIONS,
-    SHAPES,
-    Trajectory,
-    draw_appearance,
-    draw_trajectory,
-    render_clip,
-)
-from vidrep.synthetic.samples import SampleConfig, SampleSummary, write_samples
+from vidrep.synthetic.motions import MOTIONS, MotionRanges, Trajectory, draw_trajectory
 
 OPPOSITES = [("left", "right"), ("up", "down"), ("growing", "shrinking"), ("clockwise", "counter-clockwise")]
 DRIFTS = {"left": ("x", -1), "right": ("x", 1), "up": ("y", -1), "down": ("y", 1), "shrinking": ("scale", -1)}
 DRIFTS["growing"] = ("scale", 1)
 NUM_FRAMES = 20
-SMALL = SampleConfig(videos_per_class=4, num_frames=6, frame_size=32)
-LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def draw_many(motion: str, count: int = 30, num_frames: int = NUM_FRAMES) -> list[Trajectory]:
     seed = MOTIONS.index(motion)
-    return [draw_trajectory(motion, np.random.default_rng([seed, i]), num_frames=num_frames) for i in range(count)]
+    rngs = [np.random.default_rng([seed, i]) for i in range(count)]
+    return [draw_trajectory(motion, rng, MotionRanges(), num_frames=num_frames) for rng in rngs]
 
 
 def channels(trajectory: Trajectory) -> dict[str, NDArray[np.float64]]:
@@ -48,19 +31,10 @@ def signed_area(trajectory: Trajectory) -> float:
     return 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
 
 
-def shape_centers(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(T, 2): mean x and y, in pixels, of what is brighter than any background, which is the shape."""
-    bright = clip / 255 @ LUMA > 0.5
-    return np.array([np.argwhere(frame)[:, ::-1].mean(axis=0) for frame in bright])
-
-
 def count_turns(wave: NDArray[np.float64]) -> int:
     """How often a closed wave changes direction."""
     steps = np.sign(np.diff(wave, append=wave[:1]))
     return int(np.sum(steps != np.roll(steps, 1)))
-
-
-# --- trajectories
 
 
 @pytest.mark.parametrize("motion", sorted(DRIFTS))
@@ -147,166 +121,4 @@ def test_a_clip_backwards_is_a_clip_of_the_opposite_motion(one: str, other: str)
 
 def test_an_unknown_motion_is_refused() -> None:
     with pytest.raises(ValueError, match=r"motion is 'sideways'; it must be one of clockwise, .*, up"):
-        draw_trajectory("sideways", np.random.default_rng(0), num_frames=8)
-
-
-# --- pictures
-
-
-def test_shapes_have_comparable_areas() -> None:
-    areas = {n: s.num_tips * s.tip * s.notch * np.sin(np.pi / s.num_tips) for n, s in SHAPES.items()}
-    assert sorted(areas) == ["disc", "square", "star", "triangle"]
-    assert max(areas.values()) / min(areas.values()) < 1.3
-    drawn = {draw_appearance(np.random.default_rng(seed), frame_size=16).shape for seed in range(40)}
-    assert drawn == set(SHAPES.values())
-
-
-def test_the_painted_area_is_the_shapes_own() -> None:
-    for seed in range(8):
-        appearance = draw_appearance(np.random.default_rng([seed, 1]), frame_size=64)
-        rng = np.random.default_rng([seed, 1])
-        clip = render_clip("clockwise", rng, num_frames=8, frame_size=64)
-        rng = np.random.default_rng([seed, 1])
-        assert draw_appearance(rng, frame_size=64).shape == appearance.shape
-        trajectory = draw_trajectory("clockwise", rng, num_frames=8, reach=appearance.shape.tip)
-        shape = appearance.shape
-        area = shape.num_tips * shape.tip * shape.notch * np.sin(np.pi / shape.num_tips) * (trajectory.radius * 64) ** 2
-        painted = (clip / 255 @ LUMA > 0.49).sum(axis=(1, 2))
-        np.testing.assert_allclose(painted, area, rtol=0.2)
-
-
-def test_the_shape_is_always_brighter_than_the_background() -> None:
-    for seed in range(40):
-        appearance = draw_appearance(np.random.default_rng(seed), frame_size=32)
-        shape_luma, background_luma = appearance.colors @ LUMA, appearance.background @ LUMA
-        assert 0.6 <= shape_luma.mean() <= 0.9
-        assert shape_luma.min() > 0.5 > 0.46 > background_luma.max() > background_luma.min() > 0.09
-        assert np.ptp(shape_luma) > 0.1
-        assert background_luma.std() > 0.02
-        assert appearance.background.min() > -1e-9
-        assert appearance.colors.max() < 1 + 1e-9
-
-
-@pytest.mark.parametrize("motion", ["left", "right", "up", "down"])
-def test_pixels_move_as_the_class_says(motion: str) -> None:
-    axis, sign = (0 if motion in ("left", "right") else 1), (1 if motion in ("right", "down") else -1)
-    for seed in range(4):
-        clip = render_clip(motion, np.random.default_rng(seed), num_frames=8, frame_size=64)
-        steps = np.diff(shape_centers(clip)[:, axis])
-        assert (sign * steps > 0).all()
-        assert 0.25 * 64 < sign * steps.sum() < 0.52 * 64
-
-
-@pytest.mark.parametrize(("motion", "sense"), [("clockwise", 1), ("counter-clockwise", -1)])
-def test_pixels_turn_as_the_class_says(motion: str, sense: int) -> None:
-    for seed in range(4):
-        centers = shape_centers(render_clip(motion, np.random.default_rng(seed), num_frames=12, frame_size=64))
-        right, down = (centers - centers.mean(axis=0)).T
-        # Bearings as on a clock: from twelve o'clock, growing clockwise.
-        bearings = np.unwrap(np.arctan2(right, -down))
-        assert sense * (bearings[-1] - bearings[0]) == pytest.approx(2 * np.pi * 11 / 12, abs=0.2)
-
-
-@pytest.mark.parametrize(("motion", "sign"), [("growing", 1), ("shrinking", -1)])
-def test_pixels_grow_as_the_class_says(motion: str, sign: int) -> None:
-    for seed in range(4):
-        clip = render_clip(motion, np.random.default_rng(seed), num_frames=6, frame_size=64)
-        areas = (clip / 255 @ LUMA > 0.5).sum(axis=(1, 2))
-        assert (sign * np.diff(areas.astype(int)) > 0).all()
-
-
-def test_a_clip_is_all_in_its_generator_and_no_two_frames_are_equal() -> None:
-    clips = [render_clip("up", np.random.default_rng(seed), num_frames=6, frame_size=16) for seed in (5, 5, 6)]
-    assert clips[0].shape == (6, 16, 16, 3)
-    assert clips[0].dtype == np.uint8
-    assert np.array_equal(clips[0], clips[1])
-    assert not np.array_equal(clips[0], clips[2])
-    assert len({frame.tobytes() for frame in clips[0]}) == 6
-
-
-# --- the folder
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleSummary]:
-    folder = tmp_path_factory.mktemp("sample")
-    return folder, write_samples(folder, SMALL)
-
-
-def test_files_decode_and_labels_agree_with_them(sample: tuple[Path, SampleSummary]) -> None:
-    folder, summary = sample
-    with (folder / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    videos = [row["video"] for row in rows]
-    assert len(rows) == 8 * 4
-    assert videos == sorted(videos)
-    assert videos == sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.mp4"))
-    assert videos[0] == "clockwise/clockwise-0001.mp4"
-    assert sum(1 for path in folder.rglob("*") if path.is_file()) == len(rows) + 1
-    for row in rows:
-        assert row["video"].startswith(f"{row['label']}/{row['label']}-")
-        assert row["split"] == ("test" if row["video"].endswith("-0004.mp4") else "train")
-        with av.open(str(folder / row["video"])) as container:
-            assert container.streams.video[0].codec_context.name == "h264"
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        assert [frame.shape for frame in frames] == [(32, 32, 3)] * 6
-    assert {row["label"] for row in rows} == set(MOTIONS)
-    assert (summary.folder, summary.num_videos, summary.num_frames) == (folder, 32, 192)
-    assert summary.num_bytes == sum(path.stat().st_size for path in folder.glob("*/*.mp4"))
-
-
-def test_a_clip_does_not_depend_on_how_many_there_are(sample: tuple[Path, SampleSummary], tmp_path: Path) -> None:
-    folder, _ = sample
-    seen: list[Progress] = []
-    write_samples(tmp_path / "new" / "fewer", replace(SMALL, videos_per_class=2), on_progress=seen.append)
-    fewer = sorted((tmp_path / "new" / "fewer").glob("*/*.mp4"))
-    assert len(fewer) == 16
-    for path in fewer:
-        assert path.read_bytes() == (folder / path.parent.name / path.name).read_bytes()
-    assert len({path.read_bytes() for path in fewer}) == 16
-    assert [(one.done, one.total, one.unit) for one in seen] == [(done, 16, "videos") for done in range(1, 17)]
-
-
-def test_another_seed_gives_other_clips(sample: tuple[Path, SampleSummary], tmp_path: Path) -> None:
-    folder, _ = sample
-    write_samples(tmp_path, replace(SMALL, videos_per_class=1, seed=1))
-    others = sorted(tmp_path.glob("*/*.mp4"))
-    assert len(others) == 8
-    assert all(path.read_bytes() != (folder / path.parent.name / path.name).read_bytes() for path in others)
-
-
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(OutputError, match=r"already holds mine\.txt; name a folder that is new or empty"):
-        write_samples(tmp_path, SMALL)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    with pytest.raises(OutputError, match=r"mine\.txt is a file; name a folder"):
-        write_samples(tmp_path / "mine.txt", SMALL)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("videos_per_class", 0),
-        ("test_fraction", 1.0),
-        ("test_fraction", -0.1),
-        ("test_fraction", float("nan")),
-        ("num_frames", 3),
-        ("frame_size", 14),
-        ("frame_size", 33),
-        ("frames_per_second", 0),
-        ("seed", -1),
-    ],
-)
-def test_impossible_settings_are_refused(field: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"^{field} is {value}; it must be ") as raised:
-        SampleConfig(**cast("dict[str, Any]", {field: value}))
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("videos", "fraction", "train"),
-    [(40, 0.25, 30), (40, 0.0, 40), (1, 0.25, 1), (1, 0.9, 1), (4, 0.25, 3), (10, 0.9, 1)],
-)
-def test_split_sizes(videos: int, fraction: float, train: int) -> None:
-    assert SampleConfig(videos_per_class=videos, test_fraction=fraction).num_train_per_class == train
+        draw_trajectory("sideways", np.random.default_rng(0), MotionRanges(), num_frames=8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidrep.synthetic.motions import render_clip
+from vidrep.synthetic.clips import render_clip
 from vidrep.video.writing import write_h264
 
 RED_BLUE = ((220, 40, 40), (40, 40, 220))

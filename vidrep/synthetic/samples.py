@@ -1,24 +1,58 @@
-"""A labelled folder of small video files, made from nothing: what `vidrep sample` writes."""
+"""A labeled folder of small video files, made from nothing: what `vidrep sample` writes."""
 
 import csv
 import io
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ConfigError, OutputError, some_names
 from ..files import write_text
 from ..progress import Progress, ProgressListener, ignore_progress
 from ..video.writing import write_h264
-from .motions import MOTIONS, render_clip
+from .clips import render_clip
+from .motions import MOTIONS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """One video that is to be written.
+
+    video: its path in the folder, "/" between the parts.
+    label: its motion.
+    split: "train" or "test".
+    group: its source, or "" where there are none.
+    render: draws its frames, (T, H, W, 3) RGB; the same ones at every call.
+    """
+
+    video: str
+    label: str
+    split: str
+    group: str = ""
+    render: Callable[[], NDArray[np.uint8]]
+
+
+class ClipSet(Protocol):
+    """Settings that say which videos to write."""
+
+    @property
+    def frames_per_second(self) -> int:
+        """The frame rate that is written in the files."""
+
+    def clips(self) -> Sequence[Clip]:
+        """Return all videos; either each one has a group, or none has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """What to write: how many clips, of what size."""
+    """Clips that have nothing in common but their motion: how many, of what size."""
 
     videos_per_class: int = 40
     """Clips of each of the eight motions."""
@@ -40,17 +74,40 @@ class SampleConfig:
             raise ConfigError(f"test_fraction is {self.test_fraction}; it must be at least 0 and less than 1")
         if self.num_frames < 4:
             raise ConfigError(f"num_frames is {self.num_frames}; it must be at least 4, to show a motion")
-        if self.frame_size < 16 or self.frame_size % 2:
-            raise ConfigError(f"frame_size is {self.frame_size}; it must be even and at least 16")
-        if self.frames_per_second < 1:
-            raise ConfigError(f"frames_per_second is {self.frames_per_second}; it must be at least 1")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+        check_pictures(frame_size=self.frame_size, frames_per_second=self.frames_per_second, seed=self.seed)
 
     @property
     def num_train_per_class(self) -> int:
         """Clips of each motion whose split is 'train'."""
         return max(1, round((1 - self.test_fraction) * self.videos_per_class))
+
+    def clips(self) -> list[Clip]:
+        """Return <motion>/<motion>-0001.mp4 and so on."""
+        numbers = range(1, self.videos_per_class + 1)
+        return [self._clip(motion, number) for motion in MOTIONS for number in numbers]
+
+    def _clip(self, motion: str, number: int) -> Clip:
+        return Clip(
+            video=f"{motion}/{motion}-{number:04d}.mp4",
+            label=motion,
+            split="train" if number <= self.num_train_per_class else "test",
+            render=partial(self._render, motion, number),
+        )
+
+    def _render(self, motion: str, number: int) -> NDArray[np.uint8]:
+        # A generator of its own makes a clip independent of how many others there are.
+        rng = np.random.default_rng([self.seed, MOTIONS.index(motion), number - 1])
+        return render_clip(motion, rng, num_frames=self.num_frames, frame_size=self.frame_size)
+
+
+def check_pictures(*, frame_size: int, frames_per_second: int, seed: int) -> None:
+    """Check the settings that every ClipSet has; raises ConfigError."""
+    if frame_size < 16 or frame_size % 2:
+        raise ConfigError(f"frame_size is {frame_size}; it must be even and at least 16")
+    if frames_per_second < 1:
+        raise ConfigError(f"frames_per_second is {frames_per_second}; it must be at least 1")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,37 +121,41 @@ class SampleSummary:
 
 
 def write_samples(
-    output: Path | str, config: SampleConfig, *, on_progress: ProgressListener = ignore_progress
+    output: Path | str, config: ClipSet, *, on_progress: ProgressListener = ignore_progress
 ) -> SampleSummary:
-    """Write <motion>/<motion>-0001.mp4 and so on, then labels.csv, into the folder `output`, new or empty."""
+    """Write the videos of a SampleConfig or a SourceSampleConfig, then labels.csv, into `output`, new or empty.
+
+    labels.csv has the columns video, label, split, and where videos have groups, group.
+
+    Raises OutputError if the folder holds something or cannot be written.
+    """
     folder = Path(output)
     _check_folder(folder)
-    clips = [(motion, number) for motion in MOTIONS for number in range(1, config.videos_per_class + 1)]
-    rows: list[tuple[str, str, str]] = []
-    num_bytes = 0
+    clips = config.clips()
+    num_frames = num_bytes = 0
     # NumPy and the encoder let go of Python's lock, so threads share the work; a clip depends on nothing but itself.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for (motion, number), (video, size) in zip(
-            clips, pool.map(lambda clip: _write_clip(folder, config, *clip), clips), strict=True
-        ):
-            num_bytes += size
-            rows.append((video, motion, "train" if number <= config.num_train_per_class else "test"))
-            on_progress(Progress(done=len(rows), total=len(clips), unit="videos"))
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([("video", "label", "split"), *sorted(rows)])
-    write_text(folder / "labels.csv", table.getvalue())
-    num_frames = len(rows) * config.num_frames
-    return SampleSummary(folder=folder, num_videos=len(rows), num_frames=num_frames, num_bytes=num_bytes)
+        write = partial(_write_clip, folder, frames_per_second=config.frames_per_second)
+        for done, (frames, size) in enumerate(pool.map(write, clips), start=1):
+            num_frames, num_bytes = num_frames + frames, num_bytes + size
+            on_progress(Progress(done=done, total=len(clips), unit="videos"))
+    write_text(folder / "labels.csv", _table(clips))
+    return SampleSummary(folder=folder, num_videos=len(clips), num_frames=num_frames, num_bytes=num_bytes)
 
 
-def _write_clip(folder: Path, config: SampleConfig, motion: str, number: int) -> tuple[str, int]:
-    """Write one clip; return its path within the folder and its bytes."""
-    # A generator of its own makes a clip independent of how many others there are.
-    rng = np.random.default_rng([config.seed, MOTIONS.index(motion), number - 1])
-    frames = render_clip(motion, rng, num_frames=config.num_frames, frame_size=config.frame_size)
-    video = f"{motion}/{motion}-{number:04d}.mp4"
-    write_h264(folder / video, frames, frames_per_second=config.frames_per_second)
-    return video, (folder / video).stat().st_size
+def _write_clip(folder: Path, clip: Clip, *, frames_per_second: int) -> tuple[int, int]:
+    """Write one clip; return its frames and bytes."""
+    frames = clip.render()
+    write_h264(folder / clip.video, frames, frames_per_second=frames_per_second)
+    return len(frames), (folder / clip.video).stat().st_size
+
+
+def _table(clips: Sequence[Clip]) -> str:
+    columns = ["video", "label", "split", *(["group"] if any(clip.group for clip in clips) else [])]
+    text = io.StringIO()
+    rows = sorted([getattr(clip, column) for column in columns] for clip in clips)
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
 
 
 def _check_folder(folder: Path) -> None:
