@@ -106,6 +106,11 @@ class OptimizerSettings(Settings):
     clipped, each value to `clip_velocity`."""
     learning_rate: Positive = 1e-3
     """Its highest value."""
+    encoder_rate_factor: Positive = 1.0
+    """The encoder's learning rate is so many times that of all other layers."""
+    head_warmup_steps: NotNegative = 0
+    """The encoder's learning rate is 0 for so many steps, in which the other layers learn. The optimizer's averages of
+    the encoder's gradients begin at once, and the norm that is clipped includes these."""
     momentum: Probability = 0.9
     """Of sgd, rmsprop and srivastava."""
     weight_decay: ZeroOrMore = 0.0
@@ -120,11 +125,14 @@ class OptimizerSettings(Settings):
     clip_velocity: Positive = 1e-4
     """Each value of the velocity of "srivastava" is cut to this size."""
     warmup_steps: NotNegative = 100
-    """The learning rate rises linearly over so many steps."""
-    lr_schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    """The learning rate rises linearly over so many steps; "one_cycle" has a rise of its own instead."""
+    lr_schedule: Literal["constant", "cosine", "step", "plateau", "one_cycle"] = "cosine"
     """What follows the warm-up: the learning rate stays, falls to zero along half a cosine, or is multiplied by
-    `lr_gamma` every `lr_step` steps ("step") or after `plateau_patience` validations without a better one
-    ("plateau")."""
+    `lr_gamma` every `lr_step` steps ("step") or after `plateau_patience` validations without a better one ("plateau").
+    "one_cycle" is torch's OneCycleLR: along half a cosine from 1/25 of `learning_rate` up to it, and along another down
+    to a 10,000th of where it began. Momentum stays as it is."""
+    one_cycle_rise: Fraction = 0.3
+    """The share of all steps in which "one_cycle" rises."""
     lr_step: AtLeastOne = 10_000
     """Steps between two reductions of the schedule "step"."""
     lr_gamma: Fraction = 0.9
