@@ -243,8 +243,16 @@ class ClassifierSettings(Settings):
     """The registered head; its settings stand in `[head.NAME]`."""
     dropout: Probability = 0.5
     """The probability of dropping a value that enters the head."""
+    input_noise: ZeroOrMore = 0.0
+    """The deviation of the Gaussian noise that training adds to the transformed frames; `encoder.dropout` drops values
+    of them."""
     freeze_encoder: bool = False
-    """Keep a pretrained encoder's weights as they are and train the head alone."""
+    """Keep a pretrained encoder's weights as they are and train, or fit, the head alone."""
+    label_smoothing: Probability = 0.0
+    """The share of each target that training spreads evenly over all classes; validation does not."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """The factor of each class in the loss, in training and validation: 1, or inversely proportional to its training
+    videos and 1 on average over them."""
 
 
 @dataclass(frozen=True, kw_only=True)

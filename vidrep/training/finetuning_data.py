@@ -32,7 +32,7 @@ class FinetuneData:
     """Everything that fine-tuning takes from features.
 
     config: with no window "auto". split: of the labeled videos. classes: names, sorted. numbers: of each video's group
-    and class, -1 for none. videos: for videos.csv.
+    and class, -1 for none. training: all training windows, each once. videos: for videos.csv.
     """
 
     config: FinetuneConfig
@@ -41,6 +41,7 @@ class FinetuneData:
     classes: list[str]
     numbers: VideoNumbers
     task_data: TaskData
+    training: FeatureBatchSet
     videos: RunVideos
 
 
@@ -85,6 +86,7 @@ def data_of_labeled(
             window_length=windows.length,
             validation=FeatureBatchSet(subsample(validation), numbers, context.device),
         ),
+        training=FeatureBatchSet(windows, numbers, context.device),
         videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
     )
 
