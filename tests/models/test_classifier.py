@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_networks import lstm_spec, random, randomized
+from small_networks import lstm_spec, pretraining_network, random, randomized
 from torch import Tensor
 
 from vidrep.config.checks import NoSettings
@@ -12,6 +12,7 @@ from vidrep.config.doors import settings_of_names
 from vidrep.models.classifier import Classifier, balanced_weights, valid_frames
 from vidrep.models.heads.head import CrossEntropy, Head, last_valid
 from vidrep.models.inputs import InputTransforms
+from vidrep.models.objectives.objective import Encoded, Window
 from vidrep.registry import HEADS
 from vidrep.sequences.window_batch import WindowBatch
 
@@ -197,3 +198,36 @@ def test_balanced_weights_are_inversely_proportional_to_the_videos_of_a_class() 
 def test_only_a_fitted_head_reads_representations() -> None:
     with pytest.raises(TypeError, match="EveryStepHead is no FittedHead"):
         classifier().float().representations(inputs_of(), batch_of(random(T, B, D)))
+
+
+def test_objectives_learn_beside_the_classification_and_do_not_choose_the_weights() -> None:
+    """Its losses and gradients are those of a network for each."""
+    settings = settings_of_names("objective", ["reconstruction"], {"reconstruction": {"weight": 0.25}})
+    model = classifier(objectives=settings, input_noise=0.5).float().eval()
+    batch = WindowBatch(random(T, B, D).float(), classes=CLASSES)
+    alone, pretraining = classifier().float(), pretraining_network(frame_size=D, objectives=settings, num_context=T)
+    state = model.state_dict()
+    alone.load_state_dict({name: value for name, value in state.items() if not name.startswith("objectives.")})
+    pretraining.float().load_state_dict({name: one for name, one in state.items() if not name.startswith("head.")})
+    expected = {
+        "classification": alone.losses(inputs_of(), batch).by_name["loss"],
+        "reconstruction": pretraining.losses(inputs_of(), batch).by_name["reconstruction"],
+    }
+    training, (validation, metrics) = model.losses(inputs_of(), batch), model.validation(inputs_of(), batch)
+    for losses in (training, validation):
+        torch.testing.assert_close(losses.by_name, expected)
+    assert training.weights == {"classification": 1.0, "reconstruction": 0.25}
+    assert validation.weights == {"classification": 1.0, "reconstruction": 0.0}
+    assert model.metric_names == ["loss", "classification", "reconstruction", *metrics]
+
+
+def test_objectives_learn_to_emit_frames_without_the_noise() -> None:
+    settings = settings_of_names("objective", ["reconstruction"], {})
+    model = classifier(objectives=settings, input_noise=0.5).float()
+    batch = WindowBatch(random(T, B, D).float(), classes=CLASSES)
+    torch.manual_seed(2)
+    found = model.losses(inputs_of(), batch).by_name["reconstruction"].total
+    torch.manual_seed(2)
+    encoded = Encoded(*model.encoder(batch.frames + 0.5 * torch.randn(T, B, D)))
+    reconstruction = model.objectives["reconstruction"]
+    torch.testing.assert_close(found, reconstruction(encoded, Window(batch.frames, batch.frames[:0])).total)

@@ -479,3 +479,44 @@ def test_rare_classes_count_as_much_as_frequent_ones(tmp_path: Path) -> None:
             losses.append([1.5, 0.75][number] * -float(probabilities[number].log()))
     line = json.loads((run / "metrics.jsonl").read_text())
     assert line["validation"]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+RECONSTRUCTING: dict[str, Any] = {"objectives": ("reconstruction",), "objective": {"reconstruction": {"weight": 0.5}}}
+
+
+def test_reconstruction_is_learned_beside_the_classification_and_resumed(tmp_path: Path, features: Features) -> None:
+    config = finetune_config(settings=RECONSTRUCTING, steps=20, validate_every=10)
+    run = finetune(features, tmp_path / "whole", config, device="cpu").folder
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        train, validation = line["train"], line["validation"]
+        assert train["loss"] == pytest.approx(train["classification"] + 0.5 * train["reconstruction"], rel=1e-6)
+        assert validation["loss"] == validation["classification"]
+    assert lines[1]["validation"]["reconstruction"] < lines[0]["validation"]["reconstruction"]
+    asked = iter(range(20))
+    with pytest.raises(Stopped, match="stopped at step 7 of 20"):
+        finetune(features, tmp_path / "resumed", config, device="cpu", should_stop=lambda: next(asked) == 6)
+    finetune(features, tmp_path / "resumed", config, device="cpu", resume=True)
+    assert_same(tree_of(tmp_path / "resumed"), tree_of(tmp_path / "whole"))
+    again = finetune(features, tmp_path / "next", finetune_config(steps=1), pretrained=run, device="cpu").folder
+    assert not any(name.startswith("network.objectives") for name in load_model(again)[0].state_dict())
+
+
+def test_objectives_that_a_classifier_cannot_learn_are_refused(
+    tmp_path: Path, features: Features, pretrained: Path
+) -> None:
+    def message(videos: Features = features, **options: Any) -> str:
+        with pytest.raises(ConfigError) as caught:
+            finetune(videos, tmp_path / "run", finetune_config(**options), pretrained=pretrained, device="cpu")
+        assert not (tmp_path / "run").exists()
+        return str(caught.value)
+
+    future = message(settings={"objectives": ("future",)})
+    assert future.startswith("objectives: future needs more than the window that is classified; give objectives that")
+    frozen = ClassifierSettings(freeze_encoder=True)
+    assert "objectives reconstruction train the encoder, which classifier.freeze_encoder keeps as it is" in message(
+        settings=RECONSTRUCTING, classifier=frozen
+    )
+    short = features_of(tmp_path / "short", circles() | {"left/00.npy": circles()["left/00.npy"][:3]}, SPLITS)
+    padded = message(short, settings=RECONSTRUCTING, encoder=PRETRAINED)
+    assert padded.startswith("windows.length is 4, but a video has 3 frames, and objectives read no padding; set")

@@ -265,6 +265,9 @@ class FinetuneConfig(Settings):
     """Of the groups of videos of each class, held out for `evaluate` if the features name no splits."""
     transforms: tuple[str, ...] | Auto = "auto"
     """See `PretrainConfig`; a pretrained run brings its own."""
+    objectives: tuple[str, ...] = ()
+    """Registered objectives that are learned beside the classification: those that read a window alone, such as
+    reconstruction. Their weighted losses are added in training; the classification alone chooses the best weights."""
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(dropout=0.5))
     """A pretrained run brings its own cell, width and depth."""
     cell: Mapping[str, Any] = field(default_factory=dict)
@@ -272,6 +275,8 @@ class FinetuneConfig(Settings):
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     head: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `classifier.head`, by its name."""
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the objectives, by their names."""
     transform: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the transforms, by their names; a pretrained run brings its own."""
     windows: FinetuneWindows = field(default_factory=FinetuneWindows)
@@ -282,8 +287,9 @@ class FinetuneConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for section, name in (("cell", self.encoder.cell), ("head", self.classifier.head)):
-            object.__setattr__(self, section, settings_of_names(section, (name,), getattr(self, section)))
+        chosen = {"cell": (self.encoder.cell,), "head": (self.classifier.head,), "objective": self.objectives}
+        for section, names in chosen.items():
+            object.__setattr__(self, section, settings_of_names(section, names, getattr(self, section)))
         _resolve_transforms(self)
 
 

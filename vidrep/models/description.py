@@ -17,7 +17,7 @@ class ModelDescription:
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
     encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
-    objectives: settings by name, {} for a classifier. head: its name and settings, and the others of
+    objectives: settings by name. head: its name and settings, and the others of
     `ClassifierSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
     classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.

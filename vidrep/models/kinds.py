@@ -58,6 +58,8 @@ def _build_classifier(description: ModelDescription, frame_size: int, numerics: 
         stack=description.stack,
         head=name,
         head_settings=settings_of_names("head", [name], {name: settings})[name],
+        objectives=settings_of_names("objective", list(description.objectives), description.objectives),
+        likelihood=description.likelihood,
         class_weights=balanced_weights(description.class_counts) if is_balanced else None,
         numerics=numerics,
         **others,
