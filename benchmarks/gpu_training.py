@@ -29,7 +29,7 @@ from vidrep.models.saved import TrainedModel
 from vidrep.models.state import State
 from vidrep.sequences.window_batch import WindowBatch
 from vidrep.training.captured_step import CapturedStep, can_capture
-from vidrep.training.optimizers import build_optimizer
+from vidrep.training.optimizers import LearningRates, build_optimizer
 from vidrep.training.step import TrainingStep
 
 ON_GPU = torch.cuda.is_available()
@@ -105,6 +105,12 @@ def spec_of(sizes: Sizes, *, peepholes: bool) -> CompositeSpec:
         peepholes=peepholes,
         conditional_future=True,
     )
+
+
+def rates_of(factor: int) -> LearningRates:
+    """Return so many times the learning rate, for all layers."""
+    rate = factor * OPTIMIZER.learning_rate
+    return LearningRates(encoder=rate, others=rate)
 
 
 def step_of(model: TrainedModel, sizes: Sizes, frames: Tensor, *, captured: bool) -> TrainingStep | CapturedStep:
@@ -275,8 +281,8 @@ def captured(scale: Scale) -> dict[str, float] | None:
         step = step_of(model, sizes, torch.rand(shape, device=DEVICE), captured=captured_too)
         losses.append(
             [
-                float(step(WindowBatch(torch.rand(shape, device=DEVICE)), rate)["loss"])
-                for rate in (number * OPTIMIZER.learning_rate for number in range(1, 9))
+                float(step(WindowBatch(torch.rand(shape, device=DEVICE)), rates_of(factor))["loss"])
+                for factor in range(1, 9)
             ]
         )
     worst = _largest([abs(one / other - 1) for one, other in zip(*losses, strict=True)])
@@ -313,7 +319,7 @@ def steps_at(scale: Scale, batch: int, best: dict[str, float]) -> dict[str, Any]
         else:
             model = spec_of(sizes, peepholes=name == "ours").build(COMPUTE_DTYPE).to(DEVICE)
         step = step_of(model, sizes, frames, captured=not is_loop and can_capture(DEVICE, {}, TrainingSettings()))
-        do = partial(step, WindowBatch(frames), OPTIMIZER.learning_rate)
+        do = partial(step, WindowBatch(frames), rates_of(1))
         seconds = measure(do, seconds=scale.seconds_a_variant)
         found[name] = {
             "seconds": statistics.median(seconds),

@@ -29,11 +29,12 @@ from vidrep.devices import choose_precision
 from vidrep.machine import available_cores, tune_malloc
 from vidrep.models.saved import TrainedModel
 from vidrep.sequences.window_batch import WindowBatch
-from vidrep.training.optimizers import build_optimizer, clip_gradient
+from vidrep.training.optimizers import LearningRates, build_optimizer, clip_gradient
 from vidrep.training.step import TrainingStep
 
 FRAMES = 10  # of context, all reconstructed, and as many that are predicted
 OPTIMIZER = OptimizerSettings(name="adam", learning_rate=1e-4, clip_norm=1.0)
+RATES = LearningRates(encoder=OPTIMIZER.learning_rate, others=OPTIMIZER.learning_rate)
 SECONDS_A_TURN = 0.15
 COPIED_FLOATS = 1 << 26
 # (rows, columns, terms) of large matrix products, the last that of the input of L.
@@ -194,7 +195,7 @@ def step_of_ours(model: TrainedModel, size: Size, frames: Tensor) -> Callable[[]
     """Return a function that does a step as `vidrep train` does."""
     do_step = TrainingStep(task_of(model, size.spec, frames), build_optimizer(model, OPTIMIZER), OPTIMIZER)
     batch = WindowBatch(frames)
-    return lambda: float(do_step(batch, OPTIMIZER.learning_rate)["loss"])
+    return lambda: float(do_step(batch, RATES)["loss"])
 
 
 def parts_of_ours(model: TrainedModel, size: Size, frames: Tensor) -> Callable[[], dict[str, float]]:

@@ -13,7 +13,9 @@ _LARGE_DATA_SHARE = 0.2
 
 
 def outcome_text(outcome: "TrainingOutcome") -> str:
-    """Describe how a training went: "500 steps in 42 s; the weights of step 450 are kept"."""
+    """Describe how a training went: "500 steps in 42 s; the weights of step 450 are kept", or "fitted in 3 s"."""
+    if not outcome.steps:
+        return f"fitted in {duration(outcome.seconds)}"
     early = ", stopped early" if outcome.stopped_early else ""
     done = f"{outcome.steps} steps in {duration(outcome.seconds)}{early}"
     return f"{done}; the weights of step {outcome.best_step} are kept"

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from vidrep.config.settings import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
 from vidrep.progress import Progress
 from vidrep.training import session
+from vidrep.training.fitting import run_fitting
 from vidrep.training.loop import run_training
 from vidrep.training.ranks import is_main_process, joined_ranks
 
@@ -68,7 +70,8 @@ class SeveralRanks:
         kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
         step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] at which a rank is asked to stop. missing: a
         rank that finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of
-        another call. draw: in place of a training, the steps at which to draw a number.
+        another call. start: the run that a fine-tuning starts from. draw: in place of a training, the steps at
+        which to draw a number.
         """
         timeout = timedelta(seconds=60)
         store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timeout)
@@ -97,13 +100,14 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
         if kill == [rank, position]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def recording(task: Any, *passed: Any, **named: Any) -> Any:
-        outcome = run_training(task, *passed, **named)
+    def recording(run: Callable[..., Any], task: Any, *passed: Any, **named: Any) -> Any:
+        outcome = run(task, *passed, **named)
         state = task.model.state_dict()
         weights.append(sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest())
         return outcome
 
-    session.run_training = recording  # type: ignore[attr-defined]
+    session.run_training = partial(recording, run_training)  # type: ignore[attr-defined]
+    session.run_fitting = partial(recording, run_fitting)  # type: ignore[attr-defined]
     with joined_ranks():
         if request.get("missing") == rank:
             features = features.with_name("missing.h5")
@@ -116,6 +120,7 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             device="cpu",
             threads=1,
             **({"mnist": features.parent} if kind == "generated" else {}),
+            **({"pretrained": request["start"]} if "start" in request else {}),
             **{"precision": "fp32", "resume": request.get("resume", False)}
             | ({option: value} if other_rank == rank else {}),
             on_progress=listen,

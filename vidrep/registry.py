@@ -119,6 +119,10 @@ HEADS = Registry(
     built_in={
         "every_step": "vidrep.models.heads.every_step:EveryStepHead",
         "last_step": "vidrep.models.heads.last_step:LastStepHead",
+        "mean": "vidrep.models.heads.mean:MeanHead",
+        "attention": "vidrep.models.heads.attention:AttentionHead",
+        "prototypes": "vidrep.models.heads.prototypes:PrototypesHead",
+        "logistic": "vidrep.models.heads.logistic:LogisticHead",
     },
 )
 TRANSFORMS = Registry(

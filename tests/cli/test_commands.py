@@ -209,6 +209,17 @@ def test_other_settings_for_the_same_output_are_refused(made: Path) -> None:
     assert (made / "features.h5").read_bytes() == before
 
 
+def test_a_fitted_head_takes_no_steps(made: Path, tmp_path: Path) -> None:
+    run, features = tmp_path / "run", made / "features.h5"
+    fit = ["finetune", features, "--from", made / "pretrained", "-o", run, "--set", "classifier.head=prototypes"]
+    one_line(fit, 2, "--freeze")
+    code, stdout, stderr = vidrep(*fit, "--freeze")
+    assert code == 0, stderr
+    assert re.search(r"8 classes, fitted in [\d.]+ s; [\d.]+ % of the time waiting for data", stdout)
+    code, stdout, stderr = vidrep("evaluate", run, features)
+    assert code == 0 and "LSTM, per video" in stdout, stderr
+
+
 def test_bad_inputs_of_train_and_finetune_are_one_line(made: Path, tmp_path: Path) -> None:
     features, new = made / "features.h5", tmp_path / "run"
     one_line(["train", tmp_path / "no.h5", "-o", new], 3, "no.h5")

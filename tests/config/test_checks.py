@@ -88,7 +88,7 @@ def test_settings_of_names_are_complete_and_in_the_order_of_the_names() -> None:
         ("objective", ["futur"], {}, "objective 'futur' is not registered; did you mean 'future'?"),
         ("transform", ["standardise"], {}, "transform 'standardise' is not registered; did you mean 'standardize'?"),
         ("head", ["every_stp"], {}, "head 'every_stp' is not registered; did you mean 'every_step'?"),
-        ("head", ["zzz"], {}, "head 'zzz' is not registered; known are every_step, "),
+        ("head", ["zzz"], {}, "head 'zzz' is not registered; known are attention, every_step, "),
         ("objective", ["future", "future"], {}, "objective future, future: a name stands there twice"),
         ("cell", ["lstm"], {"gru": {"x": 1}}, "cell.gru has settings, but cell 'gru' is not in use; in use: lstm"),
         ("transform", [], {"pca": {"size": 2}}, "transform 'pca' is not in use; in use: none"),

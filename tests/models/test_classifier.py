@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from small_networks import lstm_spec, random, randomized
+from small_networks import lstm_spec, pretraining_network, random, randomized
 from torch import Tensor
 
 from vidrep.config.checks import NoSettings
 from vidrep.config.doors import settings_of_names
-from vidrep.models.classifier import Classifier, valid_frames
-from vidrep.models.heads.head import Head, last_valid
+from vidrep.models.classifier import Classifier, balanced_weights, valid_frames
+from vidrep.models.heads.head import CrossEntropy, Head, last_valid
 from vidrep.models.inputs import InputTransforms
+from vidrep.models.objectives.objective import Encoded, Window
 from vidrep.registry import HEADS
 from vidrep.sequences.window_batch import WindowBatch
 
@@ -31,7 +32,7 @@ class LastFrameHead(Head):
         return logits
 
 
-@pytest.fixture(params=["every_step", "last_frame"])
+@pytest.fixture(params=["every_step", "last_frame", "mean", "attention"])
 def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(HEADS, "_registered", {})
     HEADS.register("last_frame")(LastFrameHead)
@@ -39,7 +40,7 @@ def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def classifier(
-    head: str = "every_step", *, num_layers: int = 1, dropout: float = 0.0, freeze: bool = False
+    head: str = "every_step", *, num_layers: int = 1, dropout: float = 0.0, freeze: bool = False, **settings: Any
 ) -> Classifier:
     return randomized(
         Classifier(
@@ -50,6 +51,7 @@ def classifier(
             head_settings=NoSettings(),
             dropout=dropout,
             freeze_encoder=freeze,
+            **settings,
         )
     )
 
@@ -97,7 +99,7 @@ def test_the_padding_is_not_part_of_a_clips_mean(head: str) -> None:
     assert valid is not None
     losses = model.losses(inputs, batch)
     centered = batch.frames - torch.stack([batch.frames[:n, b].mean(dim=0) for b, n in enumerate(LENGTHS.tolist())])
-    expected = model.head.loss(model._outputs(centered), valid, CLASSES, batch.num_valid)
+    expected = model.head.loss(model._outputs(centered), valid, CLASSES, batch.num_valid, CrossEntropy())
     torch.testing.assert_close(losses.by_name["loss"].total, expected.total)
 
 
@@ -154,3 +156,78 @@ def test_a_frozen_encoder_does_not_learn_and_the_head_does() -> None:
         "head.projection.bias": True,
     }
     assert all(one.requires_grad for one in classifier().parameters())
+
+
+def test_noise_is_added_to_the_frames_in_training_only(head: str) -> None:
+    model, batch = classifier(head, input_noise=0.3).float(), batch_of(random(T, B, D))
+    torch.manual_seed(5)
+    found = model.losses(inputs_of(), batch).by_name["loss"].total
+    torch.manual_seed(5)
+    noisy = batch._replace(frames=batch.frames + 0.3 * torch.randn(T, B, D))
+    model.eval()
+    torch.testing.assert_close(found, model.losses(inputs_of(), noisy).by_name["loss"].total, rtol=0, atol=0)
+    state = torch.get_rng_state()
+    model.losses(inputs_of(), batch)
+    model.train().validation(inputs_of(), batch)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_validation_is_weighted_as_training_is_and_not_smoothed(head: str) -> None:
+    weights, batch = torch.tensor([3.0, 1.0, 0.5]), batch_of(random(T, B, D))
+    plain = classifier(head).float()
+    model = classifier(head, label_smoothing=0.2, class_weights=weights).float()
+    outputs = plain._outputs(batch.frames)
+
+    def expected(cross_entropy: CrossEntropy) -> Tensor:
+        return plain.head.loss(outputs, batch.valid, CLASSES, batch.num_valid, cross_entropy).total
+
+    training, validation = model.losses(inputs_of(), batch), model.validation(inputs_of(), batch)[0]
+    torch.testing.assert_close(training.by_name["loss"].total, expected(CrossEntropy(0.2, weights)))
+    torch.testing.assert_close(validation.by_name["loss"].total, expected(CrossEntropy(0.0, weights)))
+    assert not torch.isclose(expected(CrossEntropy(0.2, weights)), expected(CrossEntropy(0.0, weights)))
+
+
+def test_balanced_weights_are_inversely_proportional_to_the_videos_of_a_class() -> None:
+    """6 videos of 3 classes: 6 / (3 * 1), 6 / (3 * 2), 6 / (3 * 3); their mean over all videos is 1."""
+    weights = balanced_weights([1, 2, 3])
+    torch.testing.assert_close(weights, torch.tensor([2.0, 1.0, 2 / 3]))
+    assert float(weights @ torch.tensor([1.0, 2.0, 3.0])) / 6 == pytest.approx(1)
+    assert torch.equal(balanced_weights([5, 5]), torch.ones(2))
+
+
+def test_only_a_fitted_head_reads_representations() -> None:
+    with pytest.raises(TypeError, match="EveryStepHead is no FittedHead"):
+        classifier().float().representations(inputs_of(), batch_of(random(T, B, D)))
+
+
+def test_objectives_learn_beside_the_classification_and_do_not_choose_the_weights() -> None:
+    """Its losses and gradients are those of a network for each."""
+    settings = settings_of_names("objective", ["reconstruction"], {"reconstruction": {"weight": 0.25}})
+    model = classifier(objectives=settings, input_noise=0.5).float().eval()
+    batch = WindowBatch(random(T, B, D).float(), classes=CLASSES)
+    alone, pretraining = classifier().float(), pretraining_network(frame_size=D, objectives=settings, num_context=T)
+    state = model.state_dict()
+    alone.load_state_dict({name: value for name, value in state.items() if not name.startswith("objectives.")})
+    pretraining.float().load_state_dict({name: one for name, one in state.items() if not name.startswith("head.")})
+    expected = {
+        "classification": alone.losses(inputs_of(), batch).by_name["loss"],
+        "reconstruction": pretraining.losses(inputs_of(), batch).by_name["reconstruction"],
+    }
+    training, (validation, metrics) = model.losses(inputs_of(), batch), model.validation(inputs_of(), batch)
+    for losses in (training, validation):
+        torch.testing.assert_close(losses.by_name, expected)
+    assert training.weights == {"classification": 1.0, "reconstruction": 0.25}
+    assert validation.weights == {"classification": 1.0, "reconstruction": 0.0}
+    assert model.metric_names == ["loss", "classification", "reconstruction", *metrics]
+
+
+def test_objectives_learn_to_emit_frames_without_the_noise() -> None:
+    settings = settings_of_names("objective", ["reconstruction"], {})
+    model = classifier(objectives=settings, input_noise=0.5).float()
+    batch = WindowBatch(random(T, B, D).float(), classes=CLASSES)
+    torch.manual_seed(2)
+    found = model.losses(inputs_of(), batch).by_name["reconstruction"].total
+    torch.manual_seed(2)
+    encoded = Encoded(*model.encoder(batch.frames + 0.5 * torch.randn(T, B, D)))
+    reconstruction = model.objectives["reconstruction"]
+    torch.testing.assert_close(found, reconstruction(encoded, Window(batch.frames, batch.frames[:0])).total)

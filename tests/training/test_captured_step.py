@@ -19,6 +19,7 @@ from vidrep.errors import Stopped
 from vidrep.progress import Progress
 from vidrep.sequences.window_batch import WindowBatch
 from vidrep.training import captured_step, loop
+from vidrep.training.optimizers import LearningRates
 
 OPTIMIZERS = get_args(get_type_hints(OptimizerSettings)["name"])
 BATCH = WindowBatch(torch.zeros(1, 1, 1))
@@ -61,10 +62,10 @@ def test_a_lack_of_memory_for_a_graph_is_named(monkeypatch: pytest.MonkeyPatch) 
     for error in (from_driver, from_capture):
         step = capturing_that_raises(error, monkeypatch)
         with pytest.raises(torch.OutOfMemoryError):
-            step(BATCH, 0.1)
+            step(BATCH, LearningRates(encoder=0.1, others=0.1))
     other = capturing_that_raises(RuntimeError("CUDA error: operation not permitted"), monkeypatch)
     with pytest.raises(RuntimeError, match="not permitted") as caught:
-        other(BATCH, 0.1)
+        other(BATCH, LearningRates(encoder=0.1, others=0.1))
     assert type(caught.value) is RuntimeError
 
 
@@ -116,7 +117,9 @@ def weights_of(folder: Path, name: str) -> dict[str, torch.Tensor]:
 @on_a_gpu
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_captured_steps_are_those_they_stand_for(folder: Path, monkeypatch: pytest.MonkeyPatch, name: Any) -> None:
-    optimizer = {"name": name, "learning_rate": 1e-3, "weight_decay": 0.01}
+    # The encoder's rate changes after the capture.
+    rates = {"learning_rate": 1e-3, "encoder_rate_factor": 0.5, "head_warmup_steps": 6}
+    optimizer = {"name": name, "weight_decay": 0.01, **rates}
     captured = train(folder, "captured", optimizer=optimizer)
     monkeypatch.setattr(loop, "can_capture", lambda *_: False)
     eager = train(folder, "eager", optimizer=optimizer)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
+from toy_training import assert_same, tree_of
 
 from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
-from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError
+from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError, Stopped
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.models.classifier import Classifier
@@ -424,3 +425,98 @@ def test_on_a_gpu_that_is_too_small_half_of_the_windows_are_recommended(
         else:
             finetune(features, tmp_path / "run", finetune_config(batch_size=0), device="cpu")
     assert sizes[0] < 64 and f"training.batch_size {sizes[0] // 2} takes about half" in str(caught.value)
+
+
+@pytest.mark.parametrize("head", ["mean", "attention"])
+def test_noise_and_head_are_resumed_to_the_same_bits(tmp_path: Path, features: Features, head: str) -> None:
+    """With label smoothing, balanced classes, and an encoder that waits for the head."""
+    config = finetune_config(
+        classifier=ClassifierSettings(
+            head=head, dropout=0.3, input_noise=0.2, label_smoothing=0.1, class_weights="balanced"
+        ),
+        optimizer=OptimizerSettings(lr_schedule="one_cycle", encoder_rate_factor=0.5, head_warmup_steps=4),
+    )
+    finetune(features, tmp_path / "whole", config, device="cpu")
+    asked = iter(range(10))
+    with pytest.raises(Stopped, match="stopped at step 7 of 10"):
+        finetune(features, tmp_path / "resumed", config, device="cpu", should_stop=lambda: next(asked) == 6)
+    finetune(features, tmp_path / "resumed", config, device="cpu", resume=True)
+    assert_same(tree_of(tmp_path / "resumed"), tree_of(tmp_path / "whole"))
+    state = load_model(tmp_path / "whole")[0].state_dict()
+    assert torch.equal(state["network.class_weights"], torch.ones(2))
+
+
+def test_the_encoder_waits_for_the_head(tmp_path: Path, features: Features, pretrained: Path) -> None:
+    def run(steps: int) -> Path:
+        optimizer = OptimizerSettings(weight_decay=0.1, warmup_steps=0, head_warmup_steps=5)
+        config = finetune_config(encoder=PRETRAINED, optimizer=optimizer, steps=steps, validate_every=steps)
+        return finetune(features, tmp_path / f"{steps}", config, pretrained=pretrained, device="cpu").folder
+
+    before, waiting, learning = (encoder_and_inputs(one) for one in (pretrained, run(5), run(6)))
+    assert all(torch.equal(waiting[name], one) for name, one in before.items())
+    assert not any(torch.equal(learning[name], one) for name, one in before.items() if name.startswith("network."))
+    heads = [load_model(tmp_path / f"{steps}")[0].state_dict()["network.head.projection.weight"] for steps in (5, 6)]
+    assert not torch.equal(*heads)
+
+
+def test_rare_classes_count_as_much_as_frequent_ones(tmp_path: Path) -> None:
+    """Weights are by videos, of which "left" has one with a single window; validation is weighted too."""
+    videos = {key: frames for key, frames in circles().items() if key not in ("left/01.npy", "left/02.npy")}
+    videos["left/00.npy"] = videos["left/00.npy"][:3]
+    splits = dict.fromkeys(videos, "train") | {"left/04.npy": "validation", "right/04.npy": "validation"}
+    features = features_of(tmp_path, videos, splits)
+    classifier = ClassifierSettings(dropout=0, head="last_step", class_weights="balanced")
+    run = finetune(features, tmp_path / "run", finetune_config(classifier=classifier, steps=1), device="cpu").folder
+    model, description = load_model(run)
+    assert description.class_counts == [2, 4]
+    assert torch.equal(model.state_dict()["network.class_weights"], torch.tensor([6 / (2 * 2), 6 / (2 * 4)]))
+    losses = []
+    for number, name in enumerate(("left/04.npy", "right/04.npy")):
+        for start in (0, 2, 4):
+            stored = torch.from_numpy(videos[name][start : start + 4])[:, None]
+            with torch.no_grad():
+                probabilities = model.network(model.inputs(stored))[0]
+            losses.append([1.5, 0.75][number] * -float(probabilities[number].log()))
+    line = json.loads((run / "metrics.jsonl").read_text())
+    assert line["validation"]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+RECONSTRUCTING: dict[str, Any] = {"objectives": ("reconstruction",), "objective": {"reconstruction": {"weight": 0.5}}}
+
+
+def test_reconstruction_is_learned_beside_the_classification_and_resumed(tmp_path: Path, features: Features) -> None:
+    config = finetune_config(settings=RECONSTRUCTING, steps=20, validate_every=10)
+    run = finetune(features, tmp_path / "whole", config, device="cpu").folder
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        train, validation = line["train"], line["validation"]
+        assert train["loss"] == pytest.approx(train["classification"] + 0.5 * train["reconstruction"], rel=1e-6)
+        assert validation["loss"] == validation["classification"]
+    assert lines[1]["validation"]["reconstruction"] < lines[0]["validation"]["reconstruction"]
+    asked = iter(range(20))
+    with pytest.raises(Stopped, match="stopped at step 7 of 20"):
+        finetune(features, tmp_path / "resumed", config, device="cpu", should_stop=lambda: next(asked) == 6)
+    finetune(features, tmp_path / "resumed", config, device="cpu", resume=True)
+    assert_same(tree_of(tmp_path / "resumed"), tree_of(tmp_path / "whole"))
+    again = finetune(features, tmp_path / "next", finetune_config(steps=1), pretrained=run, device="cpu").folder
+    assert not any(name.startswith("network.objectives") for name in load_model(again)[0].state_dict())
+
+
+def test_objectives_that_a_classifier_cannot_learn_are_refused(
+    tmp_path: Path, features: Features, pretrained: Path
+) -> None:
+    def message(videos: Features = features, **options: Any) -> str:
+        with pytest.raises(ConfigError) as caught:
+            finetune(videos, tmp_path / "run", finetune_config(**options), pretrained=pretrained, device="cpu")
+        assert not (tmp_path / "run").exists()
+        return str(caught.value)
+
+    future = message(settings={"objectives": ("future",)})
+    assert future.startswith("objectives: future needs more than the window that is classified; give objectives that")
+    frozen = ClassifierSettings(freeze_encoder=True)
+    assert "objectives reconstruction train the encoder, which classifier.freeze_encoder keeps as it is" in message(
+        settings=RECONSTRUCTING, classifier=frozen
+    )
+    short = features_of(tmp_path / "short", circles() | {"left/00.npy": circles()["left/00.npy"][:3]}, SPLITS)
+    padded = message(short, settings=RECONSTRUCTING, encoder=PRETRAINED)
+    assert padded.startswith("windows.length is 4, but a video has 3 frames, and objectives read no padding; set")

@@ -14,10 +14,12 @@ from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.encoder import Encoder, StackSpec
 from vidrep.training.optimizers import (
     ClippedVelocity,
+    LearningRates,
     build_optimizer,
     clip_gradient,
     learning_rate,
-    set_learning_rate,
+    learning_rates,
+    set_learning_rates,
 )
 
 
@@ -55,6 +57,43 @@ def test_the_rate_falls_with_plateaus_and_for_no_other_schedule() -> None:
     assert learning_rate(5, 8, constant, num_plateaus=3) == 8.0
 
 
+@pytest.mark.parametrize("total_steps", [1, 2, 3, 10, 11, 400])
+@pytest.mark.parametrize("rise", [0.3, 0.1, 0.011, 0.9])
+def test_one_cycle_is_that_of_torch(total_steps: int, rise: float) -> None:
+    settings = OptimizerSettings(learning_rate=2e-3, warmup_steps=5, lr_schedule="one_cycle", one_cycle_rise=rise)
+    rates = [learning_rate(step, total_steps, settings) for step in range(total_steps)]
+    if rise * total_steps == 1:  # which divides by zero in torch: its first step is the highest
+        assert [rates[0], rates[-1]] == pytest.approx([2e-3, 2e-3 / 25e4])
+        return
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=2e-3,
+        total_steps=total_steps,
+        pct_start=rise,
+        anneal_strategy="cos",
+        cycle_momentum=False,
+        div_factor=25.0,
+        final_div_factor=1e4,
+    )
+    expected = []
+    for step in range(total_steps):
+        expected.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        if step + 1 < total_steps:
+            scheduler.step()
+    assert rates == expected
+
+
+def test_the_encoder_has_a_factor_and_waits_for_the_head() -> None:
+    settings = OptimizerSettings(
+        learning_rate=2.0, warmup_steps=4, lr_schedule="constant", encoder_rate_factor=0.5, head_warmup_steps=3
+    )
+    rates = [learning_rates(step, 6, settings) for step in range(6)]
+    assert [one.others for one in rates] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert [one.encoder for one in rates] == [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+
+
 def lstm(num_layers: int = 1) -> Encoder:
     settings = LSTMSettings(peepholes=True)
     return Encoder(3, StackSpec(cell="lstm", settings=settings, hidden_size=4, num_layers=num_layers))
@@ -68,6 +107,50 @@ CLASSES = {
     "adagrad": torch.optim.Adagrad,
     "srivastava": ClippedVelocity,
 }
+
+
+class EncoderAndHead(nn.Module):
+    """Parameters that are named as those of a trained model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.ModuleDict({"encoder": nn.Linear(3, 4), "head": nn.Linear(4, 2)})
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {name: one.detach().clone() for name, one in self.named_parameters()}
+
+
+def moved(model: EncoderAndHead, optimizer: torch.optim.Optimizer, rates: LearningRates) -> dict[str, torch.Tensor]:
+    """Do a step by gradients of 1; return how far each weight went."""
+    before = model.weights()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    set_learning_rates(optimizer, rates)
+    optimizer.step()
+    return {name: one - before[name] for name, one in model.weights().items()}
+
+
+def test_twice_the_rate_goes_twice_as_far() -> None:
+    model = EncoderAndHead()
+    settings = OptimizerSettings(name="sgd", learning_rate=0.25, momentum=0, warmup_steps=0, encoder_rate_factor=2)
+    for name, way in moved(model, build_optimizer(model, settings), learning_rates(0, 10, settings)).items():
+        expected = -0.5 if name.startswith("network.encoder.") else -0.25
+        torch.testing.assert_close(way, torch.full_like(way, expected), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("name", CLASSES)
+def test_while_the_head_warms_up_the_encoder_stays_exactly(name: Any, on_device: bool) -> None:
+    """Weight decay and momentum do not move it either; it learns from the step after on."""
+    model = EncoderAndHead()
+    settings = OptimizerSettings(name=name, weight_decay=0.1, warmup_steps=0, head_warmup_steps=3)
+    optimizer = build_optimizer(model, settings)
+    for group in optimizer.param_groups if on_device else ():
+        group["lr"] = torch.tensor(1.0)
+    for step in range(4):
+        ways = moved(model, optimizer, learning_rates(step, 10, settings))
+        stays = {name for name, way in ways.items() if not way.any()}
+        assert stays == ({"network.encoder.weight", "network.encoder.bias"} if step < 3 else set())
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -226,7 +309,7 @@ def test_a_rate_that_lies_on_the_device_does_the_same(name: Any) -> None:
             group["lr"] = kind(1.0)
         held = [group["lr"] for group in optimizer.param_groups]
         for step in range(5):
-            set_learning_rate(optimizer, RATE * 0.5**step)
+            set_learning_rates(optimizer, LearningRates(encoder=7.0, others=RATE * 0.5**step))
             for parameter in (model.weight, model.bias):
                 parameter.grad = torch.from_numpy(rng.normal(size=parameter.shape))
             optimizer.step()
@@ -252,7 +335,7 @@ def test_steps_on_cuda_wait_for_nothing(name: Any) -> None:
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
         for _ in range(2):
-            set_learning_rate(optimizer, RATE)
+            set_learning_rates(optimizer, LearningRates(encoder=RATE, others=RATE))
             optimizer.step()
         assert model.weight.device.type == "cuda"
 

@@ -250,3 +250,17 @@ def test_random_numbers_depend_on_seed_rank_and_step_alone(several: SeveralRanks
     forth, back = (several(tmp_path, ranks=2, draw=steps) for steps in ([1, 2, 3], [3, 2, 1]))
     assert [answer["drawn"] for answer in forth] == [answer["drawn"][::-1] for answer in back]
     assert len({number for answer in forth for number in answer["drawn"]}) == 6
+
+
+def test_a_head_is_fitted_by_rank_zero_for_all(several: SeveralRanks, tmp_path: Path) -> None:
+    several(tmp_path / "start", ranks=1, settings={"training.steps": 2})
+    fitted: dict[str, Any] = {
+        "kind": "finetune",
+        "settings": {"classifier.head": "logistic", "classifier.freeze_encoder": True},
+        "start": str(tmp_path / "start"),
+    }
+    answers = [answer for ranks in (1, 2) for answer in several(tmp_path / f"{ranks}", ranks=ranks, **fitted)]
+    assert codes(answers) == [0, 0, 0], answers
+    assert len({answer["weights"] for answer in answers}) == 1
+    assert answers[1]["best_loss"] == answers[2]["best_loss"]
+    assert [answer["best_loss"] for answer in answers] == pytest.approx([answers[0]["best_loss"]] * 3, rel=1e-6)

@@ -65,12 +65,13 @@ def test_ten_steps_are_five_and_five(tmp_path: Path, name: Any, lr_schedule: Any
     assert_same(tree_of(tmp_path / "resumed"), whole)
     rates = [line["learning_rate"] for line in whole["metrics"]]
     shares: dict[str, list[float]] = {
-        "constant": [1, 1, 1, 1],
-        "cosine": [0.5 * (1 + math.cos(math.pi * past / 7)) for past in (0, 2, 4, 6)],
-        "step": [0.5, 0.25, 0.125, 0.0625],
-        "plateau": [1, 0.5, 0.25, 0.25],
+        "constant": [2 / 3, 1, 1, 1, 1],
+        "cosine": [2 / 3, *(0.5 * (1 + math.cos(math.pi * past / 7)) for past in (0, 2, 4, 6))],
+        "step": [2 / 3, 0.5, 0.25, 0.125, 0.0625],
+        "plateau": [2 / 3, 1, 0.5, 0.25, 0.25],
+        "one_cycle": [0.52, *(4e-6 + (1 - 4e-6) / 2 * (1 + math.cos(math.pi * past / 7)) for past in (1, 3, 5, 7))],
     }
-    assert rates == pytest.approx([0.01 * 2 / 3, *(0.01 * share for share in shares[lr_schedule])])
+    assert rates == pytest.approx([0.01 * share for share in shares[lr_schedule]])
 
 
 @pytest.mark.parametrize("step", [1, 2, 6, 9])

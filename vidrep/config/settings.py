@@ -128,6 +128,11 @@ class OptimizerSettings(Settings):
     clipped, each value to `clip_velocity`."""
     learning_rate: Positive = 1e-3
     """Its highest value."""
+    encoder_rate_factor: Positive = 1.0
+    """The encoder's learning rate is so many times that of all other layers."""
+    head_warmup_steps: NotNegative = 0
+    """The encoder's learning rate is 0 for so many steps, in which the other layers learn. The optimizer's averages of
+    the encoder's gradients begin at once, and the norm that is clipped includes these."""
     momentum: Probability = 0.9
     """Of sgd, rmsprop and srivastava."""
     weight_decay: ZeroOrMore = 0.0
@@ -142,11 +147,14 @@ class OptimizerSettings(Settings):
     clip_velocity: Positive = 1e-4
     """Each value of the velocity of "srivastava" is cut to this size."""
     warmup_steps: NotNegative = 100
-    """The learning rate rises linearly over so many steps."""
-    lr_schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    """The learning rate rises linearly over so many steps; "one_cycle" has a rise of its own instead."""
+    lr_schedule: Literal["constant", "cosine", "step", "plateau", "one_cycle"] = "cosine"
     """What follows the warm-up: the learning rate stays, falls to zero along half a cosine, or is multiplied by
-    `lr_gamma` every `lr_step` steps ("step") or after `plateau_patience` validations without a better one
-    ("plateau")."""
+    `lr_gamma` every `lr_step` steps ("step") or after `plateau_patience` validations without a better one ("plateau").
+    "one_cycle" is torch's OneCycleLR: along half a cosine from 1/25 of `learning_rate` up to it, and along another down
+    to a 10,000th of where it began. Momentum stays as it is."""
+    one_cycle_rise: Fraction = 0.3
+    """The share of all steps in which "one_cycle" rises."""
     lr_step: AtLeastOne = 10_000
     """Steps between two reductions of the schedule "step"."""
     lr_gamma: Fraction = 0.9
@@ -275,8 +283,16 @@ class ClassifierSettings(Settings):
     """The registered head; its settings stand in `[head.NAME]`."""
     dropout: Probability = 0.5
     """The probability of dropping a value that enters the head."""
+    input_noise: ZeroOrMore = 0.0
+    """The deviation of the Gaussian noise that training adds to the transformed frames; `encoder.dropout` drops values
+    of them."""
     freeze_encoder: bool = False
-    """Keep a pretrained encoder's weights as they are and train the head alone."""
+    """Keep a pretrained encoder's weights as they are and train, or fit, the head alone."""
+    label_smoothing: Probability = 0.0
+    """The share of each target that training spreads evenly over all classes; validation does not."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """The factor of each class in the loss, in training and validation: 1, or inversely proportional to its training
+    videos and 1 on average over them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +305,9 @@ class FinetuneConfig(Settings):
     """Of the groups of videos of each class, held out for `evaluate` if the features name no splits."""
     transforms: tuple[str, ...] | Auto = "auto"
     """See `PretrainConfig`; a pretrained run brings its own."""
+    objectives: tuple[str, ...] = ()
+    """Registered objectives that are learned beside the classification: those that read a window alone, such as
+    reconstruction. Their weighted losses are added in training; the classification alone chooses the best weights."""
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings(dropout=0.5))
     """A pretrained run brings its own cell, width and depth."""
     cell: Mapping[str, Any] = field(default_factory=dict)
@@ -296,6 +315,8 @@ class FinetuneConfig(Settings):
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     head: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `classifier.head`, by its name."""
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the objectives, by their names."""
     transform: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the transforms, by their names; a pretrained run brings its own."""
     windows: FinetuneWindows = field(default_factory=FinetuneWindows)
@@ -306,8 +327,9 @@ class FinetuneConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for section, name in (("cell", self.encoder.cell), ("head", self.classifier.head)):
-            object.__setattr__(self, section, settings_of_names(section, (name,), getattr(self, section)))
+        chosen = {"cell": (self.encoder.cell,), "head": (self.classifier.head,), "objective": self.objectives}
+        for section, names in chosen.items():
+            object.__setattr__(self, section, settings_of_names(section, names, getattr(self, section)))
         _resolve_transforms(self)
 
 

@@ -3,28 +3,36 @@
 Shapes: T time, B batch, D values of a frame, H hidden width, K classes.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..registry import HEADS
+from ..config.settings import Likelihood
+from ..registry import HEADS, OBJECTIVES
 from ..sequences.window_batch import WindowBatch
 from .encoder import Encoder, Numerics, StackSpec
-from .heads.head import Head
+from .heads.fitted_head import FittedHead
+from .heads.head import CrossEntropy, Head
 from .inputs import InputTransforms
 from .network import Gather, Losses, Network, gather_nothing
+from .objectives.frame_objective import FrameObjective
+from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Window
 from .state import State
 
 
 class Classifier(Network):
     """An encoder, whose weights may start from a pretrained one's, and a head (Srivastava et al. 2015, section 3.3).
 
-    frame_size: D, after the input transforms. head, head_settings: a registered name and its settings. dropout: the
-    probability of dropping a value that enters the head. freeze_encoder: whether the encoder's weights stay as
-    they are.
+    frame_size: D, after the input transforms. head, head_settings: a registered name and its settings. class_weights:
+    (K,), the factor of each class in the loss, 1 if None. dropout, input_noise, freeze_encoder, label_smoothing: see
+    `ClassifierSettings`. objectives: settings by registered name of those that are learned beside the classification;
+    they read the window alone. likelihood: of the frames that these emit.
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -35,19 +43,40 @@ class Classifier(Network):
         head: str,
         head_settings: Any,
         dropout: float = 0.0,
+        input_noise: float = 0.0,
         freeze_encoder: bool = False,
+        label_smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
+        objectives: Mapping[str, Any] | None = None,
+        likelihood: Likelihood = "gaussian",
         numerics: Numerics | None = None,
     ) -> None:
         super().__init__()
+        numerics = numerics or Numerics()
         self.encoder = Encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
         self.encoder.requires_grad_(not freeze_encoder)
-        self.dropout = dropout
+        self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
+        self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](stack.hidden_size, num_classes, head_settings)
+        spec = ModelSpec(frame_size=frame_size, stack=stack, likelihood=likelihood, numerics=numerics)
+        self.objectives = nn.ModuleDict(
+            {name: OBJECTIVES[name](settings, spec) for name, settings in (objectives or {}).items()}
+        )
+
+    @property
+    def _objectives(self) -> dict[str, Objective]:
+        return {name: one for name, one in self.objectives.items() if isinstance(one, Objective)}
 
     @property
     def metric_names(self) -> list[str]:
-        """The loss and the accuracy."""
-        return ["loss", "window_accuracy"]
+        """The loss, with objectives its parts too, and the accuracy."""
+        return ["loss", *(["classification", *self.objectives] if self.objectives else []), "window_accuracy"]
+
+    def init_output_bias(self, mean_frame: Tensor) -> None:
+        """Set the output biases of decoders so that untrained they emit about this frame, (D,)."""
+        for objective in self.objectives.values():
+            if isinstance(objective, FrameObjective):
+                objective.decoder.init_output_bias(mean_frame)
 
     def forward(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K)."""
@@ -56,24 +85,72 @@ class Classifier(Network):
 
     def _outputs(self, frames: Tensor) -> Tensor:
         """Return what the head reads, (T, B, H)."""
-        outputs, _ = self.encoder(frames)
+        return self._dropped(self.encoder(frames)[0])
+
+    def _dropped(self, outputs: Tensor) -> Tensor:
         return F.dropout(outputs, self.dropout, self.training)
+
+    def representations(self, inputs: InputTransforms, batch: WindowBatch) -> Tensor:
+        """Return what a fitted head reads of the windows of a batch, (B, H); TypeError if the head is no such."""
+        if not isinstance(self.head, FittedHead):
+            raise TypeError(f"{type(self.head).__name__} is no FittedHead")
+        return self.head.representation(self._outputs(inputs(batch.frames, batch.valid)), batch.valid)
 
     def losses(
         self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing
     ) -> Losses:
-        """Return the head's loss, cross-entropy in nats."""
-        return self._loss(self._outputs(inputs(batch.frames, batch.valid)), batch)
+        """Return the head's loss, cross-entropy in nats, with label smoothing, and those of the objectives.
+
+        Noise is added to the frames that the encoder reads, not to those that objectives learn to emit.
+        """
+        frames = inputs(batch.frames, batch.valid)
+        encoded = Encoded(*self.encoder(self._noisy(frames)))
+        cross_entropy = CrossEntropy(self.label_smoothing, self.class_weights)
+        loss = self._head_loss(self._dropped(encoded.outputs), batch, cross_entropy)
+        window = _window_of(frames, batch)
+        by_name = {name: one(encoded, window) for name, one in self._objectives.items()}
+        return _losses(loss, by_name, {name: one.settings.weight for name, one in self._objectives.items()})
 
     def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
-        """Return the head's loss, and how many windows it classifies correctly."""
-        outputs = self._outputs(inputs(batch.frames, batch.valid))
-        chosen = self.head.probabilities(outputs, batch.valid).argmax(dim=-1)
-        return self._loss(outputs, batch), {"window_accuracy": chosen.eq(_classes_of(batch)).sum()}
+        """Return the head's loss without label smoothing, and how many windows it classifies correctly.
 
-    def _loss(self, outputs: Tensor, batch: WindowBatch) -> Losses:
-        loss = self.head.loss(outputs, batch.valid, _classes_of(batch), batch.num_valid)
-        return Losses({"loss": loss}, {"loss": 1.0})
+        The losses of objectives have the weight 0: the classification chooses the best weights.
+        """
+        frames = inputs(batch.frames, batch.valid)
+        encoded = Encoded(*self.encoder(frames))
+        outputs = self._dropped(encoded.outputs)
+        loss = self._head_loss(outputs, batch, CrossEntropy(class_weights=self.class_weights))
+        is_right = self.head.probabilities(outputs, batch.valid).argmax(dim=-1).eq(_classes_of(batch))
+        window = _window_of(frames, batch)
+        by_name = {name: one.validation_loss(encoded, window) for name, one in self._objectives.items()}
+        return _losses(loss, by_name, dict.fromkeys(by_name, 0.0)), {"window_accuracy": is_right.sum()}
+
+    def _noisy(self, frames: Tensor) -> Tensor:
+        if not (self.training and self.input_noise):
+            return frames
+        return frames + self.input_noise * torch.randn_like(frames)
+
+    def _head_loss(self, outputs: Tensor, batch: WindowBatch, cross_entropy: CrossEntropy) -> Loss:
+        return self.head.loss(outputs, batch.valid, _classes_of(batch), batch.num_valid, cross_entropy)
+
+
+def _window_of(frames: Tensor, batch: WindowBatch) -> Window:
+    return Window(frames, frames[:0], batch.video, batch.group)
+
+
+def _losses(of_head: Loss, by_name: dict[str, Loss], weights: dict[str, float]) -> Losses:
+    """Return the head's loss as the only one, or as "classification" beside those of objectives."""
+    name = "classification" if by_name else "loss"
+    return Losses({name: of_head, **by_name}, {name: 1.0, **weights})
+
+
+def balanced_weights(class_counts: Sequence[int]) -> Tensor:
+    """Return the weight of each class, (K,): inversely proportional to its videos, 1 on average over all videos.
+
+    As `class_weight="balanced"` of scikit-learn. A class without a video has the weight of one with one.
+    """
+    counts = torch.tensor(class_counts, dtype=torch.float64)
+    return (counts.sum() / (len(counts) * counts.clamp(min=1))).float()
 
 
 def _classes_of(batch: WindowBatch) -> Tensor:

@@ -17,7 +17,8 @@ class ModelDescription:
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
     encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
-    objectives: settings by name, {} for a classifier. head: name, settings and dropout, {} for a pretraining.
+    objectives: settings by name. head: its name and settings, and the others of
+    `ClassifierSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
     clips: the settings of clips, see `ViewSettings`, of a model that reads clips; {} for one of consecutive frames.
     classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config.doors import settings_of_names
-from .classifier import Classifier
+from .classifier import Classifier, balanced_weights
 from .description import ModelDescription
 from .encoder import Numerics
 from .inputs import InputTransforms
@@ -49,16 +49,20 @@ def _build_pretraining(description: ModelDescription, frame_size: int, numerics:
 
 
 def _build_classifier(description: ModelDescription, frame_size: int, numerics: Numerics) -> Classifier:
-    name = description.head["name"]
+    others = dict(description.head)
+    name, settings = others.pop("name"), others.pop("settings")
+    is_balanced = others.pop("class_weights", "none") == "balanced"
     return Classifier(
         frame_size=frame_size,
         num_classes=len(description.classes),
         stack=description.stack,
         head=name,
-        head_settings=settings_of_names("head", [name], {name: description.head["settings"]})[name],
-        dropout=description.head["dropout"],
-        freeze_encoder=description.head["freeze_encoder"],
+        head_settings=settings_of_names("head", [name], {name: settings})[name],
+        objectives=settings_of_names("objective", list(description.objectives), description.objectives),
+        likelihood=description.likelihood,
+        class_weights=balanced_weights(description.class_counts) if is_balanced else None,
         numerics=numerics,
+        **others,
     )
 
 

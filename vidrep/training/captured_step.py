@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..config.settings import TrainingSettings
 from ..sequences.window_batch import WindowBatch
-from .optimizers import set_learning_rate
+from .optimizers import LearningRates, set_learning_rates
 from .step import TrainingStep
 
 # Steps done kernel by kernel first: they compile kernels, make the optimizer's state and choose matrix products.
@@ -31,8 +31,8 @@ class CapturedStep:
     ones, is computed kernel by kernel. All steps count, the first ones too. They and the capture have a stream of their
     own, as gradients are summed on the stream that first used their weights, and the default stream cannot be captured.
 
-    A graph has one buffer each for its batch, its learning rate and its results: a batch is copied in, the learning
-    rate written, and a copy of the results returned. Threads that prepare batches go on meanwhile.
+    A graph has one buffer each for its batch, its learning rates and its results: a batch is copied in, the learning
+    rates written, and a copy of the results returned. Threads that prepare batches go on meanwhile.
     """
 
     def __init__(self, step: TrainingStep, optimizer: torch.optim.Optimizer) -> None:
@@ -45,12 +45,12 @@ class CapturedStep:
         self._names: list[str] = []
         self._metrics = torch.empty(0)
 
-    def __call__(self, batch: WindowBatch, learning_rate: float) -> dict[str, Tensor]:
+    def __call__(self, batch: WindowBatch, rates: LearningRates) -> dict[str, Tensor]:
         """Do a step; return the batch's metrics and "gradient_norm", scalars that may still be computed.
 
         Raises torch.OutOfMemoryError if the device has no room for the step or for its graph.
         """
-        set_learning_rate(self._optimizer, learning_rate)
+        set_learning_rates(self._optimizer, rates)
         if self._num_eager < _NUM_EAGER_STEPS or (self._graph is not None and _layout(batch) != self._layout):
             self._num_eager += 1
             return self._run_eagerly(batch)

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..config.settings import EncoderSettings, FinetuneConfig
+from ..config.settings import ClassifierSettings, EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, OutputError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
 from ..metrics.baselines import Baselines, fit_baselines, save_baselines, standardized_frames
+from ..models.classifier import Classifier
 from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
 from ..models.kinds import build_network
 from ..models.pretrained import PretrainedEncoder
 from ..models.saved import DESCRIPTION_NAME, TrainedModel
 from ..progress import ProgressListener, ignore_progress
+from ..registry import HEADS, OBJECTIVES
 from .finetuning_data import FinetuneData, data_of_labeled
 from .loop import TrainingOutcome, never
 from .preparation import choose_likelihood, choose_transforms, frames_of
@@ -75,8 +77,8 @@ def finetune(
     config, videos = config or FinetuneConfig(), opened(features)
     run = RunFolder(Path(output))
     start = _read_pretrained(run, pretrained, resume=resume)
-    if start is None and config.classifier.freeze_encoder:
-        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+    _check_classifier(config.classifier, from_scratch=start is None)
+    _check_objectives(config)
     if start is not None:
         config = _with_architecture(config, start.description, f"{pretrained or run.path}")
     options = SessionOptions(
@@ -108,6 +110,35 @@ def finetune(
         num_validation_videos=data.videos.count("validation"),
         num_test_videos=data.videos.count("test"),
     )
+
+
+def _check_classifier(settings: ClassifierSettings, *, from_scratch: bool) -> None:
+    """Raise ConfigError for settings of a classifier that do not go together."""
+    if HEADS[settings.head].is_fitted:
+        fitted = f"the head {settings.head} is fitted to the outputs of a frozen encoder"
+        if not settings.freeze_encoder:
+            raise ConfigError(f"{fitted}; set classifier.freeze_encoder (--freeze), or choose another head")
+        for name in ("label_smoothing", "class_weights", "input_noise"):
+            value = getattr(settings, name)
+            if value != getattr(ClassifierSettings(), name):
+                raise ConfigError(f"{fitted}, which classifier.{name} {value!r} does not change; leave it out")
+    if from_scratch and settings.freeze_encoder:
+        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+
+
+def _check_objectives(config: FinetuneConfig) -> None:
+    """Raise ConfigError for objectives that a classifier cannot learn from its windows, or whose encoder is frozen."""
+    for name in config.objectives:
+        if OBJECTIVES[name].needs_future or OBJECTIVES[name].needs_whole_batch:
+            raise ConfigError(
+                f"objectives: {name} needs more than the window that is classified; give objectives that do not, such "
+                "as reconstruction"
+            )
+    if config.objectives and config.classifier.freeze_encoder:
+        raise ConfigError(
+            f"objectives {', '.join(config.objectives)} train the encoder, which classifier.freeze_encoder keeps as it "
+            "is; leave one of the two out"
+        )
 
 
 def _read_pretrained(run: RunFolder, pretrained: Path | str | None, *, resume: bool) -> PretrainedEncoder | None:
@@ -177,7 +208,8 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         )
         inputs = InputTransforms(features.frame_size, config.transform)
         inputs.fit(frames_of(features, data.split.train))
-    head = config.classifier.head
+    others = asdict(config.classifier)
+    head = others.pop("head")
     classes = data.numbers.classes
     assert classes is not None
     description = ModelDescription(
@@ -190,16 +222,14 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         encoder=asdict(config.encoder),
         cell=asdict(config.cell[config.encoder.cell]),
         windows=asdict(config.windows),
-        head={
-            "name": head,
-            "settings": asdict(config.head[head]),
-            "dropout": config.classifier.dropout,
-            "freeze_encoder": config.classifier.freeze_encoder,
-        },
+        objectives={name: asdict(config.objective[name]) for name in config.objectives},
+        head={"name": head, "settings": asdict(config.head[head])} | others,
         classes=data.classes,
         class_counts=np.bincount(classes[data.split.train], minlength=len(data.classes)).tolist(),
     )
     network = build_network(description, inputs.output_size, context.numerics)
+    assert isinstance(network, Classifier)
+    network.init_output_bias(inputs.mean)
     if start is not None:
         start.give_weights_to(network.encoder)
     return Prepared(
@@ -209,6 +239,7 @@ def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: Sessi
         data=data.task_data,
         videos=data.videos,
         source=features.settings,
+        fitted_to=data.training if HEADS[head].is_fitted else None,
         recorded=data.videos.recorded() | ({} if start is None else {"started_from": {"encoder_sha256": start.sha256}}),
         on_start=_keep_nothing if start is None else partial(_keep, start),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..config.settings import FinetuneConfig
-from ..errors import LabelError, some_names
+from ..errors import ConfigError, LabelError, some_names
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
 from ..sequences.batches import BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
@@ -32,7 +32,7 @@ class FinetuneData:
     """Everything that fine-tuning takes from features.
 
     config: with no window "auto". split: of the labeled videos. classes: names, sorted. numbers: of each video's group
-    and class, -1 for none. videos: for videos.csv.
+    and class, -1 for none. training: all training windows, each once. videos: for videos.csv.
     """
 
     config: FinetuneConfig
@@ -41,6 +41,7 @@ class FinetuneData:
     classes: list[str]
     numbers: VideoNumbers
     task_data: TaskData
+    training: FeatureBatchSet
     videos: RunVideos
 
 
@@ -69,6 +70,8 @@ def data_of_labeled(
     if len(validation) == 0:
         _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
+    if config.objectives:
+        _require_whole_windows(windows, validation)
     require_sound(features, split.train + split.validation)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
     maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
@@ -85,6 +88,7 @@ def data_of_labeled(
             window_length=windows.length,
             validation=FeatureBatchSet(subsample(validation), numbers, context.device),
         ),
+        training=FeatureBatchSet(windows, numbers, context.device),
         videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
     )
 
@@ -99,6 +103,16 @@ def _fitted(config: FinetuneConfig, num_frames: Sequence[int]) -> FinetuneConfig
 def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfig) -> Windows:
     length, stride = int(config.windows.length), int(config.windows.stride)
     return sliding_windows(features, videos, length=length, stride=stride, keep_short=True)
+
+
+def _require_whole_windows(*some: Windows) -> None:
+    """Raise ConfigError if there is padding, which objectives would learn as if it were frames."""
+    shortest = min(int(windows.lengths.min()) for windows in some)
+    if shortest < some[0].length:
+        raise ConfigError(
+            f"windows.length is {some[0].length}, but a video has {shortest} frames, and objectives read no padding; "
+            f"set windows.length to {shortest} at most, or leave objectives out"
+        )
 
 
 def _split_labeled(

@@ -16,7 +16,7 @@ from ..models.saved import save_model
 from ..progress import Progress, ProgressListener, ignore_progress
 from .captured_step import CapturedStep, can_capture
 from .collectives import SINGLE_PROCESS, Ranks
-from .optimizers import build_optimizer, learning_rate
+from .optimizers import build_optimizer, learning_rates
 from .position import Position, checkpoint_of, device_of, restore
 from .run import RunFolder
 from .run_metrics import Metrics, Speed
@@ -83,11 +83,11 @@ def run_training(
 
     while position.step < settings.steps and not _is_patience_over(position, settings):
         step_began = clock()
-        rate = learning_rate(position.step, settings.steps, optimizer_settings, num_plateaus=position.num_plateaus)
+        rates = learning_rates(position.step, settings.steps, optimizer_settings, num_plateaus=position.num_plateaus)
         batch = task.batch(position.step)
         waited = clock() - step_began
         ranks.seed(settings.seed, position.step)
-        unread.append(do_step(batch, rate))
+        unread.append(do_step(batch, rates))
         position.step += 1
         is_last = position.step == settings.steps
         validates = is_last or position.step % settings.validate_every == 0
@@ -103,7 +103,11 @@ def run_training(
             line: dict[str, Any] = {}
             if validates:
                 validation = _validate(task, run, position, settings, optimizer_settings)
-                line = {"step": position.step, "learning_rate": rate, "gradient_norm": step_metrics["gradient_norm"]}
+                line = {
+                    "step": position.step,
+                    "learning_rate": rates.others,
+                    "gradient_norm": step_metrics["gradient_norm"],
+                }
                 line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
             content = checkpoint_of(task, optimizer, position, numerics)
             if metrics is not None:

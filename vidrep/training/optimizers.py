@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,17 @@ from ..config.settings import OptimizerSettings
 _FUSED_DEVICES = ("cpu", "cuda")
 # What an optimizer is built with for its device; a checkpoint of another device must not change it.
 _IMPLEMENTATION = ("lr", "fused", "foreach", "capturable")
+# Of a TrainedModel, what the names of its encoder's parameters begin with.
+_ENCODER = "network.encoder."
+# Of torch's OneCycleLR: the highest rate divided by the first one, and the first one divided by the last one.
+_ONE_CYCLE_START, _ONE_CYCLE_END = 25.0, 1e4
+
+
+class LearningRates(NamedTuple):
+    """The learning rates of a step: of the encoder, and of all other layers."""
+
+    encoder: float
+    others: float
 
 
 class ClippedVelocity(torch.optim.Optimizer):
@@ -68,20 +79,26 @@ class ClippedVelocity(torch.optim.Optimizer):
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """Build the optimizer of the parameters that learn, fused where torch can; weight decay is for matrices alone.
 
+    The encoder's parameters are in groups of their own, with "is_encoder", since they may have another learning rate.
     On CUDA its steps can be captured in a graph: the learning rate, which changes, lies on the device, as all of the
     state does. It loads the state of a checkpoint from any device.
     """
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    decayed = {name for name, one in learning.items() if one.ndim >= 2 and not name.endswith("peepholes")}
-    matrices = [one for name, one in learning.items() if name in decayed]
-    others = [one for name, one in learning.items() if name not in decayed]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, one in learning.items():
+        is_decayed = one.ndim >= 2 and not name.endswith("peepholes")
+        groups.setdefault((name.startswith(_ENCODER), is_decayed), []).append(one)
     devices = {parameter.device for parameter in learning.values()}
     on_cuda = all(device.type == "cuda" for device in devices)
-    optimizer = _build(groups, settings, fused=all(one.type in _FUSED_DEVICES for one in devices), on_cuda=on_cuda)
+    optimizer = _build(
+        [
+            {"params": some, "is_encoder": is_encoder, "weight_decay": settings.weight_decay if is_decayed else 0.0}
+            for (is_encoder, is_decayed), some in groups.items()
+        ],
+        settings,
+        fused=all(one.type in _FUSED_DEVICES for one in devices),
+        on_cuda=on_cuda,
+    )
     for group in optimizer.param_groups if on_cuda else ():
         group["lr"] = torch.tensor(settings.learning_rate, dtype=torch.float32, device=next(iter(devices)))
     optimizer.register_load_state_dict_pre_hook(_keep_implementation)
@@ -117,9 +134,10 @@ def _keep_implementation(optimizer: torch.optim.Optimizer, state: dict[str, Any]
     return {**state, "param_groups": groups}
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of what follows; where it lies on a device, the host does not wait."""
+def set_learning_rates(optimizer: torch.optim.Optimizer, rates: LearningRates) -> None:
+    """Set the learning rates of what follows; where they lie on a device, the host does not wait."""
     for group in optimizer.param_groups:
+        rate = rates.encoder if group["is_encoder"] else rates.others
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
@@ -137,11 +155,18 @@ def clip_gradient(model: nn.Module, settings: OptimizerSettings) -> Tensor:
     return norm
 
 
+def learning_rates(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> LearningRates:
+    """Return the learning rates of a step, 0 being the first, see `learning_rate`."""
+    rate = learning_rate(step, total_steps, settings, num_plateaus=num_plateaus)
+    factor = settings.encoder_rate_factor if step >= settings.head_warmup_steps else 0.0
+    return LearningRates(encoder=factor * rate, others=rate)
+
+
 def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, num_plateaus: int = 0) -> float:
-    """Return the learning rate of a step, 0 being the first: a linear rise, times the factor of the schedule.
+    """Return the learning rate of a step, but for the encoder's factor: a linear rise, times that of the schedule.
 
     num_plateaus: how often the schedule "plateau" has reduced the rate, see `Position`; the other schedules depend on
-    the step alone.
+    the step alone. "one_cycle" has no linear rise before it.
     """
     warmup = min(settings.warmup_steps, total_steps)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
@@ -149,9 +174,25 @@ def learning_rate(step: int, total_steps: int, settings: OptimizerSettings, *, n
         case "constant":
             left = 1.0
         case "cosine":
-            left = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total_steps - warmup)))
+            left = _cosine(1.0, 0.0, max(0, step - warmup) / max(1, total_steps - warmup))
         case "step":
             left = settings.lr_gamma ** (step // settings.lr_step)
         case "plateau":
             left = settings.lr_gamma**num_plateaus
+        case "one_cycle":
+            return _one_cycle(step, total_steps, settings)
     return settings.learning_rate * rise * left
+
+
+def _one_cycle(step: int, total_steps: int, settings: OptimizerSettings) -> float:
+    """Return the learning rate of torch's OneCycleLR with `anneal_strategy="cos"` (Smith and Topin 2019)."""
+    first, highest = settings.learning_rate / _ONE_CYCLE_START, settings.learning_rate
+    peak = settings.one_cycle_rise * total_steps - 1
+    if step <= peak and peak > 0:
+        return _cosine(first, highest, step / peak)
+    return _cosine(highest, first / _ONE_CYCLE_END, (step - peak) / (total_steps - 1 - peak))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    """Return where half a cosine from `start` to `end` is after a share of its way."""
+    return end + 0.5 * (start - end) * (1 + math.cos(math.pi * share))

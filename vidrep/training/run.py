@@ -107,7 +107,7 @@ class RunFolder:
             self._require_same_videos(table)
         with naming_output(self.path):
             self._remove_leftovers()
-            if resume and self._has_model():
+            if resume and self.has_model():
                 self.forget_earlier()
             if not resume:
                 self._clear()
@@ -144,7 +144,7 @@ class RunFolder:
 
         Of two earlier ones, which a crash can leave, the newer is kept if it has a model, else the older.
         """
-        if self._has_model():
+        if self.has_model():
             self.forget_earlier()
         if self.path.exists() and any(self.path.iterdir()):
             if self._set_aside_path.exists():
@@ -160,7 +160,8 @@ class RunFolder:
                 if _is_left_over(file.name):
                     remove(file)
 
-    def _has_model(self) -> bool:
+    def has_model(self) -> bool:
+        """Return whether a model is there: the best weights so far."""
         return (self.path / DESCRIPTION_NAME).is_file()
 
     def forget_earlier(self) -> None:
@@ -174,7 +175,7 @@ class RunFolder:
 
         Return whether it is back.
         """
-        if not self._set_aside_path.exists() or self._has_model():
+        if not self._set_aside_path.exists() or self.has_model():
             return False
         try:
             shutil.rmtree(self.path)

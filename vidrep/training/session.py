@@ -16,7 +16,9 @@ from ..models.description import ModelDescription
 from ..models.encoder import Numerics
 from ..models.saved import TrainedModel
 from ..progress import ProgressListener, ignore_progress
+from ..sequences.batches import BatchSet
 from .collectives import Ranks
+from .fitting import run_fitting
 from .loop import TrainingOutcome, never, run_training
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -59,8 +61,9 @@ class Prepared:
     """What pretraining or fine-tuning has prepared to be trained.
 
     config: with nothing left "auto". videos: for videos.csv. source: the settings of the features. stateful: whether
-    windows of a video follow each other. recorded: what config.toml holds besides the config. on_start: called once the
-    run folder is there.
+    windows of a video follow each other. fitted_to: all training windows, to which the head of a frozen encoder is
+    fitted; None for a training by optimizer steps. recorded: what config.toml holds besides the config. on_start:
+    called once the run folder is there.
     """
 
     config: PretrainConfig | FinetuneConfig
@@ -70,6 +73,7 @@ class Prepared:
     videos: RunVideos
     source: Mapping[str, Any]
     stateful: bool = False
+    fitted_to: BatchSet | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
     on_start: Callable[[RunFolder], None] = lambda run: None
 
@@ -131,6 +135,16 @@ def _train(context: SessionContext, prepared: Prepared, options: SessionOptions,
     )
     with ranks.on_rank_zero(folder), explaining_out_of_memory(prepared.data.batch_size):
         ranks.call_on_rank_zero(lambda: prepared.on_start(run))
+        if prepared.fitted_to is not None:
+            return run_fitting(
+                task,
+                run,
+                prepared.fitted_to,
+                resume=options.resume,
+                on_progress=options.on_progress,
+                should_stop=options.should_stop,
+                ranks=ranks,
+            )
         return run_training(
             task,
             run,

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..config.settings import OptimizerSettings
 from ..sequences.window_batch import WindowBatch
 from .collectives import SINGLE_PROCESS, Ranks
-from .optimizers import clip_gradient, set_learning_rate
+from .optimizers import LearningRates, clip_gradient, set_learning_rates
 from .task import Task
 
 
@@ -31,16 +31,16 @@ class TrainingStep:
         if self._is_last_micro_batch and weight.grad is not None:
             self._ranks.start_all_reduce(weight.grad)
 
-    def __call__(self, batch: WindowBatch, learning_rate: float) -> dict[str, Tensor]:
+    def __call__(self, batch: WindowBatch, rates: LearningRates) -> dict[str, Tensor]:
         """Do a step; return the batch's metrics and "gradient_norm", scalars on the device that may still be computed.
 
         After a step with a metric that is not finite, the weights may be invalid.
         """
-        set_learning_rate(self._optimizer, learning_rate)
+        set_learning_rates(self._optimizer, rates)
         return self.run(batch)
 
     def run(self, batch: WindowBatch) -> dict[str, Tensor]:
-        """Do a step at the learning rate that is set."""
+        """Do a step at the learning rates that are set."""
         self._task.model.train()
         self._optimizer.zero_grad()
         totals: dict[str, Tensor] = {}

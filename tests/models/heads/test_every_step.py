@@ -12,6 +12,7 @@ from torch import Tensor
 from vidrep.config.checks import NoSettings
 from vidrep.models.classifier import valid_frames
 from vidrep.models.heads.every_step import EveryStepHead
+from vidrep.models.heads.head import CrossEntropy
 
 T, B, H, K = 5, 3, 6, 4
 CLASSES, LENGTHS = np.array([2, 0, 1]), np.array([4, 5, 1])
@@ -37,7 +38,7 @@ def test_the_loss_is_the_cross_entropy_of_all_frames(head: EveryStepHead) -> Non
     outputs, mean_length = random(T, B, H), torch.tensor(LENGTHS.mean())
     probabilities = softmax_of(head, outputs)
     losses = [-np.log(probabilities[t, b, CLASSES[b]]) for b in range(B) for t in range(LENGTHS[b])]
-    loss = head.loss(outputs, mask(), torch.from_numpy(CLASSES), mean_length)
+    loss = head.loss(outputs, mask(), torch.from_numpy(CLASSES), mean_length, CrossEntropy())
     assert loss.total.item() == pytest.approx(np.sum(losses), rel=1e-12)
     assert loss.num_frames is mean_length
     # Over the windows of a batch, total / (B * num_frames) is the mean over all frames.
@@ -47,8 +48,8 @@ def test_the_loss_is_the_cross_entropy_of_all_frames(head: EveryStepHead) -> Non
 def test_without_padding_all_frames_count(head: EveryStepHead) -> None:
     outputs, classes = random(T, B, H), torch.from_numpy(CLASSES)
     everything = torch.ones(T, B, dtype=torch.bool)
-    whole = head.loss(outputs, None, classes, None)
-    masked = head.loss(outputs, everything, classes, torch.tensor(float(T)))
+    whole = head.loss(outputs, None, classes, None, CrossEntropy())
+    masked = head.loss(outputs, everything, classes, torch.tensor(float(T)), CrossEntropy())
     torch.testing.assert_close(whole.total, masked.total, rtol=1e-14, atol=0)
     assert whole.num_frames == T
     torch.testing.assert_close(head.probabilities(outputs, None), head.probabilities(outputs, everything))

@@ -5,10 +5,11 @@ import pytest
 import torch
 from small_networks import random
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidrep.config.checks import NoSettings
 from vidrep.models.classifier import valid_frames
-from vidrep.models.heads.head import Head, last_valid
+from vidrep.models.heads.head import CrossEntropy, Head, last_valid, mean_valid
 
 T, B, K = 4, 3, 2
 
@@ -36,7 +37,7 @@ def test_probabilities_are_the_softmax_of_the_logits(head: SumHead) -> None:
 def test_the_loss_has_one_term_a_window(head: SumHead) -> None:
     outputs, classes = random(T, B, K), torch.tensor([1, 0, 1])
     expected = -head.probabilities(outputs, None)[torch.arange(B), classes].log().sum()
-    loss = head.loss(outputs, None, classes, torch.tensor(2.5))
+    loss = head.loss(outputs, None, classes, torch.tensor(2.5), CrossEntropy())
     torch.testing.assert_close(loss.total, expected)
     assert (loss.num_frames, loss.num_values) == (1, 1)
 
@@ -46,3 +47,34 @@ def test_the_last_valid_output_of_each_window() -> None:
     assert torch.equal(last_valid(outputs, None), outputs[-1])
     found = last_valid(outputs, valid_frames(torch.tensor([1, 4, 2]), T))
     assert torch.equal(found, torch.stack([outputs[0, 0], outputs[3, 1], outputs[1, 2]]))
+
+
+def test_the_mean_of_the_valid_outputs_of_each_window() -> None:
+    outputs = random(T, B, K)
+    torch.testing.assert_close(mean_valid(outputs, None), outputs.mean(dim=0))
+    found = mean_valid(outputs, valid_frames(torch.tensor([1, 4, 2]), T))
+    torch.testing.assert_close(found, torch.stack([outputs[0, 0], outputs[:, 1].mean(0), outputs[:2, 2].mean(0)]))
+
+
+def test_cross_entropy_is_that_of_torch() -> None:
+    logits, classes, weights = random(7, 4), torch.tensor([0, 3, 1, 1, 2, 0, 3]), random(4).exp()
+    for smoothing in (0.0, 0.1):
+        for some in (None, weights):
+            expected = F.cross_entropy(logits, classes, weight=some, label_smoothing=smoothing, reduction="none")
+            assert torch.equal(CrossEntropy(smoothing, some)(logits, classes), expected)
+
+
+def test_label_smoothing_spreads_a_share_of_the_target_over_all_classes() -> None:
+    logits, classes = random(6, 4), np.array([0, 3, 1, 2, 2, 0])
+    targets = 0.9 * np.eye(4)[classes] + 0.1 / 4
+    expected = -(targets * (logits - logits.logsumexp(dim=1, keepdim=True)).numpy()).sum(axis=1)
+    found = CrossEntropy(label_smoothing=0.1)(logits, torch.from_numpy(classes))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_a_class_weight_multiplies_the_loss_of_its_windows(head: SumHead) -> None:
+    outputs, classes = random(T, B, K), torch.tensor([1, 0, 1])
+    one_by_one = [-head.probabilities(outputs, None)[window, of].log() for window, of in enumerate(classes.tolist())]
+    weights = torch.tensor([5.0, 0.25], dtype=torch.float64)
+    loss = head.loss(outputs, None, classes, None, CrossEntropy(class_weights=weights))
+    torch.testing.assert_close(loss.total, 0.25 * one_by_one[0] + 5 * one_by_one[1] + 0.25 * one_by_one[2])

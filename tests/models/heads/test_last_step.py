@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from vidrep.config.checks import NoSettings
+from vidrep.models.heads.head import CrossEntropy
 from vidrep.models.heads.last_step import LastStepHead
 
 
@@ -22,7 +23,7 @@ def test_logits_are_those_of_the_last_frame_of_each_window() -> None:
 def test_the_loss_is_one_cross_entropy_a_window() -> None:
     head = LastStepHead(3, 2, NoSettings())
     outputs, classes = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 1, 0])
-    loss = head.loss(outputs, None, classes, None)
+    loss = head.loss(outputs, None, classes, None, CrossEntropy())
     expected = torch.nn.functional.cross_entropy(head(outputs, None), classes, reduction="sum")
     assert loss.num_frames == 1
     torch.testing.assert_close(loss.total, expected)

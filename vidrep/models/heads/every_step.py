@@ -6,10 +6,9 @@ Shapes: T time, B batch, H width of the encoder's outputs, K classes.
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..objectives.objective import Loss
-from .head import Head
+from .head import CrossEntropy, Head, mean_valid
 
 
 class EveryStepHead(Head):
@@ -33,15 +32,19 @@ class EveryStepHead(Head):
 
     def probabilities(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
         """Return the mean of the frames' softmaxes, (B, K)."""
-        softmax = self.frame_logits(outputs).softmax(dim=-1)
-        if valid is None:
-            return softmax.mean(dim=0)
-        return (softmax * valid.unsqueeze(-1)).sum(dim=0) / valid.sum(dim=0).unsqueeze(-1)
+        return mean_valid(self.frame_logits(outputs).softmax(dim=-1), valid)
 
-    def loss(self, outputs: Tensor, valid: Tensor | None, classes: Tensor, num_valid: Tensor | None) -> Loss:
+    def loss(
+        self,
+        outputs: Tensor,
+        valid: Tensor | None,
+        classes: Tensor,
+        num_valid: Tensor | None,
+        cross_entropy: CrossEntropy,
+    ) -> Loss:
         """Return the cross-entropy of all valid frames, in nats: one term a frame."""
         num_steps = len(outputs)
         logits = self.frame_logits(outputs).flatten(0, 1)
-        losses = F.cross_entropy(logits, classes.repeat(num_steps), reduction="none")
+        losses = cross_entropy(logits, classes.repeat(num_steps))
         total = losses.sum() if valid is None else (losses * valid.flatten()).sum()
         return Loss(total, num_steps if num_valid is None else num_valid)

@@ -4,6 +4,7 @@ Shapes: T time, B batch, H width of the encoder's outputs, K classes.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -11,6 +12,24 @@ from torch.nn import functional as F
 
 from ...config.checks import NoSettings
 from ..objectives.objective import Loss
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy that a head's loss adds up: torch's `F.cross_entropy`, in nats.
+
+    label_smoothing: the share of each target that is spread evenly over all classes (Szegedy et al. 2016, section 7).
+    class_weights: (K,), the factor of each class; 1 for all of them if None.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+
+    def __call__(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return one loss each: logits (N, K), classes (N,) int64 -> (N,)."""
+        return F.cross_entropy(
+            logits, classes, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="none"
+        )
 
 
 class Head(nn.Module, ABC):
@@ -22,6 +41,9 @@ class Head(nn.Module, ABC):
 
     Settings: ClassVar[type[Any]] = NoSettings
     """A frozen dataclass of what can be set in `[head.NAME]`."""
+    is_fitted: ClassVar[bool] = False
+    """Whether it is fitted at once to the outputs of a frozen encoder, rather than by gradient steps; see
+    `FittedHead`."""
 
     def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
         super().__init__()
@@ -43,12 +65,19 @@ class Head(nn.Module, ABC):
         logits: Tensor = self(outputs, valid)
         return logits.softmax(dim=-1)
 
-    def loss(self, outputs: Tensor, valid: Tensor | None, classes: Tensor, num_valid: Tensor | None) -> Loss:
+    def loss(
+        self,
+        outputs: Tensor,
+        valid: Tensor | None,
+        classes: Tensor,
+        num_valid: Tensor | None,
+        cross_entropy: CrossEntropy,
+    ) -> Loss:
         """Return the cross-entropy of windows whose classes are (B,) int64, in nats: one term a window.
 
         num_valid: the valid frames of a window, on average over the whole batch; None if all are.
         """
-        return Loss(F.cross_entropy(self(outputs, valid), classes, reduction="sum"))
+        return Loss(cross_entropy(self(outputs, valid), classes).sum())
 
 
 def last_valid(outputs: Tensor, valid: Tensor | None) -> Tensor:
@@ -57,3 +86,10 @@ def last_valid(outputs: Tensor, valid: Tensor | None) -> Tensor:
         return outputs[-1]
     last = valid.sum(dim=0) - 1
     return outputs.gather(0, last.view(1, -1, 1).expand(1, -1, outputs.shape[-1]))[0]
+
+
+def mean_valid(outputs: Tensor, valid: Tensor | None) -> Tensor:
+    """Return the mean of the outputs at each window's frames: (T, B, H) -> (B, H)."""
+    if valid is None:
+        return outputs.mean(dim=0)
+    return (outputs * valid.unsqueeze(-1)).sum(dim=0) / valid.sum(dim=0).unsqueeze(-1)

@@ -1,0 +1,48 @@
+"""Heads that are fitted at once to what a frozen encoder makes of all training windows.
+
+Shapes: T time, B batch, N windows, H width of the encoder's outputs, K classes.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from ...config.checks import Settings
+from .head import Head, last_valid, mean_valid
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedHeadSettings(Settings):
+    """What every fitted head has in `[head.NAME]`."""
+
+    reads: Literal["last", "mean"] = "last"
+    """The representation of a window: the encoder's output at its last frame, or the mean over its frames."""
+
+
+class FittedHead(Head):
+    """A head whose weights are buffers, which `fit` sets; its logits depend on a window's representation alone."""
+
+    Settings: ClassVar[type[Any]] = FittedHeadSettings
+    """A frozen dataclass of what can be set in `[head.NAME]`, derived from FittedHeadSettings."""
+    is_fitted = True
+
+    @abstractmethod
+    def fit(self, representations: Tensor, classes: Tensor) -> None:
+        """Set the weights, by the representations (N, H) and classes (N,) int64 of all training windows, on the CPU.
+
+        The weights may lie on another device. Equal arguments must give equal weights.
+        """
+
+    @abstractmethod
+    def logits(self, representations: Tensor) -> Tensor:
+        """Return the logits of representations: (B, H) -> (B, K)."""
+
+    def representation(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
+        """Return what the head reads of each window: outputs (T, B, H), valid as in `forward` -> (B, H)."""
+        return last_valid(outputs, valid) if self.settings.reads == "last" else mean_valid(outputs, valid)
+
+    def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
+        """Return the logits of windows: outputs (T, B, H) -> (B, K)."""
+        return self.logits(self.representation(outputs, valid))

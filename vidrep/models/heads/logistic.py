@@ -1,0 +1,50 @@
+"""Logistic regression on frozen representations.
+
+Shapes: B batch, N windows, H width of the encoder's outputs, K classes.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from ...config.checks import Range
+from ..logistic_regression import fit_logistic_regression
+from .fitted_head import FittedHead, FittedHeadSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogisticSettings(FittedHeadSettings):
+    """Settings of `[head.logistic]`."""
+
+    C: Annotated[float, Range(above=0)] = 1.0
+    """The inverse of the strength of the L2 penalty, as in scikit-learn: a smaller one keeps weights smaller."""
+
+
+class LogisticHead(FittedHead):
+    """A linear layer on the representation, fitted by scikit-learn's LogisticRegression."""
+
+    Settings = LogisticSettings
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
+        super().__init__(input_size, num_classes, settings)
+        self.register_buffer("weight", torch.zeros(num_classes, input_size))
+        self.register_buffer("bias", torch.zeros(num_classes))
+
+    def fit(self, representations: Tensor, classes: Tensor) -> None:
+        """Set the weight (K, H) and the bias (K,)."""
+        weight, bias = fit_logistic_regression(
+            representations.double().numpy(),
+            classes.numpy(),
+            num_classes=self.num_classes,
+            inverse_penalty=self.settings.C,
+        )
+        self.weight.copy_(torch.from_numpy(weight))
+        self.bias.copy_(torch.from_numpy(bias))
+
+    def logits(self, representations: Tensor) -> Tensor:
+        """Return W r + b: (B, H) -> (B, K)."""
+        return representations @ self.weight.T + self.bias
