@@ -36,7 +36,8 @@ def test_each_third_party_library_has_one_home() -> None:
         "cv2": {"opencv.py"},
         "torchvision": {"cnn.py", "weights.py", "patches.py", "mnist.py"},
         "PIL": {"filmstrip.py"},
-        "sklearn": {"baselines.py"},
+        "sklearn": {"linear.py"},
+        "threadpoolctl": {"linear.py"},
         "tensorboard": {"run_metrics.py"},
         "safetensors": {"saved.py", "baselines.py", "weights.py"},
     }

@@ -140,7 +140,7 @@ def _balanced(num_videos: NDArray[np.int64], fraction: float) -> list[int]:
     totals = num_videos.sum(axis=0)
 
     def distance(held: NDArray[np.int64]) -> NDArray[np.float64]:
-        distances = np.square(held / totals - [[1 - fraction], [fraction]]).sum(axis=1)
+        distances: NDArray[np.float64] = np.square(held / totals - [[1 - fraction], [fraction]]).sum(axis=1)
         distances[1] = distances[1] if (held[1] < totals).all() else math.inf
         return distances
 
