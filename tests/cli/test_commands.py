@@ -133,7 +133,7 @@ def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     one_line(
         ["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"],
         2,
-        "--labels, --splits and --group are for",
+        "--labels, --splits, --group and --probe are for",
     )
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")

@@ -21,8 +21,8 @@ def to_original_units(stored: Tensor) -> Tensor:
 class InputTransforms(nn.Module):
     """Turns stored frames into those that a model reads: original units, then each transform in its order.
 
-    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, for metrics; the std
-    of a value that never changes is 1. They are saved with the model, as what the transforms measured.
+    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, for metrics; the
+    std of a value that never changes is 1. They are saved with the model, as what the transforms measured.
     """
 
     mean: Tensor
