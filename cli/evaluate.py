@@ -54,6 +54,12 @@ def evaluate_command(
         bool,
         evaluation_option("--shuffle-frames", help="Shuffle the frames of each window, to show what their order adds."),
     ] = False,
+    probe: Annotated[
+        bool,
+        evaluation_option(
+            "--probe", help="Show what classifiers, fitted to labels of split train, make of a pretraining's encoder."
+        ),
+    ] = False,
     split: Annotated[
         str | None,
         labels_option(
@@ -84,8 +90,10 @@ def evaluate_command(
         raise ConfigError("give either FEATURES or --mnist FOLDER to measure the run on")
     if generated and mnist is None:
         raise ConfigError("--num-digits, --sequences and --seed are for --mnist FOLDER; leave them out")
-    if mnist is not None and (annotations.labels or annotations.splits or annotations.group):
-        raise ConfigError("--labels, --splits and --group are for features; sequences of --mnist have none")
+    if mnist is not None and (annotations.labels or annotations.splits or annotations.group or probe):
+        raise ConfigError(
+            "--labels, --splits, --group and --probe are for features; sequences of --mnist have no labels"
+        )
 
     from vidrep.evaluation.evaluate import evaluate
     from vidrep.features.store import open_features
@@ -102,6 +110,7 @@ def evaluate_command(
             annotations=annotations.read(),
             group_pattern=annotations.group,
             shuffle_frames=shuffle_frames,
+            probe=probe,
             filmstrip=filmstrip,
             device=device,
             threads=threads,

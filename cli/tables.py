@@ -7,7 +7,9 @@ from .layout import table
 if TYPE_CHECKING:
     from vidrep.evaluation.classification import ClassificationEvaluation
     from vidrep.evaluation.prediction import PredictionEvaluation
+    from vidrep.evaluation.probe import ProbeResult
     from vidrep.metrics.classification import Accuracy
+    from vidrep.metrics.paired import PairedDifference
     from vidrep.metrics.prediction import PredictionMetrics
 
 _LOSSES = {
@@ -33,26 +35,53 @@ def prediction_report(result: "PredictionEvaluation") -> str:
         f"{result.num_videos:,} {result.which}, {metrics.num_windows:,} windows of {metrics.num_context} context and "
         f"{metrics.num_future} future frames, free running{_left_out(result.num_left_out)}"
     )
-    return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics))))
+    probe = "" if result.probe is None else probe_table(result.probe)
+    return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics), probe)))
 
 
 def classification_report(result: "ClassificationEvaluation") -> str:
     """Describe how well a classifier does, with the baselines below it."""
     lstm = "LSTM, frames in shuffled order" if result.shuffled else "LSTM"
     rows = [
-        _accuracy_row(f"{lstm}, per video", result.per_video),
-        _accuracy_row(f"{lstm}, per window", result.per_window),
-        *(_accuracy_row(f"{name}, per video", accuracy) for name, accuracy in result.baselines.items()),
+        [*_accuracy_row(f"{lstm}, per video", result.per_video), "", ""],
+        [*_accuracy_row(f"{lstm}, per window", result.per_window), "", ""],
+        *(
+            [*_accuracy_row(f"{name}, per video", accuracy), *_difference_cells(result.differences[name])]
+            for name, accuracy in result.baselines.items()
+        ),
     ]
     return (
         f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
-        f"{_left_out(result.num_left_out)}\n" + table(["", "accuracy", "+-", "balanced"], rows)
+        f"{_left_out(result.num_left_out)}\n"
+        + table(["", "accuracy", "+-", "balanced", "LSTM better by", "95 % interval"], rows)
     )
 
 
 def _accuracy_row(name: str, accuracy: "Accuracy") -> list[str]:
     metrics = (accuracy.accuracy, accuracy.standard_error, accuracy.balanced_accuracy)
     return [name, *(f"{metric:.3f}" for metric in metrics)]
+
+
+def _difference_cells(paired: "PairedDifference") -> list[str]:
+    interval = "-" if paired.low is None else f"{paired.low:+.3f} to {paired.high:+.3f}"
+    return [f"{paired.difference:+.3f}", interval]
+
+
+def probe_table(result: "ProbeResult") -> str:
+    """Lay out accuracies per video of classifiers on representations: a row for each of both."""
+    rows = [
+        [
+            f"{one.encoder}, {one.reads}" if one.encoder else one.reads,
+            one.kind if one.setting_name is None else f"{one.kind}, {one.setting_name} = {one.setting:g}",
+            "-" if one.validation_accuracy is None else f"{one.validation_accuracy:.3f}",
+            *_accuracy_row("", one.accuracy)[1:],
+        ]
+        for one in result.rows
+    ]
+    head = f"classifiers fitted to {result.num_train_videos} labeled videos, measured on {result.num_videos}"
+    return f"{head}, {len(result.classes)} classes\n" + table(
+        ["per video", "classifier", "in folds", "accuracy", "+-", "balanced"], rows
+    )
 
 
 def _left_out(count: int) -> str:

@@ -45,12 +45,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5")
     assert code == 0
-    for name in ("LSTM, per video", "LSTM, per window", "majority class", "single frame", "mean feature", "balanced"):
+    names = ["LSTM, per video", "LSTM, per window", "majority class", "single frame", "mean feature", "ordered bins"]
+    for name in [*names, "frozen encoder, ", "random encoder, ", "balanced", "LSTM better by", "95 % interval"]:
         assert name in stdout
+    assert re.search(r"^mean feature, per video +(\d\.\d{3} +){3}[+-]\d\.\d{3} +[+-]\d\.\d{3} to [+-]", stdout, re.M)
     code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5", "--json")
     metrics = json.loads(stdout)
     assert metrics["num_videos"] == 8
     assert metrics["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
+
+
+def test_a_probe_of_a_pretraining_prints_a_table(made: Path) -> None:
+    code, stdout, stderr = vidrep("evaluate", made / "pretrained", made / "features.h5", "--probe")
+    assert code == 0, stderr
+    assert re.search(r"^classifiers fitted to \d+ labeled videos, measured on \d+, 8 classes$", stdout, re.M)
+    assert re.search(r"^frozen encoder, mean h +kNN, k = \d+ +(\d\.\d{3} *){4}$", stdout, re.M)
+    content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--probe", "--json")[1])
+    assert len(content["probe"]["rows"]) == 24
+    one_line(["evaluate", made / "actions", made / "features.h5", "--probe"], 2, "a probe: for a pretraining")
 
 
 def test_evaluate_of_a_pretraining_prints_losses_with_baselines(made: Path) -> None:
@@ -121,7 +133,7 @@ def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     one_line(
         ["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"],
         2,
-        "--labels, --splits and --group are for",
+        "--labels, --splits, --group and --probe are for",
     )
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")

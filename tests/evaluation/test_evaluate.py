@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from small_features import Videos, circles, features_of, finetune_config, pretrain_config, with_value
 
 from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
@@ -22,8 +25,10 @@ from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
+from vidrep.metrics.baselines import baseline_encoders, load_baselines
 from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.prediction import prediction_metrics
+from vidrep.models.pretrained import PretrainedEncoder
 from vidrep.models.saved import load_model
 from vidrep.sequences.batches import FeatureBatchSet, VideoNumbers
 from vidrep.sequences.windows import sliding_windows
@@ -101,25 +106,68 @@ def test_metrics_of_the_lstm_are_those_of_its_predictions(tmp_path: Path, featur
 def test_baselines_are_scikit_learns_on_the_same_videos(tmp_path: Path, features: Features) -> None:
     run = classifier(features, tmp_path / "run")
     result = classification(run, features)
-    inputs, classes = load_model(run)[0].inputs, load_model(run)[1].classes
+    chosen = {one.name: one.fitted.setting for one in load_baselines(run).every}
+    classes = load_model(run)[1].classes
 
-    def videos(split: str) -> tuple[list[NDArray[np.float32]], Classes]:
-        chosen = [index for index, row in enumerate(features.videos) if row.split == split]
-        frames = [(np.array(features.rows(i)) - inputs.mean.numpy()) / inputs.std.numpy() for i in chosen]
-        return frames, np.array([classes.index(features.videos[i].label) for i in chosen])
+    def videos(split: str) -> tuple[list[NDArray[np.float64]], Classes]:
+        indices = [index for index, row in enumerate(features.videos) if row.split == split]
+        known = np.array([classes.index(features.videos[i].label) for i in indices])
+        return [np.array(features.rows(i), dtype=np.float64) for i in indices], known
 
     (frames, known), (others, true) = videos("train"), videos("test")
-    single = LogisticRegression(max_iter=300).fit(np.concatenate(frames), np.repeat(known, [len(f) for f in frames]))
-    mean = LogisticRegression(max_iter=300).fit(np.stack([one.mean(axis=0) for one in frames]), known)
+    single = make_pipeline(StandardScaler(), LogisticRegression(C=chosen["single frame"], max_iter=3000, tol=1e-8))
+    single.fit(np.concatenate(frames), np.repeat(known, [len(f) for f in frames]))
+    mean = make_pipeline(StandardScaler(), LogisticRegression(C=chosen["mean feature"], max_iter=3000, tol=1e-8))
+    mean.fit(np.stack([one.mean(axis=0) for one in frames]), known)
     majority = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(known), 1)), known)
     expected = {
         "majority class": majority.predict(np.zeros((len(true), 1))),
         "single frame": np.array([single.predict_proba(one).mean(axis=0).argmax() for one in others]),
         "mean feature": mean.predict(np.stack([one.mean(axis=0) for one in others])),
     }
-    assert result.baselines.keys() == expected.keys()
+    assert list(result.baselines) == [*expected, "ordered bins"]
     for name, predicted in expected.items():
         assert_accuracy(result.baselines[name], true, predicted)
+
+
+def test_baselines_of_a_pretrained_start_are_on_its_frozen_encoder(tmp_path: Path, features: Features) -> None:
+    start = train(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
+    config = finetune_config(encoder=EncoderSettings(), test_fraction=0.4)
+    run = finetune(features, tmp_path / "run", config, pretrained=start, device="cpu").folder
+    result = classification(run, features)
+    names = [name for name in result.baselines if "encoder" in name]
+    assert [name.split(", ")[::2] for name in names] == [
+        ["frozen encoder", "linear"],
+        ["frozen encoder", "kNN"],
+        ["frozen encoder", "prototypes"],
+        ["random encoder", "linear"],
+    ]
+    for name in names:
+        assert name.split(", ")[1] in ("last h", "last c", "mean h")
+    # The head may have changed the encoder; the baselines read the one that the run started from.
+    baselines, pretrained = load_baselines(run), PretrainedEncoder.load(start)
+    test = [index for index, row in enumerate(features.videos) if row.split == "test"]
+    found = baselines.probabilities(features, test, baseline_encoders(pretrained), device=torch.device("cpu"))
+    classes = load_model(run)[1].classes
+    true = np.array([classes.index(features.videos[index].label) for index in test])
+    for name in names:
+        assert_accuracy(result.baselines[name], true, found[name].argmax(axis=1))
+    shutil.rmtree(run / "pretrained")
+    with pytest.raises(InputError, match="pretrained: no such run folder"):
+        evaluate(run, features, device="cpu")
+
+
+def test_differences_are_paired_on_the_same_videos(tmp_path: Path, features: Features) -> None:
+    run = classifier(features, tmp_path / "run")
+    result = classification(run, features)
+    assert result.differences.keys() == result.baselines.keys()
+    for name, paired in result.differences.items():
+        assert paired.difference == pytest.approx(result.per_video.accuracy - result.baselines[name].accuracy)
+        assert paired.low is not None and paired.high is not None
+        assert paired.low <= paired.difference <= paired.high
+    one_group = {key: Annotation(None, None, "one") for key in THREE}
+    single = classification(run, features, annotations=one_group)
+    assert all(paired.low is None for paired in single.differences.values())
 
 
 def test_videos_that_it_was_trained_on_are_left_out_whatever_they_are_called(tmp_path: Path) -> None:

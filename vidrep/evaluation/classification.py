@@ -4,16 +4,18 @@ Shapes: K classes, S source videos.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError, some_names
-from ..metrics.baselines import load_baselines, standardized_frames
+from ..metrics.baselines import baseline_encoders, load_baselines
 from ..metrics.classification import Accuracy, average_over_windows, classification_windows, classify_windows
+from ..metrics.cross_validation import mean_by_number
+from ..metrics.paired import PairedDifference, paired_difference
+from ..models.pretrained import PretrainedEncoder
 from ..progress import Progress
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
@@ -24,7 +26,9 @@ _log = logging.getLogger(__name__)
 class ClassificationEvaluation:
     """Metrics of a classifier. A video counts once, however many crops of it there are.
 
-    per_window, per_video: of the LSTM. baselines: per video, of "majority class", "single frame" and "mean feature".
+    per_window, per_video: of the LSTM. baselines: per video, of "majority class" and of all that the run was measured
+    against when it was trained. differences: the LSTM's accuracy per video minus each baseline's, with an interval over
+    groups.
     confusion: (K, K) videos, rows true, columns predicted, in the order of `classes`.
     num_left_out: videos left out because the run was trained on them.
     """
@@ -38,6 +42,7 @@ class ClassificationEvaluation:
     per_window: Accuracy
     per_video: Accuracy
     baselines: dict[str, Accuracy]
+    differences: dict[str, PairedDifference]
     confusion: list[list[int]]
 
 
@@ -47,6 +52,7 @@ def check_classifier(run: TrainedRun, options: EvaluationOptions) -> None:
         "MNIST digits": options.mnist,
         "another number of predicted frames": options.num_future,
         "a filmstrip": options.filmstrip,
+        "a probe": options.probe or None,
     }
     for what, value in given.items():
         if value is not None:
@@ -89,6 +95,8 @@ def evaluate_classifier(
     np.add.at(confusion, (true, predicted), 1)
     options.on_progress(Progress(done=len(windows), total=len(windows), unit="windows"))
     num_videos = len(measured)
+    of_baselines = _baselines(run, selected, measured)
+    groups = [selected.annotated.groups[video] for video in measured]
     return ClassificationEvaluation(
         which=selected.which,
         classes=classes,
@@ -100,23 +108,28 @@ def evaluate_classifier(
             class_of_video[windows.videos], probabilities.argmax(axis=1), num_independent=num_videos
         ),
         per_video=Accuracy.of(true, predicted),
-        baselines={name: Accuracy.of(true, predicted) for name, predicted in _baselines(run, selected, measured)},
+        baselines={name: Accuracy.of(true, of_baseline) for name, of_baseline in of_baselines.items()},
+        differences={
+            name: paired_difference(predicted == true, of_baseline == true, groups)
+            for name, of_baseline in of_baselines.items()
+        },
         confusion=confusion.tolist(),
     )
 
 
-def _baselines(
-    run: TrainedRun, selected: SelectedVideos, measured: Sequence[int]
-) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Yield each baseline's name and the class that it predicts for each source video, (S,)."""
-    yield "majority class", np.full(len(measured), int(np.argmax(run.description.class_counts)))
-    features, sources = selected.features, selected.features.source_videos
-    baselines, inputs = load_baselines(run.folder), run.model.inputs.cpu()
-    by_source: dict[int, list[dict[str, torch.Tensor]]] = {int(sources[video]): [] for video in measured}
-    for video in selected.indices:
-        if features.videos[video].length:
-            frames = standardized_frames(features, video, inputs)
-            by_source[int(sources[video])].append(baselines.video_probabilities(frames))
-    for name in ("single frame", "mean feature"):
-        of_sources = [torch.stack([crop[name] for crop in crops]).mean(dim=0) for crops in by_source.values()]
-        yield name, np.array([int(one.argmax()) for one in of_sources])
+def _baselines(run: TrainedRun, selected: SelectedVideos, measured: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    """Return the class that each baseline predicts for each source video, (S,)."""
+    baselines = load_baselines(run.folder)
+    start = PretrainedEncoder.load(run.pretrained_folder) if baselines.need_encoders else None
+    of_videos = baselines.probabilities(
+        selected.features, selected.indices, baseline_encoders(start), device=run.device
+    )
+    sources = selected.features.source_videos
+    number_of = {int(sources[video]): number for number, video in enumerate(measured)}
+    read = [number for number, video in enumerate(selected.indices) if selected.features.videos[video].length]
+    numbers = np.array([number_of[int(sources[selected.indices[number]])] for number in read], dtype=np.int64)
+    majority = np.full(len(measured), int(np.argmax(run.description.class_counts)))
+    return {"majority class": majority} | {
+        name: mean_by_number(probabilities[read], numbers, len(measured)).argmax(axis=1)
+        for name, probabilities in of_videos.items()
+    }

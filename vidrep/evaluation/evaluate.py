@@ -34,6 +34,7 @@ def evaluate(
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     shuffle_frames: bool = False,
+    probe: bool = False,
     filmstrip: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -51,12 +52,14 @@ def evaluate(
     annotations, group_pattern: labels, splits and groups in place of the file's. A pattern that made the groups in
         training makes them here too, unless another is given.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
+    probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.
 
     Raises InputError if no video is left or the run is not one for such sequences, FeatureFileError if the features do
-    not fit the run, are damaged or are not finite, ConfigError for options that are unknown or contradict the run.
+    not fit the run, are damaged or are not finite, LabelError for a probe without labels, ConfigError for options that
+    are unknown or contradict the run.
     """
     if (features is None) == (mnist is None):
         raise ConfigError("give a run either features or a folder of MNIST digits to be measured on, one of the two")
@@ -70,6 +73,7 @@ def evaluate(
         annotations=annotations,
         group_pattern=group_pattern,
         shuffle_frames=shuffle_frames,
+        probe=probe,
         filmstrip=None if filmstrip is None else Path(filmstrip),
         on_progress=on_progress,
     )

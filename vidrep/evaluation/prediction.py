@@ -19,17 +19,22 @@ from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
 from ..synthetic.rendering import GeneratedWindows
 from ..training.preparation import MAX_VALIDATION_WINDOWS, require_several, require_windows
 from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
+from .probe import ProbeResult, probe_representations
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionEvaluation:
-    """Metrics of a pretraining: on what, how many videos of it (or generated sequences), and the metrics per frame."""
+    """Metrics of a pretraining: on what, how many videos of it (or generated sequences), and the metrics per frame.
+
+    probe: what classifiers make of its representations, if that was asked for.
+    """
 
     which: str
     num_videos: int
     num_left_out: int
     metrics: PredictionMetrics
+    probe: ProbeResult | None = None
 
 
 def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
@@ -67,6 +72,7 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),
         num_left_out=selected.num_left_out,
         metrics=_measure(run, FeatureBatchSet(windows, numbers, run.device), options, _views_of(run, windows, numbers)),
+        probe=probe_representations(run, selected) if options.probe else None,
     )
 
 

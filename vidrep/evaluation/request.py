@@ -12,6 +12,7 @@ from ..features.store import Features
 from ..models.description import ModelDescription
 from ..models.saved import TrainedModel
 from ..progress import ProgressListener, ignore_progress
+from ..training.run import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,8 @@ class EvaluationOptions:
 
     mnist: a folder of MNIST digits to make Moving MNIST of, in place of features; num_digits, num_sequences, seed: of
     these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
-    window's frames into random order. filmstrip: a PNG to draw.
+    window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
+    filmstrip: a PNG to draw.
 
     Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
     """
@@ -34,11 +36,13 @@ class EvaluationOptions:
     annotations: Mapping[str, Annotation] | None = None
     group_pattern: str | None = None
     shuffle_frames: bool = False
+    probe: bool = False
     filmstrip: Path | None = None
     on_progress: ProgressListener = ignore_progress
 
     def __post_init__(self) -> None:
-        if self.mnist is not None and (self.split or self.annotations or self.group_pattern or self.shuffle_frames):
+        of_features = (self.split, self.annotations, self.group_pattern, self.shuffle_frames, self.probe)
+        if self.mnist is not None and any(of_features):
             raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
         if self.split is not None and self.split not in SPLITS:
             raise ConfigError(f"split {self.split!r}: allowed are {', '.join(SPLITS)}")
@@ -52,6 +56,11 @@ class TrainedRun:
     model: TrainedModel
     description: ModelDescription
     device: torch.device
+
+    @property
+    def pretrained_folder(self) -> Path:
+        """Where a fine-tuning keeps the encoder that it started from."""
+        return RunFolder(self.folder).pretrained_path
 
 
 @dataclass(frozen=True)

@@ -1,128 +1,145 @@
-"""Classifiers without an LSTM, to be beaten: logistic regression, fitted on the same videos and kept in the run.
+"""What a classifier is measured against: classifiers without a trained LSTM, fitted on the same videos, in its run.
 
-Shapes: N frames of a video, D values of a frame, K classes.
+Shapes: V videos, K classes.
 """
 
-import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from ..errors import InputError
 from ..features.store import Features
 from ..files import writing_file
-from ..models.inputs import InputTransforms
+from ..models.pretrained import PretrainedEncoder
+from .cross_validation import mean_by_number
+from .representations import FrozenEncoder, represent
+from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best
+from .video_features import VIDEO_FEATURES, frames_of, source_numbers, video_rows
 
 NAME = "baselines.safetensors"
-# Frames that the single-frame classifier is fitted on at most, evenly spread over the videos' frames.
-_MAX_FRAMES = 20_000
-_MAX_ITERATIONS = 300
+_METADATA = "baselines"
+_DESCRIBED = ("kind", "reads", "setting", "validation_accuracy")
+
+FROZEN, RANDOM = "frozen encoder", "random encoder"
+"""The encoder that a classifier started from, and an untrained one of the same architecture."""
+
+_KINDS_OF_ENCODERS = {FROZEN: ("linear", "kNN", "prototypes"), RANDOM: ("linear",)}
+
+
+def baseline_encoders(start: PretrainedEncoder | None) -> dict[str, FrozenEncoder]:
+    """Return the encoders whose representations are baselines, by name; none for a classifier from scratch."""
+    if start is None:
+        return {}
+    return {
+        FROZEN: FrozenEncoder.pretrained(start),
+        RANDOM: FrozenEncoder.random(start.description, start.inputs()),
+    }
 
 
 @dataclass(frozen=True)
-class LinearClassifier:
-    """Softmax regression: weight (K, D), bias (K,)."""
+class Baseline:
+    """A fitted classifier, and the encoder whose representations it reads, "" for features."""
 
-    weight: Tensor
-    bias: Tensor
+    encoder: str
+    fitted: FittedClassifier
 
-    def probabilities(self, frames: Tensor) -> Tensor:
-        """Classify frames: (N, D) -> (N, K)."""
-        return (frames @ self.weight.T + self.bias).softmax(dim=-1)
+    @property
+    def name(self) -> str:
+        """What tables call it: "mean feature", or "frozen encoder, mean h, kNN"."""
+        return f"{self.encoder}, {self.fitted.reads}, {self.fitted.kind}" if self.encoder else self.fitted.reads
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a classifier is measured against.
+    """The baselines of a run."""
 
-    single_frame: trained on frames by themselves; a video's probability is the mean over its frames.
-    mean_feature: trained on videos' mean frames.
-    """
+    every: tuple[Baseline, ...]
 
-    single_frame: LinearClassifier
-    mean_feature: LinearClassifier
+    @property
+    def need_encoders(self) -> bool:
+        """Whether some read the representations of an encoder."""
+        return any(one.encoder for one in self.every)
 
-    def video_probabilities(self, frames: Tensor) -> dict[str, Tensor]:
-        """Classify one video from its standardized frames, (N, D): {baseline: (K,)}."""
-        return {
-            "single frame": self.single_frame.probabilities(frames).mean(dim=0),
-            "mean feature": self.mean_feature.probabilities(frames.mean(dim=0, keepdim=True))[0],
-        }
+    def probabilities(
+        self, features: Features, videos: Sequence[int], encoders: Mapping[str, FrozenEncoder], *, device: torch.device
+    ) -> dict[str, NDArray[np.float64]]:
+        """Classify videos: {baseline: (V, K)}, NaN for a video without frames.
 
+        encoders: those of `baseline_encoders`.
+        """
+        found = self._of_features(features, videos)
+        for encoder in dict.fromkeys(one.encoder for one in self.every if one.encoder):
+            representations = represent(encoders[encoder], features, videos, device=device)
+            for one in self.every:
+                if one.encoder == encoder:
+                    samples = representations[one.fitted.reads]
+                    found[one.name] = samples.mean(one.fitted.classifier.probabilities(samples.rows))
+        return found
 
-def standardized_frames(features: Features, video: int, inputs: InputTransforms) -> Tensor:
-    """Return all frames of a video, (N, D), each value with mean 0 and deviation 1 over the training frames."""
-    stored = np.array(features.rows(video)).reshape(-1, features.frame_size)
-    return inputs.standardize(torch.from_numpy(stored))
+    def _of_features(self, features: Features, videos: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        """Classify videos by the baselines that read features, one video at a time."""
+        numbers = [number for number, video in enumerate(videos) if features.videos[video].length]
+        found: dict[str, list[NDArray[np.float64]]] = {one.name: [] for one in self.every if not one.encoder}
+        for number in numbers:
+            frames = frames_of(features, videos[number])
+            for one in self.every:
+                if not one.encoder:
+                    rows = VIDEO_FEATURES[one.fitted.reads].rows(frames)
+                    found[one.name].append(one.fitted.classifier.probabilities(rows).mean(axis=0))
+        positions = np.array(numbers, dtype=np.int64)
+        return {name: mean_by_number(np.stack(some), positions, len(videos)) for name, some in found.items()}
 
 
 def fit_baselines(
-    videos: Iterable[Tensor], *, lengths: Sequence[int], classes: NDArray[np.int64], num_classes: int
+    features: Features,
+    videos: Sequence[int],
+    *,
+    classes: NDArray[np.int64],
+    groups: Sequence[str],
+    num_classes: int,
+    encoders: Mapping[str, FrozenEncoder],
+    seed: int,
+    device: torch.device,
 ) -> Baselines:
-    """Fit both on videos' standardized frames, each (N, D), which are taken one video at a time.
+    """Fit classifiers to videos, (V,), with what cross-validation over whole groups chooses.
 
-    lengths: N of each video; classes: of each video.
-
-    Logistic regression of scikit-learn with its default penalty (L2, C = 1).
+    classes, groups: of each of the videos, (V,). encoders: those of `baseline_encoders`. seed: of the folds.
+    Crops of a video are several rows of one video in the folds.
     """
-    ends = np.cumsum(lengths)
-    kept = np.linspace(0, ends[-1] - 1, min(ends[-1], _MAX_FRAMES)).astype(np.int64)
-    frames, means, of_frames, of_means = [], [], [], []
-    for video, end, of_video in zip(videos, ends, classes, strict=True):
-        if len(video) == 0:
-            continue
-        start = end - len(video)
-        chosen = video[kept[(kept >= start) & (kept < end)] - start]
-        frames.append(chosen)
-        of_frames += [of_video] * len(chosen)
-        means.append(video.mean(dim=0))
-        of_means.append(of_video)
-    return Baselines(
-        single_frame=_fit(torch.cat(frames).numpy(), np.array(of_frames), num_classes),
-        mean_feature=_fit(torch.stack(means).numpy(), np.array(of_means), num_classes),
-    )
-
-
-def _fit(inputs: NDArray[np.float32], classes: NDArray[np.int64], num_classes: int) -> LinearClassifier:
-    weight, bias = torch.zeros(num_classes, inputs.shape[1]), torch.full((num_classes,), -torch.inf)
-    present = np.unique(classes)
-    if len(present) == 1:
-        bias[present[0]] = 0.0
-        return LinearClassifier(weight, bias)
-    model = LogisticRegression(max_iter=_MAX_ITERATIONS)
-    with warnings.catch_warnings():
-        # On separable data more iterations only make a certain classifier more certain.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(inputs, classes)
-    # With two classes scikit-learn keeps one row: the second class against the first.
-    coefficients, intercepts = (
-        (np.vstack([0 * model.coef_, model.coef_]), np.append(0.0, model.intercept_))
-        if len(present) == 2
-        else (model.coef_, model.intercept_)
-    )
-    weight[present] = torch.from_numpy(coefficients).float()
-    bias[present] = torch.from_numpy(intercepts).float()
-    return LinearClassifier(weight, bias)
+    first, sources = source_numbers(features, videos)
+    labeled = LabeledVideos.of(classes[first], [groups[number] for number in first], num_classes, seed=seed)
+    every = []
+    for name in VIDEO_FEATURES:
+        samples = video_rows(features, videos, name).renumbered(sources, len(first))
+        every.append(Baseline("", fit_best("linear", {name: samples}, labeled)))
+    for encoder, frozen in encoders.items():
+        representations = {
+            name: samples.renumbered(sources, len(first))
+            for name, samples in represent(frozen, features, videos, device=device).items()
+        }
+        every += [Baseline(encoder, fit_best(kind, representations, labeled)) for kind in _KINDS_OF_ENCODERS[encoder]]
+    return Baselines(tuple(every))
 
 
 def save_baselines(folder: Path, baselines: Baselines) -> None:
     """Publish the baselines in a run folder."""
-    content = save(
-        {
-            f"{name}.{parameter}": getattr(getattr(baselines, name), parameter)
-            for name in ("single_frame", "mean_feature")
-            for parameter in ("weight", "bias")
-        }
-    )
+    arrays = {
+        f"{number}.{name}": value
+        for number, one in enumerate(baselines.every)
+        for name, value in vars(one.fitted.classifier).items()
+    }
+    described = [
+        {"encoder": one.encoder, **{name: getattr(one.fitted, name) for name in _DESCRIBED}} for one in baselines.every
+    ]
+    content = save(arrays, metadata={_METADATA: json.dumps(described)})
     with writing_file(folder / NAME, num_bytes=len(content)) as file:
         file.write_at(content, 0)
 
@@ -130,14 +147,21 @@ def save_baselines(folder: Path, baselines: Baselines) -> None:
 def load_baselines(folder: Path) -> Baselines:
     """Read the baselines of a run folder.
 
-    Raises InputError if they are missing or damaged.
+    Raises InputError if they are missing, damaged or of an earlier version.
     """
+    path = folder / NAME
     try:
-        state = load_file(folder / NAME)
-        linear = {
-            name: LinearClassifier(state[f"{name}.weight"], state[f"{name}.bias"])
-            for name in ("single_frame", "mean_feature")
-        }
-    except (OSError, KeyError, SafetensorError) as error:
-        raise InputError(f"{folder / NAME}: cannot be read ({error}); the run is not finished, or damaged") from error
-    return Baselines(**linear)
+        with safe_open(path, framework="numpy") as file:
+            described = json.loads((file.metadata() or {})[_METADATA])
+            return Baselines(tuple(_loaded(file, number, one) for number, one in enumerate(described)))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}); the run is not finished, damaged or of an earlier version"
+        ) from error
+
+
+def _loaded(file: Any, number: int, described: dict[str, Any]) -> Baseline:
+    fitted = CLASSIFIER_KINDS[described["kind"]].fitted
+    classifier = fitted(**{one.name: file.get_tensor(f"{number}.{one.name}") for one in fields(fitted)})
+    known = {name: described[name] for name in _DESCRIBED}
+    return Baseline(described["encoder"], FittedClassifier(classifier=classifier, **known))

@@ -21,8 +21,8 @@ def to_original_units(stored: Tensor) -> Tensor:
 class InputTransforms(nn.Module):
     """Turns stored frames into those that a model reads: original units, then each transform in its order.
 
-    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, for baselines and
-    metrics; the std of a value that never changes is 1. They are saved with the model, as what the transforms measured.
+    transforms: settings by registered name. mean, std: (D,) of the training frames in original units, for metrics; the
+    std of a value that never changes is 1. They are saved with the model, as what the transforms measured.
     """
 
     mean: Tensor
@@ -80,10 +80,6 @@ class InputTransforms(nn.Module):
         for transform in reversed(self._chain):
             frames = transform.inverse(frames)
         return frames
-
-    def standardize(self, stored: Tensor) -> Tensor:
-        """Return stored frames, (..., D), standardized, whatever the transforms are; baselines read these."""
-        return (to_original_units(stored) - self.mean) / self.std
 
 
 class _TransformedFrames(TrainingFrames):

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,18 @@ def _hold_out(
     videos: Sequence[int], keys: Sequence[str], labels: Sequence[str], groups: Sequence[str], fraction: float, salt: str
 ) -> tuple[list[int], list[int]]:
     """Divide videos into those that stay and, of each label, about `fraction` that are held out, in whole groups."""
+    ranked = ranked_groups(videos, keys, groups, salt)
+    group_labels = [{labels[video] for video in members} for members in ranked]
+    if all(len(names) == 1 for names in group_labels):
+        chosen = _first_of_each_label([names.pop() for names in group_labels], fraction)
+    else:
+        chosen = _balanced(count_labels(ranked, labels), fraction)
+    held_out = [video for number in chosen for video in ranked[number]]
+    return sorted(set(videos) - set(held_out)), sorted(held_out)
+
+
+def ranked_groups(videos: Sequence[int], keys: Sequence[str], groups: Sequence[str], salt: str) -> list[list[int]]:
+    """Return the videos of each group, the groups in an order that depends on the salt and on the keys alone."""
     by_group: defaultdict[str, list[int]] = defaultdict(list)
     for video in videos:
         by_group[groups[video]].append(video)
@@ -95,14 +107,7 @@ def _hold_out(
     def rank(members: Sequence[int]) -> bytes:
         return hashlib.sha256(f"{salt} {min(keys[video] for video in members)}".encode()).digest()
 
-    ranked = sorted(by_group.values(), key=rank)
-    group_labels = [{labels[video] for video in members} for members in ranked]
-    if all(len(names) == 1 for names in group_labels):
-        chosen = _first_of_each_label([names.pop() for names in group_labels], fraction)
-    else:
-        chosen = _balanced(_count_labels(ranked, labels), fraction)
-    held_out = [video for number in chosen for video in ranked[number]]
-    return sorted(set(videos) - set(held_out)), sorted(held_out)
+    return sorted(by_group.values(), key=rank)
 
 
 def _first_of_each_label(group_labels: Sequence[str], fraction: float) -> list[int]:
@@ -117,7 +122,7 @@ def _first_of_each_label(group_labels: Sequence[str], fraction: float) -> list[i
     return chosen
 
 
-def _count_labels(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> NDArray[np.int64]:
+def count_labels(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> NDArray[np.int64]:
     """Count the videos of each of K labels in each of G groups: (G, K), labels sorted."""
     names = sorted({labels[video] for members in groups for video in members})
     column = {name: number for number, name in enumerate(names)}
@@ -130,25 +135,49 @@ def _count_labels(groups: Sequence[Sequence[int]], labels: Sequence[str]) -> NDA
 def _balanced(num_videos: NDArray[np.int64], fraction: float) -> list[int]:
     """Choose groups that together hold about a fraction of each label's videos: one or more if training can spare it.
 
-    num_videos: (G, K), of each label in each group. Each group in turn is chosen, or returned if it was, where that
-    brings the labels' shares closer to the fraction, until no group does: the first ones have the best chance.
-    Training keeps a video of each label.
+    num_videos: (G, K), of each label in each group. Training keeps a video of each label.
     """
     totals = num_videos.sum(axis=0)
 
-    def distance(held_out: NDArray[np.int64]) -> float:
-        return float(np.square(held_out / totals - fraction).sum()) if (held_out < totals).all() else math.inf
+    def distance(held: NDArray[np.int64]) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = np.square(held / totals - [[1 - fraction], [fraction]]).sum(axis=1)
+        distances[1] = distances[1] if (held[1] < totals).all() else math.inf
+        return distances
 
-    is_chosen, held_out = np.zeros(len(num_videos), dtype=bool), np.zeros_like(totals)
-    has_changed = fraction > 0
+    if fraction == 0:
+        return []
+    is_chosen = balance(num_videos, 2, distance) == 1
+    if not is_chosen.any():  # the smallest choice is more than wanted
+        distances = [distance(np.stack([totals - of_group, of_group]))[1] for of_group in num_videos]
+        is_chosen[np.argmin(distances)] = min(distances) < math.inf
+    return np.flatnonzero(is_chosen).tolist()
+
+
+def balance(
+    num_videos: NDArray[np.int64], num_parts: int, distance: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+) -> NDArray[np.int64]:
+    """Distribute groups over P parts so that the sum of the parts' distances is small: return each group's part, (G,).
+
+    num_videos: (G, K), of each label in each group. distance: from what the parts hold, (P, K), to what each is from
+    what it should hold, (P,).
+
+    All groups start in the first part. Each group in turn moves where that lowers the sum most, until no group does:
+    the first ones have the best choice.
+    """
+    part_of = np.zeros(len(num_videos), dtype=np.int64)
+    held = np.zeros((num_parts, num_videos.shape[1]), dtype=np.int64)
+    held[0] = num_videos.sum(axis=0)
+    has_changed = True
     while has_changed:
         has_changed = False
         for number, of_group in enumerate(num_videos):
-            changed = held_out - of_group if is_chosen[number] else held_out + of_group
-            if distance(changed) < distance(held_out) - _ROUNDING:
-                held_out, has_changed = changed, True
-                is_chosen[number] = not is_chosen[number]
-    if fraction > 0 and not is_chosen.any():  # the smallest choice is more than wanted
-        distances = [distance(of_group) for of_group in num_videos]
-        is_chosen[np.argmin(distances)] = min(distances) < math.inf
-    return np.flatnonzero(is_chosen).tolist()
+            without = held.copy()
+            without[part_of[number]] -= of_group
+            before, after = distance(without), distance(without + of_group)
+            gains = after - before  # of each part, if the group were there
+            best = int(np.argmin(gains))
+            if gains[best] < gains[part_of[number]] - _ROUNDING:
+                part_of[number], has_changed = best, True
+                held = without
+                held[best] += of_group
+    return part_of

@@ -13,7 +13,7 @@ from ..errors import ConfigError, OutputError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
-from ..metrics.baselines import Baselines, fit_baselines, save_baselines, standardized_frames
+from ..metrics.baselines import Baselines, baseline_encoders, fit_baselines, save_baselines
 from ..models.classifier import Classifier
 from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
@@ -97,7 +97,7 @@ def finetune(
         return _prepare(kept[0], start, context)
 
     def finish(context: SessionContext, prepared: Prepared) -> None:
-        save_baselines(context.run.path, _fit_baselines(kept[0], prepared.model.inputs.cpu()))
+        save_baselines(context.run.path, _fit_baselines(kept[0], start, context))
 
     outcome, _, _ = run_session(run, config, options, prepare=prepare, finish=finish)
     data = kept[0]
@@ -254,12 +254,16 @@ def _keep_nothing(run: RunFolder) -> None:
     pass
 
 
-def _fit_baselines(data: FinetuneData, inputs: InputTransforms) -> Baselines:
-    fitted_on = data.split.train + data.split.validation
+def _fit_baselines(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Baselines:
+    fitted_on = sorted(data.split.train + data.split.validation)
     assert data.numbers.classes is not None
     return fit_baselines(
-        (standardized_frames(data.features, video, inputs) for video in fitted_on),
-        lengths=[data.features.videos[video].length for video in fitted_on],
+        data.features,
+        fitted_on,
         classes=data.numbers.classes[fitted_on],
+        groups=[data.videos.groups[video] for video in fitted_on],
         num_classes=len(data.classes),
+        encoders=baseline_encoders(start),
+        seed=data.config.training.seed,
+        device=context.device,
     )

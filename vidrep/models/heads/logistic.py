@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...config.checks import Range
-from ..logistic_regression import fit_logistic_regression
+from ..logistic_regression import DEFAULT_COST, fit_linear
 from .fitted_head import FittedHead, FittedHeadSettings
 
 
@@ -18,12 +18,13 @@ from .fitted_head import FittedHead, FittedHeadSettings
 class LogisticSettings(FittedHeadSettings):
     """Settings of `[head.logistic]`."""
 
-    C: Annotated[float, Range(above=0)] = 1.0
-    """The inverse of the strength of the L2 penalty, as in scikit-learn: a smaller one keeps weights smaller."""
+    C: Annotated[float, Range(above=0)] = DEFAULT_COST
+    """The inverse of the strength of the L2 penalty for standardized values, as in scikit-learn: a smaller one keeps
+    weights smaller."""
 
 
 class LogisticHead(FittedHead):
-    """A linear layer on the representation, fitted by scikit-learn's LogisticRegression."""
+    """A linear layer on the representation, whose values are standardized over the training windows, fitted at once."""
 
     Settings = LogisticSettings
     weight: Tensor
@@ -36,14 +37,9 @@ class LogisticHead(FittedHead):
 
     def fit(self, representations: Tensor, classes: Tensor) -> None:
         """Set the weight (K, H) and the bias (K,)."""
-        weight, bias = fit_logistic_regression(
-            representations.double().numpy(),
-            classes.numpy(),
-            num_classes=self.num_classes,
-            inverse_penalty=self.settings.C,
-        )
-        self.weight.copy_(torch.from_numpy(weight))
-        self.bias.copy_(torch.from_numpy(bias))
+        fitted = fit_linear(representations.numpy(), classes.numpy(), self.num_classes, self.settings.C)
+        self.weight.copy_(torch.from_numpy(fitted.weight))
+        self.bias.copy_(torch.from_numpy(fitted.bias))
 
     def logits(self, representations: Tensor) -> Tensor:
         """Return W r + b: (B, H) -> (B, K)."""

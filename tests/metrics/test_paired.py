@@ -1,0 +1,46 @@
+"""Paired differences: exact, and with intervals that are wide where groups are few."""
+
+import numpy as np
+import pytest
+
+from vidrep.metrics.paired import PairedDifference, paired_difference
+
+
+def test_the_difference_is_exact_and_the_interval_that_of_scipys_formula_for_many_videos() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random(2000) < 0.7, rng.random(2000) < 0.6
+    found = paired_difference(a, b, [str(number) for number in range(2000)], seed=1)
+    assert found.low is not None and found.high is not None
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    deviation = (a.astype(float) - b).std() / np.sqrt(2000)
+    assert found.low == pytest.approx(found.difference - 1.96 * deviation, abs=0.15 * deviation)
+    assert found.high == pytest.approx(found.difference + 1.96 * deviation, abs=0.15 * deviation)
+
+
+def test_groups_are_drawn_whole() -> None:
+    """Two groups of unequal size: every resample is one of three mixtures."""
+    a, b, groups = [1, 1, 0, 0], [1, 0, 0, 1], ["x", "x", "x", "y"]
+    found = paired_difference(a, b, groups, num_resamples=400)
+    assert (found.difference, found.low) == (0.0, -1.0)
+    assert found.high == pytest.approx(1 / 3)
+    ten = ["g"] * 10 + ["h"] * 10
+    wide = paired_difference([1] * 10 + [0] * 10, [0] * 10 + [0] * 10, ten)
+    narrow = paired_difference([1] * 10 + [0] * 10, [0] * 20, [str(number) for number in range(20)])
+    assert (wide.low, wide.high) == (0, 1)
+    assert narrow.low is not None and narrow.high is not None
+    assert 0.2 < narrow.low < 0.5 < narrow.high < 0.8
+
+
+def test_the_seed_decides_and_equal_classifiers_do_not_differ() -> None:
+    rng = np.random.default_rng(0)
+    a, b, groups = rng.random(40) < 0.5, rng.random(40) < 0.5, [str(number // 3) for number in range(40)]
+    assert paired_difference(a, b, groups, seed=3) == paired_difference(a, b, groups, seed=3)
+    assert paired_difference(a, b, groups, seed=3) != paired_difference(a, b, groups, seed=4)
+    assert paired_difference(a, a, groups) == PairedDifference(difference=0.0, low=0.0, high=0.0)
+
+
+def test_one_group_has_no_interval_and_what_does_not_fit_is_refused() -> None:
+    assert paired_difference([1, 1], [0, 1], ["x", "x"]) == PairedDifference(difference=0.5, low=None, high=None)
+    for a, b, groups in (([], [], []), ([1], [1, 0], ["x"]), ([1], [1], [])):
+        with pytest.raises(ValueError, match="give as many of each, and one or more"):
+            paired_difference(a, b, groups)
