@@ -1,7 +1,7 @@
 """`vidrep finetune`: an action classifier."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .progress import progress_bar
 from .stopping import stopping_on_signals
+from .tables import selection_report
 from .training import advise_on_data, outcome_text, waiting_text
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def finetune_command(
     compute: ComputeOptions,
     common: CommonOptions,
     pretrained: Annotated[
-        Path | None,
+        list[Path] | None,
         input_option(
             "--from",
             metavar="RUN",
-            help="A run of `vidrep train` to start from; default: from scratch.",
+            help="A run of `vidrep train` to start from, or several, whose outputs stand side by side; default: none.",
             autocompletion=run_folders,
         ),
     ] = None,
@@ -39,13 +40,28 @@ def finetune_command(
         bool,
         training_option("--freeze", help="Train the head alone; classifier.freeze_encoder."),
     ] = False,
+    auto: Annotated[
+        bool | None,
+        training_option(
+            "--auto/--no-auto",
+            help="Choose head, transforms, windows and predictor by cross-validation; selection.enabled.",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        training_option("--budget", metavar="MINUTES", help="Try fewer candidates if all would take longer."),
+    ] = None,
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
         from vidrep.config.settings import FinetuneConfig
 
-        config = recipe.build(FinetuneConfig, **({"classifier.freeze_encoder": True} if freeze else {}))
+        changes: dict[str, Any] = {"classifier.freeze_encoder": True} if freeze else {}
+        if auto is not None:
+            changes["selection.enabled"] = auto
+        config = recipe.build(FinetuneConfig, **changes)
 
         from vidrep.features.store import open_features
         from vidrep.training.finetune import finetune
@@ -57,6 +73,7 @@ def finetune_command(
                 run.output,
                 config,
                 pretrained=pretrained,
+                budget_minutes=budget,
                 device=compute.device,
                 precision=compute.precision,
                 threads=compute.threads,
@@ -72,13 +89,16 @@ def finetune_command(
         advise_on_data(result.outcome.data_share)
 
 
-def _report(result: "FinetuneResult", features: Path, pretrained: Path | None) -> str:
-    start = "from scratch" if result.from_scratch else f"from {pretrained or 'the encoder that the run keeps'}"
+def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | None) -> str:
+    names = " and ".join(map(str, pretrained or [])) or "the encoder that the run keeps"
+    start = "from scratch" if result.from_scratch else f"from {names}"
     held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
+    models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
+    tried = f"{selection_report(result.selection)}\n" if result.selection is not None else ""
     return (
-        f"{result.folder}: {start}, {len(result.classes)} classes, {outcome_text(result.outcome)}; "
+        f"{tried}{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
         f"{waiting_text(result.outcome.data_share)}\n"
         f"{result.num_train_videos} videos for training, {result.num_validation_videos} for validation; {held_out}"
     )

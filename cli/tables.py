@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vidrep.metrics.classification import Accuracy
     from vidrep.metrics.paired import PairedDifference
     from vidrep.metrics.prediction import PredictionMetrics
+    from vidrep.training.selection import Selection
 
 _LOSSES = {
     "nats": "nats/frame",
@@ -42,7 +43,9 @@ def prediction_report(result: "PredictionEvaluation") -> str:
 def classification_report(result: "ClassificationEvaluation") -> str:
     """Describe how well a classifier does, with the baselines below it."""
     lstm = "LSTM, frames in shuffled order" if result.shuffled else "LSTM"
+    chosen = [[*_accuracy_row(f"predictor: {result.predictor}, per video", result.predicted), "", ""]]
     rows = [
+        *(chosen if result.predictor != "LSTM" else []),
         [*_accuracy_row(f"{lstm}, per video", result.per_video), "", ""],
         [*_accuracy_row(f"{lstm}, per window", result.per_window), "", ""],
         *(
@@ -55,6 +58,21 @@ def classification_report(result: "ClassificationEvaluation") -> str:
         f"{_left_out(result.num_left_out)}\n"
         + table(["", "accuracy", "+-", "balanced", "LSTM better by", "95 % interval"], rows)
     )
+
+
+def selection_report(result: "Selection") -> str:
+    """Describe what cross-validation tried, the best first, and what it chose."""
+    rows = [
+        [one.name, one.setting, f"{one.accuracy:.3f}", f"{one.log_loss:.3f}", *_better_cells(one.better)]
+        for one in result.tried
+    ]
+    head = ["cross-validated", "setting", "accuracy", "log loss", "chosen better by", "95 % interval"]
+    tables = [table(head, rows)] if rows else []
+    return "\n".join([*tables, result.verdict])
+
+
+def _better_cells(better: "PairedDifference | None") -> list[str]:
+    return ["chosen", ""] if better is None else _difference_cells(better)
 
 
 def _accuracy_row(name: str, accuracy: "Accuracy") -> list[str]:

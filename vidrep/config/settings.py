@@ -7,6 +7,7 @@ its own, in a section of its name: `[cell.lstm]`, `[objective.future]`, `[transf
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
 
 from ..registry import OBJECTIVES
@@ -117,6 +118,20 @@ class FinetuneWindows(Settings):
     """T, frames of a window; a shorter video gives one that is padded."""
     stride: AtLeastOne | Auto = "auto"
     """Frames between the starts of two windows of a video; "auto" is half of the length."""
+    resample: bool | Auto = "auto"
+    """Whether a window is a clip, a whole video or a stretch of `clip_seconds`, resampled in time to `length` frames,
+    rather than consecutive frames. "auto" is what a pretrained run reads, and without one consecutive frames."""
+    clip_seconds: Positive = 10.0
+    """Of resampled clips, see `ViewSettings`; a pretrained run that reads clips brings its own."""
+    least_share: Share = 1.0
+    """In training, a resampled window is a crop in time of this share of its clip or more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.resample is not False or self.least_share == 1,
+            f"windows.least_share is {self.least_share}, but consecutive frames are not cropped; set windows.resample",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +193,8 @@ class TrainingSettings(Settings):
     """Optimizer steps at most."""
     batch_size: NotNegative = 0
     """B, windows a step; 0 takes 64, or all windows if there are fewer."""
+    ensemble: AtLeastOne = 1
+    """Models that are trained one after the other, with the same splits, and used as one run."""
     gradient_accumulation: AtLeastOne = 1
     """Micro-batches that a batch is computed in, to save memory. What is learned stays the same, but for what dropout
     draws."""
@@ -185,7 +202,10 @@ class TrainingSettings(Settings):
     """Activation checkpointing along time: so many time steps are kept for the gradient at once, and longer windows are
     computed a second time; 0 keeps all."""
     seed: Seed = 0
-    """Of initial weights, order and dropout."""
+    """Of splits, initial weights, order and dropout."""
+    member: NotNegative = 0
+    """The number of a model in an ensemble, whose models have the same splits, but weights, order and dropout of their
+    own."""
     validation_fraction: Fraction = 0.1
     """Of the groups of videos, or of the digits if sequences are generated, held out to choose the best weights."""
     validate_every: AtLeastOne = 100
@@ -201,6 +221,13 @@ class TrainingSettings(Settings):
     whatever the patience."""
     keep_checkpoints: AtLeastOne = 2
     """Checkpoints that are kept."""
+
+    @property
+    def draw_seed(self) -> int:
+        """What weights, order and dropout are drawn by: the seed, for further members a mix with their number."""
+        if not self.member:
+            return self.seed
+        return int.from_bytes(sha256(f"{self.seed} {self.member}".encode()).digest()[:7])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -296,6 +323,22 @@ class ClassifierSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionSettings(Settings):
+    """How a fine-tuning chooses its head, transforms and windows: by cross-validation over whole groups."""
+
+    enabled: bool = True
+    """Whether candidates are tried, rather than just these settings; what is set stays in all of them."""
+    folds: Annotated[int, Range(at_least=2)] = 3
+    """Parts that the training videos are divided into, each of which validates what learns from the others."""
+    epochs: Positive = 20.0
+    """How often a candidate reads each training window, unless `training.steps` is set."""
+    least_steps: AtLeastOne = 150
+    """Optimizer steps of a candidate, at least."""
+    most_steps: AtLeastOne = 1000
+    """Optimizer steps of a candidate, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(Settings):
     """Everything that a fine-tuning depends on, but the data, the pretrained run and the machine."""
 
@@ -322,6 +365,10 @@ class FinetuneConfig(Settings):
     windows: FinetuneWindows = field(default_factory=FinetuneWindows)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(steps=1000, validate_every=50))
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    predictor: Literal["auto", "lstm", "linear", "average"] = "auto"
+    """What predicts: the LSTM, the best linear baseline, or the average of both; "auto" is the one that
+    cross-validation finds best, and without it the LSTM."""
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Dotted keys that a recipe or an option set, even to their defaults: a pretrained run must not contradict them."""
 

@@ -4,18 +4,14 @@ Shapes: K classes, S source videos.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError, some_names
-from ..metrics.baselines import baseline_encoders, load_baselines
-from ..metrics.classification import Accuracy, average_over_windows, classification_windows, classify_windows
-from ..metrics.cross_validation import mean_by_number
+from ..metrics.classification import Accuracy, average_over_windows
 from ..metrics.paired import PairedDifference, paired_difference
-from ..models.pretrained import PretrainedEncoder
+from ..metrics.predictor import ClassifierRun, Predictor
 from ..progress import Progress
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
@@ -26,7 +22,8 @@ _log = logging.getLogger(__name__)
 class ClassificationEvaluation:
     """Metrics of a classifier. A video counts once, however many crops of it there are.
 
-    per_window, per_video: of the LSTM. baselines: per video, of "majority class" and of all that the run was measured
+    per_window, per_video: of the LSTM, or of an ensemble of such. predictor, predicted: what the run predicts with, and
+    its accuracy per video. baselines: per video, of "majority class" and of all that the run was measured
     against when it was trained. differences: the LSTM's accuracy per video minus each baseline's, with an interval over
     groups.
     confusion: (K, K) videos, rows true, columns predicted, in the order of `classes`.
@@ -41,6 +38,8 @@ class ClassificationEvaluation:
     shuffled: bool
     per_window: Accuracy
     per_video: Accuracy
+    predictor: str
+    predicted: Accuracy
     baselines: dict[str, Accuracy]
     differences: dict[str, PairedDifference]
     confusion: list[list[int]]
@@ -83,9 +82,10 @@ def evaluate_classifier(
 ) -> ClassificationEvaluation:
     """Classify the selected videos, and compare with their labels."""
     features, classes = selected.features, run.description.classes
-    windows = classification_windows(features, selected.indices, run.description)
+    classifier = ClassifierRun(run.folder, run.models, run.description, Predictor.load(run.folder))
+    windows = classifier.windows(features, selected.indices)
     shuffle_seed = 0 if options.shuffle_frames else None
-    probabilities = classify_windows(run.model, windows, device=run.device, shuffle_seed=shuffle_seed)
+    probabilities = classifier.classify(windows, device=run.device, shuffle_seed=shuffle_seed)
     of_videos = average_over_windows(windows, probabilities)
     labels = selected.annotated.labels
     class_of_video = np.array([classes.index(label) if label in classes else -1 for label in labels])
@@ -95,7 +95,10 @@ def evaluate_classifier(
     np.add.at(confusion, (true, predicted), 1)
     options.on_progress(Progress(done=len(windows), total=len(windows), unit="windows"))
     num_videos = len(measured)
-    of_baselines = _baselines(run, selected, measured)
+    found = classifier.baselines(features, selected.indices, device=run.device)
+    chosen = classifier.chosen(np.stack(list(of_videos.values())), found).argmax(axis=1)
+    majority = np.full(num_videos, int(np.argmax(run.description.class_counts)))
+    of_baselines = {"majority class": majority, **{name: one.argmax(axis=1) for name, one in found.items()}}
     groups = [selected.annotated.groups[video] for video in measured]
     return ClassificationEvaluation(
         which=selected.which,
@@ -108,6 +111,8 @@ def evaluate_classifier(
             class_of_video[windows.videos], probabilities.argmax(axis=1), num_independent=num_videos
         ),
         per_video=Accuracy.of(true, predicted),
+        predictor=str(classifier.predictor),
+        predicted=Accuracy.of(true, chosen),
         baselines={name: Accuracy.of(true, of_baseline) for name, of_baseline in of_baselines.items()},
         differences={
             name: paired_difference(predicted == true, of_baseline == true, groups)
@@ -115,21 +120,3 @@ def evaluate_classifier(
         },
         confusion=confusion.tolist(),
     )
-
-
-def _baselines(run: TrainedRun, selected: SelectedVideos, measured: Sequence[int]) -> dict[str, NDArray[np.int64]]:
-    """Return the class that each baseline predicts for each source video, (S,)."""
-    baselines = load_baselines(run.folder)
-    start = PretrainedEncoder.load(run.pretrained_folder) if baselines.need_encoders else None
-    of_videos = baselines.probabilities(
-        selected.features, selected.indices, baseline_encoders(start), device=run.device
-    )
-    sources = selected.features.source_videos
-    number_of = {int(sources[video]): number for number, video in enumerate(measured)}
-    read = [number for number, video in enumerate(selected.indices) if selected.features.videos[video].length]
-    numbers = np.array([number_of[int(sources[selected.indices[number]])] for number in read], dtype=np.int64)
-    majority = np.full(len(measured), int(np.argmax(run.description.class_counts)))
-    return {"majority class": majority} | {
-        name: mean_by_number(probabilities[read], numbers, len(measured)).argmax(axis=1)
-        for name, probabilities in of_videos.items()
-    }

@@ -9,6 +9,7 @@ from ..errors import ConfigError, InputError, LabelError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import AnnotatedVideos, Annotation, annotate
 from ..features.store import Features, opened
+from ..models.members import member_folders
 from ..models.saved import load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
@@ -78,7 +79,8 @@ def evaluate(
         on_progress=on_progress,
     )
     with torch_settings(choose_device(device), threads=threads) as settings:
-        trained = TrainedRun(Path(run), *load_model(Path(run)), settings.device)
+        loaded = [load_model(folder) for folder in member_folders(Path(run))]
+        trained = TrainedRun(Path(run), [model for model, _ in loaded], loaded[0][1], settings.device)
         evaluator = EVALUATORS[trained.description.kind]
         evaluator.check(trained, options)
         if features is None:

@@ -10,9 +10,10 @@ from ..config.doors import make_settings
 from ..config.settings import ViewSettings
 from ..errors import ConfigError, InputError
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
+from ..models.members import member_folder
 from ..registry import OBJECTIVES
 from ..sequences.batches import BatchSet, FeatureBatchSet, GeneratedBatchSet, VideoNumbers
-from ..sequences.views import ViewBatchSet, ViewMaker
+from ..sequences.crops import ViewBatchSet, ViewMaker
 from ..sequences.windows import Windows, WindowSet, empty_windows, sliding_windows
 from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
@@ -39,6 +40,10 @@ class PredictionEvaluation:
 
 def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
     """Raise ConfigError or OutputError for options that do not go with the run."""
+    if len(run.models) > 1:
+        raise ConfigError(
+            f"{run.folder}: {len(run.models)} encoders; measure one of them, such as {member_folder(run.folder, 1)}"
+        )
     description, num_future = run.description, options.num_future
     if options.shuffle_frames:
         raise ConfigError(f"{run.folder}: a pretraining; shuffled frames are for classifiers")

@@ -1,6 +1,6 @@
 """What is to be measured: a trained run, the videos to measure it on, and the options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from ..features.store import Features
 from ..models.description import ModelDescription
 from ..models.saved import TrainedModel
 from ..progress import ProgressListener, ignore_progress
-from ..training.run import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +49,17 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run folder, what it holds, and where to compute."""
+    """A run folder, the models that it holds, one or those of an ensemble, and where to compute."""
 
     folder: Path
-    model: TrainedModel
+    models: Sequence[TrainedModel]
     description: ModelDescription
     device: torch.device
 
     @property
-    def pretrained_folder(self) -> Path:
-        """Where a fine-tuning keeps the encoder that it started from."""
-        return RunFolder(self.folder).pretrained_path
+    def model(self) -> TrainedModel:
+        """The model; of an ensemble the first."""
+        return self.models[0]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
 from ..machine import tune_malloc
-from ..metrics.classification import average_over_windows, classification_windows, classify_windows
+from ..metrics.predictor import ClassifierRun
 from ..models.description import ModelDescription
 from ..models.kinds import NETWORK_KINDS
-from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..video.sources import find_videos
@@ -68,7 +67,8 @@ def predict(
     """
     tune_malloc()
     with torch_settings(choose_device(device), threads=threads) as settings:
-        model, description = load_model(Path(run))
+        classifier = ClassifierRun.load(Path(run))
+        description = classifier.description
         if not description.classes:
             raise InputError(
                 f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune --from {run}` "
@@ -85,13 +85,13 @@ def predict(
                 dtype=description.dtype,
             )
             require_sound(features, range(len(features)))
-            return Predictions(videos=_classify(model, description, features, settings.device), failures=[])
+            return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):
             raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
             summary = _extract(inputs, Path(folder), extractor, description, workers, threads, on_progress)
-            videos = _classify(model, description, open_features(summary.output), settings.device)
+            videos = _classify(classifier, open_features(summary.output), settings.device)
         return Predictions(videos=videos, failures=summary.failures)
 
 
@@ -124,17 +124,11 @@ def _is_feature_file(path: Path) -> bool:
     return path.suffix in SUFFIXES or (path.is_dir() and any(path.glob("part-*.h5")))
 
 
-def _classify(
-    model: TrainedModel, description: ModelDescription, features: Features, device: torch.device
-) -> list[VideoPrediction]:
+def _classify(classifier: ClassifierRun, features: Features, device: torch.device) -> list[VideoPrediction]:
     """Classify each source video once, however many crops of it there are."""
-    windows = classification_windows(features, range(len(features)), description)
-    if len(windows) == 0:
-        return []
-    probabilities = classify_windows(model, windows, device=device)
     predictions = []
-    for index, of_video in average_over_windows(windows, probabilities).items():
-        ranked = sorted(zip(of_video.tolist(), description.classes, strict=True), key=lambda pair: -pair[0])
+    for index, of_video in classifier.predict(features, range(len(features)), device=device).items():
+        ranked = sorted(zip(of_video.tolist(), classifier.description.classes, strict=True), key=lambda pair: -pair[0])
         by_label = {label: probability for probability, label in ranked}
         path = features.videos[index].source_key
         predictions.append(VideoPrediction(path=path, label=ranked[0][1], probabilities=by_label))

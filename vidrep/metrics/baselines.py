@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from ..errors import InputError
 from ..features.store import Features
 from ..files import writing_file
-from ..models.pretrained import PretrainedEncoder
+from ..models.pretrained import PretrainedEncoders
 from .cross_validation import mean_by_number
 from .representations import FrozenEncoder, represent
 from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best
@@ -34,7 +34,7 @@ FROZEN, RANDOM = "frozen encoder", "random encoder"
 _KINDS_OF_ENCODERS = {FROZEN: ("linear", "kNN", "prototypes"), RANDOM: ("linear",)}
 
 
-def baseline_encoders(start: PretrainedEncoder | None) -> dict[str, FrozenEncoder]:
+def baseline_encoders(start: PretrainedEncoders | None) -> dict[str, FrozenEncoder]:
     """Return the encoders whose representations are baselines, by name; none for a classifier from scratch."""
     if start is None:
         return {}
@@ -94,6 +94,8 @@ class Baselines:
                 if not one.encoder:
                     rows = VIDEO_FEATURES[one.fitted.reads].rows(frames)
                     found[one.name].append(one.fitted.classifier.probabilities(rows).mean(axis=0))
+        if not found:
+            return {}
         positions = np.array(numbers, dtype=np.int64)
         return {name: mean_by_number(np.stack(some), positions, len(videos)) for name, some in found.items()}
 

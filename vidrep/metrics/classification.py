@@ -15,7 +15,8 @@ from ..features.store import Features
 from ..models.classifier import Classifier, valid_frames
 from ..models.description import ModelDescription
 from ..models.saved import TrainedModel
-from ..sequences.windows import Windows, batches_of, sliding_windows
+from ..sequences.clips import clips_of
+from ..sequences.windows import VideoWindows, batches_of, sliding_windows
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
 
@@ -48,8 +49,11 @@ class Accuracy:
         )
 
 
-def classification_windows(features: Features, videos: Sequence[int], description: ModelDescription) -> Windows:
-    """Cut the windows that a classifier reads; a video shorter than one gives one that is padded."""
+def classification_windows(features: Features, videos: Sequence[int], description: ModelDescription) -> VideoWindows:
+    """Cut the windows or the clips that a classifier reads; a video shorter than a window gives one that is padded."""
+    if description.clips:
+        length, clip_seconds = int(description.clips["num_frames"]), description.clips["clip_seconds"]
+        return clips_of(features, videos, length=length, clip_seconds=clip_seconds)
     return sliding_windows(
         features,
         videos,
@@ -61,7 +65,7 @@ def classification_windows(features: Features, videos: Sequence[int], descriptio
 
 @torch.inference_mode()
 def classify_windows(
-    model: TrainedModel, windows: Windows, *, device: torch.device, shuffle_seed: int | None = None
+    model: TrainedModel, windows: VideoWindows, *, device: torch.device, shuffle_seed: int | None = None
 ) -> NDArray[np.float64]:
     """Return the class probabilities of all windows, (W, K).
 
@@ -84,7 +88,7 @@ def classify_windows(
     return torch.cat(probabilities).numpy()
 
 
-def average_over_windows(windows: Windows, probabilities: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+def average_over_windows(windows: VideoWindows, probabilities: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
     """Return the class probabilities of each source video, the mean over all windows of all of its crops.
 
     {index of the source's first video: (K,)}, in the order of the videos.

@@ -16,9 +16,11 @@ from ..features.store import Features
 from ..models.description import ModelDescription
 from ..models.encoder import Encoder
 from ..models.inputs import InputTransforms
-from ..models.pretrained import PretrainedEncoder
+from ..models.joined import JoinedEncoder
+from ..models.pretrained import PretrainedEncoders
 from ..models.state import to_dict
-from ..sequences.windows import Windows, batches_of, sliding_windows
+from ..sequences.clips import clips_of
+from ..sequences.windows import VideoWindows, batches_of, sliding_windows
 from .cross_validation import VideoRows, evenly_spread, mean_by_number
 
 _log = logging.getLogger(__name__)
@@ -32,28 +34,27 @@ _RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class FrozenEncoder:
-    """Input transforms and an encoder that are not trained any more, and the windows that they read.
+    """Input transforms and an encoder that are not trained any more.
 
-    length, stride: of the windows, in frames.
+    description: of the run that they belong to; windows are those of the run: of a pretraining, those that it encoded.
     """
 
     inputs: InputTransforms
-    encoder: Encoder
-    length: int
-    stride: int
+    encoder: Encoder | JoinedEncoder
+    description: ModelDescription
 
     @classmethod
-    def of(cls, description: ModelDescription, inputs: InputTransforms, encoder: Encoder) -> "FrozenEncoder":
-        """Freeze what a run trained; windows are those of the run: of a pretraining, those that it encoded."""
-        windows = description.windows
-        length = windows["length"] if "length" in windows else windows["context"]
-        return cls(inputs.eval(), encoder.eval(), length, windows["stride"])
+    def of(
+        cls, description: ModelDescription, inputs: InputTransforms, encoder: Encoder | JoinedEncoder
+    ) -> "FrozenEncoder":
+        """Freeze what a run trained."""
+        return cls(inputs.eval(), encoder.eval(), description)
 
     @classmethod
-    def pretrained(cls, start: PretrainedEncoder) -> "FrozenEncoder":
-        """Freeze the encoder that a classifier started from."""
+    def pretrained(cls, start: PretrainedEncoders) -> "FrozenEncoder":
+        """Freeze the encoders that a classifier started from."""
         inputs = start.inputs()
-        encoder = Encoder(inputs.output_size, start.description.stack)
+        encoder = _build_encoder(start.description, inputs)
         start.give_weights_to(encoder)
         return cls.of(start.description, inputs, encoder)
 
@@ -62,7 +63,20 @@ class FrozenEncoder:
         """Return an untrained encoder of a run's architecture behind its input transforms, as a control: seed 0."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_RANDOM_SEED)
-            return cls.of(description, inputs, Encoder(inputs.output_size, description.stack))
+            return cls.of(description, inputs, _build_encoder(description, inputs))
+
+    def windows(self, features: Features, videos: Sequence[int]) -> VideoWindows:
+        """Cut videos into what the encoder reads; a video shorter than a window is read as it is."""
+        clips, windows = self.description.clips, self.description.windows
+        if clips:
+            return clips_of(features, videos, length=int(clips["num_frames"]), clip_seconds=clips["clip_seconds"])
+        length = windows["length"] if "length" in windows else windows["context"]
+        return sliding_windows(features, videos, length=length, stride=windows["stride"], keep_short=True)
+
+
+def _build_encoder(description: ModelDescription, inputs: InputTransforms) -> Encoder | JoinedEncoder:
+    parts = [Encoder(size, part.stack) for size, part in zip(inputs.part_sizes, description.parts, strict=True)]
+    return parts[0] if len(parts) == 1 else JoinedEncoder(parts)
 
 
 def represent(
@@ -74,7 +88,7 @@ def represent(
     window; "mean h": the mean of its outputs over the frames. A video's row is the mean over its windows; a video
     shorter than a window is read as it is.
     """
-    windows = sliding_windows(features, videos, length=frozen.length, stride=frozen.stride, keep_short=True)
+    windows = frozen.windows(features, videos)
     position = {video: number for number, video in enumerate(videos)}
     of_window = np.array([position[video] for video in windows.videos.tolist()], dtype=np.int64)
     kept = evenly_spread(len(windows), MAX_WINDOWS)
@@ -91,7 +105,7 @@ def represent(
 
 @torch.inference_mode()
 def _encode(
-    frozen: FrozenEncoder, windows: Windows, kept: NDArray[np.int64], device: torch.device
+    frozen: FrozenEncoder, windows: VideoWindows, kept: NDArray[np.int64], device: torch.device
 ) -> dict[str, NDArray[np.float32]]:
     """Encode some windows: {representation: (W, H)}."""
     inputs, encoder = frozen.inputs.to(device), frozen.encoder.to(device)
@@ -108,7 +122,7 @@ def _encode(
     return {name: np.concatenate(parts)[in_time] for name, parts in found.items()}
 
 
-def _represent_windows(encoder: Encoder, frames: Tensor) -> dict[str, Tensor]:
+def _represent_windows(encoder: Encoder | JoinedEncoder, frames: Tensor) -> dict[str, Tensor]:
     """Encode windows of one length, (T, B, E): {representation: (B, H)}."""
     outputs, state = encoder(frames)
     found = {"last h": outputs[-1], "mean h": outputs.mean(dim=0)}

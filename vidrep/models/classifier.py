@@ -17,6 +17,7 @@ from .encoder import Encoder, Numerics, StackSpec
 from .heads.fitted_head import FittedHead
 from .heads.head import CrossEntropy, Head
 from .inputs import InputTransforms
+from .joined import JoinedEncoder
 from .network import Gather, Losses, Network, gather_nothing
 from .objectives.frame_objective import FrameObjective
 from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Window
@@ -26,10 +27,11 @@ from .state import State
 class Classifier(Network):
     """An encoder, whose weights may start from a pretrained one's, and a head (Srivastava et al. 2015, section 3.3).
 
-    frame_size: D, after the input transforms. head, head_settings: a registered name and its settings. class_weights:
-    (K,), the factor of each class in the loss, 1 if None. dropout, input_noise, freeze_encoder, label_smoothing: see
-    `ClassifierSettings`. objectives: settings by registered name of those that are learned beside the classification;
-    they read the window alone. likelihood: of the frames that these emit.
+    encoders: D, after the input transforms, and what it is built of, of an encoder or of several that are joined.
+    head, head_settings: a registered name and its settings. class_weights: (K,), the factor of each class in the loss,
+    1 if None. dropout, input_noise, freeze_encoder, label_smoothing: see `ClassifierSettings`. objectives: settings by
+    registered name of those that are learned beside the classification; they read the window alone. likelihood: of the
+    frames that these emit.
     """
 
     class_weights: Tensor | None
@@ -37,9 +39,8 @@ class Classifier(Network):
     def __init__(
         self,
         *,
-        frame_size: int,
+        encoders: Sequence[tuple[int, StackSpec]],
         num_classes: int,
-        stack: StackSpec,
         head: str,
         head_settings: Any,
         dropout: float = 0.0,
@@ -53,11 +54,13 @@ class Classifier(Network):
     ) -> None:
         super().__init__()
         numerics = numerics or Numerics()
-        self.encoder = Encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
+        parts = [Encoder(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
+        self.encoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
         self.encoder.requires_grad_(not freeze_encoder)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.register_buffer("class_weights", class_weights)
-        self.head: Head = HEADS[head](stack.hidden_size, num_classes, head_settings)
+        self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
+        frame_size, stack = encoders[0]
         spec = ModelSpec(frame_size=frame_size, stack=stack, likelihood=likelihood, numerics=numerics)
         self.objectives = nn.ModuleDict(
             {name: OBJECTIVES[name](settings, spec) for name, settings in (objectives or {}).items()}

@@ -1,12 +1,15 @@
 """Everything but the weights of a trained model: the registered names that it is built of, and their settings."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config.doors import settings_of_names
 from ..config.settings import Likelihood
 from .encoder import StackSpec
+
+JOINED = ("transforms", "encoder", "cell")
+"""What the encoders of one model differ in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,7 @@ class ModelDescription:
     `ClassifierSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
     clips: the settings of clips, see `ViewSettings`, of a model that reads clips; {} for one of consecutive frames.
+    joined: transforms, encoder and cell of further encoders beside the first, whose outputs stand side by side.
     classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.
     """
 
@@ -36,6 +40,7 @@ class ModelDescription:
     clips: dict[str, float] = field(default_factory=dict)
     objectives: dict[str, dict[str, Any]] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
+    joined: list[dict[str, Any]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     class_counts: list[int] = field(default_factory=list)
 
@@ -43,6 +48,12 @@ class ModelDescription:
     def frame_size(self) -> int:
         """D, values of a stored frame."""
         return math.prod(self.frame_shape)
+
+    @property
+    def parts(self) -> list["ModelDescription"]:
+        """The description of each encoder on its own: this one, and those that are joined to it."""
+        alone = replace(self, joined=[])
+        return [alone, *(replace(alone, **{name: one[name] for name in JOINED}) for one in self.joined)]
 
     @property
     def stack(self) -> StackSpec:

@@ -39,6 +39,7 @@ class InputTransforms(nn.Module):
             size = chain[name].output_size
         self.transforms = nn.ModuleDict(chain)
         self.output_size = size
+        self.part_sizes: tuple[int, ...] = (size,)
 
     @property
     def _chain(self) -> list[Transform]:

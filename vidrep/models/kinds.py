@@ -1,6 +1,6 @@
 """The kinds of trained networks: how each is built from its description, and which keys the description must have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..config.doors import settings_of_names
@@ -8,6 +8,7 @@ from .classifier import Classifier, balanced_weights
 from .description import ModelDescription
 from .encoder import Numerics
 from .inputs import InputTransforms
+from .joined import JoinedInputs
 from .network import Network
 from .pretraining import PretrainingNetwork
 
@@ -17,28 +18,38 @@ class NetworkKind:
     """One kind of network.
 
     noun: what messages call it. window_keys: the keys that a description's `windows` must have. build: returns the
-    network of a description, for frames of E values after the input transforms.
+    network of a description, for frames of so many values after the input transforms of each encoder.
     """
 
     noun: str
     window_keys: frozenset[str]
-    build: Callable[[ModelDescription, int, Numerics], Network]
+    build: Callable[[ModelDescription, Sequence[int], Numerics], Network]
 
 
 def build_inputs(description: ModelDescription) -> InputTransforms:
     """Build the input transforms of a description, not fitted yet."""
-    transforms = settings_of_names("transform", list(description.transforms), description.transforms)
-    return InputTransforms(description.frame_size, transforms)
+    parts = [
+        InputTransforms(part.frame_size, settings_of_names("transform", list(part.transforms), part.transforms))
+        for part in description.parts
+    ]
+    return parts[0] if len(parts) == 1 else JoinedInputs(parts)
 
 
-def build_network(description: ModelDescription, frame_size: int, numerics: Numerics | None = None) -> Network:
-    """Build the network of a description, with fresh weights; KeyError for an unknown kind."""
-    return NETWORK_KINDS[description.kind].build(description, frame_size, numerics or Numerics())
+def build_network(
+    description: ModelDescription, frame_sizes: Sequence[int], numerics: Numerics | None = None
+) -> Network:
+    """Build the network of a description, with fresh weights; KeyError for an unknown kind.
+
+    frame_sizes: the values of a frame after the input transforms of each of its encoders.
+    """
+    return NETWORK_KINDS[description.kind].build(description, frame_sizes, numerics or Numerics())
 
 
-def _build_pretraining(description: ModelDescription, frame_size: int, numerics: Numerics) -> PretrainingNetwork:
+def _build_pretraining(
+    description: ModelDescription, frame_sizes: Sequence[int], numerics: Numerics
+) -> PretrainingNetwork:
     return PretrainingNetwork(
-        frame_size=frame_size,
+        frame_size=frame_sizes[0],
         stack=description.stack,
         objectives=settings_of_names("objective", list(description.objectives), description.objectives),
         likelihood=description.likelihood,
@@ -48,14 +59,13 @@ def _build_pretraining(description: ModelDescription, frame_size: int, numerics:
     )
 
 
-def _build_classifier(description: ModelDescription, frame_size: int, numerics: Numerics) -> Classifier:
+def _build_classifier(description: ModelDescription, frame_sizes: Sequence[int], numerics: Numerics) -> Classifier:
     others = dict(description.head)
     name, settings = others.pop("name"), others.pop("settings")
     is_balanced = others.pop("class_weights", "none") == "balanced"
     return Classifier(
-        frame_size=frame_size,
+        encoders=[(size, part.stack) for size, part in zip(frame_sizes, description.parts, strict=True)],
         num_classes=len(description.classes),
-        stack=description.stack,
         head=name,
         head_settings=settings_of_names("head", [name], {name: settings})[name],
         objectives=settings_of_names("objective", list(description.objectives), description.objectives),

@@ -13,6 +13,7 @@ from ..sequences.window_batch import WindowBatch
 from ..shapes import repr_with_shapes
 from .encoder import Encoder
 from .inputs import InputTransforms
+from .joined import JoinedEncoder
 from .objectives.objective import Loss
 from .state import State
 
@@ -40,7 +41,7 @@ def gather_nothing(local: Tensor) -> Tensor:
 class Network(nn.Module, ABC):
     """An encoder and the layers that are trained with it."""
 
-    encoder: Encoder
+    encoder: Encoder | JoinedEncoder
 
     @property
     @abstractmethod

@@ -4,16 +4,21 @@ A fine-tuning keeps a copy in its own folder, so that resuming it needs no other
 them, wherever they are stored.
 """
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .description import ModelDescription
+from ..errors import ConfigError
+from .description import JOINED, ModelDescription
 from .encoder import Encoder
 from .inputs import InputTransforms
+from .joined import JoinedEncoder, JoinedInputs
 from .kinds import build_inputs
+from .members import member_folder, member_folders, write_members
 from .saved import hash_of_weights, load_weights, read_description, read_weights, save_model
 
 _INPUTS, _ENCODER = "inputs.", "network.encoder."
@@ -59,6 +64,62 @@ class PretrainedEncoder:
     def give_weights_to(self, encoder: Encoder) -> None:
         """Copy the weights into an encoder of the same cell, width and depth."""
         encoder.load_state_dict(_without_prefix(self.weights, _ENCODER))
+
+
+class PretrainedEncoders:
+    """Encoders to start from: one, or several whose outputs stand side by side.
+
+    Raises ConfigError, naming the runs, if they were trained on different features or read clips of different lengths.
+    """
+
+    def __init__(self, parts: Sequence[PretrainedEncoder]) -> None:
+        self.parts = list(parts)
+        for other in parts[1:]:
+            for name in ("extractor", "frame_shape", "dtype", "clips"):
+                values = [getattr(one.description, name) for one in (parts[0], other)]
+                if values[0] != values[1]:
+                    raise ConfigError(
+                        f"{parts[0].folder} and {other.folder} cannot be joined: their {name} are {values[0]} and "
+                        f"{values[1]}; give runs of the same features and clips"
+                    )
+
+    @classmethod
+    def load(cls, folders: Sequence[Path]) -> "PretrainedEncoders":
+        """Read the encoders of runs, of every member of an ensemble; raises as `PretrainedEncoder.load` does."""
+        return cls([PretrainedEncoder.load(member) for folder in folders for member in member_folders(folder)])
+
+    @property
+    def description(self) -> ModelDescription:
+        """That of the first, with the others joined to it."""
+        first, *others = (one.description for one in self.parts)
+        return replace(first, joined=[{name: getattr(one, name) for name in JOINED} for one in others])
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all weights, which identifies them."""
+        hashes = [one.sha256 for one in self.parts]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write them into a folder, from which `load` reads them; raises OutputError if a file cannot be written."""
+        if len(self.parts) == 1:
+            self.parts[0].save(folder)
+            return
+        for number, part in enumerate(self.parts, start=1):
+            part.save(member_folder(folder, number))
+        write_members(folder, len(self.parts))
+
+    def inputs(self) -> InputTransforms:
+        """Build their input transforms."""
+        built = [part.inputs() for part in self.parts]
+        return built[0] if len(built) == 1 else JoinedInputs(built)
+
+    def give_weights_to(self, encoder: Encoder | JoinedEncoder) -> None:
+        """Copy the weights into an encoder of the same cells, widths and depths."""
+        encoders = encoder.parts if isinstance(encoder, JoinedEncoder) else [encoder]
+        for part, one in zip(self.parts, encoders, strict=True):
+            assert isinstance(one, Encoder)
+            part.give_weights_to(one)
 
 
 def _without_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

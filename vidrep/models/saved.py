@@ -41,7 +41,7 @@ class TrainedModel(nn.Module):
     def build(cls, description: ModelDescription, numerics: Numerics | None = None) -> "TrainedModel":
         """Build the model of a description, with fresh weights."""
         inputs = build_inputs(description)
-        return cls(inputs, build_network(description, inputs.output_size, numerics))
+        return cls(inputs, build_network(description, inputs.part_sizes, numerics))
 
 
 def save_model(folder: Path, description: ModelDescription, state: Mapping[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from ..synthetic.rendering import GeneratedWindows, draws_of_step, renderer_on
 from .resident import CopiedWindows, DeviceWindows
 from .samplers import ConsecutiveSampler, InfiniteSampler
 from .window_batch import WindowBatch
-from .windows import Windows, WindowSet
+from .windows import VideoWindows, WindowSet
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
@@ -51,15 +51,22 @@ class VideoNumbers:
 class BatchMaker:
     """Makes batches of chosen windows on a device."""
 
-    def __init__(self, windows: Windows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device) -> None:
+    def __init__(
+        self, windows: VideoWindows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device
+    ) -> None:
         self._windows, self._on_device, self._numbers, self._device = windows, on_device, numbers, device
 
-    def batch(self, indices: NDArray[np.int64], shard: slice = WHOLE) -> WindowBatch:
-        """Return a shard of the batch whose windows are `indices`, (B,)."""
+    def batch(
+        self, indices: NDArray[np.int64], shard: slice = WHOLE, *, frames: NDArray[np.generic] | None = None
+    ) -> WindowBatch:
+        """Return a shard of the batch whose windows are `indices`, (B,).
+
+        frames: (T, B', D), those of the shard if they are not the windows' own.
+        """
         here = indices[shard]
         videos, classes = self._windows.videos[here], self._numbers.classes
         return WindowBatch(
-            self._on_device.gather(here),
+            self._on_device.gather(here) if frames is None else to_device(frames, self._device),
             valid=self._valid(indices, here),
             video=to_device(videos, self._device),
             group=to_device(self._numbers.groups[videos], self._device),
@@ -128,9 +135,9 @@ class BatchSet(Protocol):
 
 
 class FeatureBatchSet:
-    """All windows of a `Windows`."""
+    """All windows of some features."""
 
-    def __init__(self, windows: Windows, numbers: VideoNumbers, device: torch.device) -> None:
+    def __init__(self, windows: VideoWindows, numbers: VideoNumbers, device: torch.device) -> None:
         self.windows, self._maker = windows, BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
         has_short = (windows.lengths < windows.length).any()
         mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)

@@ -4,7 +4,8 @@ Shapes: T frames of a clip after resampling, B batch, D values of a frame, W cli
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def chosen(self, indices: NDArray[np.int64]) -> Self:
+        """Return some of the clips, (B,)."""
+        columns = {name: getattr(self, name)[indices] for name in ("videos", "starts", "num_stored")}
+        return replace(self, **columns)
 
     def gather(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return some clips from their first to their last frame, (T, B, D)."""

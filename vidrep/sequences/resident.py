@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..devices import to_device
-from .windows import Windows
+from .windows import VideoWindows, Windows, WindowSet
 
 # Rows may take this share of a GPU's free memory; the rest is for the training.
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -24,13 +24,15 @@ class DeviceWindows(Protocol):
         """Return the windows at `indices` (B,) as (T, B, D), in the features' dtype, zero where a video is padded."""
 
 
-def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
+def windows_on(windows: VideoWindows, device: torch.device) -> DeviceWindows:
     """Return windows on a device: with all of their rows there if it is a GPU with the memory, else copied in batches.
+
+    Clips, whose frames are made on the CPU, are copied in batches too.
 
     A CPU needs no copy of the rows: training reads the memory map once before it begins, and its pages stay in memory
     as long as that suffices.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" and isinstance(windows, Windows):
         features, videos = windows.features, np.unique(windows.videos).tolist()
         row_bytes = features.frame_size * np.dtype(features.dtype).itemsize
         free, _ = torch.cuda.mem_get_info(device)
@@ -40,9 +42,9 @@ def windows_on(windows: Windows, device: torch.device) -> DeviceWindows:
 
 
 class CopiedWindows:
-    """The windows of a `Windows`, copied to a device batch by batch."""
+    """Windows that are copied to a device batch by batch."""
 
-    def __init__(self, windows: Windows, device: torch.device) -> None:
+    def __init__(self, windows: WindowSet, device: torch.device) -> None:
         self._windows, self._device = windows, device
 
     def gather(self, indices: NDArray[np.int64]) -> Tensor:

@@ -14,7 +14,7 @@ from ..config.settings import FinetuneWindows, PretrainWindows
 from ..errors import InputError
 
 _LONGEST_WHOLE_VIDEO = 64
-_CONTEXT, _FUTURE, _CLASSIFIED = 16, 13, 16
+_CONTEXT, _FUTURE, _CLASSIFIED, _RESAMPLED = 16, 13, 16, 10
 _GENERATED = 20
 # The share of videos that may be too short for a window.
 _SHORT_SHARE = 0.1
@@ -67,7 +67,10 @@ def _divided(length: int, context: int | str, future: int | str, *, is_generated
 
 
 def fit_finetune_windows(windows: FinetuneWindows, num_frames: Sequence[int]) -> FinetuneWindows:
-    """Return windows without "auto" for videos of so many frames each."""
+    """Return windows without "auto" for videos of so many frames each; clips are resampled to 10 frames."""
+    if windows.resample is True:
+        length = _RESAMPLED if windows.length == "auto" else windows.length
+        return replace(windows, length=length, stride=length)
     length = fit_length(num_frames, _CLASSIFIED) if windows.length == "auto" else windows.length
     stride = max(1, length // 2) if windows.stride == "auto" else windows.stride
-    return replace(windows, length=length, stride=stride)
+    return replace(windows, length=length, stride=stride, resample=False)

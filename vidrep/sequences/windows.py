@@ -4,9 +4,9 @@ Shapes: T time, B batch, D values of a frame, W windows.
 """
 
 from collections.abc import Iterator, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,9 @@ class VideoWindows(WindowSet, Protocol):
     def lengths(self) -> NDArray[np.int64]:
         """(W,)."""
 
+    def chosen(self, indices: NDArray[np.int64]) -> Self:
+        """Return some of the windows, (B,)."""
+
 
 def batches_of(windows: Sized, size: int, *, equal: bool = False) -> Iterator[NDArray[np.int64]]:
     """Yield the indices of all windows in order, at most `size` at a time.
@@ -98,9 +101,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def chosen(self, indices: NDArray[np.int64]) -> "Windows":
+    def chosen(self, indices: NDArray[np.int64]) -> Self:
         """Return some of the windows, (B,)."""
-        return Windows(self.features, self.length, self.videos[indices], self.starts[indices], self.lengths[indices])
+        columns = {name: getattr(self, name)[indices] for name in ("videos", "starts", "lengths")}
+        return replace(self, **columns)
 
     @cached_property
     def _files_and_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

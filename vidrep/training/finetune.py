@@ -1,42 +1,39 @@
-"""Fine-tuning: a classifier, from a pretrained encoder or from scratch."""
+"""Fine-tuning: a classifier, from pretrained encoders or from scratch."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..config.settings import ClassifierSettings, EncoderSettings, FinetuneConfig
-from ..errors import ConfigError, OutputError
-from ..extraction.compatibility import require_same_features
+from ..config.reader import to_mapping
+from ..config.settings import FinetuneConfig
+from ..devices import choose_device
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
-from ..metrics.baselines import Baselines, baseline_encoders, fit_baselines, save_baselines
-from ..models.classifier import Classifier
-from ..models.description import ModelDescription
-from ..models.inputs import InputTransforms
-from ..models.kinds import build_network
-from ..models.pretrained import PretrainedEncoder
-from ..models.saved import DESCRIPTION_NAME, TrainedModel
+from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
+from ..metrics.predictor import Predictor
+from ..models.members import member_folder, write_members
+from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
-from ..registry import HEADS, OBJECTIVES
-from .finetuning_data import FinetuneData, data_of_labeled
+from ..sequences.split import VideoSplit
+from .classifier_training import check_classifier, train_classifier
+from .collectives import Ranks
+from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
-from .preparation import choose_likelihood, choose_transforms, frames_of
+from .pretrained_start import keep_start, read_start
+from .ranks import joined_ranks
 from .run import RunFolder
-from .session import Prepared, SessionContext, SessionOptions, run_session
-
-# What an encoder's weights depend on; dropout and initialization do not change their shapes.
-_ARCHITECTURE = ("cell", "hidden_size", "num_layers")
+from .run_videos import RunVideos
+from .selection import Selection, select
+from .session import SessionOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneResult:
     """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split.
 
-    from_scratch: whether no pretrained encoder was its start. Crops of one video count as one.
+    from_scratch: whether no pretrained encoder was its start. Crops of one video count as one. selection: what
+    cross-validation chose, None if nothing was to be chosen. outcome: of the first model of an ensemble.
     """
 
     folder: Path
@@ -46,6 +43,8 @@ class FinetuneResult:
     num_train_videos: int
     num_validation_videos: int
     num_test_videos: int
+    selection: Selection | None = None
+    num_models: int = 1
 
 
 def finetune(
@@ -53,7 +52,8 @@ def finetune(
     output: Path | str,
     config: FinetuneConfig | None = None,
     *,
-    pretrained: Path | str | None = None,
+    pretrained: Path | str | Sequence[Path | str] | None = None,
+    budget_minutes: float | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
@@ -66,21 +66,21 @@ def finetune(
 ) -> FinetuneResult:
     """Train a classifier on the labeled videos of features, or of the feature file at a path, into the run `output`.
 
-    pretrained: a run of `train` (or of this function) whose encoder and input transforms the classifier starts from.
-        The run keeps a copy, so that `resume` needs no other run.
+    Head, transforms and windows are chosen by cross-validation over whole groups, and with them what predicts: the
+    LSTM, the best linear baseline, or the average of both; see `SelectionSettings`.
+
+    pretrained: a run of `train` (or of this function) whose encoder and input transforms the classifier starts from, or
+        several runs, whose outputs stand side by side; all encoders of an ensemble. The run keeps a copy, so that
+        `resume` needs no other run.
+    budget_minutes: fewer candidates are tried if all would take longer, by an estimate that is made once.
     Videos of split "test" are not used. Without any split, some of each class's groups are held out for `evaluate`;
     some more, to choose the weights. See `train` for the other arguments.
 
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config, videos = config or FinetuneConfig(), opened(features)
+    config = config or FinetuneConfig()
     run = RunFolder(Path(output))
-    start = _read_pretrained(run, pretrained, resume=resume)
-    _check_classifier(config.classifier, from_scratch=start is None)
-    _check_objectives(config)
-    if start is not None:
-        config = _with_architecture(config, start.description, f"{pretrained or run.path}")
     options = SessionOptions(
         device=device,
         precision=precision,
@@ -90,180 +90,136 @@ def finetune(
         should_stop=should_stop,
         on_progress=on_progress,
     )
-    kept: list[FinetuneData] = []
-
-    def prepare(context: SessionContext) -> Prepared:
-        kept.append(data_of_labeled(videos, config, context, annotations=annotations, group_pattern=group_pattern))
-        return _prepare(kept[0], start, context)
-
-    def finish(context: SessionContext, prepared: Prepared) -> None:
-        save_baselines(context.run.path, _fit_baselines(kept[0], start, context))
-
-    outcome, _, _ = run_session(run, config, options, prepare=prepare, finish=finish)
-    data = kept[0]
+    with joined_ranks() as ranks:
+        start = read_start(run, _folders(pretrained), resume=resume)
+        check_classifier(config, start)
+        videos = labeled_videos(opened(features), config, annotations=annotations, group_pattern=group_pattern)
+        if config.selection.enabled or config.training.ensemble > 1:
+            selection, outcome = _train_several(run, videos, config, start, options, ranks, budget_minutes)
+        else:
+            selection, outcome = None, train_classifier(run, videos, config, start, options)
+            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, _fixed_predictor(config)))
+    table = _table(videos)
     return FinetuneResult(
         folder=run.path,
         outcome=outcome,
-        from_scratch=start is None,
-        classes=data.classes,
-        num_train_videos=data.videos.count("train"),
-        num_validation_videos=data.videos.count("validation"),
-        num_test_videos=data.videos.count("test"),
+        from_scratch=start is None or (selection is not None and not selection.from_run),
+        classes=videos.classes,
+        num_train_videos=table.count("train"),
+        num_validation_videos=table.count("validation"),
+        num_test_videos=table.count("test"),
+        selection=selection,
+        num_models=config.training.ensemble,
     )
 
 
-def _check_classifier(settings: ClassifierSettings, *, from_scratch: bool) -> None:
-    """Raise ConfigError for settings of a classifier that do not go together."""
-    if HEADS[settings.head].is_fitted:
-        fitted = f"the head {settings.head} is fitted to the outputs of a frozen encoder"
-        if not settings.freeze_encoder:
-            raise ConfigError(f"{fitted}; set classifier.freeze_encoder (--freeze), or choose another head")
-        for name in ("label_smoothing", "class_weights", "input_noise"):
-            value = getattr(settings, name)
-            if value != getattr(ClassifierSettings(), name):
-                raise ConfigError(f"{fitted}, which classifier.{name} {value!r} does not change; leave it out")
-    if from_scratch and settings.freeze_encoder:
-        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+def _folders(pretrained: Path | str | Sequence[Path | str] | None) -> list[Path]:
+    if pretrained is None:
+        return []
+    return [Path(pretrained)] if isinstance(pretrained, Path | str) else [Path(one) for one in pretrained]
 
 
-def _check_objectives(config: FinetuneConfig) -> None:
-    """Raise ConfigError for objectives that a classifier cannot learn from its windows, or whose encoder is frozen."""
-    for name in config.objectives:
-        if OBJECTIVES[name].needs_future or OBJECTIVES[name].needs_whole_batch:
-            raise ConfigError(
-                f"objectives: {name} needs more than the window that is classified; give objectives that do not, such "
-                "as reconstruction"
+def _table(videos: FinetuneVideos) -> RunVideos:
+    annotated = videos.annotated
+    return RunVideos(videos.features.videos, annotated.labels, videos.split, annotated.groups, videos.group_pattern)
+
+
+def _fixed_predictor(config: FinetuneConfig) -> Predictor:
+    """Return what predicts where nothing is cross-validated."""
+    return Predictor("lstm") if config.predictor == "auto" else Predictor(config.predictor, "ordered bins")
+
+
+def _train_several(
+    run: RunFolder,
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    start: PretrainedEncoders | None,
+    options: SessionOptions,
+    ranks: Ranks,
+    budget_minutes: float | None,
+) -> tuple[Selection | None, TrainingOutcome]:
+    """Choose what to train if that is wanted, and train the models, each in a folder of its own within the run."""
+    device = ranks.device(choose_device(options.device))
+    ranks.call_on_rank_zero(lambda: run.require_usable(resume=options.resume, overwrite=options.overwrite))
+    table = _table(videos)
+    recorded: dict[str, Any] = table.recorded()
+    if start is not None:
+        recorded["started_from"] = {"encoder_sha256": start.sha256}
+    with ranks.on_rank_zero(run.locked()):
+        folder = run.prepared(
+            {**to_mapping(config), **recorded},
+            table,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            device=device,
+            num_ranks=ranks.size,
+        )
+        with ranks.on_rank_zero(folder):
+            if start is not None:
+                ranks.call_on_rank_zero(lambda: keep_start(start, run))
+            selection, predictor = None, _fixed_predictor(config)
+            if config.selection.enabled:
+                selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
+                predictor = selection.predictor
+            outcomes = _train_members(run, videos, config, selection, start, options)
+            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
+            ranks.call_on_rank_zero(lambda: write_members(run.path, len(outcomes)))
+            ranks.call_on_rank_zero(run.forget_earlier)
+    return selection, outcomes[0]
+
+
+def _train_members(
+    run: RunFolder,
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    selection: Selection | None,
+    start: PretrainedEncoders | None,
+    options: SessionOptions,
+) -> list[TrainingOutcome]:
+    """Train the models: on all videos if cross-validation chose how, else with weights that some of them choose."""
+    if selection is not None:
+        config, split = selection.config, videos.split
+        videos = videos.with_split(
+            VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test)
+        )
+        start = start if selection.from_run else None
+    outcomes = []
+    for number in range(1, config.training.ensemble + 1):
+        member = RunFolder(member_folder(run.path, number))
+        training = replace(config.training, member=number - 1, ensemble=1)
+        outcomes.append(
+            train_classifier(
+                member,
+                videos,
+                replace(config, training=training),
+                start,
+                replace(options, resume=member.has_begun(), overwrite=False),
+                keeps_start=False,
             )
-    if config.objectives and config.classifier.freeze_encoder:
-        raise ConfigError(
-            f"objectives {', '.join(config.objectives)} train the encoder, which classifier.freeze_encoder keeps as it "
-            "is; leave one of the two out"
         )
+    return outcomes
 
 
-def _read_pretrained(run: RunFolder, pretrained: Path | str | None, *, resume: bool) -> PretrainedEncoder | None:
-    """Read the encoder to start from: that of the given run, or on resume the copy that this run keeps."""
-    if pretrained is not None and Path(pretrained).resolve() == run.path.resolve():
-        raise OutputError(f"{run.path} is the run to start from; give a new folder")
-    if pretrained is not None:
-        return PretrainedEncoder.load(Path(pretrained))
-    return PretrainedEncoder.load(run.pretrained_path) if resume and run.pretrained_path.is_dir() else None
-
-
-def _with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
-    """Return the config with the cell, width, depth and transforms of a pretrained run.
-
-    Raises ConfigError for a setting that was given and differs: it cannot be met.
-    """
-    brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
-    brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
-    for transform, settings in pretrained.transforms.items():
-        brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
-    for key, value in brought.items():
-        given, default = _value_and_default(config, key)
-        if given != value and (key in config.given or given != default):
-            raise ConfigError(f"{key} is {given!r}, but {where} has {value!r}; leave {key} out")
-    if config.transforms != "auto" and list(config.transforms) != list(pretrained.transforms):
-        raise ConfigError(
-            f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
-            f"{', '.join(pretrained.transforms) or 'none'}; leave transforms out"
-        )
-    architecture = {name: pretrained.encoder[name] for name in _ARCHITECTURE}
-    encoder: EncoderSettings = replace(config.encoder, **architecture)
-    return replace(
-        config,
-        encoder=encoder,
-        cell={encoder.cell: pretrained.cell},
-        transforms=tuple(pretrained.transforms),
-        transform=pretrained.transforms,
-    )
-
-
-def _value_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
-    """Return what "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY" is and is by default; None if not in use."""
-    section, *names = key.split(".")
-    if section == "encoder":
-        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
-    settings = getattr(config, section).get(names[0])
-    return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))
-
-
-def _prepare(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Prepared:
-    """Build the classifier, with a pretrained run's encoder and input transforms if there is one."""
-    features, config = data.features, data.config
-    if start is not None:
-        require_same_features(
-            features,
-            settings=start.description.extractor,
-            frame_shape=tuple(start.description.frame_shape),
-            dtype=start.description.dtype,
-        )
-        inputs, likelihood = start.inputs(), start.description.likelihood
-    else:
-        # A classifier emits no frames, so that transforms may take them out of [0, 1].
-        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
-        config = replace(
-            config,
-            transforms=choose_transforms(config.transforms, likelihood, frame_size=features.frame_size),
-        )
-        inputs = InputTransforms(features.frame_size, config.transform)
-        inputs.fit(frames_of(features, data.split.train))
-    others = asdict(config.classifier)
-    head = others.pop("head")
-    classes = data.numbers.classes
-    assert classes is not None
-    description = ModelDescription(
-        kind="classifier",
-        frame_shape=list(features.frame_shape),
-        dtype=features.dtype,
-        likelihood=likelihood,
-        extractor=features.settings,
-        transforms={name: asdict(settings) for name, settings in config.transform.items()},
-        encoder=asdict(config.encoder),
-        cell=asdict(config.cell[config.encoder.cell]),
-        windows=asdict(config.windows),
-        objectives={name: asdict(config.objective[name]) for name in config.objectives},
-        head={"name": head, "settings": asdict(config.head[head])} | others,
-        classes=data.classes,
-        class_counts=np.bincount(classes[data.split.train], minlength=len(data.classes)).tolist(),
-    )
-    network = build_network(description, inputs.output_size, context.numerics)
-    assert isinstance(network, Classifier)
-    network.init_output_bias(inputs.mean)
-    if start is not None:
-        start.give_weights_to(network.encoder)
-    return Prepared(
-        config=config,
-        model=TrainedModel(inputs, network),
-        description=description,
-        data=data.task_data,
-        videos=data.videos,
-        source=features.settings,
-        fitted_to=data.training if HEADS[head].is_fitted else None,
-        recorded=data.videos.recorded() | ({} if start is None else {"started_from": {"encoder_sha256": start.sha256}}),
-        on_start=_keep_nothing if start is None else partial(_keep, start),
-    )
-
-
-def _keep(start: PretrainedEncoder, run: RunFolder) -> None:
-    if not (run.pretrained_path / DESCRIPTION_NAME).is_file():  # which is written last
-        start.save(run.pretrained_path)
-
-
-def _keep_nothing(run: RunFolder) -> None:
-    pass
-
-
-def _fit_baselines(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Baselines:
-    fitted_on = sorted(data.split.train + data.split.validation)
-    assert data.numbers.classes is not None
-    return fit_baselines(
-        data.features,
+def _finish(
+    run: RunFolder,
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    start: PretrainedEncoders | None,
+    options: SessionOptions,
+    predictor: Predictor,
+) -> None:
+    """Fit the baselines to the videos that trained the classifier or chose its weights, and save what predicts."""
+    fitted_on = sorted(videos.split.train + videos.split.validation)
+    assert videos.numbers.classes is not None
+    baselines = fit_baselines(
+        videos.features,
         fitted_on,
-        classes=data.numbers.classes[fitted_on],
-        groups=[data.videos.groups[video] for video in fitted_on],
-        num_classes=len(data.classes),
+        classes=videos.numbers.classes[fitted_on],
+        groups=[videos.annotated.groups[video] for video in fitted_on],
+        num_classes=len(videos.classes),
         encoders=baseline_encoders(start),
-        seed=data.config.training.seed,
-        device=context.device,
+        seed=config.training.seed,
+        device=choose_device(options.device),
     )
+    save_baselines(run.path, baselines)
+    predictor.save(run.path)

@@ -13,12 +13,14 @@ from ..config.settings import FinetuneConfig
 from ..errors import ConfigError, LabelError, some_names
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
-from ..sequences.batches import BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
+from ..sequences.batches import Batches, BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
+from ..sequences.clips import Clips, clips_of
+from ..sequences.crops import CropBatches
 from ..sequences.resident import windows_on
 from ..sequences.samplers import InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
 from ..sequences.window_lengths import fit_finetune_windows
-from ..sequences.windows import Windows, sliding_windows
+from ..sequences.windows import VideoWindows, sliding_windows
 from .preparation import choose_batch_size, require_sound, require_windows, subsample
 from .run_videos import RunVideos
 from .session import SessionContext
@@ -45,15 +47,34 @@ class FinetuneData:
     videos: RunVideos
 
 
-def data_of_labeled(
+@dataclass(frozen=True, kw_only=True)
+class FinetuneVideos:
+    """The videos of features with labels, and which split each is in.
+
+    split: of the labeled videos, by index. classes: names, sorted. numbers: of each video's group and class, -1 for
+    none.
+    """
+
+    features: Features
+    annotated: AnnotatedVideos
+    split: VideoSplit
+    classes: list[str]
+    numbers: VideoNumbers
+    group_pattern: str | None = None
+
+    def with_split(self, split: VideoSplit) -> "FinetuneVideos":
+        """Return the same videos in other splits; the classes stay, though a split may lack one."""
+        return replace(self, split=split)
+
+
+def labeled_videos(
     features: Features,
     config: FinetuneConfig,
-    context: SessionContext,
     *,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
-) -> FinetuneData:
-    """Split the labeled videos of features and cut them into windows; raises as `finetune`."""
+) -> FinetuneVideos:
+    """Split the labeled videos of features; raises as `finetune`."""
     videos = annotate(features, annotations, group_pattern)
     labeled = [index for index, label in enumerate(videos.labels) if label]
     if not labeled:
@@ -64,48 +85,84 @@ def data_of_labeled(
     class_of = {name: number for number, name in enumerate(classes)}
     class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
     numbers = VideoNumbers.of(videos.groups, class_numbers)
+    return FinetuneVideos(
+        features=features,
+        annotated=videos,
+        split=split,
+        classes=classes,
+        numbers=numbers,
+        group_pattern=group_pattern,
+    )
+
+
+def data_of_labeled(videos: FinetuneVideos, config: FinetuneConfig, context: SessionContext) -> FinetuneData:
+    """Cut labeled videos into windows; raises as `finetune`."""
+    features, split, numbers = videos.features, videos.split, videos.numbers
     config = _fitted(config, [features.videos[video].length for video in split.train + split.validation])
     windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     require_windows(windows, name="training", advice="use other videos")
     if len(validation) == 0:
-        _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
+        if config.training.keep == "best":
+            _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
     if config.objectives:
         _require_whole_windows(windows, validation)
     require_sound(features, split.train + split.validation)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
-    maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
-    sampler = InfiniteSampler(len(windows), batch_size, config.training.seed)
     return FinetuneData(
         config=config,
         features=features,
         split=split,
-        classes=classes,
+        classes=videos.classes,
         numbers=numbers,
         task_data=TaskData(
-            batches=ShuffledBatches(maker, sampler, context.ranks.shard(batch_size)),
+            batches=_batches_of(windows, numbers, batch_size, config, context),
             batch_size=batch_size,
             window_length=windows.length,
             validation=FeatureBatchSet(subsample(validation), numbers, context.device),
         ),
         training=FeatureBatchSet(windows, numbers, context.device),
-        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
+        videos=RunVideos(
+            features.videos, videos.annotated.labels, split, videos.annotated.groups, videos.group_pattern
+        ),
     )
+
+
+def num_training_windows(features: Features, videos: Sequence[int], config: FinetuneConfig) -> int:
+    """Return how many windows videos give."""
+    fitted = fit_finetune_windows(config.windows, [features.videos[video].length for video in videos])
+    return len(_windows_of(features, videos, replace(config, windows=fitted)))
+
+
+def _batches_of(
+    windows: VideoWindows, numbers: VideoNumbers, batch_size: int, config: FinetuneConfig, context: SessionContext
+) -> Batches:
+    seed, shard = config.training.draw_seed, context.ranks.shard(batch_size)
+    maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
+    sampler = InfiniteSampler(len(windows), batch_size, seed)
+    least_share = config.windows.least_share
+    if isinstance(windows, Clips) and least_share < 1:
+        return CropBatches(windows, maker, sampler, seed=seed, least_share=least_share, shard=shard)
+    return ShuffledBatches(maker, sampler, shard)
 
 
 def _fitted(config: FinetuneConfig, num_frames: Sequence[int]) -> FinetuneConfig:
     windows = fit_finetune_windows(config.windows, num_frames)
-    if windows != config.windows:
+    if windows.resample:
+        _log.info("windows are clips of %g s at most, resampled to %d frames", windows.clip_seconds, windows.length)
+    elif windows != config.windows:
         _log.info("windows of %d frames, every %d frames", windows.length, windows.stride)
     return replace(config, windows=windows)
 
 
-def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfig) -> Windows:
-    length, stride = int(config.windows.length), int(config.windows.stride)
-    return sliding_windows(features, videos, length=length, stride=stride, keep_short=True)
+def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfig) -> VideoWindows:
+    windows = config.windows
+    if windows.resample:
+        return clips_of(features, videos, length=int(windows.length), clip_seconds=windows.clip_seconds)
+    return sliding_windows(features, videos, length=int(windows.length), stride=int(windows.stride), keep_short=True)
 
 
-def _require_whole_windows(*some: Windows) -> None:
+def _require_whole_windows(*some: VideoWindows) -> None:
     """Raise ConfigError if there is padding, which objectives would learn as if it were frames."""
     shortest = min(int(windows.lengths.min()) for windows in some)
     if shortest < some[0].length:

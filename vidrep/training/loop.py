@@ -86,7 +86,7 @@ def run_training(
         rates = learning_rates(position.step, settings.steps, optimizer_settings, num_plateaus=position.num_plateaus)
         batch = task.batch(position.step)
         waited = clock() - step_began
-        ranks.seed(settings.seed, position.step)
+        ranks.seed(settings.draw_seed, position.step)
         unread.append(do_step(batch, rates))
         position.step += 1
         is_last = position.step == settings.steps

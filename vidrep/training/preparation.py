@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.checksum import RowsChecksum
 from ..features.store import Features
 from ..models.transforms.pca import PCASettings
-from ..sequences.views import ViewMaker
-from ..sequences.windows import Windows
+from ..sequences.crops import ViewMaker
+from ..sequences.windows import VideoWindows
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def require_sound(features: Features, videos: Iterable[int]) -> None:
             )
 
 
-def require_windows(windows: Windows, *, name: str, advice: str) -> None:
+def require_windows(windows: VideoWindows, *, name: str, advice: str) -> None:
     """Raise InputError, with some advice, if there is no window; name: of what kind of videos they are."""
     if len(windows) == 0:
         longest = max(row.length for row in windows.features.videos)
@@ -140,7 +141,10 @@ def choose_batch_size(num_windows: int, wanted: int, *, what: str = "windows") -
     return wanted or min(DEFAULT_BATCH_SIZE, num_windows)
 
 
-def subsample(windows: Windows, most: int = MAX_VALIDATION_WINDOWS) -> Windows:
+AnyWindows = TypeVar("AnyWindows", bound=VideoWindows)
+
+
+def subsample(windows: AnyWindows, most: int = MAX_VALIDATION_WINDOWS) -> AnyWindows:
     """Keep at most so many windows, evenly spread."""
     if len(windows) <= most:
         return windows

@@ -117,7 +117,7 @@ def _prepare(
         clips=asdict(data.config.views) if data.config.contrasts_views else {},
         objectives={name: asdict(data.config.objective[name]) for name in data.config.objectives},
     )
-    network = build_network(description, data.inputs.output_size, context.numerics)
+    network = build_network(description, data.inputs.part_sizes, context.numerics)
     assert isinstance(network, PretrainingNetwork)
     if data.config.decoder.init_output_bias:
         network.init_output_bias(data.inputs.mean)

@@ -32,10 +32,10 @@ from ..sequences.batches import (
     ShuffledBatches,
     VideoNumbers,
 )
+from ..sequences.crops import NUM_VIEWS, GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker
 from ..sequences.resident import windows_on
 from ..sequences.samplers import ConsecutiveSampler, InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
-from ..sequences.views import NUM_VIEWS, GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker
 from ..sequences.window_lengths import fit_pretrain_windows
 from ..sequences.windows import Windows, batches_of, empty_windows, sliding_windows
 from ..synthetic.mnist import load_digits
@@ -217,7 +217,7 @@ def _windows_alone(
 ) -> TaskData:
     features, device = windows.features, context.device
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
-    seed, shard = config.training.seed, context.ranks.shard(batch_size)
+    seed, shard = config.training.draw_seed, context.ranks.shard(batch_size)
     maker = BatchMaker(windows, windows_on(windows, device), numbers, device)
     batches: Batches
     if config.windows.stateful:
@@ -237,7 +237,7 @@ def _views_of_clips(
     windows: Windows, validation: Windows, numbers: VideoNumbers, config: PretrainConfig, context: SessionContext
 ) -> TaskData:
     """Return batches of a window and two views of each of their videos, from few groups."""
-    views, seed = config.views, config.training.seed
+    views, seed = config.views, config.training.draw_seed
     maker, held_out = (ViewMaker.of(some, numbers, context.device, views) for some in (windows, validation))
     for some, name in ((maker, "training"), (held_out, "validation")):
         require_several(some, name=name)
@@ -303,7 +303,7 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
         config=config,
         likelihood=likelihood,
         task_data=TaskData(
-            batches=GeneratedBatches(training, batch_size, seed, context.device, shard),
+            batches=GeneratedBatches(training, batch_size, config.training.draw_seed, context.device, shard),
             batch_size=batch_size,
             window_length=kind.num_frames,
             validation=GeneratedBatchSet(GeneratedWindows(held_out, _NUM_VALIDATED, seed), context.device),

@@ -6,6 +6,9 @@ environment.json    versions, device, threads
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
+predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
+selection/          what cross-validation tried, and how it did (fine-tuning only)
+ensemble.json       how many models there are in members/, each a run of its own; written once they are finished
 pretrained/         the encoder and the input transforms that a fine-tuning started from
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
 samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
@@ -29,6 +32,7 @@ import torch
 from ..errors import ConfigError, InputError, OutputError, Stopped
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
+from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER, member_folder
 from ..models.saved import DESCRIPTION_NAME
 from ..version import __version__
 from .checkpoints import Checkpoints
@@ -45,6 +49,10 @@ _CONTENTS = {
     "model.safetensors",
     "model.json",
     "baselines.safetensors",
+    ENSEMBLE_NAME,
+    MEMBERS_FOLDER,
+    "predictor.json",
+    "selection",
     "checkpoints",
     "pretrained",
     "samples",
@@ -160,9 +168,13 @@ class RunFolder:
                 if _is_left_over(file.name):
                     remove(file)
 
+    def has_begun(self) -> bool:
+        """Return whether a training has begun there, so that it can be resumed."""
+        return self._config_path.is_file()
+
     def has_model(self) -> bool:
-        """Return whether a model is there: the best weights so far."""
-        return (self.path / DESCRIPTION_NAME).is_file()
+        """Return whether a model is there: the best weights so far, of an ensemble those of the first."""
+        return any((folder / DESCRIPTION_NAME).is_file() for folder in (self.path, member_folder(self.path, 1)))
 
     def forget_earlier(self) -> None:
         """Remove the run that this one replaces, now that this one has a model."""

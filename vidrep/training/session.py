@@ -104,7 +104,7 @@ def run_session(
             recompute_every=config.training.recompute_every,
         )
         context = SessionContext(run, device, numerics, ranks)
-        with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.seed, device):
+        with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.draw_seed, device):
             prepared = prepare(context)
             outcome = _train(context, prepared, options, precision)
             result = ranks.call_on_rank_zero(lambda: finish(context, prepared))

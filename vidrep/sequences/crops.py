@@ -1,4 +1,4 @@
-"""Views for contrastive learning: two crops in time of each clip, and batches of clips from few groups.
+"""Crops in time of clips: one of each to learn to classify by, or two views of each to be contrasted.
 
 What a step uses is a pure function of (seed, step).
 
@@ -16,11 +16,12 @@ from ..devices import to_device
 from .batches import WHOLE, BatchMaker, VideoNumbers
 from .clips import Clips, clips_of
 from .resident import windows_on
+from .samplers import InfiniteSampler
 from .window_batch import WindowBatch
 from .windows import Windows
 
 NUM_VIEWS = 2
-_VIDEOS, _VIEWS, _VALIDATION = 1, 2, 3  # streams of random numbers
+_VIDEOS, _VIEWS, _VALIDATION, _CROPS = 1, 2, 3, 4  # streams of random numbers
 
 
 class GroupedSampler:
@@ -58,6 +59,33 @@ def draw_crops(rng: np.random.Generator, num_crops: int, least_share: float) -> 
     shares = rng.uniform(least_share, 1.0, num_crops)
     begins = rng.uniform(0.0, 1.0, num_crops) * (1.0 - shares)
     return np.stack([begins, begins + shares], axis=1)
+
+
+class CropBatches:
+    """Crops in time of clips, in an order shuffled anew every epoch; what a step uses is a pure function of it.
+
+    least_share: see `draw_crops`.
+    """
+
+    def __init__(
+        self,
+        clips: Clips,
+        maker: BatchMaker,
+        sampler: InfiniteSampler,
+        *,
+        seed: int,
+        least_share: float,
+        shard: slice = WHOLE,
+    ) -> None:
+        self._clips, self._maker, self._sampler = clips, maker, sampler
+        self._seed, self._least_share, self._shard = seed, least_share, shard
+
+    def batch(self, step: int) -> WindowBatch:
+        """Return the batch of a step."""
+        indices = self._sampler.batch(step)
+        crops = draw_crops(np.random.default_rng([self._seed, _CROPS, step]), len(indices), self._least_share)
+        frames = self._clips.gather_crops(indices[self._shard], crops[self._shard])
+        return self._maker.batch(indices, self._shard, frames=frames)
 
 
 class _ItemsOfVideos:

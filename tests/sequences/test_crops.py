@@ -11,7 +11,7 @@ from small_features import circles, features_of
 from vidrep.config.settings import ViewSettings
 from vidrep.features.store import Features
 from vidrep.sequences.batches import VideoNumbers
-from vidrep.sequences.views import GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
+from vidrep.sequences.crops import GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
 from vidrep.sequences.windows import empty_windows, sliding_windows
 
 CPU = torch.device("cpu")

@@ -1,0 +1,82 @@
+"""What a fine-tuning starts from: the encoders of pretrained runs, and a copy of them in its own folder."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config.settings import EncoderSettings, FinetuneConfig
+from ..errors import ConfigError, OutputError
+from ..models.description import ModelDescription
+from ..models.members import ENSEMBLE_NAME
+from ..models.pretrained import PretrainedEncoders
+from ..models.saved import DESCRIPTION_NAME
+from .run import RunFolder
+
+# What an encoder's weights depend on; dropout and initialization do not change their shapes.
+_ARCHITECTURE = ("cell", "hidden_size", "num_layers")
+
+
+def read_start(run: RunFolder, pretrained: Sequence[Path], *, resume: bool) -> PretrainedEncoders | None:
+    """Read the encoders to start from: those of the given runs, or on resume the copy that this run keeps."""
+    for folder in pretrained:
+        if folder.resolve() == run.path.resolve():
+            raise OutputError(f"{run.path} is the run to start from; give a new folder")
+    if pretrained:
+        return PretrainedEncoders.load(pretrained)
+    return PretrainedEncoders.load([run.pretrained_path]) if resume and run.pretrained_path.is_dir() else None
+
+
+def keep_start(start: PretrainedEncoders, run: RunFolder) -> None:
+    """Copy the encoders into the run, unless they are there."""
+    # One of the two files is written last.
+    if not any((run.pretrained_path / name).is_file() for name in (DESCRIPTION_NAME, ENSEMBLE_NAME)):
+        start.save(run.pretrained_path)
+
+
+def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
+    """Return the config with the cell, width, depth, transforms and clips of a pretrained run, of several the first's.
+
+    Raises ConfigError for a setting that was given and differs: it cannot be met.
+    """
+    brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
+    brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
+    for transform, settings in pretrained.transforms.items():
+        brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
+    for key, value in brought.items():
+        given, default = _value_and_default(config, key)
+        if given != value and (key in config.given or given != default):
+            raise ConfigError(f"{key} is {given!r}, but {where} has {value!r}; leave {key} out")
+    if config.transforms != "auto" and list(config.transforms) != list(pretrained.transforms):
+        raise ConfigError(
+            f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
+            f"{', '.join(pretrained.transforms) or 'none'}; leave transforms out"
+        )
+    architecture = {name: pretrained.encoder[name] for name in _ARCHITECTURE}
+    encoder: EncoderSettings = replace(config.encoder, **architecture)
+    return replace(
+        _with_clips(config, pretrained),
+        encoder=encoder,
+        cell={encoder.cell: pretrained.cell},
+        transforms=tuple(pretrained.transforms),
+        transform=pretrained.transforms,
+    )
+
+
+def _with_clips(config: FinetuneConfig, pretrained: ModelDescription) -> FinetuneConfig:
+    """Read clips as a pretrained run did, unless consecutive frames or another length are asked for."""
+    windows = config.windows
+    if not pretrained.clips or windows.resample is False:
+        return config
+    length = int(pretrained.clips["num_frames"]) if windows.length == "auto" else windows.length
+    seconds = pretrained.clips["clip_seconds"]
+    return replace(config, windows=replace(windows, resample=True, length=length, clip_seconds=seconds))
+
+
+def _value_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
+    """Return what "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY" is and is by default; None if not in use."""
+    section, *names = key.split(".")
+    if section == "encoder":
+        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
+    settings = getattr(config, section).get(names[0])
+    return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))

@@ -1,0 +1,472 @@
+"""Choosing among candidates, and what predicts, by cross-validation over whole groups.
+
+In the run folder:
+selection/plan.json             which candidates are tried on which folds, decided once
+selection/NAME-FOLD.json        what a candidate makes of the videos of a fold
+selection/results.json          how all candidates and linear baselines do
+
+Shapes: S source videos, K classes.
+"""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.settings import FinetuneConfig
+from ..devices import choose_device
+from ..errors import InputError, LabelError
+from ..files import write_text
+from ..metrics.classification import average_over_windows
+from ..metrics.cross_validation import SMALLEST_PROBABILITY, CrossValidation, cross_validate
+from ..metrics.paired import PairedDifference, paired_difference
+from ..metrics.predictor import ClassifierRun, Predictor, PredictorKind
+from ..metrics.representations import FrozenEncoder, represent
+from ..metrics.video_features import VIDEO_FEATURES, source_numbers, video_rows
+from ..models.logistic_regression import COSTS, fit_linear_path
+from ..models.pretrained import PretrainedEncoders
+from ..progress import Progress
+from ..sequences.folds import Fold, grouped_folds
+from ..sequences.split import VideoSplit
+from .candidates import Candidate, candidates
+from .classifier_training import train_classifier
+from .collectives import Ranks
+from .finetuning_data import FinetuneVideos, num_training_windows
+from .preparation import DEFAULT_BATCH_SIZE
+from .run import RunFolder
+from .session import SessionOptions
+
+_log = logging.getLogger(__name__)
+
+SELECTION_FOLDER = "selection"
+_TRIAL_STEPS = 5  # by which the time of a step is estimated
+_BATCH_SIZE = 32
+_REPRESENTATIONS = {"last h": "last", "mean h": "mean"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What was tried, and how it does on videos that it did not learn from.
+
+    kind: "lstm", "linear" or "average". accuracy: share of right videos. log_loss: nats a video. setting: what was
+    chosen on the folds beside it, '' for nothing. better: by how much the predictor that was chosen is better, paired.
+    """
+
+    name: str
+    kind: PredictorKind
+    accuracy: float
+    log_loss: float
+    setting: str = ""
+    better: PairedDifference | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What cross-validation chose.
+
+    config: of the classifier to train, on all videos. from_run: whether it starts from the pretrained encoders.
+    num_videos, num_groups, num_folds: of the cross-validation; 0 if there could be none, and then nothing was tried.
+    """
+
+    config: FinetuneConfig
+    candidate: str
+    from_run: bool
+    predictor: Predictor
+    tried: tuple[Tried, ...] = ()
+    num_videos: int = 0
+    num_groups: int = 0
+    num_folds: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what predicts, and on what it is worth beside the best linear baseline."""
+        if not self.tried:
+            return f"nothing could be cross-validated: the LSTM ({self.candidate}) predicts, untested"
+        chosen = next(one for one in self.tried if one.kind == self.predictor.kind and one.better is None)
+        linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
+        where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
+        head = f"{chosen.name} predicts: {chosen.accuracy:.3f} {where}"
+        if self.predictor.kind == "linear":
+            lstm = max((one for one in self.tried if one.kind == "lstm"), key=_rank)
+            return f"{head}. The linear baseline wins: {_by(lstm)} better than the best LSTM, {lstm.name}"
+        return f"{head}; {_by(linear)} better than the best linear baseline, {linear.name}"
+
+
+def _by(tried: Tried) -> str:
+    better = tried.better
+    if better is None:
+        return "0.000"
+    interval = "" if better.low is None else f" ({better.low:+.3f} to {better.high:+.3f})"
+    return f"{better.difference:+.3f}{interval}"
+
+
+def _rank(tried: Tried) -> tuple[float, float]:
+    return tried.accuracy, -tried.log_loss
+
+
+def select(
+    run: RunFolder,
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    start: PretrainedEncoders | None,
+    options: SessionOptions,
+    ranks: Ranks,
+    *,
+    budget_minutes: float | None = None,
+) -> Selection:
+    """Try the candidates on the training and validation videos of a run, and choose; killed, it goes on.
+
+    budget_minutes: leaves out candidates, the last first, that would make everything take longer, by an estimate that
+    is made once.
+    """
+    every = candidates(config, start, frame_size=videos.features.frame_size)
+    labeled = _Labeled.of(videos)
+    try:
+        folds = grouped_folds(labeled.labels, labeled.groups, config.selection.folds, config.training.seed)
+    except LabelError as error:
+        _log.warning("nothing can be cross-validated: %s", error)
+        only = every[0]
+        return Selection(
+            config=_for_all(only.config, videos),
+            candidate=only.name,
+            from_run=only.from_run,
+            predictor=Predictor("lstm"),
+        )
+    trials = _Trials(run, labeled, config, start, options, ranks, folds)
+    chosen = trials.planned(every, budget_minutes)
+    of_lstm = {one.name: trials.probabilities(one) for one in map(trials.with_penalty, chosen)}
+    of_linear = ranks.call_on_rank_zero(lambda: _linear_baselines(labeled, folds))
+    selection = _choose(labeled, [trials.with_penalty(one) for one in chosen], of_lstm, of_linear, config, len(folds))
+    ranks.call_on_rank_zero(lambda: _write_results(run, selection))
+    return replace(selection, config=_for_all(selection.config, videos))
+
+
+@dataclass(frozen=True)
+class _Labeled:
+    """The source videos that are cross-validated, of the splits train and validation.
+
+    rows: (V,) the features' videos, crops among them. number: (V,) the source of each. classes: (S,). labels, groups:
+    of each source.
+    """
+
+    videos: FinetuneVideos
+    rows: list[int]
+    number: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    labels: list[str]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, videos: FinetuneVideos) -> "_Labeled":
+        lengths = [row.length for row in videos.features.videos]
+        rows = [video for video in sorted(videos.split.train + videos.split.validation) if lengths[video]]
+        first, number = source_numbers(videos.features, rows)
+        assert videos.numbers.classes is not None
+        sources = [rows[position] for position in first]
+        return cls(
+            videos,
+            rows,
+            number,
+            videos.numbers.classes[sources],
+            [videos.annotated.labels[video] for video in sources],
+            [videos.annotated.groups[video] for video in sources],
+        )
+
+    def rows_of(self, sources: Sequence[int]) -> list[int]:
+        """Return the features' videos of some sources."""
+        chosen = np.isin(self.number, sources)
+        return [row for row, is_chosen in zip(self.rows, chosen, strict=True) if is_chosen]
+
+    def split(self, fold: Fold) -> FinetuneVideos:
+        """Return the videos with a fold's training and validation videos as their splits."""
+        split = VideoSplit(train=self.rows_of(fold.train), validation=self.rows_of(fold.validation), test=[])
+        return self.videos.with_split(split)
+
+
+def _for_all(config: FinetuneConfig, videos: FinetuneVideos) -> FinetuneConfig:
+    """Return the settings for a training on all videos, of which none chooses weights."""
+    return _with_steps(config, videos, videos.split.train + videos.split.validation)
+
+
+def _with_steps(config: FinetuneConfig, videos: FinetuneVideos, rows: Sequence[int]) -> FinetuneConfig:
+    """Return the settings with the batch size and the number of steps for some videos; the last weights are kept."""
+    training, selection = config.training, config.selection
+    num_windows = num_training_windows(videos.features, rows, config)
+    batch_size = training.batch_size or min(_BATCH_SIZE, DEFAULT_BATCH_SIZE, num_windows)
+    steps = training.steps
+    if "training.steps" not in config.given:
+        epochs = math.ceil(selection.epochs * num_windows / batch_size)
+        steps = min(max(epochs, selection.least_steps), selection.most_steps)
+    return replace(
+        config,
+        training=replace(
+            training,
+            steps=steps,
+            batch_size=min(batch_size, num_windows),
+            validate_every=steps,
+            patience=0,
+            keep="last",
+        ),
+    )
+
+
+class _Trials:
+    """The trainings of candidates on folds, each in a folder that is removed once its probabilities are written."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        labeled: _Labeled,
+        config: FinetuneConfig,
+        start: PretrainedEncoders | None,
+        options: SessionOptions,
+        ranks: Ranks,
+        folds: Sequence[Fold],
+    ) -> None:
+        self._folder = run.path / SELECTION_FOLDER
+        self._labeled, self._config, self._start = labeled, config, start
+        self._options, self._ranks, self._folds = options, ranks, folds
+        self._penalty: dict[str, Any] | None = None
+        self._done = self._total = 0
+
+    def planned(self, every: Sequence[Candidate], budget_minutes: float | None) -> list[Candidate]:
+        """Return which candidates are tried: as planned before, or as many as the budget allows."""
+        path = self._folder / "plan.json"
+        plan = self._ranks.call_on_rank_zero(partial(_read_if_there, path))
+        if plan is None:
+            plan = self._plan(every, budget_minutes)
+            self._ranks.call_on_rank_zero(lambda: _write_json(path, plan))
+        chosen = [one for one in every if one.name in plan["candidates"]]
+        self._total = sum(self._steps(one) for one in chosen) * len(self._folds)
+        return chosen
+
+    def _plan(self, every: Sequence[Candidate], budget_minutes: float | None) -> dict[str, Any]:
+        seconds = {one.name: self._seconds(one) for one in every}
+        seconds = self._ranks.call_on_rank_zero(lambda: seconds)
+        kept = list(every)
+        # The training on all videos takes as long as that of a candidate on about one fold more.
+        num_trainings = len(self._folds) + self._config.training.ensemble
+
+        def minutes() -> float:
+            last = max(seconds[one.name] for one in kept) * self._config.training.ensemble
+            return (sum(seconds[one.name] * len(self._folds) for one in kept) + last) / 60
+
+        while budget_minutes is not None and len(kept) > 1 and minutes() > budget_minutes:
+            left_out = kept.pop()
+            _log.info("%s is not tried: with it, all would take longer than %g min", left_out.name, budget_minutes)
+        _log.info(
+            "%d candidates on %d folds, then %d training%s on all videos: about %.1f min",
+            len(kept),
+            len(self._folds),
+            num_trainings - len(self._folds),
+            "s" if num_trainings - len(self._folds) > 1 else "",
+            minutes(),
+        )
+        return {"candidates": [one.name for one in kept], "seconds_a_fold": seconds, "minutes": minutes()}
+
+    def _steps(self, candidate: Candidate) -> int:
+        if candidate.config.classifier.freeze_encoder:
+            return 0
+        fold = self._folds[0]
+        return _with_steps(candidate.config, self._labeled.videos, self._labeled.rows_of(fold.train)).training.steps
+
+    def _seconds(self, candidate: Candidate) -> float:
+        """Estimate the time of a candidate on one fold, by a few steps."""
+        steps = self._steps(candidate)
+        path = self._folder / f"trial-{candidate.name}"
+        self._ranks.call_on_rank_zero(lambda: shutil.rmtree(path, ignore_errors=True))
+        config = replace(
+            candidate.config,
+            training=replace(candidate.config.training, steps=_TRIAL_STEPS, validate_every=_TRIAL_STEPS, keep="last"),
+        )
+        with _without_notes():
+            outcome = train_classifier(
+                RunFolder(path), self._labeled.split(self._folds[0]), config, self._start_of(candidate), self._quiet()
+            )
+        self._ranks.call_on_rank_zero(lambda: shutil.rmtree(path, ignore_errors=True))
+        return outcome.seconds * max(1.0, steps / _TRIAL_STEPS)
+
+    def _quiet(self) -> SessionOptions:
+        return replace(self._options, resume=False, overwrite=False, on_progress=lambda progress: None)
+
+    def _start_of(self, candidate: Candidate) -> PretrainedEncoders | None:
+        return self._start if candidate.from_run else None
+
+    def with_penalty(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with the penalty and the representation that do best on the folds, if it chooses them."""
+        if not candidate.chooses_penalty:
+            return candidate
+        if self._penalty is None:
+            self._penalty = self._ranks.call_on_rank_zero(self._choose_penalty)
+        return replace(candidate, config=replace(candidate.config, head={"logistic": self._penalty}))
+
+    def _choose_penalty(self) -> dict[str, Any]:
+        assert self._start is not None
+        labeled = self._labeled
+        device = choose_device(self._options.device)
+        rows = represent(FrozenEncoder.pretrained(self._start), labeled.videos.features, labeled.rows, device=device)
+        num_classes = len(labeled.videos.classes)
+        validated = {}
+        for name in _REPRESENTATIONS:
+            samples = rows[name].renumbered(labeled.number, len(labeled.classes))
+            validated[name] = cross_validate(fit_linear_path, samples, labeled.classes, num_classes, self._folds, COSTS)
+        best = max(validated, key=lambda name: (validated[name].accuracy, -validated[name].log_loss))
+        return {"C": validated[best].setting, "reads": _REPRESENTATIONS[best]}
+
+    def probabilities(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Return what a candidate makes of each source when it is left out, (S, K), NaN where it never is."""
+        found = np.full((len(self._labeled.classes), len(self._labeled.videos.classes)), np.nan)
+        for number, fold in enumerate(self._folds, start=1):
+            path = self._folder / f"{candidate.name}-{number}.json"
+            content = self._ranks.call_on_rank_zero(partial(_read_if_there, path))
+            if content is None:
+                content = self._try(candidate, fold, path)
+            found[fold.validation] = content["probabilities"]
+        return found
+
+    def _try(self, candidate: Candidate, fold: Fold, path: Path) -> dict[str, Any]:
+        folder = path.with_suffix("")
+        self._ranks.call_on_rank_zero(lambda: shutil.rmtree(folder, ignore_errors=True))
+        videos = self._labeled.split(fold)
+        config = _with_steps(candidate.config, videos, videos.split.train)
+        before = self._done
+
+        def on_progress(progress: Progress) -> None:
+            self._done = before + progress.done
+            self._options.on_progress(replace(progress, done=self._done, total=max(self._total, self._done)))
+
+        options = replace(
+            self._quiet(), on_progress=on_progress if config.training.steps else self._quiet().on_progress
+        )
+        with _without_notes():
+            train_classifier(RunFolder(folder), videos, config, self._start_of(candidate), options)
+        content: dict[str, Any] = self._ranks.call_on_rank_zero(lambda: self._classified(folder, videos, path))
+        return content
+
+    def _classified(self, folder: Path, videos: FinetuneVideos, path: Path) -> dict[str, Any]:
+        trained = ClassifierRun.load(folder)
+        windows = trained.windows(videos.features, videos.split.validation)
+        device = choose_device(self._options.device)
+        of_videos = average_over_windows(windows, trained.classify(windows, device=device))
+        keys = [videos.features.videos[video].source_key for video in of_videos]
+        content = {"videos": keys, "probabilities": [one.tolist() for one in of_videos.values()]}
+        _write_json(path, content)
+        shutil.rmtree(folder, ignore_errors=True)
+        return content
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Let the trainings of candidates log warnings alone, which the run's own training repeats anyway."""
+    log = logging.getLogger("vidrep")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _linear_baselines(labeled: _Labeled, folds: Sequence[Fold]) -> dict[str, CrossValidation]:
+    """Cross-validate logistic regression on each feature of videos, with the penalty that does best."""
+    validated = {}
+    for name in VIDEO_FEATURES:
+        samples = video_rows(labeled.videos.features, labeled.rows, name)
+        samples = samples.renumbered(labeled.number, len(labeled.classes))
+        num_classes = len(labeled.videos.classes)
+        validated[name] = cross_validate(fit_linear_path, samples, labeled.classes, num_classes, folds, COSTS)
+    return validated
+
+
+def _choose(
+    labeled: _Labeled,
+    every: Sequence[Candidate],
+    of_lstm: dict[str, NDArray[np.float64]],
+    of_linear: dict[str, CrossValidation],
+    config: FinetuneConfig,
+    num_folds: int,
+) -> Selection:
+    """Choose the candidate, the linear baseline, and which of them or whether their average predicts."""
+    is_validated = ~np.isnan(next(iter(of_lstm.values()))[:, 0])
+    true = labeled.classes[is_validated]
+    groups = [group for group, kept in zip(labeled.groups, is_validated, strict=True) if kept]
+    found: dict[tuple[PredictorKind, str], NDArray[np.float64]] = {}
+    for name, probabilities in of_lstm.items():
+        found["lstm", name] = probabilities[is_validated]
+    for name, validated in of_linear.items():
+        found["linear", name] = validated.probabilities[is_validated]
+    tried = {key: _measured(*key, probabilities, true) for key, probabilities in found.items()}
+    lstm = max((one for one in tried.values() if one.kind == "lstm"), key=_rank)
+    linear = max((one for one in tried.values() if one.kind == "linear"), key=_rank)
+    average = (found["lstm", lstm.name] + found["linear", linear.name]) / 2
+    both = f"average of {lstm.name} and {linear.name}"
+    found["average", both] = average
+    tried["average", both] = _measured("average", both, average, true)
+    allowed: tuple[PredictorKind, ...] = (
+        ("lstm", "average", "linear") if config.predictor == "auto" else (config.predictor,)
+    )
+    best = max((one for one in (lstm, tried["average", both], linear) if one.kind in allowed), key=_rank)
+    is_right = found[best.kind, best.name].argmax(axis=1) == true
+    rows = [
+        one
+        if one is best
+        else replace(one, better=paired_difference(is_right, found[key].argmax(axis=1) == true, groups))
+        for key, one in tried.items()
+    ]
+    chosen = next(one for one in every if one.name == lstm.name)
+    settings = {name: f"C {validated.setting:g}" for name, validated in of_linear.items()}
+    settings |= {one.name: _penalty_of(one) for one in every}
+    return Selection(
+        config=chosen.config,
+        candidate=chosen.name,
+        from_run=chosen.from_run,
+        predictor=Predictor(best.kind, "" if best.kind == "lstm" else linear.name),
+        tried=tuple(replace(one, setting=settings.get(one.name, "")) for one in sorted(rows, key=_rank, reverse=True)),
+        num_videos=len(true),
+        num_groups=len(set(groups)),
+        num_folds=num_folds,
+    )
+
+
+def _penalty_of(candidate: Candidate) -> str:
+    if not candidate.chooses_penalty:
+        return ""
+    settings = candidate.config.head["logistic"]
+    return f"C {settings.C:g}, {settings.reads}"
+
+
+def _measured(kind: PredictorKind, name: str, probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> Tried:
+    of_truth = probabilities[np.arange(len(true)), true].clip(min=SMALLEST_PROBABILITY)
+    return Tried(
+        name=name,
+        kind=kind,
+        accuracy=float((probabilities.argmax(axis=1) == true).mean()),
+        log_loss=float(-np.log(of_truth).mean()),
+    )
+
+
+def _write_results(run: RunFolder, selection: Selection) -> None:
+    content = {name: value for name, value in asdict(selection).items() if name != "config"}
+    _write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": selection.verdict})
+
+
+def _read_if_there(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it, and --resume tries that again") from error
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
