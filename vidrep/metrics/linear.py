@@ -19,7 +19,7 @@ from .cross_validation import CrossValidation, VideoRows, cross_validate
 
 Floats = NDArray[np.floating]
 
-COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """The values of C among which cross-validation chooses, from much regularization to little."""
 
 DEFAULT_COST = 1e-2

@@ -5,7 +5,7 @@ videos.csv          which video was in which split, with its label, group, and c
 environment.json    versions, device, threads
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
-baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
+baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 pretrained/         the encoder and the input transforms that a fine-tuning started from
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
 samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
