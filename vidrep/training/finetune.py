@@ -221,7 +221,8 @@ def _keep_nothing(run: RunFolder) -> None:
 
 
 def _fit_baselines(data: FinetuneData, start: PretrainedEncoder | None, context: SessionContext) -> Baselines:
-    fitted_on = sorted(data.split.train + data.split.validation)
+    used = sorted(data.split.train + data.split.validation)
+    fitted_on = [video for video in used if data.features.videos[video].length]
     assert data.numbers.classes is not None
     return fit_baselines(
         data.features,
