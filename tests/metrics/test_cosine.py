@@ -48,3 +48,9 @@ def test_rows_that_are_all_equal_are_classified_without_a_warning() -> None:
     rows, classes = np.ones((6, 3), dtype=np.float32), np.arange(6) % 2
     for fit in (fit_nearest_neighbors, fit_class_means):
         np.testing.assert_allclose(fit(rows, classes, 2, (6,))[0].probabilities(rows[:1]), [[0.5, 0.5]])
+
+
+def test_no_rows_give_no_probabilities() -> None:
+    rows, classes, _ = samples()
+    for fit in (fit_nearest_neighbors, fit_class_means):
+        assert fit(rows, classes, 3, (1,))[0].probabilities(rows[:0]).shape == (0, 3)

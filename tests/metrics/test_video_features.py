@@ -57,7 +57,7 @@ def test_rows_are_those_of_the_videos_with_frames_and_evenly_spread(
 
 
 def test_memory_is_bounded_by_fewer_rows_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (row_limit(512), row_limit(8 * 4096), row_limit(1 << 30)) == (20_000, 2048, 1)
+    assert (row_limit(512), row_limit(8 * 4096), row_limit(1 << 30)) == (20_000, 2048, 64)
     monkeypatch.setattr(video_features, "_MAX_FRAMES", 4)
     frames = np.arange(9, dtype=np.float32)[:, None]
     features = features_of(tmp_path, {"a/0.npy": frames})

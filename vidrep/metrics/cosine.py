@@ -35,7 +35,7 @@ class NearestNeighbors:
 
     def probabilities(self, rows: Floats) -> NDArray[np.float64]:
         """Classify rows: (N, D) -> (N, K)."""
-        blocks = (rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE))
+        blocks = (rows[start : start + _ROWS_AT_ONCE] for start in range(0, max(1, len(rows)), _ROWS_AT_ONCE))
         return np.concatenate([self._of_block(block) for block in blocks])
 
     def _of_block(self, rows: Floats) -> NDArray[np.float64]:

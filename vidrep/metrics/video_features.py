@@ -24,8 +24,9 @@ MAX_ROWS = 20_000
 """Rows that a classifier is fitted on at most, evenly spread over the videos."""
 
 MAX_VALUES = 1 << 26
-"""Values of these rows together at most (256 MiB in float32), so that wide rows are fewer."""
+"""Values of these rows together at most (256 MiB in float32), so that wide rows are fewer, but not fewer than 64."""
 
+_FEWEST_ROWS = 64
 # Of a longer video, every second frame or fewer are read: means hardly change, and memory is bounded.
 _MAX_FRAMES = 4096
 
@@ -119,4 +120,4 @@ def source_numbers(features: Features, videos: Sequence[int]) -> tuple[NDArray[n
 
 def row_limit(size: int) -> int:
     """Return how many rows of so many values a classifier is fitted on at most: MAX_ROWS, or fewer if they are wide."""
-    return max(1, min(MAX_ROWS, MAX_VALUES // size))
+    return max(_FEWEST_ROWS, min(MAX_ROWS, MAX_VALUES // size))

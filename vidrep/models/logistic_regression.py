@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating]
 
-COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """The values of C among which cross-validation chooses, from much regularization to little."""
 
 DEFAULT_COST = 1e-2

@@ -209,7 +209,8 @@ def _finish(
     predictor: Predictor,
 ) -> None:
     """Fit the baselines to the videos that trained the classifier or chose its weights, and save what predicts."""
-    fitted_on = sorted(videos.split.train + videos.split.validation)
+    used = sorted(videos.split.train + videos.split.validation)
+    fitted_on = [video for video in used if videos.features.videos[video].length]
     assert videos.numbers.classes is not None
     baselines = fit_baselines(
         videos.features,

@@ -5,7 +5,7 @@ videos.csv          which video was in which split, with its label, group, and c
 environment.json    versions, device, threads
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
-baselines.safetensors              classifiers without an LSTM, fitted on the same videos (fine-tuning only)
+baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
 selection/          what cross-validation tried, and how it did (fine-tuning only)
 ensemble.json       how many models there are in members/, each a run of its own; written once they are finished
