@@ -158,10 +158,11 @@ def ratio(found: Found, one: Setting, other: Setting) -> float:
 def tables(name: str, rounds: int) -> Iterator[str]:
     """Measure a size; yield its lines."""
     size, default = SIZES[name], default_of(SIZES[name])
+    load = os.getloadavg()[0]
     found = measure(name, rounds)
     yield f"## {name}: frames of {size.frame}, {size.hidden} units, batch {size.batch}"
     yield ""
-    yield f"{rounds} rounds. `vidrep train` chooses {default.name}."
+    yield f"{rounds} rounds. `vidrep train` chooses {default.name}. Load average before: {load:.1f}."
     yield ""
     yield "| setting | quiet, ms a step: median (all rounds) | one core busy | core-ms, quiet |"
     yield "|---|---|---|---|"
@@ -195,7 +196,9 @@ def page(names: list[str], rounds: int | None) -> Iterator[str]:
         "in processes of their own, and rounds on a quiet machine alternate with rounds beside one that uses a "
         "core. Others used this machine at the same time, so that quiet is never quite quiet: only ratios count, which "
         "are medians of the rounds' ratios; core-ms, of all threads together, depend least on others. vidrep sets "
-        f"GOMP_SPINCOUNT={SPIN_COUNT}; OpenMP's own is {LIBRARY_SPIN_COUNT}."
+        f"GOMP_SPINCOUNT={SPIN_COUNT}; OpenMP's own is {LIBRARY_SPIN_COUNT}. Where more processes are busy than there "
+        "are cores, the scheduler gives two threads twice the share of one, whatever they do with it: at a load "
+        "average much above 1, wall times of 1 and 2 threads do not show one busy core."
     )
     yield ""
     for name in names:
