@@ -19,6 +19,7 @@ from vidrep.config.settings import (
     OptimizerSettings,
     PretrainConfig,
     PretrainWindows,
+    SelectionSettings,
     TrainingSettings,
 )
 from vidrep.features.annotations import Annotation
@@ -96,7 +97,7 @@ def finetune_config(
     settings: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> FinetuneConfig:
-    """A config of windows of 4 frames and 5 units; settings: other fields of FinetuneConfig."""
+    """A config of windows of 4 frames and 5 units, which nothing else is tried beside; settings: other fields."""
     return FinetuneConfig(
         test_fraction=test_fraction,
         encoder=encoder or EncoderSettings(hidden_size=5, dropout=0.3),
@@ -104,7 +105,7 @@ def finetune_config(
         windows=FinetuneWindows(length=length, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
-        **settings or {},
+        **{"selection": SelectionSettings(enabled=False), **(settings or {})},
     )
 
 

@@ -6,7 +6,10 @@ The functions behind the commands, imported on first use so that `import vidrep`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .threads import limit_spinning
 from .version import __version__
+
+limit_spinning()  # before anything imports torch
 
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
     from .config.reader import load_recipe

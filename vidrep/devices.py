@@ -71,6 +71,21 @@ def _has_native_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
+def cpu_threads(number: int | None) -> Iterator[None]:
+    """Let torch compute an operation with so many CPU threads in a block, and with the caller's number afterwards.
+
+    None keeps the caller's number. Torch has one number for the whole process.
+    """
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def torch_settings(
     device: torch.device, *, precision: str = "fp32", threads: int | None = None
 ) -> Iterator[TorchSettings]:
@@ -85,9 +100,7 @@ def torch_settings(
     if threads is not None and threads < 1:
         raise ConfigError(f"threads {threads}: give at least 1")
     with ExitStack() as restored:
-        if threads is not None:
-            restored.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(threads)
+        restored.enter_context(cpu_threads(threads))
         if device.type == "cuda":
             restored.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
             restored.callback(setattr, torch.backends.cudnn, "allow_tf32", torch.backends.cudnn.allow_tf32)

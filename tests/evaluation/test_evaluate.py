@@ -28,7 +28,7 @@ from vidrep.features.store import Features
 from vidrep.metrics.baselines import baseline_encoders, load_baselines
 from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.prediction import prediction_metrics
-from vidrep.models.pretrained import PretrainedEncoder
+from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.models.saved import load_model
 from vidrep.sequences.batches import FeatureBatchSet, VideoNumbers
 from vidrep.sequences.windows import sliding_windows
@@ -145,7 +145,7 @@ def test_baselines_of_a_pretrained_start_are_on_its_frozen_encoder(tmp_path: Pat
     for name in names:
         assert name.split(", ")[1] in ("last h", "last c", "mean h")
     # The head may have changed the encoder; the baselines read the one that the run started from.
-    baselines, pretrained = load_baselines(run), PretrainedEncoder.load(start)
+    baselines, pretrained = load_baselines(run), PretrainedEncoders.load([start])
     test = [index for index, row in enumerate(features.videos) if row.split == "test"]
     found = baselines.probabilities(features, test, baseline_encoders(pretrained), device=torch.device("cpu"))
     classes = load_model(run)[1].classes

@@ -15,7 +15,7 @@ from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.metrics.cosine import fit_class_means
 from vidrep.metrics.representations import FrozenEncoder, represent
-from vidrep.models.pretrained import PretrainedEncoder
+from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 
@@ -55,7 +55,7 @@ def test_every_classifier_is_on_every_representation(run: Path, features: Featur
     train_videos, test = (
         [index for index, row in enumerate(features.videos) if row.split == split] for split in ("train", "test")
     )
-    frozen = FrozenEncoder.pretrained(PretrainedEncoder.load(run))
+    frozen = FrozenEncoder.pretrained(PretrainedEncoders.load([run]))
     rows, others = (represent(frozen, features, some, device=torch.device("cpu")) for some in (train_videos, test))
     classes = np.array([int(features.videos[index].label == "right") for index in train_videos])
     true = np.array([int(features.videos[index].label == "right") for index in test])

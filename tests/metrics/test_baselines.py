@@ -16,7 +16,7 @@ from vidrep.metrics.baselines import Baselines, baseline_encoders, fit_baselines
 from vidrep.metrics.cross_validation import cross_validate_linear
 from vidrep.metrics.video_features import mean_feature, ordered_bins
 from vidrep.models.logistic_regression import DEFAULT_COST, fit_linear
-from vidrep.models.pretrained import PretrainedEncoder
+from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.sequences.folds import grouped_folds
 from vidrep.training.pretrain import train
 
@@ -35,7 +35,7 @@ def videos_of(folder: Path) -> Features:
 
 
 def fitted(features: Features, *, groups: list[str] | None = None, start: Path | None = None) -> Baselines:
-    encoders = baseline_encoders(None if start is None else PretrainedEncoder.load(start))
+    encoders = baseline_encoders(None if start is None else PretrainedEncoders.load([start]))
     return fit_baselines(
         features,
         range(len(features)),
@@ -92,7 +92,7 @@ def test_they_come_back_from_disk_exactly_or_not_at_all(tmp_path: Path) -> None:
     ours = fitted(features, start=start)
     save_baselines(tmp_path, ours)
     found = load_baselines(tmp_path)
-    encoders = baseline_encoders(PretrainedEncoder.load(start))
+    encoders = baseline_encoders(PretrainedEncoders.load([start]))
     assert [one.name for one in found.every] == [one.name for one in ours.every]
     assert len(found.every) == 7
     again = found.probabilities(features, range(12), encoders, device=CPU)

@@ -33,7 +33,7 @@ STACK = StackSpec(cell="lstm", settings=LSTMSettings(), hidden_size=4, dropout=0
 def model() -> TrainedModel:
     torch.manual_seed(0)
     network = Classifier(
-        frame_size=3, num_classes=3, stack=STACK, head="every_step", head_settings=NoSettings(), dropout=0.5
+        encoders=[(3, STACK)], num_classes=3, head="every_step", head_settings=NoSettings(), dropout=0.5
     )
     return TrainedModel(InputTransforms(3, {}), network)
 

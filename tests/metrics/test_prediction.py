@@ -295,7 +295,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="windows of 5 frames, expected 3 of context and 4 that follow"):
         prediction_metrics(model, batches_of(windows), num_context=3, num_future=4, frame_shape=(5,), device=CPU)
     network = Classifier(
-        frame_size=5, num_classes=2, stack=STACK, head="every_step", head_settings=NoSettings(), dropout=0.0
+        encoders=[(5, STACK)], num_classes=2, head="every_step", head_settings=NoSettings(), dropout=0.0
     )
     classifier = TrainedModel(InputTransforms(5, {}), network)
     with pytest.raises(TypeError, match="a Classifier makes no predictions"):

@@ -13,9 +13,10 @@ from vidrep.config.settings import EncoderSettings
 from vidrep.features.store import Features
 from vidrep.metrics import representations
 from vidrep.metrics.representations import FrozenEncoder, represent
+from vidrep.models.description import ModelDescription
 from vidrep.models.encoder import Encoder
 from vidrep.models.inputs import InputTransforms
-from vidrep.models.pretrained import PretrainedEncoder
+from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.models.saved import load_model
 from vidrep.training.pretrain import train
 
@@ -32,7 +33,7 @@ def test_they_are_means_over_windows_of_the_top_layers_states(tmp_path: Path, fe
     encoder = EncoderSettings(hidden_size=5, num_layers=2)
     run = train(features, tmp_path / "run", pretrain_config(encoder=encoder, steps=2), device="cpu").folder
     model, description = load_model(run)
-    found = represent(FrozenEncoder.pretrained(PretrainedEncoder.load(run)), features, [7, 0, 4], device=CPU)
+    found = represent(FrozenEncoder.pretrained(PretrainedEncoders.load([run])), features, [7, 0, 4], device=CPU)
     same = represent(
         FrozenEncoder.of(description, model.inputs, model.network.encoder), features, [7, 0, 4], device=CPU
     )
@@ -72,7 +73,18 @@ def test_a_random_encoder_is_the_same_every_time_and_disturbs_no_random_numbers(
 
 def test_a_cell_without_c_has_no_last_c(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     register_toy_cell(monkeypatch)
-    frozen = FrozenEncoder(InputTransforms(4, {}), Encoder(4, toy_spec()).requires_grad_(False), length=3, stride=1)
+    description = ModelDescription(
+        kind="classifier",
+        frame_shape=[4],
+        dtype="float32",
+        likelihood="gaussian",
+        extractor={},
+        transforms={},
+        encoder={},
+        cell={},
+        windows={"length": 3, "stride": 1},
+    )
+    frozen = FrozenEncoder.of(description, InputTransforms(4, {}), Encoder(4, toy_spec()).requires_grad_(False))
     assert represent(frozen, features, range(8), device=CPU).keys() == {"last h", "mean h"}
 
 
@@ -80,7 +92,7 @@ def test_many_windows_are_subsampled_and_that_is_told(
     tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = train(features, tmp_path / "run", pretrain_config(steps=1), device="cpu").folder
-    frozen = FrozenEncoder.pretrained(PretrainedEncoder.load(run))
+    frozen = FrozenEncoder.pretrained(PretrainedEncoders.load([run]))
     monkeypatch.setattr(representations, "MAX_WINDOWS", 4)
     with caplog.at_level(logging.INFO, logger="vidrep"):
         rows = represent(frozen, features, range(8), device=CPU)["last h"]

@@ -44,9 +44,8 @@ def classifier(
 ) -> Classifier:
     return randomized(
         Classifier(
-            frame_size=D,
+            encoders=[(D, lstm_spec(hidden_size=H, num_layers=num_layers, dropout=dropout))],
             num_classes=K,
-            stack=lstm_spec(hidden_size=H, num_layers=num_layers, dropout=dropout),
             head=head,
             head_settings=NoSettings(),
             dropout=dropout,

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vidrep.errors import ConfigError, InputError
 from vidrep.models.description import ModelDescription
-from vidrep.models.pretrained import PretrainedEncoder
+from vidrep.models.pretrained import PretrainedEncoder, PretrainedEncoders
 from vidrep.models.saved import TrainedModel, hash_of_weights, load_model, read_description, save_model
 
 ENCODER = {
@@ -242,14 +242,14 @@ def test_the_hash_is_of_names_shapes_and_values() -> None:
 
 def test_a_pretrained_encoder_keeps_what_a_fine_tuning_needs_wherever_it_lies(tmp_path: Path) -> None:
     state = saved(tmp_path / "run", PRETRAINING)
-    pretrained = PretrainedEncoder.load(tmp_path / "run")
+    (pretrained,) = PretrainedEncoders.load([tmp_path / "run"]).parts
     assert pretrained.weights.keys() == {name for name in state if name.startswith(("inputs.", "network.encoder."))}
     pretrained.save(tmp_path / "kept")
     again = PretrainedEncoder.load(tmp_path / "kept")
     assert (again.sha256, again.description) == (pretrained.sha256, PRETRAINING)
 
     model = TrainedModel.build(replace(CLASSIFIER, encoder=PRETRAINING.encoder, cell=CELL, transforms={}))
-    again.give_weights_to(model.network.encoder)
+    PretrainedEncoders([again]).give_weights_to(model.network.encoder)
     for name, value in model.network.encoder.state_dict().items():
         assert torch.equal(value, state[f"network.encoder.{name}"])
     assert torch.equal(again.inputs().mean, state["inputs.mean"])

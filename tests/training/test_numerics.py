@@ -12,6 +12,7 @@ from small_features import circles, features_of, finetune_config, pretrain_confi
 
 from vidrep.config.settings import EncoderSettings, OptimizerSettings
 from vidrep.devices import choose_precision
+from vidrep.errors import Stopped
 from vidrep.evaluation.classification import ClassificationEvaluation
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.prediction import PredictionEvaluation
@@ -135,3 +136,59 @@ def test_a_call_that_fails_gives_them_back_too(tmp_path: Path, features: Feature
                 on_progress=fail,
             )
         assert torch_state() == before
+
+
+def recorded_threads(run: Path) -> tuple[int, str]:
+    """Return the threads in environment.json and in the newest checkpoint."""
+    newest = max((run / "checkpoints").glob("*.pt"))
+    in_checkpoint = str(torch.load(newest, weights_only=True)["numerics"]["threads"])
+    return json.loads((run / "environment.json").read_text(encoding="utf-8"))["threads"], in_checkpoint
+
+
+def test_small_work_takes_one_thread_and_leaves_the_callers_number(tmp_path: Path, features: Features) -> None:
+    torch.set_num_threads(2)
+    run = train(features, tmp_path / "run", pretrain_config(steps=2), device="cpu").folder
+    assert recorded_threads(run) == (1, "1")
+    assert torch.get_num_threads() == 2
+
+
+def test_large_work_takes_torchs_own_number(
+    tmp_path: Path, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidrep.threads._LEAST_FOR_THREADS", 0)
+    torch.set_num_threads(2)
+    run = train(features, tmp_path / "run", pretrain_config(steps=2), device="cpu").folder
+    assert recorded_threads(run) == (2, "2")
+
+
+def test_a_resumed_run_takes_the_threads_that_it_had(
+    tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rule would give one thread; the run was started with two, stopped, and goes on with two."""
+    config = pretrain_config(steps=4)
+
+    with pytest.raises(Stopped):
+        train(features, tmp_path / "run", config, device="cpu", threads=2, should_stop=lambda: True)
+    assert recorded_threads(tmp_path / "run") == (2, "2")
+    inside: list[int] = []
+    train(
+        features,
+        tmp_path / "run",
+        config,
+        device="cpu",
+        resume=True,
+        on_progress=lambda progress: inside.append(torch.get_num_threads()),
+    )
+    assert set(inside) == {2}
+    assert recorded_threads(tmp_path / "run") == (2, "2")
+    assert [record.getMessage() for record in caplog.records if "goes on with" in record.getMessage()] == []
+
+
+def test_a_run_that_records_no_threads_goes_on_by_the_rule(tmp_path: Path, features: Features) -> None:
+    config = pretrain_config(steps=4)
+    with pytest.raises(Stopped):
+        train(features, tmp_path / "run", config, device="cpu", threads=2, should_stop=lambda: True)
+    (tmp_path / "run" / "environment.json").unlink()
+    torch.set_num_threads(2)
+    train(features, tmp_path / "run", config, device="cpu", resume=True)
+    assert recorded_threads(tmp_path / "run") == (1, "1")

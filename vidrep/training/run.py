@@ -41,10 +41,11 @@ from .run_videos import CONFIG_NAME, VIDEOS_NAME, RunVideos
 
 _log = logging.getLogger(__name__)
 
+_ENVIRONMENT_NAME = "environment.json"
 _CONTENTS = {
     CONFIG_NAME,
     VIDEOS_NAME,
-    "environment.json",
+    _ENVIRONMENT_NAME,
     METRICS_NAME,
     "model.safetensors",
     "model.json",
@@ -71,6 +72,7 @@ class RunFolder:
         self.pretrained_path = path / "pretrained"
         self.checkpoints = Checkpoints(path / "checkpoints")
         self._config_path = path / CONFIG_NAME
+        self._environment_path = path / _ENVIRONMENT_NAME
         self._set_aside_path = path.with_name(f".{path.name}.before")
 
     @contextmanager
@@ -238,6 +240,14 @@ class RunFolder:
                 "one, the same --from"
             )
 
+    def recorded_threads(self) -> int | None:
+        """Return the CPU threads with which this run last computed, None if that was not recorded."""
+        try:
+            threads = json.loads(self._environment_path.read_text(encoding="utf-8"))["threads"]
+        except (OSError, ValueError, KeyError, TypeError):  # a run that was killed before it was written
+            return None
+        return threads if isinstance(threads, int) and threads >= 1 else None
+
     def _write_environment(self, device: torch.device, num_ranks: int) -> None:
         environment = {
             "vidrep": __version__,
@@ -249,7 +259,7 @@ class RunFolder:
             "threads": torch.get_num_threads(),
             "ranks": num_ranks,
         }
-        write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(self._environment_path, json.dumps(environment, indent=2) + "\n")
 
 
 def _is_left_over(name: str) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from ..config.reader import to_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig
-from ..devices import choose_device, is_out_of_memory, torch_settings
+from ..devices import choose_device, cpu_threads, is_out_of_memory, torch_settings
 from ..errors import ConfigError
 from ..machine import tune_malloc
 from ..models.description import ModelDescription
@@ -17,6 +17,7 @@ from ..models.encoder import Numerics
 from ..models.saved import TrainedModel
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.batches import BatchSet
+from ..threads import threads_for, warn_of_spinning
 from .collectives import Ranks
 from .fitting import run_fitting
 from .loop import TrainingOutcome, never, run_training
@@ -37,7 +38,7 @@ class SessionOptions:
     precision: str = "auto"
     """"auto", "fp32", "tf32" or "bf16", of matrix products; "auto" is bf16 where the device has it natively."""
     threads: int | None = None
-    """CPU threads of one operation; None keeps torch's own number."""
+    """CPU threads of one operation; None: a resumed run's, or 1 if the model is small, or torch's own number."""
     resume: bool = False
     """Go on from the run's checkpoint."""
     overwrite: bool = False
@@ -106,14 +107,38 @@ def run_session(
         context = SessionContext(run, device, numerics, ranks)
         with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.draw_seed, device):
             prepared = prepare(context)
-            outcome = _train(context, prepared, options, precision)
-            result = ranks.call_on_rank_zero(lambda: finish(context, prepared))
+            with cpu_threads(_num_threads(context, prepared, options)):
+                outcome = _train(context, prepared, options, precision)
+                result = ranks.call_on_rank_zero(lambda: finish(context, prepared))
     return outcome, prepared, result
+
+
+def _num_threads(context: SessionContext, prepared: Prepared, options: SessionOptions) -> int | None:
+    """Return the CPU threads of a training; None for torch's own number.
+
+    They are those that were asked for; else those that a resumed run had, so that it goes on with the same bits; else
+    those of the rule, on a CPU.
+    """
+    if options.threads is not None:
+        return options.threads
+    recorded = context.ranks.call_on_rank_zero(context.run.recorded_threads) if options.resume else None
+    if recorded is not None or context.device.type != "cpu":
+        return recorded
+    encoder = prepared.description.encoder
+    windows_at_once = prepared.data.batch_size // (context.ranks.size * prepared.config.training.gradient_accumulation)
+    return threads_for(
+        input_size=prepared.model.inputs.output_size,
+        hidden_size=encoder["hidden_size"],
+        num_layers=encoder["num_layers"],
+        batch_size=max(1, windows_at_once),
+    )
 
 
 def _train(context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str) -> TrainingOutcome:
     run, device, _, ranks = context
     config = prepared.config
+    if device.type == "cpu":
+        warn_of_spinning(torch.get_num_threads())
     task = Task(
         prepared.model.to(device),
         prepared.description,

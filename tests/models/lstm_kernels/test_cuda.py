@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidrep.models.lstm_kernels.cpu import cpu_sequence
 from vidrep.models.lstm_kernels.dispatch import choose_sequence
+from vidrep.models.lstm_kernels.reference import LayerWeights
 
 Deviations = dict[str, dict[str, float]]
 
@@ -82,7 +82,8 @@ class Anywhere:
 
 def chosen(state: object, monkeypatch: pytest.MonkeyPatch, *, triton: bool = True) -> str:
     monkeypatch.setattr("vidrep.models.lstm_kernels.dispatch._has_triton", lambda: triton)
-    name: str = choose_sequence(state).__name__  # type: ignore[arg-type]
+    weights = LayerWeights(None, torch.zeros(4, 1), torch.zeros(4), torch.zeros(3, 1))
+    name: str = choose_sequence(state, weights).__name__  # type: ignore[arg-type]
     return name
 
 
@@ -92,4 +93,4 @@ def test_it_is_chosen_for_fp32_on_cuda_with_triton_only(monkeypatch: pytest.Monk
     assert chosen(gpu, monkeypatch) == "cuda_sequence"
     assert chosen(gpu, monkeypatch, triton=False) == "cpu_sequence"
     assert chosen(Anywhere(torch.float64, is_cuda=True), monkeypatch) == "cpu_sequence"
-    assert choose_sequence(Tensor([1.0])) is cpu_sequence
+    assert chosen(Tensor([[1.0]]), monkeypatch) == "cpu_sequence"

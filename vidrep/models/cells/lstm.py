@@ -92,15 +92,16 @@ class LSTMCell(Cell):
 
     def sequence(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
         """Do T = num_steps time steps with the fastest kernel for the device."""
-        run = reference_sequence if self.use_reference else choose_sequence(state.h)
         weights = LayerWeights(self.input_weight, self.recurrent_weight, self.bias, self.peepholes)
+        activation = self.settings.activation
+        run = reference_sequence if self.use_reference else choose_sequence(state.h, weights, activation)
         outputs, c = run(
             inputs,
             state.h,
             state.c,
             weights,
             num_steps=num_steps,
-            activation=self.settings.activation,
+            activation=activation,
             compute_dtype=self.compute_dtype,
         )
         # A copy of h, since a view would keep the outputs of all time steps alive.

@@ -1,1 +1,1 @@
-"""The recurrence of one LSTM layer: a plain reference, and a fast implementation for each kind of device."""
+"""The recurrence of one LSTM layer: a plain reference, fast ones for each kind of device, and the choice among them."""

@@ -1,4 +1,4 @@
-"""The rule by which a recurrence is chosen for a device."""
+"""The rule by which a recurrence is chosen for a device and the sizes of a layer."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,15 +8,36 @@ import torch
 from torch import Tensor
 
 from .cpu import cpu_sequence
+from .matmul import is_large, library
+from .onednn import onednn_sequence
+from .reference import Activation, LayerWeights
+
+# The input width, in hidden widths, up to which torch's LSTM is quicker: it always computes the gradient of the inputs,
+# which an encoder does not need.
+_MOST_INPUT = 2
 
 
-def choose_sequence(h: Tensor) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Return `cuda_sequence` for a state in fp32 on a CUDA device where triton is installed, else `cpu_sequence`."""
+def choose_sequence(
+    h: Tensor, weights: LayerWeights, activation: Activation = "tanh"
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return the quickest recurrence for a layer that starts from h, (B, H).
+
+    With a state in fp32 on a CUDA device where triton is installed, that is `cuda_sequence`. On a CPU it is
+    `onednn_sequence` for small layers of the LSTM without peepholes, where oneDNN computes large products too. Else it
+    is `cpu_sequence`.
+    """
     if h.is_cuda and h.dtype == torch.float32 and _has_triton():
         from .cuda import cuda_sequence  # slow to import, since it imports triton
 
         return cuda_sequence
-    return cpu_sequence
+    return onednn_sequence if _suits_onednn(h, weights, activation) else cpu_sequence
+
+
+def _suits_onednn(h: Tensor, weights: LayerWeights, activation: Activation) -> bool:
+    is_plain = weights.peepholes is None and activation == "tanh" and h.dtype == torch.float32
+    if not is_plain or is_large(h, weights.recurrent) or library(h.dtype, h.device) != "oneDNN":
+        return False
+    return weights.input is None or weights.input.shape[1] <= _MOST_INPUT * h.shape[1]
 
 
 @cache

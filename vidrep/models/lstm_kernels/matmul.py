@@ -60,16 +60,21 @@ def library(precision: torch.dtype, device: torch.device) -> str:
     return "oneDNN" if device.type == "cpu" and _has_onednn(precision) else "torch"
 
 
+def is_large(values: Tensor, weight: Tensor) -> bool:
+    """Return whether values @ weight.T, (R, K) by (N, K), has so many multiply-adds that only they take time."""
+    return len(values) * weight.numel() >= _LARGE
+
+
 def _rounded_product(values: Tensor, weight: Tensor) -> Tensor:
-    is_large = not weight.is_contiguous() and len(values) * weight.numel() >= _LARGE_TRANSPOSED
-    if is_large and weight.device.type == "cpu" and _has_onednn(weight.dtype):
+    is_slow = not weight.is_contiguous() and len(values) * weight.numel() >= _LARGE_TRANSPOSED
+    if is_slow and weight.device.type == "cpu" and _has_onednn(weight.dtype):
         return _onednn_linear(values, weight, None)
     return values @ weight.t()
 
 
 def _is_onednn_faster(values: Tensor, matrix: Tensor) -> bool:
-    is_large = matrix.dtype == torch.float32 and len(values) * matrix.numel() >= _LARGE
-    return is_large and matrix.device.type == "cpu" and _has_onednn(torch.float32)
+    is_float = matrix.dtype == torch.float32 and matrix.device.type == "cpu"
+    return is_float and is_large(values, matrix) and _has_onednn(torch.float32)
 
 
 @functools.cache
