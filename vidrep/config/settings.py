@@ -6,8 +6,8 @@ its own, in a section of its name: `[cell.lstm]`, `[objective.future]`, `[transf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from .checks import Range, Settings, require
 from .doors import settings_of_names
@@ -109,7 +109,9 @@ class OptimizerSettings(Settings):
     momentum: Probability = 0.9
     """Of sgd, rmsprop and srivastava."""
     weight_decay: ZeroOrMore = 0.0
-    """Of weight matrices, not of biases and peepholes."""
+    """Of weight matrices, not of biases."""
+    decay_peepholes: bool = False
+    """Whether weight decay is of peepholes too, as in the released code."""
     reduction: Literal["mean", "sum"] = "mean"
     """Whether the loss that is differentiated is a mean over the windows, frames and values of a batch, or their
     sum."""
@@ -156,6 +158,9 @@ class TrainingSettings(Settings):
     computed a second time; 0 keeps all."""
     seed: Seed = 0
     """Of initial weights, order and dropout."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Of matrix products; "auto" is bf16 where the device has it natively, else fp32. tf32 is for CUDA alone. A resumed
+    run may have another."""
     validation_fraction: Fraction = 0.1
     """Of the groups of videos, or of the digits if sequences are generated, held out to choose the best weights."""
     validate_every: AtLeastOne = 100
@@ -274,3 +279,12 @@ class FinetuneConfig(Settings):
 def _resolve_transforms(config: PretrainConfig | FinetuneConfig) -> None:
     names = () if config.transforms == "auto" else config.transforms
     object.__setattr__(config, "transform", settings_of_names("transform", names, config.transform))
+
+
+AnyConfig = TypeVar("AnyConfig", PretrainConfig, FinetuneConfig)
+
+
+def with_precision(config: AnyConfig, precision: str | None) -> AnyConfig:
+    """Return a config with another `training.precision`; None keeps its own. Raises ConfigError for an unknown one."""
+    changes: dict[str, Any] = {} if precision is None else {"precision": precision}
+    return replace(config, training=replace(config.training, **changes))

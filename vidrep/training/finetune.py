@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config.settings import EncoderSettings, FinetuneConfig
+from ..config.settings import EncoderSettings, FinetuneConfig, with_precision
 from ..errors import ConfigError, OutputError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import Annotation
@@ -55,7 +55,7 @@ def finetune(
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
-    precision: str = "auto",
+    precision: str | None = None,
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -72,7 +72,7 @@ def finetune(
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config, videos = config or FinetuneConfig(), opened(features)
+    config, videos = with_precision(config or FinetuneConfig(), precision), opened(features)
     run = RunFolder(Path(output))
     start = _read_pretrained(run, pretrained, resume=resume)
     if start is None and config.classifier.freeze_encoder:
@@ -81,7 +81,6 @@ def finetune(
         config = _with_architecture(config, start.description, f"{pretrained or run.path}")
     options = SessionOptions(
         device=device,
-        precision=precision,
         threads=threads,
         resume=resume,
         overwrite=overwrite,

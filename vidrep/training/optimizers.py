@@ -66,13 +66,18 @@ class ClippedVelocity(torch.optim.Optimizer):
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Build the optimizer of the parameters that learn, fused where torch can; weight decay is for matrices alone.
+    """Build the optimizer of the parameters that learn, fused where torch can.
 
+    Weight decay is for matrices, and for peepholes where the settings say so.
     On CUDA its steps can be captured in a graph: the learning rate, which changes, lies on the device, as all of the
     state does. It loads the state of a checkpoint from any device.
     """
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    decayed = {name for name, one in learning.items() if one.ndim >= 2 and not name.endswith("peepholes")}
+    decayed = {
+        name
+        for name, one in learning.items()
+        if one.ndim >= 2 and (settings.decay_peepholes or not name.endswith("peepholes"))
+    }
     matrices = [one for name, one in learning.items() if name in decayed]
     others = [one for name, one in learning.items() if name not in decayed]
     groups = [
