@@ -17,7 +17,7 @@ import json
 import multiprocessing
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,17 @@ def measure(recipe: str, objective: str, steps: int, seed: int, mnist: Path) -> 
     }
 
 
+def setting(steps: int, seeds: Sequence[int]) -> str:
+    """Return in words what `measure` trains and returns."""
+    return (
+        "Recipes made small: Moving MNIST generated as training goes, one digit on a canvas of 40x40 pixels, 10 frames "
+        f"of context and 10 predicted; 128 units, batches of 32, {steps} steps, fp32, {JOBS} processes of one thread, "
+        f"seeds {', '.join(map(str, seeds))}. nats/frame: after the last step on 1,024 sequences of held-out digits, "
+        "free running; and in training the mean of the last quarter, conditional decoders being teacher-forced. A cell "
+        "has one figure a seed."
+    )
+
+
 def table(found: Mapping[tuple[str, str], list[dict[str, float]]]) -> str:
     """Return the figures of every seed, with and without the gradient, and the mean difference."""
     lines = [
@@ -114,12 +125,8 @@ def main() -> None:
     record.add(
         "Both decoders of the composite model start from the encoder's last h and c. The released CUDA code (29407a8) "
         "adds their gradients of h, but the future decoder's gradient of c overwrites the reconstruction decoder's; "
-        "vidrep adds both. Recipes made small: Moving MNIST generated as training goes, one digit on a canvas of 40x40 "
-        "pixels, 10 frames of context and 10 predicted; one layer of 128 units, batches of 32, "
-        f"{given.steps} steps, fp32, {JOBS} processes of one thread, seeds {seeds}. nats/frame: after the last step on "
-        "1,024 sequences of held-out digits, free running; and in training the mean of the last quarter, conditional "
-        "decoders being teacher-forced. A cell has one figure a seed. With one seed both begin with the same weights "
-        f"and see the same batches. Made by `python benchmarks/lost_gradient.py --steps {given.steps}`."
+        f"vidrep adds both. {setting(given.steps, seeds)} With one seed both begin with the same weights and see the "
+        f"same batches. Made by `python benchmarks/lost_gradient.py --steps {given.steps}`."
     )
     record.add(table(found))
     if not given.dry_run:

@@ -21,6 +21,7 @@ import vidrep
 RECIPES = {
     "srivastava-mnist-1layer": {"moving_mnist.canvas": 32, "windows.context": 4, "windows.num_future": 4},
     "modern-mnist-2layer-conditional": {"moving_mnist.canvas": 32, "windows.context": 4, "windows.num_future": 4},
+    "srivastava-mnist-2layer": {"moving_mnist.canvas": 32, "windows.context": 4, "windows.num_future": 4},
     "released-mnist-1layer": {"moving_mnist.canvas": 32, "windows.context": 4, "windows.num_future": 4},
     "released-mnist-2layer": {"moving_mnist.canvas": 32, "windows.context": 4, "windows.num_future": 4},
     "srivastava-patches": {"windows.context": 4, "windows.num_future": 3, "windows.stride": 2},

@@ -31,8 +31,8 @@ def generate_moving_mnist(
 ) -> Features:
     """Write `num_videos` Moving MNIST sequences as uint8 frames; their split is that of the digits, "train" or "test".
 
-    mnist: a folder with the IDX files of MNIST, .gz or not; None lets torchvision download them. seed: sequences of
-    train and of test digits differ in everything, also with equal seeds.
+    mnist: a folder with the IDX files of MNIST, .gz or not; None lets torchvision download them. seed: with equal
+    seeds, sequences of train and of test digits still differ in how they move.
 
     Raises OutputError if the output exists, InputError if the digits cannot be had, ConfigError for settings that
     cannot be.

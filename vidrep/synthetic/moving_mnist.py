@@ -52,7 +52,7 @@ class MovingMnistConfig:
 def stream_rng(stream: Stream, seed: int) -> np.random.Generator:
     """Return the random numbers of sequences for training, validation or testing.
 
-    With equal seeds no two streams, nor one of them and a step's batch, draw the same: digits then move on other ways.
+    With equal seeds no two streams draw the same, nor a stream and a step's batch: their digits do not move alike.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_SPAWN_KEYS[stream]))
 
