@@ -41,9 +41,10 @@ def main() -> None:
     record.add(
         "`srivastava-*` are the paper's models, `released-*` the configs of its released code (29407a8); "
         "[training.md](../training.md) has what differs. Training losses a frame, both decoders' added, of the recipes "
-        "made small: 16 units, batches of 4, windows of 4 + 4 made-up digits or 4 + 3 made-up features, fp32, one "
-        "thread, seed 0. tests/training/test_golden.py holds all 20 steps. Patches are standardized in the paper's "
-        "recipe alone, so the losses of that pair have different units. Made by `python benchmarks/released.py`."
+        "made small: 16 units with initial weights and velocities ten times as large, batches of 4, windows of 4 + 4 "
+        "frames of made-up digits or 4 + 3 of made-up features, fp32, one thread, seed 0. "
+        "tests/training/test_golden.py holds all 20 steps. Patches are standardized in the paper's recipe alone, so "
+        "the losses of that pair have different units. Made by `python benchmarks/released.py`."
     )
     record.add(table(losses()))
     record.add(
