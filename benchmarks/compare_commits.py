@@ -1,4 +1,4 @@
-"""Do two commits learn the same? The first 20 losses of four small recipes under each, and the largest difference.
+"""Do two commits learn the same? The first 20 losses of some small recipes under each, and the largest difference.
 
     python benchmarks/compare_commits.py BEFORE [AFTER]
 

@@ -212,13 +212,13 @@ class ComputeOptions:
 
     device: Device = "auto"
     precision: Annotated[
-        str,
+        str | None,
         speed_option(
             "--precision",
-            help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA) or bf16.",
+            help="Of matrix products: auto (bf16 where it is native), fp32, tf32 (CUDA), bf16; default: the recipe's.",
             autocompletion=completion.one_of(*completion.PRECISIONS),
         ),
-    ] = "auto"
+    ] = None
     threads: Threads = None
 
 

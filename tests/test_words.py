@@ -56,7 +56,7 @@ KEYS = [
     r"model\.(conditional_(reconstruction|future)|uniform_scale|forget_bias|start_at_mean)\b",
     r"windows\.(seen|predicted|reconstructed)\b",
     r"optimiser\.",
-    r"optimizer\.(decay|plateau_looks)",
+    r"optimizer\.(decay|plateau_looks)\b",
     r"training\.(evaluate_every|accumulate|segment)\b",
     r"moving_mnist\.speed\b",
     r'values = "(probability|real)"',

@@ -1,5 +1,6 @@
 """Pretrainings are measured on the sequences that they should be, over as many frames as are asked for."""
 
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -77,6 +78,23 @@ def test_sequences_are_those_that_extract_writes(
     digits = {1: "1 digit", 3: "3 digits"}[num_digits]
     assert on_demand.which == f"Moving MNIST sequences of test digits, {digits}, seed 1"
     assert measured(run, mnist=mnist, num_sequences=130, seed=2, **asked).metrics != on_demand.metrics
+
+
+def test_a_file_of_training_digits_is_measured_with_a_warning(
+    tmp_path: Path, mnist: Path, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    test = generated_file(tmp_path, mnist, num_videos=3, num_digits=1, num_frames=5)
+    # The run has used the twelve videos of these names.
+    config = MovingMnistConfig(num_digits=1, canvas=32, num_frames=5, displacement=DISPLACEMENT)
+    train = generate_moving_mnist(tmp_path / "train.h5", num_videos=15, mnist=mnist, config=config, seed=1)
+    with caplog.at_level(logging.WARNING, logger="vidrep"):
+        for features in (test, train):
+            assert measured(run, features).num_videos == 3
+    (message,) = caplog.messages
+    assert message == (
+        f"{train.path}: made from the training digits of MNIST, which the run may have been trained on; for figures of "
+        "unseen digits give --mnist FOLDER, or features of vidrep extract moving-mnist --digits test"
+    )
 
 
 def test_roll_outs_of_any_length(tmp_path: Path, mnist: Path, run: Path) -> None:

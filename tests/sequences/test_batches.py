@@ -40,7 +40,7 @@ def generated_batch(batch_size: int, *, seed: int, step: int) -> NDArray[np.uint
 
 
 def test_generated_windows_are_what_the_generator_makes_one_after_the_other() -> None:
-    windows = GeneratedWindows(GENERATOR, 7, seed=3)
+    windows = GeneratedWindows(GENERATOR, 7, np.random.default_rng(3))
     whole = GENERATOR.generate(7, np.random.default_rng(3)).reshape(5, 7, 32 * 32)
     assert (len(windows), windows.length) == (7, 5)
     chosen = np.array([6, 0, 2, 2])
@@ -58,7 +58,10 @@ def test_a_generated_batch_depends_on_seed_and_step_alone() -> None:
     assert len(made) == 20
     other = generated_batch(3, seed=12, step=4)
     assert (other != batches.batch(4).frames.numpy()).any()
-    assert (GeneratedWindows(GENERATOR, 3, seed=11).gather(np.arange(3)) != batches.batch(0).frames.numpy()).any()
+    assert (
+        GeneratedWindows(GENERATOR, 3, np.random.default_rng(11)).gather(np.arange(3))
+        != batches.batch(0).frames.numpy()
+    ).any()
 
 
 CPU = torch.device("cpu")
@@ -134,7 +137,7 @@ def test_every_generated_sequence_is_a_video_and_a_group_of_its_own() -> None:
     assert len(set(videos)) == 12
     shard = GeneratedBatches(GENERATOR, 3, 11, CPU, slice(1, 3)).batch(2)
     assert shard.video is not None and shard.video.tolist() == videos[7:9]
-    held_out = GeneratedBatchSet(GeneratedWindows(GENERATOR, 5, 3), CPU).batch(np.array([4, 1]))
+    held_out = GeneratedBatchSet(GeneratedWindows(GENERATOR, 5, np.random.default_rng(3)), CPU).batch(np.array([4, 1]))
     assert held_out.video is not None and held_out.video.tolist() == [4, 1]
 
 

@@ -2,7 +2,7 @@
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.features.store import open_features
 from vidrep.progress import Progress
 from vidrep.synthetic.generate import generate_moving_mnist
-from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from vidrep.synthetic.mnist import MnistSplit
+from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 
 DIGITS = np.random.default_rng(3).integers(0, 256, (7, 28, 28), dtype=np.uint8)
 CONFIG = MovingMnistConfig(canvas=32, num_frames=4)
@@ -32,7 +33,7 @@ def test_sequences_are_the_generators(tmp_path: Path, mnist: Path) -> None:
     features = generate_moving_mnist(
         tmp_path / "f.h5", num_videos=230, mnist=mnist, config=CONFIG, seed=4, on_progress=seen.append
     )
-    expected = MovingMnist(DIGITS, CONFIG).generate(230, np.random.default_rng(4)).swapaxes(0, 1)
+    expected = MovingMnist(DIGITS, CONFIG).generate(230, stream_rng("train", 4)).swapaxes(0, 1)
     assert (len(features), features.frame_shape, features.dtype) == (230, (32, 32), "uint8")
     assert [row.path for row in features.videos] == [f"{number:08d}" for number in range(230)]
     for video in (0, 99, 100, 229):
@@ -63,6 +64,21 @@ def test_test_digits(tmp_path: Path, mnist: Path) -> None:
     expected = MovingMnist(DIGITS[:2], CONFIG).generate(3, np.random.default_rng(0)).swapaxes(0, 1)
     np.testing.assert_array_equal(np.stack([features.rows(video) for video in range(3)]), expected)
     assert {row.split for row in features.videos} == {"test"}
+
+
+def test_training_and_test_files_of_one_seed_move_on_other_ways(tmp_path: Path) -> None:
+    flat = np.full((3, 28, 28), 255, np.uint8)  # what differs then is where digits are
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for stem in ("train", "t10k"):
+        header = struct.pack(">4I", 0x803, 3, 28, 28)
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(header + flat.tobytes())
+    config = MovingMnistConfig(canvas=64, num_frames=4)
+    train, test = (
+        generate_moving_mnist(tmp_path / f"{name}.h5", num_videos=9, mnist=folder, split=name, config=config)
+        for name in get_args(MnistSplit)
+    )
+    assert all((train.rows(video) != test.rows(video)).any() for video in range(9))
 
 
 def test_what_cannot_be_writes_nothing(tmp_path: Path, mnist: Path) -> None:

@@ -1,7 +1,7 @@
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vidrep.errors import ConfigError
 from vidrep.metrics.frame_metrics import bernoulli_nats, entropy_floor, squared_error
 from vidrep.synthetic.mnist import load_digits
-from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig, trajectories
+from vidrep.synthetic.moving_mnist import MovingMnist, MovingMnistConfig, Stream, step_rng, stream_rng, trajectories
 
 DIGITS = np.random.default_rng(3).integers(0, 256, (7, 28, 28), dtype=np.uint8)
 CONFIGS = [
@@ -128,6 +128,16 @@ def test_a_sequence_depends_on_the_seed_and_its_number_only() -> None:
         twelve, np.concatenate([stream.generate(num_sequences, rng) for num_sequences in (1, 7, 4)], axis=1)
     )
     assert (twelve != stream.generate(12, np.random.default_rng(6))).any()
+
+
+def test_no_two_streams_draw_the_same() -> None:
+    seeds = (0, 1, 2, 2**32, 2**32 + 1, 2**62)
+    generators = [stream_rng(stream, seed) for stream in get_args(Stream) for seed in seeds]
+    generators += [step_rng(seed, step) for seed in seeds for step in (0, 1, 2, 2**32)]
+    first = [rng.random() for rng in generators]
+    assert len(set(first)) == len(first) == 3 * 6 + 6 * 4
+    assert stream_rng("test", 1).random() == np.random.default_rng(1).random()  # as files were always drawn
+    assert step_rng(3, 5).random() == np.random.default_rng([3, 5, 1]).random()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The first 20 losses of four recipes are those that are written down."""
+"""The first 20 losses of some recipes, made small, are those that are written down."""
 
 import json
 from pathlib import Path

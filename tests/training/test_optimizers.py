@@ -153,11 +153,13 @@ def test_while_the_head_warms_up_the_encoder_stays_exactly(name: Any, on_device:
         assert stays == ({"network.encoder.weight", "network.encoder.bias"} if step < 3 else set())
 
 
+@pytest.mark.parametrize("decay_peepholes", [False, True])
 @pytest.mark.parametrize("name", CLASSES)
-def test_weight_decay_is_for_matrices_that_learn(name: Any) -> None:
+def test_weight_decay_is_for_matrices_that_learn(name: Any, decay_peepholes: bool) -> None:
     model = lstm(num_layers=2)
     model.get_parameter("cells.1.input_weight").requires_grad_(False)
-    optimizer = build_optimizer(model, OptimizerSettings(name=name, learning_rate=0.1, weight_decay=0.5))
+    settings = OptimizerSettings(name=name, learning_rate=0.1, weight_decay=0.5, decay_peepholes=decay_peepholes)
+    optimizer = build_optimizer(model, settings)
     assert type(optimizer) is CLASSES[name]
     if name in ("sgd", "adam", "adamw", "adagrad"):
         assert all(group["fused"] for group in optimizer.param_groups)
@@ -166,11 +168,11 @@ def test_weight_decay_is_for_matrices_that_learn(name: Any) -> None:
         "cells.0.input_weight": 0.5,
         "cells.0.recurrent_weight": 0.5,
         "cells.0.bias": 0.0,
-        "cells.0.peepholes": 0.0,
+        "cells.0.peepholes": 0.5 * decay_peepholes,
         "cells.1.input_weight": None,
         "cells.1.recurrent_weight": 0.5,
         "cells.1.bias": 0.0,
-        "cells.1.peepholes": 0.0,
+        "cells.1.peepholes": 0.5 * decay_peepholes,
     }
 
 

@@ -3,15 +3,18 @@
 import csv
 import json
 import logging
+import tomllib
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows
-from vidrep.errors import ConfigError, FeatureFileError, InputError
+from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows, with_precision
+from vidrep.errors import ConfigError, FeatureFileError, InputError, Stopped
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.annotations import Annotation
 from vidrep.models.pretraining import PretrainingNetwork
@@ -26,6 +29,12 @@ ALL_SPLITS = {f"{name}/{n:02d}.npy": "test" if n == 4 else "train" for name in (
 def splits_of(run: Path) -> dict[str, str]:
     rows = csv.DictReader((run / "videos.csv").read_text(encoding="utf-8").splitlines())
     return {row["video"]: row["split"] for row in rows}
+
+
+def numerics_of(run: Path) -> dict[str, Any]:
+    newest = max((run / "checkpoints").iterdir())
+    numerics: dict[str, Any] = torch.load(newest, weights_only=True)["numerics"]
+    return numerics
 
 
 def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Path) -> None:
@@ -50,6 +59,36 @@ def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Pat
     assert not (result.folder / "baselines.safetensors").exists()
 
 
+@pytest.mark.parametrize(("asked", "used"), [(None, "fp32"), ("bf16", "bf16"), ("auto", "bf16")])
+def test_the_config_sets_the_precision_and_the_argument_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, used: str
+) -> None:
+    monkeypatch.setattr("vidrep.devices._has_native_bf16", lambda device: True)
+    features = features_of(tmp_path, circles())
+    one, other = with_precision(pretrain_config(), "fp32"), with_precision(finetune_config(), "fp32")
+    run = train(features, tmp_path / "run", one, device="cpu", precision=asked).folder
+    actions = finetune(features, tmp_path / "actions", other, device="cpu", precision=asked).folder
+    for folder in (run, actions):
+        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        assert settings["training"]["precision"] == (asked or "fp32")
+        assert numerics_of(folder)["precision"] == used
+
+
+def test_a_run_goes_on_in_another_precision_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    features, asked = features_of(tmp_path, circles()), count(1)
+    with pytest.raises(Stopped):
+        train(
+            features,
+            tmp_path / "run",
+            pretrain_config(),
+            device="cpu",
+            precision="fp32",
+            should_stop=lambda: next(asked) == 2,
+        )
+    train(features, tmp_path / "run", pretrain_config(), device="cpu", precision="bf16", resume=True)
+    assert any("goes on with" in message and "precision bf16, not fp32" in message for message in caplog.messages)
+
+
 def test_precision_auto_is_bf16_from_training_to_evaluation_where_it_is_native(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,8 +110,7 @@ def test_precision_auto_is_bf16_from_training_to_evaluation_where_it_is_native(
         weights[is_native, precision] = [
             (one / "model.safetensors").read_bytes() for one in (run.folder, actions.folder)
         ]
-        checkpoint = torch.load(max((run.folder / "checkpoints").iterdir()), weights_only=True)
-        assert checkpoint["numerics"]["precision"] == ("bf16" if is_native else precision.replace("auto", "fp32"))
+        assert numerics_of(run.folder)["precision"] == ("bf16" if is_native else precision.replace("auto", "fp32"))
         assert evaluate(actions.folder, features, device="cpu").num_videos == 2
     assert weights[True, "auto"] == weights[False, "bf16"]
     assert weights[True, "auto"][0] != weights[False, "auto"][0]

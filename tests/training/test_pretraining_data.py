@@ -24,6 +24,7 @@ from vidrep.evaluation.prediction import PredictionEvaluation
 from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.saved import load_model
 from vidrep.models.state import to_dict
+from vidrep.synthetic.moving_mnist import Stream, stream_rng
 from vidrep.training.pretrain import PretrainResult, train
 
 # So small a rate that weights stay what they were, but for their last bits.
@@ -72,6 +73,20 @@ def test_sequences_are_generated_as_training_goes(tmp_path: Path) -> None:
     assert result.validation.num_windows == 1024
     assert (result.folder / "videos.csv").read_text().count("\n") == 1  # the head alone
     assert (result.num_train_videos, result.num_validation_videos) == (0, 0)
+
+
+def test_what_is_measured_and_validated_comes_from_streams_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def recorded(stream: Stream, seed: int) -> np.random.Generator:
+        asked.append((stream, seed))
+        return stream_rng(stream, seed)
+
+    monkeypatch.setattr("vidrep.training.pretraining_data.stream_rng", recorded)
+    on_mnist(tmp_path, config=mnist_config(seed=1))
+    assert asked == [("train", 1), ("validation", 1)]  # `evaluate` draws from "test", with seed 1 unless told otherwise
 
 
 def test_it_goes_on_with_the_same_digits_only(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ its own, in a section of its name: `[cell.lstm]`, `[objective.future]`, `[transf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from ..registry import OBJECTIVES
 from .checks import Range, Settings, require
@@ -151,7 +151,9 @@ class OptimizerSettings(Settings):
     momentum: Probability = 0.9
     """Of sgd, rmsprop and srivastava."""
     weight_decay: ZeroOrMore = 0.0
-    """Of weight matrices, not of biases and peepholes."""
+    """Of weight matrices, not of biases."""
+    decay_peepholes: bool = False
+    """Whether weight decay is of peepholes too, as in the released code."""
     reduction: Literal["mean", "sum"] = "mean"
     """Whether the loss that is differentiated is a mean over the windows, frames and values of a batch, or their
     sum."""
@@ -206,6 +208,9 @@ class TrainingSettings(Settings):
     member: NotNegative = 0
     """The number of a model in an ensemble, whose models have the same splits, but weights, order and dropout of their
     own."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Of matrix products; "auto" is bf16 where the device has it natively, else fp32. tf32 is for CUDA alone. A resumed
+    run may have another."""
     validation_fraction: Fraction = 0.1
     """Of the groups of videos, or of the digits if sequences are generated, held out to choose the best weights."""
     validate_every: AtLeastOne = 100
@@ -383,3 +388,12 @@ class FinetuneConfig(Settings):
 def _resolve_transforms(config: PretrainConfig | FinetuneConfig) -> None:
     names = () if config.transforms == "auto" else config.transforms
     object.__setattr__(config, "transform", settings_of_names("transform", names, config.transform))
+
+
+AnyConfig = TypeVar("AnyConfig", PretrainConfig, FinetuneConfig)
+
+
+def with_precision(config: AnyConfig, precision: str | None) -> AnyConfig:
+    """Return a config with another `training.precision`; None keeps its own. Raises ConfigError for an unknown one."""
+    changes: dict[str, Any] = {} if precision is None else {"precision": precision}
+    return replace(config, training=replace(config.training, **changes))

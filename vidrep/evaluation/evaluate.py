@@ -92,9 +92,19 @@ def evaluate(
             frame_shape=tuple(description.frame_shape),
             dtype=description.dtype,
         )
+        _warn_of_training_digits(features)
         selected = evaluator.select(trained, _select(trained.folder, features, options))
         require_sound(features, selected.indices)
         return evaluator.on_features(trained, selected, options)
+
+
+def _warn_of_training_digits(features: Features) -> None:
+    if (features.settings.get("kind"), features.settings.get("digits")) == ("moving-mnist", "train"):
+        _log.warning(
+            "%s: made from the training digits of MNIST, which the run may have been trained on; for figures of unseen "
+            "digits give --mnist FOLDER, or features of vidrep extract moving-mnist --digits test",
+            features.path,
+        )
 
 
 def _select(run: Path, features: Features, options: EvaluationOptions) -> SelectedVideos:

@@ -16,7 +16,7 @@ from ..sequences.batches import BatchSet, FeatureBatchSet, GeneratedBatchSet, Vi
 from ..sequences.crops import ViewBatchSet, ViewMaker
 from ..sequences.windows import Windows, WindowSet, empty_windows, sliding_windows
 from ..synthetic.mnist import DIGIT_SIDE, load_digits
-from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 from ..synthetic.rendering import GeneratedWindows
 from ..training.preparation import MAX_VALIDATION_WINDOWS, require_several, require_windows
 from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
@@ -103,7 +103,7 @@ def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> Predic
     config = _sequence_config(run, options.num_digits, num_frames=_num_context(run) + _num_future(run, options))
     generator = MovingMnist(load_digits(options.mnist, "test"), config)
     digits = "1 digit" if config.num_digits == 1 else f"{config.num_digits} digits"
-    windows = GeneratedWindows(generator, options.num_sequences, options.seed)
+    windows = GeneratedWindows(generator, options.num_sequences, stream_rng("test", options.seed))
     return PredictionEvaluation(
         which=f"Moving MNIST sequences of test digits, {digits}, seed {options.seed}",
         num_videos=options.num_sequences,

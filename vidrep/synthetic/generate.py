@@ -12,7 +12,7 @@ from ..features.versions import library_versions
 from ..features.writer import require_new_file, writing_features
 from ..progress import Progress, ProgressListener, ignore_progress
 from .mnist import MnistSplit, load_digits
-from .moving_mnist import MovingMnist, MovingMnistConfig
+from .moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 
 # Sequences made at once: few enough for the processor's cache.
 _BLOCK = 100
@@ -31,7 +31,8 @@ def generate_moving_mnist(
 ) -> Features:
     """Write `num_videos` Moving MNIST sequences as uint8 frames; their split is that of the digits, "train" or "test".
 
-    mnist: a folder with the IDX files of MNIST, .gz or not; None lets torchvision download them.
+    mnist: a folder with the IDX files of MNIST, .gz or not; None lets torchvision download them. seed: with equal
+    seeds, sequences of train and of test digits still differ in how they move.
 
     Raises OutputError if the output exists, InputError if the digits cannot be had, ConfigError for settings that
     cannot be.
@@ -43,7 +44,7 @@ def generate_moving_mnist(
         raise ConfigError(f"videos {num_videos}: give at least 1")
     require_new_file(output, overwrite=overwrite)
     digits = load_digits(None if mnist is None else Path(mnist), split)
-    generator, rng = MovingMnist(digits, config), np.random.default_rng(seed)
+    generator, rng = MovingMnist(digits, config), stream_rng(split, seed)
     settings = {
         "kind": "moving-mnist",
         "digits": split,

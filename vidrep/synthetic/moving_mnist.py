@@ -6,6 +6,7 @@ Shapes: T frames of a sequence, B sequences, N digits to choose from, S pixels a
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,6 +16,11 @@ from ..errors import ConfigError
 from .mnist import DIGIT_SIDE
 
 _DRAWS_PER_TRACK = 3  # row, column, direction
+Stream = Literal["train", "validation", "test"]
+"""What a fixed number of sequences is for."""
+# Test sequences are drawn from the seed itself, the others from its children.
+_SPAWN_KEYS: dict[Stream, tuple[int, ...]] = {"test": (), "train": (1,), "validation": (2,)}
+_STEPS = 1  # the last word of a step's seed: none ends in 0, which numpy would take for an absent word
 # Sequences whose frames of one time step are pasted before the next: few enough for them to stay in a core's cache.
 _PASTED_TOGETHER = 128
 
@@ -41,6 +47,19 @@ class MovingMnistConfig:
             raise ConfigError(f"moving MNIST: num_frames is {self.num_frames}, it must be at least 1")
         if not 0 < self.displacement < 1:
             raise ConfigError(f"moving MNIST: displacement is {self.displacement}, it must be above 0 and below 1")
+
+
+def stream_rng(stream: Stream, seed: int) -> np.random.Generator:
+    """Return the random numbers of sequences for training, validation or testing.
+
+    With equal seeds no two streams draw the same, nor a stream and a step's batch: their digits do not move alike.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_SPAWN_KEYS[stream]))
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Return the random numbers of the batch of an optimizer step."""
+    return np.random.default_rng([seed, step, _STEPS])
 
 
 class MovingMnist:

@@ -12,18 +12,15 @@ from torch import Tensor
 
 from ..devices import to_device
 from .mnist import DIGIT_SIDE
-from .moving_mnist import MovingMnist
-
-# Keeps the batches of a training apart from a fixed set of windows with the same seed.
-_TRAINING = 1
+from .moving_mnist import MovingMnist, step_rng
 
 
 class GeneratedWindows:
-    """A fixed number of sequences, those that `extract moving-mnist` writes with the same seed; a WindowSet."""
+    """A fixed number of sequences, those that `extract moving-mnist` writes with the same `stream_rng`; a WindowSet."""
 
-    def __init__(self, generator: MovingMnist, num_windows: int, seed: int) -> None:
+    def __init__(self, generator: MovingMnist, num_windows: int, rng: np.random.Generator) -> None:
         self.length = generator.config.num_frames
-        self._generator, self._draws = generator, generator.draw(num_windows, np.random.default_rng(seed))
+        self._generator, self._draws = generator, generator.draw(num_windows, rng)
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -35,7 +32,7 @@ class GeneratedWindows:
 
 def draws_of_step(generator: MovingMnist, batch_size: int, *, seed: int, step: int) -> NDArray[np.float64]:
     """Draw what makes the batch of an optimizer step, (B, N, 4): a pure function of (seed, step)."""
-    return generator.draw(batch_size, np.random.default_rng([seed, step, _TRAINING]))
+    return generator.draw(batch_size, step_rng(seed, step))
 
 
 class Renderer(Protocol):

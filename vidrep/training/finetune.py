@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.reader import to_mapping
-from ..config.settings import FinetuneConfig
+from ..config.settings import FinetuneConfig, with_precision
 from ..devices import choose_device
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
@@ -57,7 +57,7 @@ def finetune(
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
-    precision: str = "auto",
+    precision: str | None = None,
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -79,11 +79,10 @@ def finetune(
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config = config or FinetuneConfig()
+    config = with_precision(config or FinetuneConfig(), precision)
     run = RunFolder(Path(output))
     options = SessionOptions(
         device=device,
-        precision=precision,
         threads=threads,
         resume=resume,
         overwrite=overwrite,

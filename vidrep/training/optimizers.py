@@ -77,8 +77,9 @@ class ClippedVelocity(torch.optim.Optimizer):
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Build the optimizer of the parameters that learn, fused where torch can; weight decay is for matrices alone.
+    """Build the optimizer of the parameters that learn, fused where torch can.
 
+    Weight decay is for matrices, and for peepholes where the settings say so.
     The encoder's parameters are in groups of their own, with "is_encoder", since they may have another learning rate.
     On CUDA its steps can be captured in a graph: the learning rate, which changes, lies on the device, as all of the
     state does. It loads the state of a checkpoint from any device.
@@ -86,7 +87,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, one in learning.items():
-        is_decayed = one.ndim >= 2 and not name.endswith("peepholes")
+        is_decayed = one.ndim >= 2 and (settings.decay_peepholes or not name.endswith("peepholes"))
         groups.setdefault((name.startswith(_ENCODER), is_decayed), []).append(one)
     devices = {parameter.device for parameter in learning.values()}
     on_cuda = all(device.type == "cuda" for device in devices)

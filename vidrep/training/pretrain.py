@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import PretrainConfig
+from ..config.settings import PretrainConfig, with_precision
 from ..errors import ConfigError
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
@@ -44,7 +44,7 @@ def train(
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
-    precision: str = "auto",
+    precision: str | None = None,
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -57,14 +57,15 @@ def train(
     others are held out, by group, to choose the weights. mnist: in place of features, a folder with the files of
     MNIST, from which sequences are generated without end; some of its training digits are held out.
     annotations, group_pattern: labels, splits and groups in place of the file's, see `vidrep.features.annotations`.
-    device, precision, threads, resume, overwrite, should_stop, on_progress: see `SessionOptions`.
+    precision: in place of `training.precision` of the config; None keeps that.
+    device, threads, resume, overwrite, should_stop, on_progress: see `SessionOptions`.
     Processes that torchrun starts train together; each calls this, gets the same result and reports its own progress.
 
     Raises InputError if there is no window to train on, FeatureFileError for damaged rows and values that are not
     finite, ConfigError for settings that do not go together, OutputError for a folder that is in use or a resumed run
     that was another, TrainingError for a loss that is not finite, Stopped if it was asked to stop.
     """
-    config = config or PretrainConfig()
+    config = with_precision(config or PretrainConfig(), precision)
     if (features is None) == (mnist is None):
         raise ConfigError("give features, or the folder of MNIST's files with --mnist: one of the two")
     if mnist is not None and (annotations or group_pattern):
@@ -79,7 +80,6 @@ def train(
 
     options = SessionOptions(
         device=device,
-        precision=precision,
         threads=threads,
         resume=resume,
         overwrite=overwrite,

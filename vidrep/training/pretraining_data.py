@@ -39,7 +39,7 @@ from ..sequences.split import VideoSplit, split_videos
 from ..sequences.window_lengths import fit_pretrain_windows
 from ..sequences.windows import Windows, batches_of, empty_windows, sliding_windows
 from ..synthetic.mnist import load_digits
-from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig
+from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 from ..synthetic.rendering import GeneratedWindows
 from .preparation import (
     DEFAULT_BATCH_SIZE,
@@ -289,7 +289,8 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
     num_held_out = min(max(1, round(config.training.validation_fraction * len(digits))), len(digits) - 1)
     shuffled = digits[np.random.default_rng(seed).permutation(len(digits))]
     held_out, training = MovingMnist(shuffled[:num_held_out], kind), MovingMnist(shuffled[num_held_out:], kind)
-    measured = GeneratedWindows(training, _NUM_MEASURED, seed)
+    measured = GeneratedWindows(training, _NUM_MEASURED, stream_rng("train", seed))
+    validation = GeneratedWindows(held_out, _NUM_VALIDATED, stream_rng("validation", seed))
 
     def frames() -> Iterator[Tensor]:
         for chosen in batches_of(measured, _BLOCK):
@@ -306,7 +307,7 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
             batches=GeneratedBatches(training, batch_size, config.training.draw_seed, context.device, shard),
             batch_size=batch_size,
             window_length=kind.num_frames,
-            validation=GeneratedBatchSet(GeneratedWindows(held_out, _NUM_VALIDATED, seed), context.device),
+            validation=GeneratedBatchSet(validation, context.device),
             max_validation_batch=windows_at_once(kind.num_frames, kind.canvas**2),
         ),
         inputs=inputs,

@@ -59,6 +59,8 @@ _CONTENTS = {
     "samples",
     EVENTS_FOLDER,
 }
+# Settings that a resumed run may change: a checkpoint records the precision, and another one is a warning.
+_FREE_ON_RESUME = frozenset({"training.precision"})
 # How many changed settings a message shows.
 _MOST_SHOWN = 3
 
@@ -225,7 +227,7 @@ class RunFolder:
                 f"{self._config_path}: a run of an earlier version of vidrep, which this one cannot go on with; "
                 "--overwrite starts anew"
             )
-        if difference := _differences(before, _flat(settings)):
+        if difference := _differences(before, _flat(settings), free=_FREE_ON_RESUME):
             raise OutputError(
                 f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new "
                 "folder"

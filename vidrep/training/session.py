@@ -35,8 +35,6 @@ class SessionOptions:
 
     device: str = "auto"
     """"auto", "cpu", "cuda" or "mps"."""
-    precision: str = "auto"
-    """"auto", "fp32", "tf32" or "bf16", of matrix products; "auto" is bf16 where the device has it natively."""
     threads: int | None = None
     """CPU threads of one operation; None: a resumed run's, or 1 if the model is small, or torch's own number."""
     resume: bool = False
@@ -95,7 +93,7 @@ def run_session(
     with (
         joined_ranks() as ranks,
         torch_settings(
-            ranks.device(choose_device(options.device)), precision=options.precision, threads=options.threads
+            ranks.device(choose_device(options.device)), precision=config.training.precision, threads=options.threads
         ) as (device, precision, compute_dtype),
     ):
         ranks.require_same(resume=options.resume, device=device.type, precision=precision, settings=config)
