@@ -170,6 +170,10 @@ class RecipeOptions:
     seed: Annotated[
         int | None, training_option("--seed", min=0, help="Seed of weights, order and dropout; training.seed.")
     ] = None
+    ensemble: Annotated[
+        int | None,
+        training_option("--ensemble", min=1, help="Models that are trained and used as one run; training.ensemble."),
+    ] = None
 
     def build(self, config_class: "type[Config]", **changes: Any) -> "Config":
         """Read the recipe and change it; `changes` are further ones.
@@ -185,7 +189,8 @@ class RecipeOptions:
         from vidrep.errors import ConfigError
 
         changes = dict(parse_change(text) for text in self.settings or [])
-        for name, value in (("steps", self.steps), ("batch_size", self.batch_size), ("seed", self.seed)):
+        for name in ("steps", "batch_size", "seed", "ensemble"):
+            value = getattr(self, name)
             if value is None:
                 continue
             if f"training.{name}" in changes:

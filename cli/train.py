@@ -70,8 +70,10 @@ def train_command(
 def _report(result: "PretrainResult", *, is_generated: bool) -> str:
     videos = "" if is_generated else f", {result.num_train_videos} videos"
     what = "sequences of held-out digits" if is_generated else f"{result.num_validation_videos} validation videos"
+    models = f"{result.num_models} models, the first: " if result.num_models > 1 else ""
+    windows = f", {result.validation.num_windows} windows, free running" if result.validation.by_objective else ""
     return (
-        f"{result.folder}: {outcome_text(result.outcome)}; {result.num_parameters:,} parameters{videos}; "
+        f"{result.folder}: {models}{outcome_text(result.outcome)}; {result.num_parameters:,} parameters{videos}; "
         f"{waiting_text(result.outcome.data_share)}\n"
-        f"on {what}, {result.validation.num_windows} windows, free running:\n{prediction_table(result.validation)}"
+        f"on {what}{windows}:\n{prediction_table(result.validation)}"
     )

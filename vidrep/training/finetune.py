@@ -3,21 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ..config.reader import to_mapping
-from ..config.settings import FinetuneConfig, with_precision
+from ..config.settings import FinetuneConfig, TrainingSettings, with_precision
 from ..devices import choose_device
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
 from ..metrics.predictor import Predictor
-from ..models.members import member_folder, write_members
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.split import VideoSplit
 from .classifier_training import check_classifier, train_classifier
 from .collectives import Ranks
+from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
 from .pretrained_start import keep_start, read_start
@@ -138,36 +136,21 @@ def _train_several(
     budget_minutes: float | None,
 ) -> tuple[Selection | None, TrainingOutcome]:
     """Choose what to train if that is wanted, and train the models, each in a folder of its own within the run."""
-    device = ranks.device(choose_device(options.device))
-    ranks.call_on_rank_zero(lambda: run.require_usable(resume=options.resume, overwrite=options.overwrite))
-    table = _table(videos)
-    recorded: dict[str, Any] = table.recorded()
-    if start is not None:
-        recorded["started_from"] = {"encoder_sha256": start.sha256}
-    with ranks.on_rank_zero(run.locked()):
-        folder = run.prepared(
-            {**to_mapping(config), **recorded},
-            table,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            device=device,
-            num_ranks=ranks.size,
-        )
-        with ranks.on_rank_zero(folder):
-            if start is not None:
-                ranks.call_on_rank_zero(lambda: keep_start(start, run))
-            selection, predictor = None, _fixed_predictor(config)
-            if config.selection.enabled:
-                selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
-                predictor = selection.predictor
-            outcomes = _train_members(run, videos, config, selection, start, options)
-            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
-            ranks.call_on_rank_zero(lambda: write_members(run.path, len(outcomes)))
-            ranks.call_on_rank_zero(run.forget_earlier)
+    recorded = {} if start is None else {"started_from": {"encoder_sha256": start.sha256}}
+    with run_of_several(run, config, _table(videos), options, ranks, recorded=recorded):
+        if start is not None:
+            ranks.call_on_rank_zero(lambda: keep_start(start, run))
+        selection, predictor = None, _fixed_predictor(config)
+        if config.selection.enabled:
+            selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
+            predictor = selection.predictor
+        outcomes = _train_models(run, videos, config, selection, start, options)
+        ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
+        finish_members(run, len(outcomes), ranks)
     return selection, outcomes[0]
 
 
-def _train_members(
+def _train_models(
     run: RunFolder,
     videos: FinetuneVideos,
     config: FinetuneConfig,
@@ -182,21 +165,11 @@ def _train_members(
             VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test)
         )
         start = start if selection.from_run else None
-    outcomes = []
-    for number in range(1, config.training.ensemble + 1):
-        member = RunFolder(member_folder(run.path, number))
-        training = replace(config.training, member=number - 1, ensemble=1)
-        outcomes.append(
-            train_classifier(
-                member,
-                videos,
-                replace(config, training=training),
-                start,
-                replace(options, resume=member.has_begun(), overwrite=False),
-                keeps_start=False,
-            )
-        )
-    return outcomes
+
+    def train_one(member: RunFolder, training: TrainingSettings, options: SessionOptions) -> TrainingOutcome:
+        return train_classifier(member, videos, replace(config, training=training), start, options, keeps_start=False)
+
+    return train_members(run, config.training, options, train_one)
 
 
 def _finish(

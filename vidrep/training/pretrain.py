@@ -1,12 +1,12 @@
 """Pretraining: an encoder learns without labels, by objectives such as reconstruction and future prediction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import PretrainConfig, with_precision
+from ..config.settings import PretrainConfig, TrainingSettings, with_precision
 from ..errors import ConfigError
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
@@ -17,15 +17,20 @@ from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..viewing.filmstrip import can_be_shown, write_filmstrip
+from .ensemble import finish_members, run_of_several, train_members
 from .loop import TrainingOutcome, never
-from .pretraining_data import PretrainData, data_of_features, data_of_mnist
+from .pretraining_data import NO_VIDEOS, PretrainData, data_of_features, data_of_mnist, videos_of_features
+from .ranks import joined_ranks
 from .run import RunFolder
 from .session import Prepared, SessionContext, SessionOptions, run_session
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainResult:
-    """A finished pretraining: its run folder, how it went, and the best weights' metrics on held-out videos."""
+    """A finished pretraining: its run folder, how it went, and the best weights' metrics on held-out videos.
+
+    num_models: of an ensemble, of which the others are those of the first.
+    """
 
     folder: Path
     outcome: TrainingOutcome
@@ -33,6 +38,7 @@ class PretrainResult:
     num_train_videos: int
     num_validation_videos: int
     num_parameters: int
+    num_models: int = 1
 
 
 def train(
@@ -87,16 +93,33 @@ def train(
         on_progress=on_progress,
     )
     run = RunFolder(Path(output))
-    prepare = partial(_prepare, config, read)
-    outcome, prepared, metrics = run_session(run, config, options, prepare=prepare, finish=_measure)
-    return PretrainResult(
-        folder=run.path,
-        outcome=outcome,
-        validation=metrics,
-        num_train_videos=prepared.videos.count("train", at_least=prepared.data.window_length),
-        num_validation_videos=prepared.videos.count("validation", at_least=prepared.data.window_length),
-        num_parameters=sum(parameter.numel() for parameter in prepared.model.parameters()),
-    )
+
+    def train_one(run: RunFolder, training: TrainingSettings, options: SessionOptions) -> PretrainResult:
+        prepare = partial(_prepare, replace(config, training=training), read)
+        outcome, prepared, metrics = run_session(
+            run, replace(config, training=training), options, prepare=prepare, finish=_measure
+        )
+        return PretrainResult(
+            folder=run.path,
+            outcome=outcome,
+            validation=metrics,
+            num_train_videos=prepared.videos.count("train", at_least=int(prepared.config.windows.length)),
+            num_validation_videos=prepared.videos.count("validation", at_least=int(prepared.config.windows.length)),
+            num_parameters=sum(parameter.numel() for parameter in prepared.model.parameters()),
+        )
+
+    if config.training.ensemble == 1:
+        return train_one(run, config.training, options)
+    with joined_ranks() as ranks:
+        table = (
+            NO_VIDEOS
+            if videos is None
+            else videos_of_features(videos, config, annotations=annotations, group_pattern=group_pattern)
+        )
+        with run_of_several(run, config, table, options, ranks):
+            results = train_members(run, config.training, options, train_one)
+            finish_members(run, len(results), ranks)
+    return replace(results[0], folder=run.path, num_models=len(results))
 
 
 def _prepare(

@@ -64,6 +64,9 @@ _log = logging.getLogger(__name__)
 _NUM_VALIDATED, _NUM_MEASURED = 1024, 2048
 _BLOCK = 64
 
+NO_VIDEOS = RunVideos((), (), VideoSplit(train=[], validation=[], test=[]), ())
+"""The videos of a pretraining on generated sequences."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainData:
@@ -95,21 +98,8 @@ def data_of_features(
 
     Of a step's batch only this rank's shard is read.
     """
-    videos = annotate(features, annotations, group_pattern)
-    split = split_videos(
-        [row.path for row in features.videos],
-        ["" for _ in features.videos],  # which videos are held out must not depend on labels
-        [name or "train" for name in videos.splits] if any(videos.splits) else videos.splits,
-        groups=videos.groups,
-        validation_fraction=config.training.validation_fraction,
-        test_fraction=0.0,
-        seed=config.training.seed,
-    )
-    if not split.validation:
-        raise InputError(
-            f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
-            "choose the weights by; use more videos"
-        )
+    videos = videos_of_features(features, config, annotations=annotations, group_pattern=group_pattern)
+    split = videos.split
     likelihood = choose_likelihood(features, config.likelihood)
     used = split.train + split.validation
     config = replace(config, objectives=_objectives(config, likelihood, split))
@@ -134,8 +124,34 @@ def data_of_features(
         frame_shape=features.frame_shape,
         dtype=features.dtype,
         settings=features.settings,
-        videos=RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern),
+        videos=videos,
     )
+
+
+def videos_of_features(
+    features: Features,
+    config: PretrainConfig,
+    *,
+    annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
+) -> RunVideos:
+    """Split the videos of features; raises as `train`."""
+    videos = annotate(features, annotations, group_pattern)
+    split = split_videos(
+        [row.path for row in features.videos],
+        ["" for _ in features.videos],  # which videos are held out must not depend on labels
+        [name or "train" for name in videos.splits] if any(videos.splits) else videos.splits,
+        groups=videos.groups,
+        validation_fraction=config.training.validation_fraction,
+        test_fraction=0.0,
+        seed=config.training.seed,
+    )
+    if not split.validation:
+        raise InputError(
+            f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
+            "choose the weights by; use more videos"
+        )
+    return RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern)
 
 
 def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSplit) -> tuple[str, ...]:
@@ -320,5 +336,5 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
             **asdict(kind),
             "seed": seed,
         },
-        videos=RunVideos((), (), VideoSplit(train=[], validation=[], test=[]), ()),
+        videos=NO_VIDEOS,
     )

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -48,7 +49,7 @@ from .session import SessionOptions
 _log = logging.getLogger(__name__)
 
 SELECTION_FOLDER = "selection"
-_TRIAL_STEPS = 5  # by which the time of a step is estimated
+_TRIAL_STEPS = 8  # by which the time of a step is estimated
 _BATCH_SIZE = 32
 _REPRESENTATIONS = {"last h": "last", "mean h": "mean"}
 
@@ -280,20 +281,25 @@ class _Trials:
         return _with_steps(candidate.config, self._labeled.videos, self._labeled.rows_of(fold.train)).training.steps
 
     def _seconds(self, candidate: Candidate) -> float:
-        """Estimate the time of a candidate on one fold, by a few steps."""
-        steps = self._steps(candidate)
+        """Estimate the time of a candidate on one fold: what surrounds its steps, and the median of a few of these."""
         path = self._folder / f"trial-{candidate.name}"
         self._ranks.call_on_rank_zero(lambda: shutil.rmtree(path, ignore_errors=True))
-        config = replace(
-            candidate.config,
-            training=replace(candidate.config.training, steps=_TRIAL_STEPS, validate_every=_TRIAL_STEPS, keep="last"),
-        )
+        training = replace(candidate.config.training, steps=_TRIAL_STEPS, validate_every=_TRIAL_STEPS, keep="last")
+        times = [time.monotonic()]
+        options = replace(self._quiet(), on_progress=lambda progress: times.append(time.monotonic()))
+        videos = self._labeled.split(self._folds[0])
         with _without_notes():
-            outcome = train_classifier(
-                RunFolder(path), self._labeled.split(self._folds[0]), config, self._start_of(candidate), self._quiet()
+            train_classifier(
+                RunFolder(path),
+                videos,
+                replace(candidate.config, training=training),
+                self._start_of(candidate),
+                options,
             )
         self._ranks.call_on_rank_zero(lambda: shutil.rmtree(path, ignore_errors=True))
-        return outcome.seconds * max(1.0, steps / _TRIAL_STEPS)
+        steps = self._steps(candidate)
+        surrounding = time.monotonic() - times[0] - (times[-1] - times[1])
+        return surrounding + steps * float(np.median(np.diff(times[1:]))) if steps else surrounding
 
     def _quiet(self) -> SessionOptions:
         return replace(self._options, resume=False, overwrite=False, on_progress=lambda progress: None)
