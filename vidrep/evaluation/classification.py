@@ -96,7 +96,8 @@ def evaluate_classifier(
     options.on_progress(Progress(done=len(windows), total=len(windows), unit="windows"))
     num_videos = len(measured)
     found = classifier.baselines(features, selected.indices, device=run.device)
-    chosen = classifier.chosen(np.stack(list(of_videos.values())), found).argmax(axis=1)
+    combined = classifier.predictor.combined(np.stack(list(of_videos.values())), features, selected.indices)
+    chosen = combined.argmax(axis=1)
     majority = np.full(num_videos, int(np.argmax(run.description.class_counts)))
     of_baselines = {"majority class": majority, **{name: one.argmax(axis=1) for name, one in found.items()}}
     groups = [selected.annotated.groups[video] for video in measured]

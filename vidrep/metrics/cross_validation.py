@@ -104,6 +104,19 @@ def cross_validate(
 
     classes: (V,). folds: of the V videos. Accuracy and log loss are means over the videos that are validated.
     """
+    every = cross_validate_each(fit, samples, classes, num_classes, folds, settings)
+    return min(every, key=lambda one: (-one.accuracy, one.log_loss))
+
+
+def cross_validate_each(
+    fit: Fit,
+    samples: VideoRows,
+    classes: NDArray[np.int64],
+    num_classes: int,
+    folds: Sequence[Fold],
+    settings: Sequence[float],
+) -> list[CrossValidation]:
+    """Return how a classifier does with each setting; see `cross_validate`."""
     found = np.full((len(settings), samples.num_videos, num_classes), np.nan)
     for fold in folds:
         train, validation = samples.of(fold.train), samples.of(fold.validation)
@@ -111,17 +124,19 @@ def cross_validate(
         for number, classifier in enumerate(fitted):
             of_videos = validation.mean(classifier.probabilities(validation.rows))
             found[number, fold.validation] = of_videos[fold.validation]
-    is_validated = ~np.isnan(found[0, :, 0])
-    validated, true = found[:, is_validated], classes[is_validated]
-    accuracies = (validated.argmax(axis=2) == true).mean(axis=1)
-    of_truth = validated[:, np.arange(len(true)), true]
-    losses = -np.log(of_truth.clip(min=SMALLEST_PROBABILITY)).mean(axis=1)
-    best = int(np.lexsort((losses, -accuracies))[0])
+    return [measured(setting, one, classes) for setting, one in zip(settings, found, strict=True)]
+
+
+def measured(setting: float, probabilities: NDArray[np.float64], classes: NDArray[np.int64]) -> CrossValidation:
+    """Measure what was said of videos left out, (V, K), NaN where nothing was; classes: (V,)."""
+    is_validated = ~np.isnan(probabilities[:, 0])
+    validated, true = probabilities[is_validated], classes[is_validated]
+    of_truth = validated[np.arange(len(true)), true]
     return CrossValidation(
-        setting=settings[best],
-        accuracy=float(accuracies[best]),
-        log_loss=float(losses[best]),
-        probabilities=found[best],
+        setting=setting,
+        accuracy=float((validated.argmax(axis=1) == true).mean()),
+        log_loss=float(-np.log(of_truth.clip(min=SMALLEST_PROBABILITY)).mean()),
+        probabilities=probabilities,
     )
 
 

@@ -4,47 +4,62 @@ Shapes: W windows, S source videos, K classes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from ..errors import InputError
 from ..features.store import Features
-from ..files import write_text
+from ..files import write_text, writing_file
 from ..models.description import ModelDescription
+from ..models.logistic_regression import LinearClassifier
 from ..models.members import member_folders
 from ..models.pretrained import PretrainedEncoders
 from ..models.saved import TrainedModel, load_model
 from ..sequences.windows import VideoWindows
-from .baselines import Baselines, baseline_encoders, load_baselines
+from .baselines import baseline_encoders, load_baselines
 from .classification import average_over_windows, classification_windows, classify_windows
 from .cross_validation import mean_by_number
+from .video_features import VIDEO_FEATURES, frames_of
 
 PREDICTOR_NAME, PRETRAINED_NAME = "predictor.json", "pretrained"
+_WEIGHTS_NAME = "predictor.safetensors"
 PredictorKind = Literal["lstm", "linear", "average"]
 _FORMAT, _VERSION = "vidrep-predictor", 1
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Which of a run's classifiers predicts; linear: the name of the baseline that does, or that is averaged with."""
+    """Which of a run's classifiers predicts: its LSTM, logistic regression, or the average of their probabilities.
+
+    reads, C: what logistic regression reads of a video, a name of VIDEO_FEATURES, and what it was fitted with. linear:
+    the fitted one, None if the LSTM predicts alone.
+    """
 
     kind: PredictorKind = "lstm"
-    linear: str = ""
+    reads: str = ""
+    C: float = 0.0
+    linear: LinearClassifier | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        names = {"lstm": "LSTM", "linear": self.linear, "average": f"average of LSTM and {self.linear}"}
+        names = {"lstm": "LSTM", "linear": self.reads, "average": f"average of LSTM and {self.reads}"}
         return names[self.kind]
 
     def save(self, folder: Path) -> None:
         """Write it into a run folder; raises OutputError if that is impossible."""
-        content = {"format": _FORMAT, "version": _VERSION, **asdict(self)}
-        write_text(folder / PREDICTOR_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        if self.linear is not None:
+            content = save({"weight": self.linear.weight, "bias": self.linear.bias})
+            with writing_file(folder / _WEIGHTS_NAME, num_bytes=len(content)) as file:
+                file.write_at(content, 0)
+        described = {"format": _FORMAT, "version": _VERSION, "kind": self.kind, "reads": self.reads, "C": self.C}
+        write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -61,9 +76,28 @@ class Predictor:
             predictor = cls(**content)
             if found != (_FORMAT, _VERSION) or predictor.kind not in ("lstm", "linear", "average"):
                 raise ValueError(f"{found[0]} version {found[1]}, predictor {predictor.kind!r}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: names no predictor ({error})") from error
-        return predictor
+            if predictor.kind == "lstm":
+                return predictor
+            if predictor.reads not in VIDEO_FEATURES:
+                raise ValueError(f"{predictor.reads!r} is no feature of videos")
+            return replace(predictor, linear=LinearClassifier(**load_file(folder / _WEIGHTS_NAME)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise InputError(f"{path}: names no predictor that can be used ({error})") from error
+
+    def combined(self, of_lstm: NDArray[np.float64], features: Features, videos: Sequence[int]) -> NDArray[np.float64]:
+        """Return what predicts, (S, K), from what the LSTM makes of each source of some videos, (S, K).
+
+        Sources are in their order; those without frames are left out.
+        """
+        if self.kind == "lstm":
+            return of_lstm
+        assert self.linear is not None
+        read = [video for video in videos if features.videos[video].length]
+        numbers = np.unique(features.source_videos[read], return_inverse=True)[1]
+        rows = VIDEO_FEATURES[self.reads].rows
+        found = np.stack([self.linear.probabilities(rows(frames_of(features, video))).mean(axis=0) for video in read])
+        linear = mean_by_number(found, numbers, len(of_lstm))
+        return linear if self.kind == "linear" else (of_lstm + linear) / 2
 
 
 @dataclass(frozen=True)
@@ -94,15 +128,10 @@ class ClassifierRun:
         return mean
 
     def baselines(
-        self, features: Features, videos: Sequence[int], *, device: torch.device, names: Sequence[str] | None = None
+        self, features: Features, videos: Sequence[int], *, device: torch.device
     ) -> dict[str, NDArray[np.float64]]:
-        """Return what each baseline makes of each source video, {name: (S, K)}, in the order of the videos.
-
-        names: which baselines, all if None.
-        """
+        """Return what each baseline makes of each source video, {name: (S, K)}, in the order of the videos."""
         loaded = load_baselines(self.folder)
-        if names is not None:
-            loaded = Baselines(tuple(one for one in loaded.every if one.name in names))
         start = PretrainedEncoders.load([self.folder / PRETRAINED_NAME]) if loaded.need_encoders else None
         of_videos = loaded.probabilities(features, videos, baseline_encoders(start), device=device)
         read = [number for number, video in enumerate(videos) if features.videos[video].length]
@@ -119,16 +148,5 @@ class ClassifierRun:
         if len(windows) == 0:
             return {}
         of_lstm = average_over_windows(windows, self.classify(windows, device=device))
-        if self.predictor.kind == "lstm":
-            return of_lstm
-        of_linear = self.baselines(features, videos, device=device, names=[self.predictor.linear])
-        return dict(zip(of_lstm, self.chosen(np.stack(list(of_lstm.values())), of_linear), strict=True))
-
-    def chosen(
-        self, of_lstm: NDArray[np.float64], of_baselines: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float64]:
-        """Return what predicts, from what the LSTM, (S, K), and baselines by name, (S, K) each, make of videos."""
-        if self.predictor.kind == "lstm":
-            return of_lstm
-        linear = of_baselines[self.predictor.linear]
-        return linear if self.predictor.kind == "linear" else (of_lstm + linear) / 2
+        chosen = self.predictor.combined(np.stack(list(of_lstm.values())), features, videos)
+        return dict(zip(of_lstm, chosen, strict=True))

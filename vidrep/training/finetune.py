@@ -10,6 +10,8 @@ from ..features.annotations import Annotation
 from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
 from ..metrics.predictor import Predictor
+from ..metrics.video_features import video_rows
+from ..models.logistic_regression import DEFAULT_COST, fit_linear
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.split import VideoSplit
@@ -123,7 +125,9 @@ def _table(videos: FinetuneVideos) -> RunVideos:
 
 def _fixed_predictor(config: FinetuneConfig) -> Predictor:
     """Return what predicts where nothing is cross-validated."""
-    return Predictor("lstm") if config.predictor == "auto" else Predictor(config.predictor, "ordered bins")
+    if config.predictor == "auto" or config.predictor == "lstm":
+        return Predictor()
+    return Predictor(config.predictor, "ordered bins", DEFAULT_COST)
 
 
 def _train_several(
@@ -195,4 +199,14 @@ def _finish(
         device=choose_device(options.device),
     )
     save_baselines(run.path, baselines)
-    predictor.save(run.path)
+    _fitted(predictor, videos, fitted_on).save(run.path)
+
+
+def _fitted(predictor: Predictor, videos: FinetuneVideos, fitted_on: Sequence[int]) -> Predictor:
+    """Fit the linear part of what predicts, if it has one."""
+    if predictor.kind == "lstm":
+        return predictor
+    assert videos.numbers.classes is not None
+    rows = video_rows(videos.features, fitted_on, predictor.reads)
+    classes = videos.numbers.classes[fitted_on][rows.videos]
+    return replace(predictor, linear=fit_linear(rows.rows, classes, len(videos.classes), predictor.C))

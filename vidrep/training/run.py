@@ -53,6 +53,7 @@ _CONTENTS = {
     ENSEMBLE_NAME,
     MEMBERS_FOLDER,
     "predictor.json",
+    "predictor.safetensors",
     "selection",
     "checkpoints",
     "pretrained",

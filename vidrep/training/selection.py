@@ -13,12 +13,12 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from ..devices import choose_device
 from ..errors import InputError, LabelError
 from ..files import write_text
 from ..metrics.classification import average_over_windows
-from ..metrics.cross_validation import SMALLEST_PROBABILITY, CrossValidation, cross_validate
+from ..metrics.cross_validation import CrossValidation, cross_validate_each, measured
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.predictor import ClassifierRun, Predictor, PredictorKind
 from ..metrics.representations import FrozenEncoder, represent
@@ -51,6 +51,7 @@ _log = logging.getLogger(__name__)
 SELECTION_FOLDER = "selection"
 _TRIAL_STEPS = 8  # by which the time of a step is estimated
 _BATCH_SIZE = 32
+_MOST_ROWS = 4000  # of single frames, by which their penalty is chosen
 _REPRESENTATIONS = {"last h": "last", "mean h": "mean"}
 
 
@@ -92,7 +93,7 @@ class Selection:
         """One sentence on what predicts, and on what it is worth beside the best linear baseline."""
         if not self.tried:
             return f"nothing could be cross-validated: the LSTM ({self.candidate}) predicts, untested"
-        chosen = next(one for one in self.tried if one.kind == self.predictor.kind and one.better is None)
+        chosen = next(one for one in self.tried if one.better is None)
         linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
         where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
         head = f"{chosen.name} predicts: {chosen.accuracy:.3f} {where}"
@@ -140,7 +141,7 @@ def select(
             config=_for_all(only.config, videos),
             candidate=only.name,
             from_run=only.from_run,
-            predictor=Predictor("lstm"),
+            predictor=Predictor(),
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
@@ -321,12 +322,15 @@ class _Trials:
         device = choose_device(self._options.device)
         rows = represent(FrozenEncoder.pretrained(self._start), labeled.videos.features, labeled.rows, device=device)
         num_classes = len(labeled.videos.classes)
-        validated = {}
-        for name in _REPRESENTATIONS:
-            samples = rows[name].renumbered(labeled.number, len(labeled.classes))
-            validated[name] = cross_validate(fit_linear_path, samples, labeled.classes, num_classes, self._folds, COSTS)
-        best = max(validated, key=lambda name: (validated[name].accuracy, -validated[name].log_loss))
-        return {"C": validated[best].setting, "reads": _REPRESENTATIONS[best]}
+        found = [
+            (name, one)
+            for name in _REPRESENTATIONS
+            for samples in [rows[name].renumbered(labeled.number, len(labeled.classes))]
+            for one in cross_validate_each(fit_linear_path, samples, labeled.classes, num_classes, self._folds, COSTS)
+        ]
+        least = _within_one_error([one.accuracy for _, one in found], len(labeled.classes))
+        name, best = min((pair for pair in found if pair[1].accuracy >= least), key=lambda pair: pair[1].log_loss)
+        return {"C": best.setting, "reads": _REPRESENTATIONS[name]}
 
     def probabilities(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return what a candidate makes of each source when it is left out, (S, K), NaN where it never is."""
@@ -382,65 +386,140 @@ def _without_notes() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _linear_baselines(labeled: _Labeled, folds: Sequence[Fold]) -> dict[str, CrossValidation]:
-    """Cross-validate logistic regression on each feature of videos, with the penalty that does best."""
+def _linear_baselines(labeled: _Labeled, folds: Sequence[Fold]) -> dict[str, list[CrossValidation]]:
+    """Cross-validate logistic regression on each feature of videos, with each penalty."""
     validated = {}
     for name in VIDEO_FEATURES:
-        samples = video_rows(labeled.videos.features, labeled.rows, name)
+        samples = video_rows(labeled.videos.features, labeled.rows, name, most=_MOST_ROWS)
         samples = samples.renumbered(labeled.number, len(labeled.classes))
         num_classes = len(labeled.videos.classes)
-        validated[name] = cross_validate(fit_linear_path, samples, labeled.classes, num_classes, folds, COSTS)
+        validated[name] = cross_validate_each(fit_linear_path, samples, labeled.classes, num_classes, folds, COSTS)
     return validated
+
+
+class _Found(NamedTuple):
+    """A way to predict: how it does, what it says of the validated videos, (S, K), and which parts it is made of."""
+
+    tried: Tried
+    probabilities: NDArray[np.float64]
+    candidate: str = ""
+    predictor: Predictor = Predictor()
 
 
 def _choose(
     labeled: _Labeled,
     every: Sequence[Candidate],
     of_lstm: dict[str, NDArray[np.float64]],
-    of_linear: dict[str, CrossValidation],
+    of_linear: dict[str, list[CrossValidation]],
     config: FinetuneConfig,
     num_folds: int,
 ) -> Selection:
-    """Choose the candidate, the linear baseline, and which of them or whether their average predicts."""
+    """Choose the candidate, and whether it, a linear baseline or the average of both predicts."""
     is_validated = ~np.isnan(next(iter(of_lstm.values()))[:, 0])
     true = labeled.classes[is_validated]
     groups = [group for group, kept in zip(labeled.groups, is_validated, strict=True) if kept]
-    found: dict[tuple[PredictorKind, str], NDArray[np.float64]] = {}
-    for name, probabilities in of_lstm.items():
-        found["lstm", name] = probabilities[is_validated]
-    for name, validated in of_linear.items():
-        found["linear", name] = validated.probabilities[is_validated]
-    tried = {key: _measured(*key, probabilities, true) for key, probabilities in found.items()}
-    lstm = max((one for one in tried.values() if one.kind == "lstm"), key=_rank)
-    linear = max((one for one in tried.values() if one.kind == "linear"), key=_rank)
-    average = (found["lstm", lstm.name] + found["linear", linear.name]) / 2
-    both = f"average of {lstm.name} and {linear.name}"
-    found["average", both] = average
-    tried["average", both] = _measured("average", both, average, true)
-    allowed: tuple[PredictorKind, ...] = (
-        ("lstm", "average", "linear") if config.predictor == "auto" else (config.predictor,)
-    )
-    best = max((one for one in (lstm, tried["average", both], linear) if one.kind in allowed), key=_rank)
-    is_right = found[best.kind, best.name].argmax(axis=1) == true
-    rows = [
-        one
-        if one is best
-        else replace(one, better=paired_difference(is_right, found[key].argmax(axis=1) == true, groups))
-        for key, one in tried.items()
+    lstms = [
+        _found("lstm", one.name, _penalty_of(one), of_lstm[one.name][is_validated], true, one.name) for one in every
     ]
-    chosen = next(one for one in every if one.name == lstm.name)
-    settings = {name: f"C {validated.setting:g}" for name, validated in of_linear.items()}
-    settings |= {one.name: _penalty_of(one) for one in every}
+    linears = [
+        _found("linear", name, f"C {one.setting:g}", one.probabilities[is_validated], true, "", name, one.setting)
+        for name, validated in of_linear.items()
+        for one in [min(validated, key=lambda one: (-one.accuracy, one.log_loss))]
+    ]
+    averages = _averages(lstms, of_linear, is_validated, true)
+    with_lstm = _most_promising([*lstms, *averages], every, len(true))
+    linear = max(linears, key=_rank_found)
+    kinds: dict[PredictorKind, _Found] = {
+        "lstm": max((one for one in lstms if one.candidate == with_lstm.candidate), key=_rank_found),
+        "average": max((one for one in averages if one.candidate == with_lstm.candidate), key=_rank_found),
+        "linear": linear,
+    }
+    best = _simplest(kinds, len(true)) if config.predictor == "auto" else kinds[config.predictor]
+    # A linear predictor has the LSTM beside it, to be used and measured too.
+    chosen = next(one for one in every if one.name == with_lstm.candidate)
+    is_right = best.probabilities.argmax(axis=1) == true
+    rows = [
+        one.tried
+        if one is best
+        else replace(one.tried, better=paired_difference(is_right, one.probabilities.argmax(axis=1) == true, groups))
+        for one in [*lstms, kinds["average"], *linears]
+    ]
     return Selection(
         config=chosen.config,
         candidate=chosen.name,
         from_run=chosen.from_run,
-        predictor=Predictor(best.kind, "" if best.kind == "lstm" else linear.name),
-        tried=tuple(replace(one, setting=settings.get(one.name, "")) for one in sorted(rows, key=_rank, reverse=True)),
+        predictor=best.predictor,
+        tried=tuple(sorted(rows, key=_rank, reverse=True)),
         num_videos=len(true),
         num_groups=len(set(groups)),
         num_folds=num_folds,
     )
+
+
+def _most_promising(found: Sequence[_Found], every: Sequence[Candidate], num_videos: int) -> _Found:
+    """Return the best of the first candidate, in the order of promise, that is within one standard error of the best.
+
+    Few videos cannot tell candidates that are nearly equal (Hastie, Tibshirani, Friedman 2009, section 7.10).
+    """
+    least = _within_one_error([one.tried.accuracy for one in found], num_videos)
+    good = [one for one in found if one.tried.accuracy >= least]
+    first = next(one.name for one in every if any(other.candidate == one.name for other in good))
+    return max((one for one in good if one.candidate == first), key=_rank_found)
+
+
+def _simplest(kinds: Mapping[PredictorKind, _Found], num_videos: int) -> _Found:
+    """Return the first of LSTM, average and linear baseline that is within one standard error of the best.
+
+    None that does worse than the linear baseline is returned.
+    """
+    accuracies = {kind: found.tried.accuracy for kind, found in kinds.items()}
+    least = max(_within_one_error(list(accuracies.values()), num_videos), accuracies["linear"])
+    return next(found for kind, found in kinds.items() if accuracies[kind] >= least)
+
+
+def _within_one_error(accuracies: Sequence[float], num_videos: int) -> float:
+    """Return the accuracy that is one standard error below the best."""
+    best = max(accuracies)
+    return best - math.sqrt(best * (1 - best) / num_videos)
+
+
+def _averages(
+    lstms: Sequence[_Found],
+    of_linear: dict[str, list[CrossValidation]],
+    is_validated: NDArray[np.bool_],
+    true: NDArray[np.int64],
+) -> list[_Found]:
+    """Return the average of each LSTM with each linear baseline, whose penalty is that of the lowest log loss.
+
+    The penalty of the highest accuracy is often so small that certain probabilities drown those of the LSTM.
+    """
+    averages = []
+    for lstm in lstms:
+        for name, validated in of_linear.items():
+            linear = min(validated, key=lambda one: one.log_loss)
+            mean = (lstm.probabilities + linear.probabilities[is_validated]) / 2
+            both, setting = f"average of {lstm.candidate} and {name}", f"C {linear.setting:g}"
+            averages.append(_found("average", both, setting, mean, true, lstm.candidate, name, linear.setting))
+    return averages
+
+
+def _found(
+    kind: PredictorKind,
+    name: str,
+    setting: str,
+    probabilities: NDArray[np.float64],
+    true: NDArray[np.int64],
+    candidate: str,
+    reads: str = "",
+    cost: float = 0.0,
+) -> _Found:
+    found = measured(0.0, probabilities, true)
+    tried = Tried(name=name, kind=kind, accuracy=found.accuracy, log_loss=found.log_loss, setting=setting)
+    return _Found(tried, probabilities, candidate, Predictor(kind, reads, cost))
+
+
+def _rank_found(found: _Found) -> tuple[float, float]:
+    return _rank(found.tried)
 
 
 def _penalty_of(candidate: Candidate) -> str:
@@ -450,18 +529,9 @@ def _penalty_of(candidate: Candidate) -> str:
     return f"C {settings.C:g}, {settings.reads}"
 
 
-def _measured(kind: PredictorKind, name: str, probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> Tried:
-    of_truth = probabilities[np.arange(len(true)), true].clip(min=SMALLEST_PROBABILITY)
-    return Tried(
-        name=name,
-        kind=kind,
-        accuracy=float((probabilities.argmax(axis=1) == true).mean()),
-        log_loss=float(-np.log(of_truth).mean()),
-    )
-
-
 def _write_results(run: RunFolder, selection: Selection) -> None:
     content = {name: value for name, value in asdict(selection).items() if name != "config"}
+    del content["predictor"]["linear"]
     _write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": selection.verdict})
 
 
