@@ -47,7 +47,7 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
     last, every = {"classifier.head": "last_step"}, {"classifier.head": "every_step"}
     from_scratch: dict[str, dict[str, Any]] = {
         "scratch-last-step": _SMALL | _CLIPS | last | centered,
-        "scratch-every-step": _SMALL | _CLIPS | every,
+        "scratch-every-step": _SMALL | _CLIPS | every | {"transforms": ("standardize",)},
         "scratch-windows": _SMALL | every | {"windows.resample": False},
     }
     frozen: dict[str, Any] = {"classifier.freeze_encoder": True}
@@ -59,13 +59,19 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
     tried = [Candidate(name, _changed(config, changes)) for name, changes in from_scratch.items()]
     if start is not None:
         started = [
-            Candidate(name, _changed(config, changes), from_run=True, chooses_penalty=name == "frozen-logistic")
+            Candidate(name, changed, from_run=True, chooses_penalty=_has_free_penalty(changed))
             for name, changes in from_run.items()
+            for changed in [_changed(config, changes)]
         ]
         tried = [*started[:2], tried[0], started[2], *tried[1:]]
         if config.classifier.freeze_encoder:
             tried = started[:2]
     return _without_repetitions(tried)
+
+
+def _has_free_penalty(config: FinetuneConfig) -> bool:
+    """Return whether the head has a penalty that was not given."""
+    return config.classifier.head == "logistic" and not any(key.startswith("head.logistic.") for key in config.given)
 
 
 def _without_repetitions(tried: list[Candidate]) -> list[Candidate]:

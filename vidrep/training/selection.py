@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..config.settings import FinetuneConfig
 from ..devices import choose_device
-from ..errors import InputError, LabelError
+from ..errors import InputError, LabelError, TrainingError
 from ..files import write_text
 from ..metrics.classification import average_over_windows
 from ..metrics.cross_validation import CrossValidation, cross_validate_each, measured
@@ -145,9 +145,13 @@ def select(
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
-    of_lstm = {one.name: trials.probabilities(one) for one in map(trials.with_penalty, chosen)}
+    found = [(one, trials.probabilities(one)) for one in map(trials.with_penalty, chosen)]
+    of_lstm = {one.name: probabilities for one, probabilities in found if probabilities is not None}
+    if not of_lstm:
+        raise TrainingError(f"{run.path}: no candidate could be trained; see the warnings above")
     of_linear = ranks.call_on_rank_zero(lambda: _linear_baselines(labeled, folds))
-    selection = _choose(labeled, [trials.with_penalty(one) for one in chosen], of_lstm, of_linear, config, len(folds))
+    trained = [one for one, _ in found if one.name in of_lstm]
+    selection = _choose(labeled, trained, of_lstm, of_linear, config, len(folds))
     ranks.call_on_rank_zero(lambda: _write_results(run, selection))
     return replace(selection, config=_for_all(selection.config, videos))
 
@@ -332,8 +336,20 @@ class _Trials:
         name, best = min((pair for pair in found if pair[1].accuracy >= least), key=lambda pair: pair[1].log_loss)
         return {"C": best.setting, "reads": _REPRESENTATIONS[name]}
 
-    def probabilities(self, candidate: Candidate) -> NDArray[np.float64]:
-        """Return what a candidate makes of each source when it is left out, (S, K), NaN where it never is."""
+    def probabilities(self, candidate: Candidate) -> NDArray[np.float64] | None:
+        """Return what a candidate makes of each source when it is left out, (S, K), NaN where it never is.
+
+        None for one whose training diverges, which is logged.
+        """
+        try:
+            return self._probabilities(candidate)
+        except TrainingError as error:
+            if self._ranks.size > 1:  # it may be the failure of another rank
+                raise
+            _log.warning("%s is left out: %s", candidate.name, error)
+            return None
+
+    def _probabilities(self, candidate: Candidate) -> NDArray[np.float64]:
         found = np.full((len(self._labeled.classes), len(self._labeled.videos.classes)), np.nan)
         for number, fold in enumerate(self._folds, start=1):
             path = self._folder / f"{candidate.name}-{number}.json"
