@@ -37,7 +37,7 @@ from ..models.pretrained import PretrainedEncoders
 from ..progress import Progress
 from ..sequences.folds import Fold, grouped_folds
 from ..sequences.split import VideoSplit
-from .candidates import Candidate, candidates
+from .candidates import Candidate, candidates, is_given
 from .classifier_training import train_classifier
 from .collectives import Ranks
 from .finetuning_data import FinetuneVideos, num_training_windows
@@ -90,7 +90,7 @@ class Selection:
     def verdict(self) -> str:
         """One sentence on what predicts, and on what it is worth beside the best linear baseline."""
         if not self.tried:
-            return f"nothing could be cross-validated: the LSTM ({self.candidate}) predicts, untested"
+            return f"nothing could be cross-validated: the {self.predictor} ({self.candidate}) predicts, untested"
         chosen = next(one for one in self.tried if one.kind == self.predictor.kind and one.better is None)
         linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
         where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
@@ -99,6 +99,13 @@ class Selection:
             lstm = max((one for one in self.tried if one.kind == "lstm"), key=_rank)
             return f"{head}. The linear baseline wins: {_by(lstm)} better than the best LSTM, {lstm.name}"
         return f"{head}; {_by(linear)} better than the best linear baseline, {linear.name}"
+
+
+def fixed_predictor(config: FinetuneConfig) -> Predictor:
+    """Return what predicts where nothing is cross-validated."""
+    if config.predictor == "auto" or config.predictor == "lstm":
+        return Predictor("lstm")
+    return Predictor(config.predictor, "ordered bins")
 
 
 def _by(tried: Tried) -> str:
@@ -139,7 +146,7 @@ def select(
             config=_for_all(only.config, videos),
             candidate=only.name,
             from_run=only.from_run,
-            predictor=Predictor("lstm"),
+            predictor=fixed_predictor(config),
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
@@ -203,7 +210,7 @@ def _with_steps(config: FinetuneConfig, videos: FinetuneVideos, rows: Sequence[i
     num_windows = num_training_windows(videos.features, rows, config)
     batch_size = training.batch_size or min(_BATCH_SIZE, DEFAULT_BATCH_SIZE, num_windows)
     steps = training.steps
-    if "training.steps" not in config.given:
+    if not is_given(config, "training.steps"):
         epochs = math.ceil(selection.epochs * num_windows / batch_size)
         steps = min(max(epochs, selection.least_steps), selection.most_steps)
     return replace(
