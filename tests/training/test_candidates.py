@@ -59,7 +59,7 @@ def test_from_a_run_the_frozen_encoder_comes_first(start: PretrainedEncoders) ->
 
 
 def test_what_was_given_stays_even_if_it_is_the_default(start: PretrainedEncoders) -> None:
-    given = {
+    given: dict[str, Any] = {
         "classifier__dropout": 0.5,
         "encoder__dropout": 0.5,
         "optimizer__learning_rate": 1e-3,
@@ -108,14 +108,14 @@ def test_what_cannot_be_together_with_it_is_not_tried(
 
 
 def test_if_nothing_can_be_tried_the_reason_is_raised(start: PretrainedEncoders) -> None:
-    with pytest.raises(ConfigError, match="which classifier.input_noise 0.5 does not change; leave it out"):
+    with pytest.raises(ConfigError, match=r"which classifier\.input_noise 0\.5 does not change; leave it out"):
         tried(start, classifier__freeze_encoder=True, classifier__input_noise=0.5)
     with pytest.raises(ConfigError, match="the head logistic is fitted to the outputs of a frozen encoder"):
         tried(classifier__head="logistic")
 
 
 def test_a_penalty_that_was_given_is_not_chosen(start: PretrainedEncoders) -> None:
-    given = {"classifier__head": "logistic", "head__logistic__C": 0.01}
+    given: dict[str, Any] = {"classifier__head": "logistic", "head__logistic__C": 0.01}
     (one,) = tried(start, classifier__freeze_encoder=True, **given)
     assert (one.chooses_penalty, one.config.head["logistic"].C) == (False, 0.01)
     config = replace(FinetuneConfig(), classifier=ClassifierSettings(head="logistic", freeze_encoder=True), head={})

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..errors import FeatureFileError, InputError, some_names
 from ..features.store import Features, open_features
+from ..metrics.predictor import Predictor
 from ..models.kinds import NETWORK_KINDS
+from ..models.members import member_folders
 from ..models.saved import DESCRIPTION_NAME, read_description
 
 
@@ -76,9 +78,11 @@ def _num_groups(features: Features) -> str:
 
 
 def _describe_run(path: Path) -> dict[str, Any]:
-    model = read_description(path)
+    members = member_folders(path)
+    model = read_description(members[0])
     description: dict[str, Any] = {
         "what": f"a run: {NETWORK_KINDS[model.kind].noun}",
+        **({"models": len(members)} if len(members) > 1 else {}),
         **_named("encoder", model.encoder),
         **_named(f"cell.{model.encoder['cell']}", model.cell),
         **{f"objective.{name}": _joined(settings) for name, settings in model.objectives.items()},
@@ -92,7 +96,8 @@ def _describe_run(path: Path) -> dict[str, Any]:
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
         description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
-    validations = _read_metrics(path / "metrics.jsonl")
+        description["predictor"] = str(Predictor.load(path))
+    validations = _read_metrics(members[0] / "metrics.jsonl")
     if validations:
         metrics = ", ".join(f"{name} {value:.6g}" for name, value in validations[-1]["validation"].items())
         description["last validation"] = f"step {validations[-1]['step']}, {metrics}"

@@ -24,7 +24,7 @@ from .pretrained_start import keep_start, read_start
 from .ranks import joined_ranks
 from .run import RunFolder
 from .run_videos import RunVideos
-from .selection import Selection, fixed_predictor, select
+from .selection import Selection, select
 from .session import SessionOptions
 
 
@@ -97,7 +97,7 @@ def finetune(
             selection, outcome = _train_several(run, videos, config, start, options, ranks, budget_minutes)
         else:
             selection, outcome = None, train_classifier(run, videos, config, start, options)
-            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, fixed_predictor(config)))
+            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, _fixed_predictor(config)))
     table = _table(videos)
     return FinetuneResult(
         folder=run.path,
@@ -121,6 +121,11 @@ def _folders(pretrained: Path | str | Sequence[Path | str] | None) -> list[Path]
 def _table(videos: FinetuneVideos) -> RunVideos:
     annotated = videos.annotated
     return RunVideos(videos.features.videos, annotated.labels, videos.split, annotated.groups, videos.group_pattern)
+
+
+def _fixed_predictor(config: FinetuneConfig) -> Predictor:
+    """Return what predicts where nothing is cross-validated."""
+    return Predictor.without_choice(config.predictor)
 
 
 def _train_several(
@@ -151,7 +156,7 @@ def _train_several(
         with ranks.on_rank_zero(folder):
             if start is not None:
                 ranks.call_on_rank_zero(lambda: keep_start(start, run))
-            selection, predictor = None, fixed_predictor(config)
+            selection, predictor = None, _fixed_predictor(config)
             if config.selection.enabled:
                 selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
                 predictor = selection.predictor

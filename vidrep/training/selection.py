@@ -101,13 +101,6 @@ class Selection:
         return f"{head}; {_by(linear)} better than the best linear baseline, {linear.name}"
 
 
-def fixed_predictor(config: FinetuneConfig) -> Predictor:
-    """Return what predicts where nothing is cross-validated."""
-    if config.predictor == "auto" or config.predictor == "lstm":
-        return Predictor("lstm")
-    return Predictor(config.predictor, "ordered bins")
-
-
 def _by(tried: Tried) -> str:
     better = tried.better
     if better is None:
@@ -146,7 +139,7 @@ def select(
             config=_for_all(only.config, videos),
             candidate=only.name,
             from_run=only.from_run,
-            predictor=fixed_predictor(config),
+            predictor=Predictor.without_choice(config.predictor),
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
@@ -257,7 +250,7 @@ class _Trials:
         return chosen
 
     def _plan(self, every: Sequence[Candidate], budget_minutes: float | None) -> dict[str, Any]:
-        seconds = {one.name: self._seconds(one) for one in every}
+        seconds = {one.name: self._seconds(self._on_first_fold(one)) for one in every}
         seconds = self._ranks.call_on_rank_zero(lambda: seconds)
         kept = list(every)
         # The training on all videos takes as long as that of a candidate on about one fold more.
@@ -279,6 +272,11 @@ class _Trials:
             minutes(),
         )
         return {"candidates": [one.name for one in kept], "seconds_a_fold": seconds, "minutes": minutes()}
+
+    def _on_first_fold(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with the batch size and the steps that it has on the first fold."""
+        videos = self._labeled.split(self._folds[0])
+        return replace(candidate, config=_with_steps(candidate.config, videos, videos.split.train))
 
     def _steps(self, candidate: Candidate) -> int:
         if candidate.config.classifier.freeze_encoder:
