@@ -45,7 +45,7 @@ SMALL: dict[str, Any] = {
 CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pretrain": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "windows.stride": 2}),
     "generated": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "moving_mnist.canvas": 29}),
-    "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2}),
+    "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2, "selection.enabled": False}),
 }
 
 

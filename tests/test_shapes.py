@@ -29,7 +29,7 @@ class PluginState(NamedTuple):
         (STATE, "LSTMState(h=(2, 3), c=(2, 3))"),
         (
             Encoded(torch.zeros(4, 2, 3), (STATE, PluginState(torch.zeros(2)))),
-            "Encoded(outputs=(4, 2, 3), state=(LSTMState(h=(2, 3), c=(2, 3)), PluginState(memory=(2,))))",
+            "Encoded(outputs=(4, 2, 3), state=(LSTMState(h=(2, 3), c=(2, 3)), PluginState(memory=(2,))), views=None)",
         ),
         (
             Window(torch.zeros(4, 2, 5), torch.zeros(0, 2, 5)),
@@ -46,7 +46,7 @@ class PluginState(NamedTuple):
         (
             WindowBatch(torch.zeros(4, 2, 5), is_first=torch.zeros(2, dtype=torch.bool)),
             "WindowBatch(frames=(4, 2, 5), valid=None, is_first=(2,), video=None, group=None, classes=None, "
-            "num_valid=None)",
+            "num_valid=None, views=None)",
         ),
     ],
 )
@@ -72,7 +72,7 @@ def test_any_nest_is_printed(value: Any, expected: str) -> None:
 def test_a_real_encoding_prints_one_short_line() -> None:
     encoded = pretraining_network(stack=lstm_spec(num_layers=2)).encode(random(4, 2, 5))
     assert repr(encoded) == (
-        "Encoded(outputs=(4, 2, 6), state=(LSTMState(h=(2, 6), c=(2, 6)), LSTMState(h=(2, 6), c=(2, 6))))"
+        "Encoded(outputs=(4, 2, 6), state=(LSTMState(h=(2, 6), c=(2, 6)), LSTMState(h=(2, 6), c=(2, 6))), views=None)"
     )
 
 

@@ -281,7 +281,7 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
         2,
         "objective.future has settings, but objective 'future' is not in use; in use: reconstruction",
     )
-    one_line([*train, "--precision", "fp8"], 2, "precision 'fp8': allowed are auto, fp32, tf32, bf16")
+    one_line([*train, "--precision", "fp8"], 2, "precision is 'fp8'; it takes 'auto' or 'fp32' or 'tf32' or 'bf16'")
     if not torch.cuda.is_available():
         one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")
     assert not run.exists()

@@ -6,6 +6,7 @@ import pytest
 
 from vidrep.config.reader import from_mapping
 from vidrep.config.settings import (
+    COMPOSITE,
     EncoderSettings,
     FinetuneConfig,
     OptimizerSettings,
@@ -35,7 +36,7 @@ def refusal(config_class: type[Any], tree: dict[str, Any]) -> str:
         (PretrainConfig, "encoder", "dropout", 1, "a number at least 0 and below 1"),
         (PretrainConfig, "encoder", "initialization", "zero", "'orthogonal' or 'xavier' or 'uniform'"),
         (PretrainConfig, "decoder", "init_output_bias", 1, "true or false"),
-        (PretrainConfig, "windows", "context", 0, "a whole number at least 1 or 'auto'"),
+        (PretrainConfig, "windows", "context", -1, "a whole number at least 0 or 'auto'"),
         (PretrainConfig, "windows", "num_future", -1, "a whole number at least 0 or 'auto'"),
         (PretrainConfig, "windows", "num_reconstructed", -1, "a whole number at least 0"),
         (PretrainConfig, "windows", "stride", 0, "a whole number at least 1 or 'auto'"),
@@ -97,7 +98,9 @@ def test_the_same_is_refused_in_python() -> None:
 
 
 def test_settings_of_names_are_filled_in() -> None:
-    config = PretrainConfig(objective={"future": {"conditional": True}}, transforms=("center_clip", "standardize"))
+    config = PretrainConfig(
+        objectives=COMPOSITE, objective={"future": {"conditional": True}}, transforms=("center_clip", "standardize")
+    )
     assert config.cell == {"lstm": LSTMSettings()}
     assert config.objective == {
         "reconstruction": FrameObjectiveSettings(),
@@ -105,6 +108,16 @@ def test_settings_of_names_are_filled_in() -> None:
     }
     assert list(config.transform) == ["center_clip", "standardize"]
     assert PretrainConfig().transform == {}
+
+
+def test_while_objectives_are_auto_only_what_was_given_has_settings() -> None:
+    """Which objectives "auto" takes is known with the data."""
+    assert PretrainConfig().objective == {}
+    config = PretrainConfig(objective={"contrast": {"temperature": 0.25}, "future": {}})
+    assert list(config.objective) == ["future", "contrast"]
+    assert (config.objective["contrast"].temperature, config.objective["contrast"].weight) == (0.25, 1.0)
+    with pytest.raises(ConfigError, match="'balanced_prototypes' is not in use; in use: none"):
+        PretrainConfig(objective={"balanced_prototypes": {}})
 
 
 def test_the_defaults_of_each_kind() -> None:

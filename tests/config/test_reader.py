@@ -10,7 +10,7 @@ import tomli_w
 
 from vidrep.config.old_keys import _RENAMED, new_name
 from vidrep.config.reader import from_mapping, load_recipe, parse_change, recipe_names, to_mapping
-from vidrep.config.settings import FinetuneConfig, OptimizerSettings, PretrainConfig, TrainingSettings
+from vidrep.config.settings import COMPOSITE, FinetuneConfig, OptimizerSettings, PretrainConfig, TrainingSettings
 from vidrep.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ def refusal(config_class: type[Any], tree: dict[str, Any]) -> str:
         ({"encodr": {"size": 3}}, "unknown key 'encodr.size'; did you mean 'encoder'"),
         ({"encoder": {"hiden_size": 3}}, "unknown key 'encoder.hiden_size'; did you mean 'hidden_size'?"),
         ({"training": {"step": 3}}, "unknown key 'training.step'; did you mean 'steps'"),
-        ({"training": {"zzz": 3}}, "unknown key 'training.zzz'; known are steps, batch_size, gradient_accumulation"),
+        ({"training": {"zzz": 3}}, "unknown key 'training.zzz'; known are steps, batch_size, ensemble, gradient_acc"),
         ({"hidden_size": 3}, "unknown key 'hidden_size'; did you mean 'encoder.hidden_size'?"),
         ({"optimizer": {"hidden_size": 3}}, "'optimizer.hidden_size'; did you mean 'encoder.hidden_size'?"),
         ({"zzz": 3}, "unknown key 'zzz'; known are likelihood, transforms, objectives, encoder, cell, decoder"),
@@ -58,7 +58,7 @@ def test_a_key_of_an_earlier_version_is_refused_with_its_new_name(key: str) -> N
 
 
 def test_new_names_are_keys_that_there_are() -> None:
-    configs: list[Any] = [PretrainConfig(transforms=("pca",)), FinetuneConfig()]
+    configs: list[Any] = [PretrainConfig(transforms=("pca",), objectives=COMPOSITE), FinetuneConfig()]
     for key in [*_RENAMED, "optimiser.name"]:
         if key == "pretrained":
             continue  # which became an option

@@ -52,6 +52,17 @@ def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
         info(parts.path, verify=True)
 
 
+def test_of_an_ensemble_the_first_model_is_described(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    run = finetune(features, tmp_path / "run", finetune_config(ensemble=2), device="cpu").folder
+    description = info(run)
+    assert (description["models"], description["predictor"]) == (2, "LSTM")
+    assert description["last validation"] == info(run / "members" / "1")["last validation"]
+    (run / "ensemble.json").unlink()
+    with pytest.raises(InputError, match=r"run: its training is not finished; the same command with --resume goes on"):
+        info(run)
+
+
 def test_runs_are_described(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     pretrained = train(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder

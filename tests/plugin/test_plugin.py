@@ -22,6 +22,7 @@ from vidrep.config.settings import (
     FinetuneConfig,
     PretrainConfig,
     PretrainWindows,
+    SelectionSettings,
 )
 from vidrep.errors import ConfigError
 from vidrep.registry import CELLS, EXTRACTORS, HEADS, OBJECTIVES, TRANSFORMS
@@ -102,6 +103,7 @@ def test_the_whole_way(features: Any, clips: Path, tmp_path: Path) -> None:
     config = FinetuneConfig(
         classifier=ClassifierSettings(head="largest", dropout=0.0),
         training=training_settings(steps=60, batch_size=0, validate_every=20),
+        selection=SelectionSettings(enabled=False),
     )
     run = tmp_path / "actions"
     vidrep.finetune(features, run, config, pretrained=tmp_path / "pretrained", device="cpu", precision="fp32")
@@ -118,6 +120,7 @@ def test_the_whole_way(features: Any, clips: Path, tmp_path: Path) -> None:
     assert info["encoder.cell"] == "leaky"
     assert info["cell.leaky.leak"] == 0.3
     assert info["head.name"] == "largest"
+    assert info["predictor"] == "LSTM"
     assert info["transforms"] == "scaled, standardize"
 
 

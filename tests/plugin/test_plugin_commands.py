@@ -26,7 +26,8 @@ def test_extract_train_finetune_predict_and_info(tmp_path: Path) -> None:
     chosen = ("--set", "encoder.cell=leaky", "--set", "cell.leaky.leak=0.3", "--set", 'objectives=["halves"]')
     printed = vidrep("train", features, "-o", pretrained, *quick, *chosen)
     assert "halves, validation loss" in printed
-    vidrep("finetune", features, "--from", pretrained, "-o", actions, *quick, "--set", "classifier.head=largest")
+    head = ("--no-auto", "--set", "classifier.head=largest")
+    vidrep("finetune", features, "--from", pretrained, "-o", actions, *quick, *head)
     clip = next((CLIPS / "up").iterdir())
     assert vidrep("predict", actions, clip).startswith(f"{clip.name}: ")
     assert "cell.leaky.leak" in vidrep("info", actions)

@@ -87,5 +87,9 @@ def test_generated_sequences_have_ten_and_ten_frames() -> None:
     ("num_frames", "length", "stride"), [([100] * 3, 16, 8), ([20] * 3, 20, 10), ([5] * 9 + [50], 5, 2), ([1], 1, 1)]
 )
 def test_windows_for_classification(num_frames: list[int], length: int, stride: int) -> None:
-    assert fit_finetune_windows(FinetuneWindows(), num_frames) == FinetuneWindows(length=length, stride=stride)
-    assert fit_finetune_windows(FinetuneWindows(length=7, stride=3), num_frames) == FinetuneWindows(length=7, stride=3)
+    assert fit_finetune_windows(FinetuneWindows(), num_frames) == FinetuneWindows(
+        length=length, stride=stride, resample=False
+    )
+    assert fit_finetune_windows(FinetuneWindows(length=7, stride=3), num_frames) == FinetuneWindows(
+        length=7, stride=3, resample=False
+    )

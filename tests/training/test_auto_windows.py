@@ -10,7 +10,7 @@ import pytest
 from small_features import Videos, circles, features_of, training_settings
 
 from vidrep.config.reader import load_recipe, to_mapping
-from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainConfig, PretrainWindows
+from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainConfig, PretrainWindows, SelectionSettings
 from vidrep.errors import ConfigError, Stopped
 from vidrep.features.annotations import Annotation
 from vidrep.models.saved import read_description
@@ -32,7 +32,8 @@ def trained(folder: Path, videos: Videos, **settings: Any) -> Path:
 def windows_of(run: Path) -> dict[str, Any]:
     """Return the windows of model.json, which are those of config.toml."""
     windows = read_description(run).windows
-    assert tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["windows"] == windows
+    config = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["windows"]
+    assert windows.items() <= config.items() and "auto" not in config.values()
     return windows
 
 
@@ -54,7 +55,8 @@ def test_the_defaults_train_on_videos_shorter_than_29_frames(tmp_path: Path) -> 
     assert config.windows == PretrainWindows()
     run = train(features, tmp_path / "run", config, device="cpu").folder
     assert windows_of(run)["context"] == 7
-    tuned = load_recipe(FinetuneConfig, changes={"training.steps": 1, "encoder.hidden_size": 4})
+    changes = {"training.steps": 1, "encoder.hidden_size": 4, "selection.enabled": False}
+    tuned = load_recipe(FinetuneConfig, changes=changes)
     run = finetune(features, tmp_path / "tuned", tuned, device="cpu").folder
     assert windows_of(run) == {"length": 12, "stride": 6}
 
@@ -79,7 +81,11 @@ def test_videos_of_the_test_split_choose_no_length(tmp_path: Path) -> None:
 
 def test_a_fine_tuning_pads_short_videos_and_logs_the_length(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features = features_of(tmp_path, shortened(circles(10, num_frames=20), 6, "left/03.npy"))
-    config = FinetuneConfig(encoder=SMALL, training=training_settings(batch_size=0, steps=1))
+    config = FinetuneConfig(
+        encoder=SMALL,
+        training=training_settings(batch_size=0, steps=1),
+        selection=SelectionSettings(enabled=False),
+    )
     with caplog.at_level(logging.INFO, logger="vidrep"):
         result = finetune(features, tmp_path / "run", config, device="cpu")
     assert windows_of(result.folder) == {"length": 16, "stride": 8}
@@ -115,9 +121,10 @@ def test_windows_that_contradict_the_objectives_are_refused(
 
 @pytest.mark.parametrize("call", [train, finetune])
 def test_one_seed_keeps_the_other_settings_of_its_kind(tmp_path: Path, call: Callable[..., Any]) -> None:
-    """`vidrep finetune --seed 3` trains 1000 steps and validates after every 50, as without --seed."""
+    """`vidrep finetune --no-auto --seed 3` trains 1000 steps and validates after every 50, as without --seed."""
     config_class: Any = PretrainConfig if call is train else FinetuneConfig
-    config = load_recipe(config_class, changes={"training.seed": 3, "encoder.hidden_size": 4})
+    fixed = {} if call is train else {"selection.enabled": False}
+    config = load_recipe(config_class, changes={"training.seed": 3, "encoder.hidden_size": 4, **fixed})
 
     def stop() -> bool:
         return True

@@ -99,9 +99,12 @@ def test_the_head_is_fitted_to_all_training_windows(
         cosines = torch.nn.functional.cosine_similarity(held_out.unsqueeze(1), expected, dim=2)
         logits = cosines / 0.2
     else:
-        model = LogisticRegression(C=10.0, max_iter=1000).fit(trained.double().numpy(), classes.numpy())
-        logits = torch.from_numpy(model.predict_log_proba(held_out.double().numpy())).float()
-        np.testing.assert_allclose(state["network.head.weight"][1], model.coef_[0], rtol=1e-3, atol=1e-4)
+        rows, others = trained.double().numpy(), held_out.double().numpy()
+        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+        model = LogisticRegression(C=10.0, max_iter=1000).fit((rows - mean) / deviation, classes.numpy())
+        logits = torch.from_numpy(model.predict_log_proba((others - mean) / deviation)).float()
+        weight = model.coef_[0] / deviation
+        np.testing.assert_allclose(state["network.head.weight"][1], weight, rtol=1e-3, atol=1e-4)
     (line,) = [json.loads(text) for text in (result.folder / "metrics.jsonl").read_text().splitlines()]
     loss = torch.nn.functional.cross_entropy(logits, right)
     assert line["step"] == 0 and line["speed"]["frames_per_second"] > 0
@@ -111,10 +114,13 @@ def test_the_head_is_fitted_to_all_training_windows(
 
 def test_such_a_run_is_a_run(fit: Callable[..., FinetuneResult], features: Features, pretrained: Path) -> None:
     folder = fit().folder
-    expected = (
-        "baselines.safetensors config.toml environment.json metrics.jsonl model.json model.safetensors pretrained"
-    )
-    assert sorted({one.name for one in folder.iterdir()} - {"tensorboard"}) == [*expected.split(), "videos.csv"]
+    expected = "baselines.safetensors config.toml environment.json metrics.jsonl model.json model.safetensors"
+    assert sorted({one.name for one in folder.iterdir()} - {"tensorboard"}) == [
+        *expected.split(),
+        "predictor.json",
+        "pretrained",
+        "videos.csv",
+    ]
     there, here = load_file(pretrained / "model.safetensors"), load_file(folder / "model.safetensors")
     kept = {name for name in here if name.startswith(("network.encoder.", "inputs."))}
     assert all(torch.equal(here[name], there[name]) for name in kept) and kept

@@ -25,6 +25,7 @@ SMALL = {
     "training.batch_size": 4,
     "training.validate_every": 5,
     "training.validation_fraction": 0.2,
+    "selection.enabled": False,
 }
 
 
@@ -83,6 +84,7 @@ def test_the_same_is_refused_of_a_config_made_in_python(tmp_path: Path, features
     ):
         with pytest.raises(ConfigError, match=key):
             finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu")
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..features.store import Features
 from ..files import write_text, writing_file
 from ..models.description import ModelDescription
-from ..models.logistic_regression import LinearClassifier
+from ..models.logistic_regression import DEFAULT_COST, LinearClassifier
 from ..models.members import member_folders
 from ..models.pretrained import PretrainedEncoders
 from ..models.saved import TrainedModel, load_model
@@ -47,6 +47,11 @@ class Predictor:
     reads: str = ""
     C: float = 0.0
     linear: LinearClassifier | None = field(default=None, compare=False)
+
+    @classmethod
+    def without_choice(cls, wanted: PredictorKind | Literal["auto"]) -> "Predictor":
+        """Return what predicts where nothing is cross-validated: the wanted kind, the LSTM for "auto"."""
+        return cls(wanted, "ordered bins", DEFAULT_COST) if wanted == "linear" or wanted == "average" else cls()
 
     def __str__(self) -> str:
         names = {"lstm": "LSTM", "linear": self.reads, "average": f"average of LSTM and {self.reads}"}

@@ -54,7 +54,8 @@ class FrozenEncoder:
     def pretrained(cls, start: PretrainedEncoders) -> "FrozenEncoder":
         """Freeze the encoders that a classifier started from."""
         inputs = start.inputs()
-        encoder = _build_encoder(start.description, inputs)
+        with torch.random.fork_rng(devices=[]):  # for initial weights, which are replaced
+            encoder = _build_encoder(start.description, inputs)
         start.give_weights_to(encoder)
         return cls.of(start.description, inputs, encoder)
 

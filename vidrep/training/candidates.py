@@ -1,11 +1,17 @@
 """What `finetune` tries: ways to read out, to transform and to cut windows, of which cross-validation chooses one."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config.settings import FinetuneConfig
+from ..errors import ConfigError
+from ..models.heads.logistic import LogisticSettings
 from ..models.pretrained import PretrainedEncoders
+from .classifier_training import check_classifier
+
+_log = logging.getLogger(__name__)
 
 # Found on feature sequences of two sets of real videos, by validation persons (docs/log.md).
 _CLIPS = {
@@ -39,39 +45,59 @@ class Candidate:
 def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, frame_size: int) -> list[Candidate]:
     """Return what to try, the most promising first; settings that were given stay as they are in all of them.
 
-    frame_size: D of stored frames, of which large ones are reduced.
+    frame_size: D of stored frames, of which large ones are reduced. Raises ConfigError if those settings allow none.
     """
     centered: dict[str, Any] = {"transforms": ("standardize", "center_clip", *(["pca"] if frame_size > 256 else []))}
+    resamples = config.windows.resample is not False
     last: dict[str, Any]
     every: dict[str, Any]
     last, every = {"classifier.head": "last_step"}, {"classifier.head": "every_step"}
+    # Consecutive frames are not cropped.
+    clips = {key: value for key, value in _CLIPS.items() if key != "windows.least_share" or resamples}
     from_scratch: dict[str, dict[str, Any]] = {
-        "scratch-last-step": _SMALL | _CLIPS | last | centered,
-        "scratch-every-step": _SMALL | _CLIPS | every | {"transforms": ("standardize",)},
+        "scratch-last-step": _SMALL | clips | last | centered,
+        "scratch-every-step": _SMALL | clips | every | {"transforms": ("standardize",)},
         "scratch-windows": _SMALL | every | {"windows.resample": False},
     }
     frozen: dict[str, Any] = {"classifier.freeze_encoder": True}
     from_run: dict[str, dict[str, Any]] = {
         "frozen-logistic": frozen | {"classifier.head": "logistic"},
         "frozen-prototypes": frozen | {"classifier.head": "prototypes"},
-        "fine-tuned": _CLIPS | last | {"optimizer.encoder_rate_factor": 0.1},
+        "fine-tuned": clips | last | {"optimizer.encoder_rate_factor": 0.1},
     }
-    tried = [Candidate(name, _changed(config, changes)) for name, changes in from_scratch.items()]
-    if start is not None:
-        started = [
-            Candidate(name, changed, from_run=True, chooses_penalty=_has_free_penalty(changed))
-            for name, changes in from_run.items()
-            for changed in [_changed(config, changes)]
-        ]
-        tried = [*started[:2], tried[0], started[2], *tried[1:]]
-        if config.classifier.freeze_encoder:
-            tried = started[:2]
-    return _without_repetitions(tried)
+    scratch = [(name, changes, None) for name, changes in from_scratch.items()]
+    started = [(name, changes, start) for name, changes in from_run.items()] if start is not None else []
+    if config.classifier.freeze_encoder:
+        return _possible(config, started[:2])
+    return _possible(config, [*started[:2], scratch[0], *started[2:], *scratch[1:]])
 
 
-def _has_free_penalty(config: FinetuneConfig) -> bool:
-    """Return whether the head has a penalty that was not given."""
-    return config.classifier.head == "logistic" and not any(key.startswith("head.logistic.") for key in config.given)
+def _possible(
+    config: FinetuneConfig, offered: Sequence[tuple[str, Mapping[str, Any], PretrainedEncoders | None]]
+) -> list[Candidate]:
+    """Make candidates of names, changes and what they start from; settings that were given may rule some out.
+
+    Raises ConfigError, for the first, if they rule all out.
+    """
+    made, refused = [], []
+    for name, changes, start in offered:
+        try:
+            changed = _changed(config, changes)
+            check_classifier(changed, start)
+        except ConfigError as error:
+            _log.info("%s is not tried: %s", name, error)
+            refused.append(error)
+        else:
+            made.append(Candidate(name, changed, start is not None, _is_penalty_open(changed)))
+    if not made:
+        raise refused[0]
+    return _without_repetitions(made)
+
+
+def _is_penalty_open(config: FinetuneConfig) -> bool:
+    """Return whether the head is logistic regression for which nothing was given."""
+    names = [key for key in config.given if key.startswith("head.logistic.")]
+    return config.head == {"logistic": LogisticSettings()} and not names
 
 
 def _without_repetitions(tried: list[Candidate]) -> list[Candidate]:
@@ -83,14 +109,19 @@ def _without_repetitions(tried: list[Candidate]) -> list[Candidate]:
     return kept
 
 
+def is_given(config: FinetuneConfig, key: str) -> bool:
+    """Return whether a setting was given: named in a recipe or an option, or other than its default."""
+    section, _, name = key.rpartition(".")
+    now, usual = (getattr(getattr(one, section) if section else one, name) for one in (config, FinetuneConfig()))
+    return key in config.given or bool(now != usual)
+
+
 def _changed(config: FinetuneConfig, changes: Mapping[str, Any]) -> FinetuneConfig:
-    """Change settings, but for those that were given: named in a recipe or an option, or other than their default."""
-    default = FinetuneConfig()
+    """Change settings, but for those that were given."""
     sections: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
-        section, _, name = key.rpartition(".")
-        now, usual = (getattr(getattr(one, section) if section else one, name) for one in (config, default))
-        if key not in config.given and now == usual:
+        if not is_given(config, key):
+            section, _, name = key.rpartition(".")
             sections.setdefault(section, {})[name] = value
     changed: dict[str, Any] = sections.pop("", {})
     if "head" in sections.get("classifier", {}):

@@ -61,6 +61,8 @@ def check_classifier(config: FinetuneConfig, start: PretrainedEncoders | None) -
             f"objectives {', '.join(config.objectives)} read the frames of one encoder, but there are "
             f"{len(start.parts)} to start from; leave objectives out"
         )
+    if start is not None:
+        with_architecture(config, start.description, f"{start.parts[0].folder}")
 
 
 def _check_classifier(settings: ClassifierSettings, *, from_scratch: bool) -> None:

@@ -11,7 +11,7 @@ from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
 from ..metrics.predictor import Predictor
 from ..metrics.video_features import video_rows
-from ..models.logistic_regression import DEFAULT_COST, fit_linear
+from ..models.logistic_regression import fit_linear
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..sequences.split import VideoSplit
@@ -125,9 +125,7 @@ def _table(videos: FinetuneVideos) -> RunVideos:
 
 def _fixed_predictor(config: FinetuneConfig) -> Predictor:
     """Return what predicts where nothing is cross-validated."""
-    if config.predictor == "auto" or config.predictor == "lstm":
-        return Predictor()
-    return Predictor(config.predictor, "ordered bins", DEFAULT_COST)
+    return Predictor.without_choice(config.predictor)
 
 
 def _train_several(

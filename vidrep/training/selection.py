@@ -38,7 +38,7 @@ from ..models.pretrained import PretrainedEncoders
 from ..progress import Progress
 from ..sequences.folds import Fold, grouped_folds
 from ..sequences.split import VideoSplit
-from .candidates import Candidate, candidates
+from .candidates import Candidate, candidates, is_given
 from .classifier_training import train_classifier
 from .collectives import Ranks
 from .finetuning_data import FinetuneVideos, num_training_windows
@@ -92,7 +92,7 @@ class Selection:
     def verdict(self) -> str:
         """One sentence on what predicts, and on what it is worth beside the best linear baseline."""
         if not self.tried:
-            return f"nothing could be cross-validated: the LSTM ({self.candidate}) predicts, untested"
+            return f"nothing could be cross-validated: the {self.predictor} ({self.candidate}) predicts, untested"
         chosen = next(one for one in self.tried if one.better is None)
         linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
         where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
@@ -141,7 +141,7 @@ def select(
             config=_for_all(only.config, videos),
             candidate=only.name,
             from_run=only.from_run,
-            predictor=Predictor(),
+            predictor=Predictor.without_choice(config.predictor),
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
@@ -209,7 +209,7 @@ def _with_steps(config: FinetuneConfig, videos: FinetuneVideos, rows: Sequence[i
     num_windows = num_training_windows(videos.features, rows, config)
     batch_size = training.batch_size or min(_BATCH_SIZE, DEFAULT_BATCH_SIZE, num_windows)
     steps = training.steps
-    if "training.steps" not in config.given:
+    if not is_given(config, "training.steps"):
         epochs = math.ceil(selection.epochs * num_windows / batch_size)
         steps = min(max(epochs, selection.least_steps), selection.most_steps)
     return replace(
@@ -256,7 +256,7 @@ class _Trials:
         return chosen
 
     def _plan(self, every: Sequence[Candidate], budget_minutes: float | None) -> dict[str, Any]:
-        seconds = {one.name: self._seconds(one) for one in every}
+        seconds = {one.name: self._seconds(self._on_first_fold(one)) for one in every}
         seconds = self._ranks.call_on_rank_zero(lambda: seconds)
         kept = list(every)
         # The training on all videos takes as long as that of a candidate on about one fold more.
@@ -278,6 +278,11 @@ class _Trials:
             minutes(),
         )
         return {"candidates": [one.name for one in kept], "seconds_a_fold": seconds, "minutes": minutes()}
+
+    def _on_first_fold(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with the batch size and the steps that it has on the first fold."""
+        videos = self._labeled.split(self._folds[0])
+        return replace(candidate, config=_with_steps(candidate.config, videos, videos.split.train))
 
     def _steps(self, candidate: Candidate) -> int:
         if candidate.config.classifier.freeze_encoder:
@@ -484,13 +489,14 @@ def _most_promising(found: Sequence[_Found], every: Sequence[Candidate], num_vid
 
 
 def _simplest(kinds: Mapping[PredictorKind, _Found], num_videos: int) -> _Found:
-    """Return the first of LSTM, average and linear baseline that is within one standard error of the best.
+    """Return the LSTM if it is within one standard error of the best and no worse than the linear baseline.
 
-    None that does worse than the linear baseline is returned.
+    Otherwise the better of that baseline and of the average.
     """
-    accuracies = {kind: found.tried.accuracy for kind, found in kinds.items()}
-    least = max(_within_one_error(list(accuracies.values()), num_videos), accuracies["linear"])
-    return next(found for kind, found in kinds.items() if accuracies[kind] >= least)
+    least = _within_one_error([found.tried.accuracy for found in kinds.values()], num_videos)
+    if kinds["lstm"].tried.accuracy >= max(least, kinds["linear"].tried.accuracy):
+        return kinds["lstm"]
+    return max(kinds["average"], kinds["linear"], key=_rank_found)
 
 
 def _within_one_error(accuracies: Sequence[float], num_videos: int) -> float:
