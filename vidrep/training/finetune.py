@@ -1,5 +1,6 @@
 """Fine-tuning: a classifier, from pretrained encoders or from scratch."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..metrics.video_features import video_rows
 from ..models.logistic_regression import fit_linear
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
+from ..registry import HEADS
 from ..sequences.split import VideoSplit
 from .classifier_training import check_classifier, train_classifier
 from .collectives import Ranks
@@ -26,6 +28,8 @@ from .run import RunFolder
 from .run_videos import RunVideos
 from .selection import Selection, select
 from .session import SessionOptions
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,21 +98,21 @@ def finetune(
         check_classifier(config, start)
         videos = labeled_videos(opened(features), config, annotations=annotations, group_pattern=group_pattern)
         if config.selection.enabled or config.training.ensemble > 1:
-            selection, outcome = _train_several(run, videos, config, start, options, ranks, budget_minutes)
+            selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
         else:
-            selection, outcome = None, train_classifier(run, videos, config, start, options)
+            selection, outcomes = None, [train_classifier(run, videos, config, start, options)]
             ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, _fixed_predictor(config)))
     table = _table(videos)
     return FinetuneResult(
         folder=run.path,
-        outcome=outcome,
+        outcome=outcomes[0],
         from_scratch=start is None or (selection is not None and not selection.from_run),
         classes=videos.classes,
         num_train_videos=table.count("train"),
         num_validation_videos=table.count("validation"),
         num_test_videos=table.count("test"),
         selection=selection,
-        num_models=config.training.ensemble,
+        num_models=len(outcomes),
     )
 
 
@@ -136,7 +140,7 @@ def _train_several(
     options: SessionOptions,
     ranks: Ranks,
     budget_minutes: float | None,
-) -> tuple[Selection | None, TrainingOutcome]:
+) -> tuple[Selection | None, list[TrainingOutcome]]:
     """Choose what to train if that is wanted, and train the models, each in a folder of its own within the run."""
     recorded = {} if start is None else {"started_from": {"encoder_sha256": start.sha256}}
     with run_of_several(run, config, _table(videos), options, ranks, recorded=recorded):
@@ -149,7 +153,7 @@ def _train_several(
         outcomes = _train_models(run, videos, config, selection, start, options)
         ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
         finish_members(run, len(outcomes), ranks)
-    return selection, outcomes[0]
+    return selection, outcomes
 
 
 def _train_models(
@@ -167,11 +171,17 @@ def _train_models(
             VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test)
         )
         start = start if selection.from_run else None
+    training = config.training
+    if training.ensemble > 1 and HEADS[config.classifier.head].is_fitted:
+        _log.info(
+            "one model, not %d: nothing is random in fitting the head %s", training.ensemble, config.classifier.head
+        )
+        training = replace(training, ensemble=1)
 
     def train_one(member: RunFolder, training: TrainingSettings, options: SessionOptions) -> TrainingOutcome:
         return train_classifier(member, videos, replace(config, training=training), start, options, keeps_start=False)
 
-    return train_members(run, config.training, options, train_one)
+    return train_members(run, training, options, train_one)
 
 
 def _finish(
