@@ -56,7 +56,7 @@ def test_of_an_ensemble_the_first_model_is_described(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     run = finetune(features, tmp_path / "run", finetune_config(ensemble=2), device="cpu").folder
     description = info(run)
-    assert (description["models"], description["predictor"]) == (2, "LSTM")
+    assert (description["models"], description["predictor"]) == ("2, of which this is the first", "LSTM")
     assert description["last validation"] == info(run / "members" / "1")["last validation"]
     (run / "ensemble.json").unlink()
     with pytest.raises(InputError, match=r"run: its training is not finished; the same command with --resume goes on"):

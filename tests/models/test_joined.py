@@ -19,6 +19,7 @@ from vidrep.models.inputs import InputTransforms
 from vidrep.models.joined import JoinedEncoder, JoinedInputs
 from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.models.saved import load_model
+from vidrep.models.state import State, to_dict
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 
@@ -32,23 +33,25 @@ def encoders() -> list[Encoder]:
     ]
 
 
+def tensors(state: State) -> list[torch.Tensor]:
+    return list(to_dict(state).values())
+
+
 def test_outputs_and_states_are_those_of_each_encoder_on_its_share() -> None:
     parts, inputs = encoders(), random(T, B, D + 2)
     joined = JoinedEncoder(parts)
     assert joined.hidden_size == 8
     outputs, state = joined(inputs)
-    alone = [part(share.contiguous()) for part, share in zip(parts, inputs.split([D, 2], dim=-1), strict=True)]
+    alone = [part(share.contiguous()) for part, share in zip(parts, torch.split(inputs, [D, 2], dim=-1), strict=True)]
     assert torch.equal(outputs, torch.cat([one for one, _ in alone], dim=-1))
     again, last = joined(inputs, state)
     goes_on = [
         part(share.contiguous(), before)
-        for part, share, (_, before) in zip(parts, inputs.split([D, 2], dim=-1), alone, strict=True)
+        for part, share, (_, before) in zip(parts, torch.split(inputs, [D, 2], dim=-1), alone, strict=True)
     ]
     assert torch.equal(again, torch.cat([one for one, _ in goes_on], dim=-1)) and not torch.equal(again, outputs)
     for found, (_, expected) in zip(last, goes_on, strict=True):
-        assert all(
-            torch.equal(h, other) for one, two in zip(found, expected, strict=True) for h, other in zip(one, two)
-        )
+        assert all(torch.equal(one, other) for one, other in zip(tensors(found), tensors(expected), strict=True))
     started, _ = joined(inputs, joined.initial_state(B, torch.device("cpu")))
     torch.testing.assert_close(started, outputs)
 

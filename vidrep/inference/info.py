@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import FeatureFileError, InputError, some_names
 from ..features.store import Features, open_features
-from ..metrics.predictor import Predictor
+from ..metrics.predictor import PREDICTOR_NAME, Predictor
 from ..models.kinds import NETWORK_KINDS
 from ..models.members import member_folders
 from ..models.saved import DESCRIPTION_NAME, read_description
@@ -25,7 +25,12 @@ def info(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
     if (path / DESCRIPTION_NAME).is_file() or (path / "config.toml").is_file():
         if verify:
             raise InputError(f"{path}: a run; checksums are in feature files")
-        return _describe_run(path)
+        members = member_folders(path)
+        several = {"models": f"{len(members)}, of which this is the first"} if len(members) > 1 else {}
+        verdict = _read_verdict(path / "selection" / "results.json")
+        chosen = {"chosen": verdict} if verdict else {}
+        predictor = {"predictor": str(Predictor.load(path))} if (path / PREDICTOR_NAME).is_file() else {}
+        return _describe_run(members[0]) | several | predictor | chosen
     return _describe_features(open_features(path), verify)
 
 
@@ -78,11 +83,9 @@ def _num_groups(features: Features) -> str:
 
 
 def _describe_run(path: Path) -> dict[str, Any]:
-    members = member_folders(path)
-    model = read_description(members[0])
+    model = read_description(path)
     description: dict[str, Any] = {
         "what": f"a run: {NETWORK_KINDS[model.kind].noun}",
-        **({"models": len(members)} if len(members) > 1 else {}),
         **_named("encoder", model.encoder),
         **_named(f"cell.{model.encoder['cell']}", model.cell),
         **{f"objective.{name}": _joined(settings) for name, settings in model.objectives.items()},
@@ -96,12 +99,21 @@ def _describe_run(path: Path) -> dict[str, Any]:
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
         description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
-        description["predictor"] = str(Predictor.load(path))
-    validations = _read_metrics(members[0] / "metrics.jsonl")
+    validations = _read_metrics(path / "metrics.jsonl")
     if validations:
         metrics = ", ".join(f"{name} {value:.6g}" for name, value in validations[-1]["validation"].items())
         description["last validation"] = f"step {validations[-1]['step']}, {metrics}"
     return description
+
+
+def _read_verdict(path: Path) -> str:
+    """Read what cross-validation came to, '' if there was none."""
+    if not path.is_file():
+        return ""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["verdict"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def _named(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,6 @@ class Predictor:
     kind: PredictorKind = "lstm"
     linear: str = ""
 
-    @classmethod
-    def without_choice(cls, wanted: PredictorKind | Literal["auto"]) -> "Predictor":
-        """Return what predicts where nothing is cross-validated: the wanted kind, the LSTM for "auto"."""
-        return cls(wanted, "ordered bins") if wanted == "linear" or wanted == "average" else cls()
-
     def __str__(self) -> str:
         names = {"lstm": "LSTM", "linear": self.linear, "average": f"average of LSTM and {self.linear}"}
         return names[self.kind]

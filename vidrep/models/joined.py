@@ -23,7 +23,8 @@ class JoinedInputs(InputTransforms):
 
     def __init__(self, parts: Sequence[InputTransforms]) -> None:
         super().__init__(parts[0].mean.numel(), {})
-        self.mean, self.std = parts[0].mean.clone(), parts[0].std.clone()  # a file holds no tensor twice
+        self.mean.copy_(parts[0].mean)
+        self.std.copy_(parts[0].std)
         self.parts = nn.ModuleList(parts)
         self.part_sizes = tuple(part.output_size for part in parts)
         self.output_size = sum(self.part_sizes)

@@ -125,7 +125,7 @@ def _table(videos: FinetuneVideos) -> RunVideos:
 
 def _fixed_predictor(config: FinetuneConfig) -> Predictor:
     """Return what predicts where nothing is cross-validated."""
-    return Predictor.without_choice(config.predictor)
+    return Predictor("lstm") if config.predictor == "auto" else Predictor(config.predictor, "ordered bins")
 
 
 def _train_several(

@@ -90,7 +90,7 @@ class Selection:
     def verdict(self) -> str:
         """One sentence on what predicts, and on what it is worth beside the best linear baseline."""
         if not self.tried:
-            return f"nothing could be cross-validated: the {self.predictor} ({self.candidate}) predicts, untested"
+            return f"nothing could be cross-validated: the LSTM ({self.candidate}) predicts, untested"
         chosen = next(one for one in self.tried if one.kind == self.predictor.kind and one.better is None)
         linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
         where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
@@ -139,7 +139,7 @@ def select(
             config=_for_all(only.config, videos),
             candidate=only.name,
             from_run=only.from_run,
-            predictor=Predictor.without_choice(config.predictor),
+            predictor=Predictor("lstm"),
         )
     trials = _Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
