@@ -42,8 +42,16 @@ SMALL: dict[str, Any] = {
     "training.checkpoint_every": 3,
     "training.validation_fraction": 0.2,
 }
+VIEWS = {"views.num_frames": 4, "views.clip_seconds": 5.0}
 CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pretrain": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "windows.stride": 2}),
+    "contrast": (PretrainConfig, {"objectives": ["contrast"]} | VIEWS),
+    "composite and views": (
+        PretrainConfig,
+        {"objectives": ["reconstruction", "future", "contrast", "balanced_prototypes"], "encoder.dropout": 0.0}
+        | {"windows.context": 3, "windows.num_future": 2, "windows.stride": 2}
+        | VIEWS,
+    ),
     "generated": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "moving_mnist.canvas": 29}),
     "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2, "selection.enabled": False}),
 }
@@ -67,7 +75,7 @@ class SeveralRanks:
     def __call__(self, run: Path | str, *, ranks: int, **request: Any) -> list[dict[str, Any]]:
         """Train with `ranks` processes; return each one's exit code, error, warnings, ...
 
-        kind: "pretrain", "generated" (a pretraining too) or "finetune". settings: of the config. resume. kill: [rank,
+        kind: a name of CONFIGS. group: a pattern of groups. settings: of the config. resume. kill: [rank,
         step] of a SIGKILL; kill_after: [rank, seconds]. stop: [rank, step] at which a rank is asked to stop. missing: a
         rank that finds no features. other_seed: a rank that is given another one. other: [rank, option, value] of
         another call. start: the run that a fine-tuning starts from. draw: in place of a training, the steps at
@@ -121,6 +129,7 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             threads=1,
             **({"mnist": features.parent} if kind == "generated" else {}),
             **({"pretrained": request["start"]} if "start" in request else {}),
+            **({"group_pattern": request["group"]} if "group" in request else {}),
             **{"precision": "fp32", "resume": request.get("resume", False)}
             | ({option: value} if other_rank == rank else {}),
             on_progress=listen,

@@ -102,10 +102,13 @@ def finetune_config(
         test_fraction=test_fraction,
         encoder=encoder or EncoderSettings(hidden_size=5, dropout=0.3),
         classifier=classifier or ClassifierSettings(dropout=0.3),
-        windows=FinetuneWindows(length=length, stride=2),
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         training=training_settings(**training),
-        **{"selection": SelectionSettings(enabled=False), **(settings or {})},
+        **{
+            "windows": FinetuneWindows(length=length, stride=2),
+            "selection": SelectionSettings(enabled=False),
+            **(settings or {}),
+        },
     )
 
 

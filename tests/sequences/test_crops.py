@@ -10,8 +10,11 @@ from small_features import circles, features_of
 
 from vidrep.config.settings import ViewSettings
 from vidrep.features.store import Features
-from vidrep.sequences.batches import VideoNumbers
-from vidrep.sequences.crops import GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
+from vidrep.sequences.batches import BatchMaker, VideoNumbers
+from vidrep.sequences.clips import clips_of
+from vidrep.sequences.crops import CropBatches, GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
+from vidrep.sequences.resident import windows_on
+from vidrep.sequences.samplers import InfiniteSampler
 from vidrep.sequences.windows import empty_windows, sliding_windows
 
 CPU = torch.device("cpu")
@@ -54,6 +57,43 @@ def test_crops_take_their_share_of_a_clip_and_stay_in_it() -> None:
     shares = crops[:, 1] - crops[:, 0]
     assert crops.min() >= 0 and crops.max() <= 1 + 1e-12
     assert shares.min() >= 0.6 and abs(shares.mean() - 0.8) < 0.01
+
+
+def crops_of(features: Features, *, seed: int = 0, shard: slice = slice(None)) -> CropBatches:
+    clips = clips_of(features, range(len(features)), length=3, clip_seconds=4.0)
+    numbers = VideoNumbers.of([row.path.split("/")[0] for row in features.videos])
+    maker = BatchMaker(clips, windows_on(clips, CPU), numbers, CPU)
+    sampler = InfiniteSampler(len(clips), 5, seed)
+    return CropBatches(clips, maker, sampler, seed=seed, least_share=0.6, shard=shard)
+
+
+def test_cropped_clips_of_a_step_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(6))
+    one, other = crops_of(features), crops_of(features)
+    one.batch(0)
+    first, again = one.batch(7), other.batch(7)
+    assert torch.equal(first.frames, again.frames) and first.frames.shape == (3, 5, 4)
+    assert first.video is not None and again.video is not None and torch.equal(first.video, again.video)
+    assert not torch.equal(first.frames, one.batch(8).frames)
+    assert not torch.equal(first.frames, crops_of(features, seed=1).batch(7).frames)
+    shards = [crops_of(features, shard=some).batch(7) for some in (slice(0, 2), slice(2, 5))]
+    assert torch.equal(torch.cat([shard.frames for shard in shards], dim=1), first.frames)
+
+
+def test_cropped_clips_are_crops_of_the_clips_that_the_sampler_chose(tmp_path: Path) -> None:
+    """A crop of a straight line begins and ends within it, and takes at least its share."""
+    ramp = np.linspace(0, 7, 8, dtype=np.float32)[:, None].repeat(4, axis=1)
+    features = features_of(tmp_path, {f"{number}.npy": ramp + 100 * number for number in range(6)})
+    batches = crops_of(features)
+    clips = clips_of(features, range(6), length=3, clip_seconds=4.0)
+    for step in range(20):
+        batch, chosen = batches.batch(step), InfiniteSampler(len(clips), 5, 0).batch(step)
+        assert batch.video is not None and batch.video.tolist() == clips.videos[chosen].tolist()
+        values = batch.frames[:, :, 0].numpy() - 100 * clips.videos[chosen] - clips.starts[chosen]
+        lengths = clips.num_stored[chosen] - 1
+        assert (values[0] >= -1e-4).all() and (values[-1] <= lengths + 1e-4).all()
+        assert (values[-1] - values[0] >= 0.6 * lengths - 1e-4).all()
+        np.testing.assert_allclose(values[1], (values[0] + values[-1]) / 2, atol=1e-4)
 
 
 def maker_of(features: Features, *, length: int = 0, videos: NDArray[np.int64] | None = None) -> ViewMaker:

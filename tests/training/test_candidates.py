@@ -40,7 +40,7 @@ def test_from_scratch_there_are_three() -> None:
     assert names(some) == SCRATCH
     assert [one.config.classifier.head for one in some] == ["last_step", "every_step", "every_step"]
     assert [one.config.windows.resample for one in some] == [True, True, False]
-    assert last.config.transforms == ("standardize", "center_clip") and every.config.transforms == "auto"
+    assert last.config.transforms == ("standardize", "center_clip") and every.config.transforms == ("standardize",)
     assert {one.config.encoder.hidden_size for one in some} == {256}
     assert last.config.classifier == ClassifierSettings(head="last_step", dropout=0.0, label_smoothing=0.1)
     assert windows.config.classifier == ClassifierSettings()

@@ -22,7 +22,7 @@ from vidrep.training.ranks import is_main_process, is_one_of_several, joined_ran
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork")
 
-KINDS = ["pretrain", "finetune"]
+KINDS = ["pretrain", "finetune", "contrast"]
 # The same sums in another order, in fp32, over ten steps.
 RELATIVE_TOLERANCE = 2e-5
 STATEFUL = {"windows.stateful": True, "windows.stride": 3}
@@ -138,6 +138,26 @@ def test_one_two_and_three_ranks_have_the_same_curve(
             assert curves[size][name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name
     losses = curves[1]["train.loss"]
     assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("contrast", {}), ("contrast", {"optimizer.reduction": "sum"}), ("composite and views", {})]
+)
+def test_two_ranks_compare_the_views_of_the_whole_batch(
+    several: SeveralRanks, tmp_path: Path, kind: str, settings: dict[str, Any]
+) -> None:
+    """Shards of 2 and 3 clips: with the negatives of its own shard alone, a rank would have another loss."""
+    curves = []
+    for size in (1, 2):
+        run = tmp_path / str(size)
+        answers = several(run, ranks=size, kind=kind, settings=settings, group=r"^(\w+)/")
+        assert codes(answers) == [0] * size, answers
+        assert len({answer["weights"] for answer in answers}) == 1
+        curves.append(curve(run))
+    assert curves[0].keys() == curves[1].keys() >= {"train.loss", "validation.loss"}
+    for name, metrics in curves[0].items():
+        assert curves[1][name] == pytest.approx(metrics, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+    assert len(set(curves[0]["train.loss"])) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -58,10 +58,6 @@ def results_of(run: Path) -> dict[str, Any]:
     return results
 
 
-def rank(tried: dict[str, Any]) -> tuple[float, float]:
-    return tried["accuracy"], -tried["log_loss"]
-
-
 def require_no_linear_baseline_is_better(run: Path) -> dict[str, Any]:
     """Read what was tried; return the predictor."""
     results = results_of(run)
@@ -87,7 +83,7 @@ def test_where_order_matters_the_lstm_predicts(tmp_path: Path) -> None:
     assert (result.num_train_videos, result.num_validation_videos) == (14, 2)
 
 
-def test_where_order_does_not_matter_a_linear_one_may(tmp_path: Path) -> None:
+def test_where_order_does_not_matter_the_lstm_does_not_predict_alone(tmp_path: Path) -> None:
     """With hardly any steps an LSTM cannot win."""
     result = tuned(tmp_path, shifted(8), given={"training.steps": 1, "optimizer.learning_rate": 1e-6})
     chosen = require_no_linear_baseline_is_better(result.folder)
@@ -173,6 +169,7 @@ def test_the_predictor_that_was_asked_for_predicts(tmp_path: Path) -> None:
         assert results["predictor"]["kind"] == kind == Predictor.load(run).kind
         (chosen,) = [one for one in results["tried"] if one["better"] is None]
         assert chosen["kind"] == kind
+        assert ("The linear baseline wins: " in results["verdict"]) is (kind == "linear")
 
 
 def test_a_budget_cuts_the_list_and_a_resume_keeps_to_it(

@@ -37,8 +37,9 @@ def member_folders(folder: Path) -> list[Path]:
         return [folder]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if (content["format"], content["version"]) != (_FORMAT, _VERSION) or content["members"] < 1:
-            raise ValueError(f"{content['format']} version {content['version']}, {content['members']} members")
+        count = content["members"]
+        if (content["format"], content["version"]) != (_FORMAT, _VERSION) or count < 1 or not isinstance(count, int):
+            raise ValueError(f"{content['format']} version {content['version']}, {count} members")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: does not list the members of an ensemble ({error})") from error
-    return [member_folder(folder, number) for number in range(1, content["members"] + 1)]
+    return [member_folder(folder, number) for number in range(1, count + 1)]

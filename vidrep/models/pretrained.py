@@ -42,6 +42,15 @@ class PretrainedEncoder:
         kept = {name: value for name, value in read_weights(folder).items() if name.startswith((_INPUTS, _ENCODER))}
         return cls(folder, description, kept)
 
+    def split(self) -> list["PretrainedEncoder"]:
+        """Return each encoder on its own, of a run that joined several."""
+        parts = self.description.parts
+        if len(parts) == 1:
+            return [self]
+        return [
+            replace(self, description=part, weights=_of_part(self.weights, number)) for number, part in enumerate(parts)
+        ]
+
     @property
     def sha256(self) -> str:
         """The hash of the weights, which identifies it."""
@@ -86,7 +95,8 @@ class PretrainedEncoders:
     @classmethod
     def load(cls, folders: Sequence[Path]) -> "PretrainedEncoders":
         """Read the encoders of runs, of every member of an ensemble; raises as `PretrainedEncoder.load` does."""
-        return cls([PretrainedEncoder.load(member) for folder in folders for member in member_folders(folder)])
+        members = [member for folder in folders for member in member_folders(folder)]
+        return cls([part for member in members for part in PretrainedEncoder.load(member).split()])
 
     @property
     def description(self) -> ModelDescription:
@@ -120,6 +130,15 @@ class PretrainedEncoders:
         for part, one in zip(self.parts, encoders, strict=True):
             assert isinstance(one, Encoder)
             part.give_weights_to(one)
+
+
+def _of_part(weights: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the weights of one of several encoders, named as those of a single one."""
+    return {
+        prefix + name: value
+        for prefix in (_INPUTS, _ENCODER)
+        for name, value in _without_prefix(weights, f"{prefix}parts.{number}.").items()
+    }
 
 
 def _without_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..config.settings import FinetuneConfig
 from ..errors import ConfigError
-from ..models.heads.logistic import LogisticSettings
 from ..models.pretrained import PretrainedEncoders
 from .classifier_training import check_classifier
 
@@ -88,16 +87,15 @@ def _possible(
             _log.info("%s is not tried: %s", name, error)
             refused.append(error)
         else:
-            made.append(Candidate(name, changed, start is not None, _is_penalty_open(changed)))
+            made.append(Candidate(name, changed, start is not None, _has_free_penalty(changed)))
     if not made:
         raise refused[0]
     return _without_repetitions(made)
 
 
-def _is_penalty_open(config: FinetuneConfig) -> bool:
-    """Return whether the head is logistic regression for which nothing was given."""
-    names = [key for key in config.given if key.startswith("head.logistic.")]
-    return config.head == {"logistic": LogisticSettings()} and not names
+def _has_free_penalty(config: FinetuneConfig) -> bool:
+    """Return whether the head has a penalty that was not given."""
+    return config.classifier.head == "logistic" and not any(key.startswith("head.logistic.") for key in config.given)
 
 
 def _without_repetitions(tried: list[Candidate]) -> list[Candidate]:
