@@ -59,6 +59,8 @@ def refusal(config_class: type[Any], tree: dict[str, Any]) -> str:
         (FinetuneConfig, "encoder", "hidden_size", 0, "a whole number at least 1"),
         (FinetuneConfig, "classifier", "dropout", -0.1, "a number at least 0 and below 1"),
         (FinetuneConfig, "windows", "length", 0, "a whole number at least 1 or 'auto'"),
+        (FinetuneConfig, "windows", "jitter", 1, "a number at least 0 and below 1"),
+        (PretrainConfig, "views", "jitter", -0.1, "a number at least 0 and below 1"),
         (FinetuneConfig, "windows", "stride", 0, "a whole number at least 1 or 'auto'"),
     ],
 )
@@ -86,6 +88,15 @@ def test_a_value_out_of_range_is_refused_with_the_range(
 )
 def test_settings_that_contradict_each_other_are_refused(tree: dict[str, Any], message: str) -> None:
     assert message in refusal(PretrainConfig, tree)
+
+
+@pytest.mark.parametrize("given", [{"least_share": 0.8}, {"jitter": 0.5}])
+def test_consecutive_frames_are_neither_cropped_nor_moved_in_time(given: dict[str, float]) -> None:
+    ((name, value),) = given.items()
+    message = refusal(FinetuneConfig, {"windows": given | {"resample": False}})
+    assert f"windows.{name} is {value}, but consecutive frames are not" in message
+    assert message.endswith("set windows.resample")
+    assert from_mapping(FinetuneConfig, {"windows": given}, where="recipe x").windows.resample == "auto"
 
 
 def test_the_same_is_refused_in_python() -> None:

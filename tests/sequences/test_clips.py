@@ -34,6 +34,22 @@ def test_a_crop_begins_and_ends_where_it_is_asked_to(tmp_path: Path) -> None:
     np.testing.assert_allclose(gathered[:, 1, 0], [4.4, 7.7, 11], rtol=1e-6)
 
 
+def test_points_in_time_are_moved_by_shares_of_their_distance_and_not_out_of_the_clip(tmp_path: Path) -> None:
+    clips = clips_of(ramps(tmp_path), [0, 1, 2], length=3, clip_seconds=100)
+    crops = np.array([[0.0, 0.5], [0.5, 1.0], [0.0, 1.0]])
+    shifts = np.array([[-0.5, 0.25, 0.5], [0.5, -0.25, 0.125], [0.5, -0.5, 0.25]])
+    gathered = clips.gather_crops(np.array([1, 2, 0]), crops, shifts)[:, :, 0]
+    np.testing.assert_allclose(gathered[:, 0], [0, 1.25, 2.5], rtol=1e-6)  # 0, 1, 2 of 0 to 4; the first stays
+    np.testing.assert_allclose(gathered[:, 1], [6.875, 7.5625, 11], rtol=1e-6)  # 5.5, 8.25, 11, of which the last stays
+    np.testing.assert_array_equal(gathered[:, 2], 0)  # a single frame
+
+
+def test_a_clip_of_one_point_in_time_is_not_moved(tmp_path: Path) -> None:
+    clips = clips_of(ramps(tmp_path), [1], length=1, clip_seconds=100)
+    moved = clips.gather_crops(np.array([0]), np.array([[0.25, 0.25]]), np.array([[0.5]]))
+    assert moved[0, 0].tolist() == [1, 10]
+
+
 def test_pixels_come_in_original_units(tmp_path: Path) -> None:
     clips = clips_of(ramps(tmp_path, "uint8"), [1], length=9, clip_seconds=100)
     np.testing.assert_allclose(clips.gather(np.array([0]))[:, 0, 0], np.linspace(0, 4, 9) / 255, rtol=1e-6)

@@ -5,14 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from small_features import circles, features_of
 
 from vidrep.config.settings import ViewSettings
 from vidrep.features.store import Features
 from vidrep.sequences.batches import BatchMaker, VideoNumbers
 from vidrep.sequences.clips import clips_of
-from vidrep.sequences.crops import CropBatches, GroupedSampler, ViewBatches, ViewBatchSet, ViewMaker, draw_crops
+from vidrep.sequences.crops import (
+    CropBatches,
+    GroupedSampler,
+    ViewBatches,
+    ViewBatchSet,
+    ViewMaker,
+    draw_crops,
+    draw_shifts,
+)
 from vidrep.sequences.resident import windows_on
 from vidrep.sequences.samplers import InfiniteSampler
 from vidrep.sequences.windows import empty_windows, sliding_windows
@@ -64,7 +71,7 @@ def crops_of(features: Features, *, seed: int = 0, shard: slice = slice(None)) -
     numbers = VideoNumbers.of([row.path.split("/")[0] for row in features.videos])
     maker = BatchMaker(clips, windows_on(clips, CPU), numbers, CPU)
     sampler = InfiniteSampler(len(clips), 5, seed)
-    return CropBatches(clips, maker, sampler, seed=seed, least_share=0.6, shard=shard)
+    return CropBatches(clips, maker, sampler, seed=seed, least_share=0.6, jitter=0.0, shard=shard)
 
 
 def test_cropped_clips_of_a_step_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
@@ -96,11 +103,42 @@ def test_cropped_clips_are_crops_of_the_clips_that_the_sampler_chose(tmp_path: P
         np.testing.assert_allclose(values[1], (values[0] + values[-1]) / 2, atol=1e-4)
 
 
-def maker_of(features: Features, *, length: int = 0, videos: NDArray[np.int64] | None = None) -> ViewMaker:
-    chosen = list(range(len(features))) if videos is None else videos.tolist()
+def test_points_in_time_are_moved_by_half_the_jitter_and_keep_their_order() -> None:
+    shifts = draw_shifts(np.random.default_rng(0), 2000, 5, 0.9)
+    assert shifts.shape == (2000, 5) and 0.449 < shifts.max() <= 0.45 and -0.45 <= shifts.min() < -0.449
+    assert abs(shifts.mean()) < 0.01
+    assert (np.diff(np.arange(5) + shifts, axis=1) > 0).all()
+    assert not draw_shifts(np.random.default_rng(0), 2, 3, 0.0).any()
+
+
+def ramp_batches(tmp_path: Path, *, jitter: float, shard: slice = slice(None)) -> CropBatches:
+    """Batches of whole clips of 3 points in time, of videos whose values are the number of the frame, 0 to 8."""
+    ramp = np.arange(9, dtype=np.float32)[:, None]
+    features = features_of(tmp_path, {f"{name}.npy": ramp for name in "abcd"})
+    clips = clips_of(features, range(4), length=3, clip_seconds=100.0)
+    maker = BatchMaker(clips, windows_on(clips, CPU), VideoNumbers.of(["one"] * 4), CPU)
+    sampler = InfiniteSampler(4, 4, seed=0)
+    return CropBatches(clips, maker, sampler, seed=0, least_share=1.0, jitter=jitter, shard=shard)
+
+
+def test_jitter_is_a_pure_function_of_the_step_and_the_same_in_shards(tmp_path: Path) -> None:
+    whole = torch.tensor([0.0, 4.0, 8.0]).view(3, 1, 1).expand(3, 4, 1)
+    torch.testing.assert_close(ramp_batches(tmp_path, jitter=0.0).batch(3).frames, whole)
+    batches = ramp_batches(tmp_path, jitter=0.5)
+    moved = batches.batch(3).frames
+    batches.batch(4)
+    assert torch.equal(moved, batches.batch(3).frames) and not torch.equal(moved, batches.batch(4).frames)
+    assert float((moved - whole).abs().max()) <= 1.0  # a quarter of the distance, 4 frames
+    assert len(set(moved[1].flatten().tolist())) == 4 and moved.min() >= 0 and moved.max() <= 8
+    shards = [ramp_batches(tmp_path, jitter=0.5, shard=one).batch(3).frames for one in (slice(0, 1), slice(1, 4))]
+    assert torch.equal(torch.cat(shards, dim=1), moved)
+
+
+def maker_of(features: Features, *, length: int = 0, jitter: float = 0.0) -> ViewMaker:
+    chosen = list(range(len(features)))
     windows = sliding_windows(features, chosen, length=length, stride=2) if length else empty_windows(features, chosen)
     numbers = VideoNumbers.of([row.path.split("/")[0] for row in features.videos])
-    return ViewMaker.of(windows, numbers, CPU, ViewSettings(num_frames=3, clip_seconds=4.0))
+    return ViewMaker.of(windows, numbers, CPU, ViewSettings(num_frames=3, clip_seconds=4.0, jitter=jitter))
 
 
 def test_a_batch_has_a_window_and_two_different_views_of_each_video(tmp_path: Path) -> None:
@@ -123,6 +161,18 @@ def test_a_batch_has_a_window_and_two_different_views_of_each_video(tmp_path: Pa
         for shard in (slice(0, 2), slice(2, 5))
     ]
     assert torch.equal(torch.cat([one.views for one in shards if one.views is not None], dim=1), batch.views)
+
+
+def test_views_are_moved_in_time_each_for_itself(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(4))
+    plain, moved = (maker_of(features, jitter=jitter) for jitter in (0.0, 0.9))
+    videos = plain.videos
+    draws, shifted = (maker.draw(np.random.default_rng(1), videos) for maker in (plain, moved))
+    assert np.array_equal(draws.crops, shifted.crops) and np.array_equal(draws.clips, shifted.clips)
+    assert not draws.shifts.any() and shifted.shifts.shape == (8, 2, 3) and len(np.unique(shifted.shifts)) == 48
+    views = moved.batch(shifted).views
+    assert views is not None and torch.equal(views[:, 2:4], moved.batch(shifted.of(slice(2, 4))).views)
+    assert not torch.equal(views, plain.batch(draws).views)
 
 
 def test_without_windows_a_batch_has_views_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import weakref
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 from toy_training import assert_same, tree_of
 
-from vidrep.config.settings import ClassifierSettings, EncoderSettings, OptimizerSettings
+from vidrep.config.settings import ClassifierSettings, EncoderSettings, FinetuneWindows, OptimizerSettings
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError, Stopped
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
@@ -69,6 +70,17 @@ def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Pat
     assert result.classes == description.classes
     assert description.windows == {"length": 4, "stride": 2}
     assert (result.folder / "baselines.safetensors").is_file()
+
+
+def test_jitter_changes_what_resampled_windows_teach(tmp_path: Path, features: Features) -> None:
+    def weights(name: str, jitter: float) -> torch.Tensor:
+        windows = FinetuneWindows(length=4, resample=True, jitter=jitter)
+        config = replace(finetune_config(steps=2), windows=windows)
+        run = finetune(features, tmp_path / name, config, device="cpu").folder
+        return load_model(run)[0].state_dict()["network.head.projection.weight"]
+
+    assert torch.equal(weights("once", 0.5), weights("again", 0.5))
+    assert not torch.equal(weights("plain", 0.0), weights("moved", 0.5))
 
 
 @pytest.mark.parametrize("freeze", [False, True])

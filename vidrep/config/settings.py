@@ -21,6 +21,7 @@ Positive = Annotated[float, Range(above=0)]
 ZeroOrMore = Annotated[float, Range(at_least=0)]
 Share = Annotated[float, Range(above=0, at_most=1)]
 Fraction = Annotated[float, Range(above=0, below=1)]
+Jitter = Annotated[float, Range(at_least=0, below=1)]
 Seed = Annotated[int, Range(at_least=0, below=2**63)]
 Auto = Literal["auto"]
 Likelihood = Literal["bernoulli", "gaussian"]
@@ -104,6 +105,8 @@ class ViewSettings(Settings):
     """Frames of a view."""
     least_share: Share = 0.6
     """A view takes this share of its clip or more, up to all of it."""
+    jitter: Jitter = 0.0
+    """Each point in time of a view is moved by up to half of this share of the distance between two."""
     clip_seconds: Positive = 10.0
     """A clip is a video, or of a longer one a stretch of so many seconds."""
     least_groups: AtLeastOne = 4
@@ -125,12 +128,19 @@ class FinetuneWindows(Settings):
     """Of resampled clips, see `ViewSettings`; a pretrained run that reads clips brings its own."""
     least_share: Share = 1.0
     """In training, a resampled window is a crop in time of this share of its clip or more."""
+    jitter: Jitter = 0.0
+    """In training, each point in time of a resampled window is moved by up to half of this share of the distance
+    between two."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(
             self.resample is not False or self.least_share == 1,
             f"windows.least_share is {self.least_share}, but consecutive frames are not cropped; set windows.resample",
+        )
+        require(
+            self.resample is not False or self.jitter == 0,
+            f"windows.jitter is {self.jitter}, but consecutive frames are not moved in time; set windows.resample",
         )
 
 

@@ -46,16 +46,22 @@ class Clips:
         """Return some clips from their first to their last frame, (T, B, D)."""
         return self.gather_crops(indices, np.tile([0.0, 1.0], (len(indices), 1)))
 
-    def gather_crops(self, indices: NDArray[np.int64], crops: NDArray[np.float64]) -> NDArray[np.float32]:
+    def gather_crops(
+        self, indices: NDArray[np.int64], crops: NDArray[np.float64], shifts: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
         """Return crops in time of some clips, (T, B, D).
 
-        crops: (B, 2), where each begins and ends, from 0, the clip's first frame, to 1, its last.
+        crops: (B, 2), where each begins and ends, from 0, the clip's first frame, to 1, its last. shifts: (B, T), by
+        how much each point in time is moved, in distances between two, but not out of the clip; None moves none.
         """
         features = self.features
         out = np.empty((self.length, len(indices), features.frame_size), dtype=np.float32)
         for column, (index, (begin, end)) in enumerate(zip(indices.tolist(), crops.tolist(), strict=True)):
             start, last = int(self.starts[index]), int(self.num_stored[index]) - 1
             times = np.linspace(begin * last, end * last, self.length)
+            if shifts is not None:
+                distance = (end - begin) * last / max(1, self.length - 1)
+                times = (times + distance * shifts[column]).clip(0, last)
             before = np.minimum(times.astype(np.int64), last)
             after = np.minimum(before + 1, last)
             stored = features.rows(int(self.videos[index]), start, start + last + 1)

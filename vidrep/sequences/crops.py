@@ -61,10 +61,18 @@ def draw_crops(rng: np.random.Generator, num_crops: int, least_share: float) -> 
     return np.stack([begins, begins + shares], axis=1)
 
 
+def draw_shifts(rng: np.random.Generator, num_crops: int, num_frames: int, jitter: float) -> NDArray[np.float64]:
+    """Draw by how much points in time are moved, (num_crops, num_frames), in distances between two of them.
+
+    Up to `jitter` / 2 forth or back: they stay in their order if it is below 1.
+    """
+    return rng.uniform(-jitter / 2, jitter / 2, (num_crops, num_frames))
+
+
 class CropBatches:
     """Crops in time of clips, in an order shuffled anew every epoch; what a step uses is a pure function of it.
 
-    least_share: see `draw_crops`.
+    least_share: see `draw_crops`. jitter: see `draw_shifts`.
     """
 
     def __init__(
@@ -75,16 +83,20 @@ class CropBatches:
         *,
         seed: int,
         least_share: float,
+        jitter: float,
         shard: slice = WHOLE,
     ) -> None:
         self._clips, self._maker, self._sampler = clips, maker, sampler
-        self._seed, self._least_share, self._shard = seed, least_share, shard
+        self._seed, self._least_share, self._jitter, self._shard = seed, least_share, jitter, shard
 
     def batch(self, step: int) -> WindowBatch:
         """Return the batch of a step."""
         indices = self._sampler.batch(step)
-        crops = draw_crops(np.random.default_rng([self._seed, _CROPS, step]), len(indices), self._least_share)
-        frames = self._clips.gather_crops(indices[self._shard], crops[self._shard])
+        rng = np.random.default_rng([self._seed, _CROPS, step])
+        crops = draw_crops(rng, len(indices), self._least_share)
+        shifts = draw_shifts(rng, len(indices), self._clips.length, self._jitter)
+        shard = self._shard
+        frames = self._clips.gather_crops(indices[shard], crops[shard], shifts[shard])
         return self._maker.batch(indices, self._shard, frames=frames)
 
 
@@ -104,30 +116,38 @@ class _ItemsOfVideos:
 class ViewDraws(NamedTuple):
     """What was drawn of some videos: a window and a clip of each, (B,), and two crops of the clip, (B, 2, 2).
 
-    The last axis of `crops` is where a crop begins and ends.
+    The last axis of `crops` is where a crop begins and ends. shifts: (B, 2, T), see `Clips.gather_crops`.
     """
 
     windows: NDArray[np.int64]
     clips: NDArray[np.int64]
     crops: NDArray[np.float64]
+    shifts: NDArray[np.float64]
 
     def of(self, chosen: slice | NDArray[np.int64]) -> "ViewDraws":
         """Return the draws of some of the videos."""
-        return ViewDraws(self.windows[chosen], self.clips[chosen], self.crops[chosen])
+        return ViewDraws(self.windows[chosen], self.clips[chosen], self.crops[chosen], self.shifts[chosen])
 
 
 class ViewMaker:
     """Makes batches of a window and two views of each of some videos, on a device.
 
     windows: what objectives of windows learn from; of length 0 if there are none. clips: what views are cropped from;
-    each video that has a window has one.
+    each video that has a window has one. least_share: see `draw_crops`. jitter: see `draw_shifts`.
     """
 
     def __init__(
-        self, windows: Windows, clips: Clips, numbers: VideoNumbers, device: torch.device, *, least_share: float
+        self,
+        windows: Windows,
+        clips: Clips,
+        numbers: VideoNumbers,
+        device: torch.device,
+        *,
+        least_share: float,
+        jitter: float,
     ) -> None:
         self.windows, self.numbers = windows, numbers
-        self._clips, self._device, self._least_share = clips, device, least_share
+        self._clips, self._device, self._least_share, self._jitter = clips, device, least_share, jitter
         self._maker = BatchMaker(windows, windows_on(windows, device), numbers, device)
         self._windows_of, self._clips_of = _ItemsOfVideos(windows.videos), _ItemsOfVideos(clips.videos)
 
@@ -140,7 +160,7 @@ class ViewMaker:
             length=views.num_frames,
             clip_seconds=views.clip_seconds,
         )
-        return cls(windows, clips, numbers, device, least_share=views.least_share)
+        return cls(windows, clips, numbers, device, least_share=views.least_share, jitter=views.jitter)
 
     @property
     def videos(self) -> NDArray[np.int64]:
@@ -156,11 +176,15 @@ class ViewMaker:
         """Draw the windows, the clips and their views of some videos, (B,) indices."""
         windows, clips = self._windows_of.draw(rng, videos), self._clips_of.draw(rng, videos)
         crops = [draw_crops(rng, len(videos), self._least_share) for _ in range(NUM_VIEWS)]
-        return ViewDraws(windows, clips, np.stack(crops, axis=1))
+        shifts = [draw_shifts(rng, len(videos), self._clips.length, self._jitter) for _ in range(NUM_VIEWS)]
+        return ViewDraws(windows, clips, np.stack(crops, axis=1), np.stack(shifts, axis=1))
 
     def batch(self, draws: ViewDraws) -> WindowBatch:
         """Return the batch of what was drawn."""
-        views = [self._clips.gather_crops(draws.clips, draws.crops[:, view]) for view in range(NUM_VIEWS)]
+        views = [
+            self._clips.gather_crops(draws.clips, draws.crops[:, view], draws.shifts[:, view])
+            for view in range(NUM_VIEWS)
+        ]
         stacked = np.stack(views, axis=2)
         return self._maker.batch(draws.windows)._replace(views=to_device(stacked, self._device))
 

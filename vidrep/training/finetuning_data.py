@@ -140,9 +140,9 @@ def _batches_of(
     seed, shard = config.training.draw_seed, context.ranks.shard(batch_size)
     maker = BatchMaker(windows, windows_on(windows, context.device), numbers, context.device)
     sampler = InfiniteSampler(len(windows), batch_size, seed)
-    least_share = config.windows.least_share
-    if isinstance(windows, Clips) and least_share < 1:
-        return CropBatches(windows, maker, sampler, seed=seed, least_share=least_share, shard=shard)
+    least_share, jitter = config.windows.least_share, config.windows.jitter
+    if isinstance(windows, Clips) and (least_share < 1 or jitter):
+        return CropBatches(windows, maker, sampler, seed=seed, least_share=least_share, jitter=jitter, shard=shard)
     return ShuffledBatches(maker, sampler, shard)
 
 
