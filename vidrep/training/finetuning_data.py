@@ -13,6 +13,7 @@ from ..config.settings import FinetuneConfig
 from ..errors import ConfigError, LabelError, some_names
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
 from ..features.store import Features
+from ..registry import HEADS
 from ..sequences.batches import Batches, BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
 from ..sequences.clips import Clips, clips_of
 from ..sequences.crops import CropBatches
@@ -102,7 +103,7 @@ def data_of_labeled(videos: FinetuneVideos, config: FinetuneConfig, context: Ses
     windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     require_windows(windows, name="training", advice="use other videos")
     if len(validation) == 0:
-        if config.training.keep == "best":
+        if not _keeps_last(config):
             _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
     if config.objectives:
@@ -181,11 +182,16 @@ def _split_labeled(
         [videos.labels[index] for index in labeled],
         [videos.splits[index] for index in labeled],
         groups=[videos.groups[index] for index in labeled],
-        validation_fraction=config.training.validation_fraction,
+        validation_fraction=0.0 if _keeps_last(config) else config.training.validation_fraction,
         test_fraction=config.test_fraction,
         seed=config.training.seed,
     )
     return VideoSplit(**{name: [labeled[position] for position in getattr(chosen, name)] for name in SPLITS})
+
+
+def _keeps_last(config: FinetuneConfig) -> bool:
+    """Return whether no weights are chosen by validation, so that no labels should be spent on it."""
+    return HEADS[config.classifier.head].is_fitted or config.training.keep == "last"
 
 
 def _check_classes(features: Features, labels: Sequence[str], split: VideoSplit, classes: Sequence[str]) -> None:
