@@ -95,10 +95,11 @@ def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | N
     held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
+    validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
     models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
     tried = f"{selection_report(result.selection)}\n" if result.selection is not None else ""
     return (
         f"{tried}{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
         f"{waiting_text(result.outcome.data_share)}\n"
-        f"{result.num_train_videos} videos for training, {result.num_validation_videos} for validation; {held_out}"
+        f"{result.num_train_videos} videos for training{validation}; {held_out}"
     )

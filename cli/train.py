@@ -35,7 +35,10 @@ def train_command(
         ),
     ] = None,
 ) -> None:
-    """Learn without labels: reconstruct the past, predict the future. It does not read videos of split "test"."""
+    """Learn without labels: reconstruct the past, predict the future, tell clips apart.
+
+    It does not read videos of split "test".
+    """
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks():
         from vidrep.config.settings import PretrainConfig

@@ -22,6 +22,7 @@ from .description import ModelDescription
 from .encoder import Numerics
 from .inputs import InputTransforms
 from .kinds import NETWORK_KINDS, build_inputs, build_network
+from .members import MEMBERS_FOLDER, member_folder
 from .network import Network
 
 FORMAT = "vidrep-model"
@@ -64,6 +65,8 @@ def read_description(folder: Path) -> ModelDescription:
     path = folder / DESCRIPTION_NAME
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder; `vidrep train` and `vidrep finetune` make one")
+    if not path.is_file() and (folder / MEMBERS_FOLDER).is_dir():
+        raise InputError(f"{folder}: a run of several models; name one of them, such as {member_folder(folder, 1)}")
     if not path.is_file():
         raise InputError(f"{folder}: no {DESCRIPTION_NAME} in it, so no run has come as far as a first model there")
     try:

@@ -102,7 +102,8 @@ def finetune(
         else:
             selection, outcomes = None, [train_classifier(run, videos, config, start, options)]
             ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, _fixed_predictor(config)))
-    table = _table(videos)
+    # What cross-validation has chosen is trained on the validation videos too.
+    table = _table(videos if selection is None else _for_training(videos))
     return FinetuneResult(
         folder=run.path,
         outcome=outcomes[0],
@@ -156,6 +157,12 @@ def _train_several(
     return selection, outcomes
 
 
+def _for_training(videos: FinetuneVideos) -> FinetuneVideos:
+    """Return the videos with those of split "validation" in split "train"."""
+    split = videos.split
+    return videos.with_split(VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test))
+
+
 def _train_models(
     run: RunFolder,
     videos: FinetuneVideos,
@@ -166,10 +173,7 @@ def _train_models(
 ) -> list[TrainingOutcome]:
     """Train the models: on all videos if cross-validation chose how, else with weights that some of them choose."""
     if selection is not None:
-        config, split = selection.config, videos.split
-        videos = videos.with_split(
-            VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test)
-        )
+        config, videos = selection.config, _for_training(videos)
         start = start if selection.from_run else None
     training = config.training
     if training.ensemble > 1 and HEADS[config.classifier.head].is_fitted:
