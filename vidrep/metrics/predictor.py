@@ -26,7 +26,7 @@ from ..models.saved import TrainedModel, load_model
 from ..sequences.windows import VideoWindows
 from .baselines import baseline_encoders, load_baselines
 from .classification import average_over_windows, classification_windows, classify_windows
-from .cross_validation import mean_by_number
+from .cross_validation import at_temperature, mean_by_number
 from .video_features import VIDEO_FEATURES, frames_of
 
 PREDICTOR_NAME, PRETRAINED_NAME = "predictor.json", "pretrained"
@@ -39,13 +39,15 @@ _FORMAT, _VERSION = "vidrep-predictor", 1
 class Predictor:
     """Which of a run's classifiers predicts: its LSTM, logistic regression, or the average of their probabilities.
 
-    reads, C: what logistic regression reads of a video, a name of VIDEO_FEATURES, and what it was fitted with. linear:
-    the fitted one, None if the LSTM predicts alone.
+    reads, C: what logistic regression reads of a video, a name of VIDEO_FEATURES, and what it was fitted with.
+    temperature: of the LSTM's probabilities, see `at_temperature`. linear: the fitted logistic regression, None if the
+    LSTM predicts alone.
     """
 
     kind: PredictorKind = "lstm"
     reads: str = ""
     C: float = 0.0
+    temperature: float = 1.0
     linear: LinearClassifier | None = field(default=None, compare=False)
 
     @classmethod
@@ -63,7 +65,8 @@ class Predictor:
             content = save({"weight": self.linear.weight, "bias": self.linear.bias})
             with writing_file(folder / _WEIGHTS_NAME, num_bytes=len(content)) as file:
                 file.write_at(content, 0)
-        described = {"format": _FORMAT, "version": _VERSION, "kind": self.kind, "reads": self.reads, "C": self.C}
+        names = ("kind", "reads", "C", "temperature")
+        described = {"format": _FORMAT, "version": _VERSION, **{name: getattr(self, name) for name in names}}
         write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
@@ -81,6 +84,8 @@ class Predictor:
             predictor = cls(**content)
             if found != (_FORMAT, _VERSION) or predictor.kind not in ("lstm", "linear", "average"):
                 raise ValueError(f"{found[0]} version {found[1]}, predictor {predictor.kind!r}")
+            if not predictor.temperature > 0:
+                raise ValueError(f"temperature {predictor.temperature}")
             if predictor.kind == "lstm":
                 return predictor
             if predictor.reads not in VIDEO_FEATURES:
@@ -94,6 +99,7 @@ class Predictor:
 
         Sources are in their order; those without frames are left out.
         """
+        of_lstm = at_temperature(of_lstm, self.temperature)
         if self.kind == "lstm":
             return of_lstm
         assert self.linear is not None

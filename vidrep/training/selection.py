@@ -28,7 +28,7 @@ from ..devices import choose_device
 from ..errors import InputError, LabelError, TrainingError
 from ..files import write_text
 from ..metrics.classification import average_over_windows
-from ..metrics.cross_validation import CrossValidation, cross_validate_each, measured
+from ..metrics.cross_validation import CrossValidation, at_temperature, best_temperature, cross_validate_each, measured
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.predictor import ClassifierRun, Predictor, PredictorKind
 from ..metrics.representations import FrozenEncoder, represent
@@ -307,9 +307,10 @@ class _Trials:
                 options,
             )
         self._ranks.call_on_rank_zero(lambda: shutil.rmtree(path, ignore_errors=True))
-        steps = self._steps(candidate)
-        surrounding = time.monotonic() - times[0] - (times[-1] - times[1])
-        return surrounding + steps * float(np.median(np.diff(times[1:]))) if steps else surrounding
+        total, steps = time.monotonic() - times[0], self._steps(candidate)
+        if not steps:
+            return total
+        return total - (times[-1] - times[1]) + steps * float(np.median(np.diff(times[1:])))
 
     def _quiet(self) -> SessionOptions:
         return replace(self._options, resume=False, overwrite=False, on_progress=lambda progress: None)
@@ -439,20 +440,21 @@ def _choose(
     is_validated = ~np.isnan(next(iter(of_lstm.values()))[:, 0])
     true = labeled.classes[is_validated]
     groups = [group for group, kept in zip(labeled.groups, is_validated, strict=True) if kept]
-    lstms = [
-        _found("lstm", one.name, _penalty_of(one), of_lstm[one.name][is_validated], true, one.name) for one in every
-    ]
+    lstms = [_of_candidate(one, of_lstm[one.name][is_validated], true) for one in every]
     linears = [
-        _found("linear", name, f"C {one.setting:g}", one.probabilities[is_validated], true, "", name, one.setting)
+        _found("linear", name, one.probabilities[is_validated], true, predictor=Predictor("linear", name, one.setting))
         for name, validated in of_linear.items()
         for one in [min(validated, key=lambda one: (-one.accuracy, one.log_loss))]
     ]
     averages = _averages(lstms, of_linear, is_validated, true)
-    with_lstm = _most_promising([*lstms, *averages], every, len(true))
+    # By the log loss, which distinguishes more than the accuracy of few videos.
+    with_lstm = min([*lstms, *averages], key=lambda one: one.tried.log_loss)
     linear = max(linears, key=_rank_found)
     kinds: dict[PredictorKind, _Found] = {
         "lstm": max((one for one in lstms if one.candidate == with_lstm.candidate), key=_rank_found),
-        "average": max((one for one in averages if one.candidate == with_lstm.candidate), key=_rank_found),
+        "average": min(
+            (one for one in averages if one.candidate == with_lstm.candidate), key=lambda one: one.tried.log_loss
+        ),
         "linear": linear,
     }
     best = _simplest(kinds, len(true)) if config.predictor == "auto" else kinds[config.predictor]
@@ -475,17 +477,6 @@ def _choose(
         num_groups=len(set(groups)),
         num_folds=num_folds,
     )
-
-
-def _most_promising(found: Sequence[_Found], every: Sequence[Candidate], num_videos: int) -> _Found:
-    """Return the best of the first candidate, in the order of promise, that is within one standard error of the best.
-
-    Few videos cannot tell candidates that are nearly equal (Hastie, Tibshirani, Friedman 2009, section 7.10).
-    """
-    least = _within_one_error([one.tried.accuracy for one in found], num_videos)
-    good = [one for one in found if one.tried.accuracy >= least]
-    first = next(one.name for one in every if any(other.candidate == one.name for other in good))
-    return max((one for one in good if one.candidate == first), key=_rank_found)
 
 
 def _simplest(kinds: Mapping[PredictorKind, _Found], num_videos: int) -> _Found:
@@ -520,24 +511,35 @@ def _averages(
         for name, validated in of_linear.items():
             linear = min(validated, key=lambda one: one.log_loss)
             mean = (lstm.probabilities + linear.probabilities[is_validated]) / 2
-            both, setting = f"average of {lstm.candidate} and {name}", f"C {linear.setting:g}"
-            averages.append(_found("average", both, setting, mean, true, lstm.candidate, name, linear.setting))
+            predictor = replace(lstm.predictor, kind="average", reads=name, C=linear.setting)
+            both = f"average of {lstm.candidate} and {name}"
+            averages.append(_found("average", both, mean, true, candidate=lstm.candidate, predictor=predictor))
     return averages
+
+
+def _of_candidate(candidate: Candidate, probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> _Found:
+    """Measure a candidate whose probabilities are as certain as serves them best."""
+    temperature = best_temperature(probabilities, true)
+    scaled = at_temperature(probabilities, temperature)
+    predictor = Predictor(temperature=temperature)
+    setting = _penalty_of(candidate)
+    return _found("lstm", candidate.name, scaled, true, candidate=candidate.name, predictor=predictor, setting=setting)
 
 
 def _found(
     kind: PredictorKind,
     name: str,
-    setting: str,
     probabilities: NDArray[np.float64],
     true: NDArray[np.int64],
-    candidate: str,
-    reads: str = "",
-    cost: float = 0.0,
+    *,
+    predictor: Predictor,
+    candidate: str = "",
+    setting: str = "",
 ) -> _Found:
     found = measured(0.0, probabilities, true)
+    setting = setting or (f"C {predictor.C:g}" if predictor.reads else "")
     tried = Tried(name=name, kind=kind, accuracy=found.accuracy, log_loss=found.log_loss, setting=setting)
-    return _Found(tried, probabilities, candidate, Predictor(kind, reads, cost))
+    return _Found(tried, probabilities, candidate, predictor)
 
 
 def _rank_found(found: _Found) -> tuple[float, float]:
