@@ -77,7 +77,8 @@ def test_jitter_changes_what_resampled_windows_teach(tmp_path: Path, features: F
         windows = FinetuneWindows(length=4, resample=True, jitter=jitter)
         config = replace(finetune_config(steps=2), windows=windows)
         run = finetune(features, tmp_path / name, config, device="cpu").folder
-        return load_model(run)[0].state_dict()["network.head.projection.weight"]
+        weight: torch.Tensor = load_model(run)[0].state_dict()["network.head.projection.weight"]
+        return weight
 
     assert torch.equal(weights("once", 0.5), weights("again", 0.5))
     assert not torch.equal(weights("plain", 0.0), weights("moved", 0.5))

@@ -63,7 +63,7 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
             for name, changes in from_run.items()
         ]
         tried = [*started[:2], tried[0], started[2], *tried[1:]]
-        if config.classifier.freeze_encoder:
+        if config.classifier.freeze_encoder or config.classifier.center_groups:
             tried = started[:2]
     return _without_repetitions(tried)
 
