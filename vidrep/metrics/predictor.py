@@ -132,7 +132,7 @@ class ClassifierRun:
         """Return the class probabilities of all windows by the networks, (W, K); see `classify_windows`.
 
         A run with `classifier.center_groups` centers the windows of each group by their mean (transductive: the
-        prediction for a clip depends on which clips of its group are here), and logs how many videos are alone in theirs.
+        prediction for a clip depends on which clips of its group are here); how many videos are alone is logged.
 
         groups: (V,), of all videos of the features; None: those that the features name, else each source video's own.
         """
