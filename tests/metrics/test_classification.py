@@ -13,6 +13,7 @@ from vidrep.metrics.classification import Accuracy, average_over_windows, classi
 from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.classifier import Classifier
 from vidrep.models.encoder import StackSpec
+from vidrep.models.heads.prototypes import PrototypesSettings
 from vidrep.models.inputs import InputTransforms
 from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.saved import TrainedModel
@@ -58,6 +59,36 @@ def test_a_videos_probability_is_the_mean_of_its_windows(windows: Windows) -> No
     assert list(averaged) == [0, 1, 2]
     for video, found in averaged.items():
         np.testing.assert_allclose(found, probabilities[windows.videos == video].mean(axis=0), rtol=1e-14)
+
+
+def test_groups_are_centered_by_the_mean_of_their_windows(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the batches; the head's center is subtracted from windows without a group alone."""
+    torch.manual_seed(0)
+    settings = PrototypesSettings()
+    network = Classifier(
+        encoders=[(3, STACK)], num_classes=3, head="prototypes", head_settings=settings, center_groups=True
+    ).eval()
+    head = network.fitted_head
+    head.fit(torch.randn(9, 4), torch.arange(9) % 3)
+    assert head.center is not None
+    head.center.copy_(torch.tensor([0.1, -0.2, 0.3, 0.0]))
+    model, groups = TrainedModel(InputTransforms(3, {}), network), np.array([2, -1, 0, 2, 0, 2, 2])
+    alone = [windows.gather(np.array([one]))[:length] for one, length in enumerate(windows.lengths)]
+    with torch.no_grad():
+        read = torch.cat([network.encoder(torch.from_numpy(one))[0][-1] for one in alone]).double().numpy()
+    means = {-1: head.center.numpy()} | {group: read[groups == group].mean(axis=0) for group in (0, 2)}
+    rows = read - np.stack([means[group] for group in groups.tolist()])
+    cosines = torch.nn.functional.cosine_similarity(
+        torch.from_numpy(rows)[:, None], head.state_dict()["prototypes"].double()[None], dim=2
+    )
+    expected = (cosines / settings.temperature).softmax(dim=1).numpy()
+    for batch_size in (64, 2):
+        monkeypatch.setattr(classification, "BATCH_SIZE", batch_size)
+        found = classify_windows(model, windows, device=torch.device("cpu"), groups=groups)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    found = classify_windows(model, windows, device=torch.device("cpu"))
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
+    assert np.abs(found - expected).max() > 0.01
 
 
 def test_shuffling_moves_the_frames_of_a_window_and_nothing_else(windows: Windows, model: TrainedModel) -> None:

@@ -196,7 +196,9 @@ def test_balanced_weights_are_inversely_proportional_to_the_videos_of_a_class() 
 
 def test_only_a_fitted_head_reads_representations() -> None:
     with pytest.raises(TypeError, match="EveryStepHead is no FittedHead"):
-        classifier().float().representations(inputs_of(), batch_of(random(T, B, D)))
+        classifier().representations(random(T, B, D))
+    with pytest.raises(ValueError, match="the head every_step is not fitted, and reads no representations to be cent"):
+        classifier(center_groups=True)
 
 
 def test_objectives_learn_beside_the_classification_and_do_not_choose_the_weights() -> None:

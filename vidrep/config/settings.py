@@ -332,6 +332,10 @@ class ClassifierSettings(Settings):
     """Keep a pretrained encoder's weights as they are and train, or fit, the head alone."""
     label_smoothing: Probability = 0.0
     """The share of each target that training spreads evenly over all classes; validation does not."""
+    center_groups: bool = False
+    """With a head that is fitted: subtract from each representation the mean over the windows of its group, among the
+    videos that are classified together, in training the training videos. The prediction for a clip then depends on the
+    other clips of its group; one without others is centered by the mean of all training representations."""
     class_weights: Literal["none", "balanced"] = "none"
     """The factor of each class in the loss, in training and validation: 1, or inversely proportional to its training
     videos and 1 on average over them."""

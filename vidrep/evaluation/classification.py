@@ -85,7 +85,9 @@ def evaluate_classifier(
     classifier = ClassifierRun(run.folder, run.models, run.description, Predictor.load(run.folder))
     windows = classifier.windows(features, selected.indices)
     shuffle_seed = 0 if options.shuffle_frames else None
-    probabilities = classifier.classify(windows, device=run.device, shuffle_seed=shuffle_seed)
+    probabilities = classifier.classify(
+        windows, device=run.device, shuffle_seed=shuffle_seed, groups=selected.annotated.groups
+    )
     of_videos = average_over_windows(windows, probabilities)
     labels = selected.annotated.labels
     class_of_video = np.array([classes.index(label) if label in classes else -1 for label in labels])

@@ -4,12 +4,13 @@ Shapes: B batch, W windows, V videos, S source videos, K classes, N predictions.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..features.store import Features
 from ..models.classifier import Classifier, valid_frames
@@ -17,6 +18,7 @@ from ..models.description import ModelDescription
 from ..models.saved import TrainedModel
 from ..sequences.clips import clips_of
 from ..sequences.windows import VideoWindows, batches_of, sliding_windows
+from .centering import center_groups
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
 
@@ -65,17 +67,36 @@ def classification_windows(features: Features, videos: Sequence[int], descriptio
 
 @torch.inference_mode()
 def classify_windows(
-    model: TrainedModel, windows: VideoWindows, *, device: torch.device, shuffle_seed: int | None = None
+    model: TrainedModel,
+    windows: VideoWindows,
+    *,
+    device: torch.device,
+    shuffle_seed: int | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the class probabilities of all windows, (W, K).
 
-    shuffle_seed: put each window's frames into random order first, to measure what their order is worth.
+    shuffle_seed: put each window's frames into random order first, to measure what their order is worth. groups: (W,),
+    numbered by `shared_groups`, for a classifier with a fitted head that centers them: the prediction for a window then
+    depends on all windows of its group. None: each window is classified on its own.
     """
-    if not isinstance(model.network, Classifier):
-        raise TypeError(f"a {type(model.network).__name__} does not classify")
+    network = model.network
+    if not isinstance(network, Classifier):
+        raise TypeError(f"a {type(network).__name__} does not classify")
     model.to(device).eval()
+    read = network if groups is None else network.representations
+    found = torch.cat([read(*frames).cpu() for frames in _read_frames(model, windows, device, shuffle_seed)])
+    if groups is not None:
+        centered = torch.from_numpy(center_groups(found.numpy(), groups))
+        found = network.classify_representations(centered.to(device)).cpu()
+    return found.double().numpy()
+
+
+def _read_frames(
+    model: TrainedModel, windows: VideoWindows, device: torch.device, shuffle_seed: int | None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the frames that the network reads of some windows, (T, B, D), and which are no padding, (T, B) or None."""
     rng = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-    probabilities = []
     for indices in batches_of(windows, BATCH_SIZE):
         stored, lengths = windows.gather(indices), windows.lengths[indices]
         if rng is not None:
@@ -83,9 +104,7 @@ def classify_windows(
                 stored[:length, column] = rng.permutation(stored[:length, column])
         is_whole = bool((lengths == windows.length).all())
         valid = None if is_whole else valid_frames(torch.from_numpy(lengths).to(device), windows.length)
-        frames = model.inputs(torch.from_numpy(stored).to(device), valid)
-        probabilities.append(model.network(frames, valid).cpu().double())
-    return torch.cat(probabilities).numpy()
+        yield model.inputs(torch.from_numpy(stored).to(device), valid), valid
 
 
 def average_over_windows(windows: VideoWindows, probabilities: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from ..errors import InputError
+from ..features.groups import choose_groups
 from ..features.store import Features
 from ..files import write_text, writing_file
 from ..models.description import ModelDescription
@@ -25,6 +26,7 @@ from ..models.pretrained import PretrainedEncoders
 from ..models.saved import TrainedModel, load_model
 from ..sequences.windows import VideoWindows
 from .baselines import baseline_encoders, load_baselines
+from .centering import log_alone, shared_groups
 from .classification import average_over_windows, classification_windows, classify_windows
 from .cross_validation import at_temperature, mean_by_number
 from .video_features import VIDEO_FEATURES, frames_of
@@ -131,12 +133,34 @@ class ClassifierRun:
         return classification_windows(features, videos, self.description)
 
     def classify(
-        self, windows: VideoWindows, *, device: torch.device, shuffle_seed: int | None = None
+        self,
+        windows: VideoWindows,
+        *,
+        device: torch.device,
+        shuffle_seed: int | None = None,
+        groups: Sequence[str] | None = None,
     ) -> NDArray[np.float64]:
-        """Return the class probabilities of all windows by the networks, (W, K); see `classify_windows`."""
-        every = [classify_windows(one, windows, device=device, shuffle_seed=shuffle_seed) for one in self.models]
+        """Return the class probabilities of all windows by the networks, (W, K); see `classify_windows`.
+
+        A run with `classifier.center_groups` centers the windows of each group by their mean (transductive: the
+        prediction for a clip depends on which clips of its group are here); how many videos are alone is logged.
+
+        groups: (V,), of all videos of the features; None: those that the features name, else each source video's own.
+        """
+        numbers = self._shared_groups(windows, groups) if self.description.head.get("center_groups") else None
+        every = [
+            classify_windows(one, windows, device=device, shuffle_seed=shuffle_seed, groups=numbers)
+            for one in self.models
+        ]
         mean: NDArray[np.float64] = np.mean(every, axis=0)
         return mean
+
+    def _shared_groups(self, windows: VideoWindows, groups: Sequence[str] | None) -> NDArray[np.int64]:
+        features = windows.features
+        chosen = choose_groups(features.videos, [""] * len(features)) if groups is None else groups
+        numbers = shared_groups(features, windows.videos, chosen)
+        log_alone(features, windows.videos, numbers)
+        return numbers
 
     def baselines(
         self, features: Features, videos: Sequence[int], *, device: torch.device
@@ -154,7 +178,10 @@ class ClassifierRun:
     def predict(
         self, features: Features, videos: Sequence[int], *, device: torch.device
     ) -> dict[int, NDArray[np.float64]]:
-        """Return the class probabilities of each source video by what predicts: {index of its first video: (K,)}."""
+        """Return the class probabilities of each source video by what predicts: {index of its first video: (K,)}.
+
+        With `classifier.center_groups`, they depend on which videos of a group of the features are classified together.
+        """
         windows = self.windows(features, videos)
         if len(windows) == 0:
             return {}

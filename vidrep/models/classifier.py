@@ -29,9 +29,11 @@ class Classifier(Network):
 
     encoders: D, after the input transforms, and what it is built of, of an encoder or of several that are joined.
     head, head_settings: a registered name and its settings. class_weights: (K,), the factor of each class in the loss,
-    1 if None. dropout, input_noise, freeze_encoder, label_smoothing: see `ClassifierSettings`. objectives: settings by
-    registered name of those that are learned beside the classification; they read the window alone. likelihood: of the
-    frames that these emit.
+    1 if None. dropout, input_noise, freeze_encoder, label_smoothing, center_groups: see `ClassifierSettings`.
+    objectives: settings by registered name of those that are learned beside the classification; they read the window
+    alone. likelihood: of the frames that these emit.
+
+    Raises ValueError if groups are to be centered for a head that is not fitted.
     """
 
     class_weights: Tensor | None
@@ -47,6 +49,7 @@ class Classifier(Network):
         input_noise: float = 0.0,
         freeze_encoder: bool = False,
         label_smoothing: float = 0.0,
+        center_groups: bool = False,
         class_weights: Tensor | None = None,
         objectives: Mapping[str, Any] | None = None,
         likelihood: Likelihood = "gaussian",
@@ -60,6 +63,11 @@ class Classifier(Network):
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
+        self.center_groups = center_groups
+        if center_groups:
+            if not isinstance(self.head, FittedHead):
+                raise ValueError(f"the head {head} is not fitted, and reads no representations to be centered")
+            self.head.add_center()
         frame_size, stack = encoders[0]
         spec = ModelSpec(frame_size=frame_size, stack=stack, likelihood=likelihood, numerics=numerics)
         self.objectives = nn.ModuleDict(
@@ -82,7 +90,10 @@ class Classifier(Network):
                 objective.decoder.init_output_bias(mean_frame)
 
     def forward(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K)."""
+        """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K).
+
+        A classifier that centers groups takes each window as alone in its group.
+        """
         probabilities: Tensor = self.head.probabilities(self._outputs(frames), valid)
         return probabilities
 
@@ -93,11 +104,23 @@ class Classifier(Network):
     def _dropped(self, outputs: Tensor) -> Tensor:
         return F.dropout(outputs, self.dropout, self.training)
 
-    def representations(self, inputs: InputTransforms, batch: WindowBatch) -> Tensor:
-        """Return what a fitted head reads of the windows of a batch, (B, H); TypeError if the head is no such."""
+    @property
+    def fitted_head(self) -> FittedHead:
+        """The head; TypeError if it is not one that is fitted."""
         if not isinstance(self.head, FittedHead):
             raise TypeError(f"{type(self.head).__name__} is no FittedHead")
-        return self.head.representation(self._outputs(inputs(batch.frames, batch.valid)), batch.valid)
+        return self.head
+
+    def representations(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return what a fitted head reads of windows, minus its center: (T, B, D), valid (T, B) or None -> (B, H)."""
+        return self.fitted_head.representation(self._outputs(frames), valid)
+
+    def classify_representations(self, representations: Tensor) -> Tensor:
+        """Return the probabilities of classes by a fitted head, of representations that may be centered by group.
+
+        (B, H) -> (B, K).
+        """
+        return self.fitted_head.logits(representations).softmax(dim=-1)
 
     def losses(
         self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing

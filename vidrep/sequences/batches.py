@@ -135,10 +135,11 @@ class BatchSet(Protocol):
 
 
 class FeatureBatchSet:
-    """All windows of some features."""
+    """All windows of some features. numbers: of all their videos."""
 
     def __init__(self, windows: VideoWindows, numbers: VideoNumbers, device: torch.device) -> None:
-        self.windows, self._maker = windows, BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
+        self.windows, self.numbers = windows, numbers
+        self._maker = BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
         has_short = (windows.lengths < windows.length).any()
         mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)
         self._num_valid = mean if has_short else None

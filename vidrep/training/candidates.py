@@ -66,7 +66,7 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
     }
     scratch = [(name, changes, None) for name, changes in from_scratch.items()]
     started = [(name, changes, start) for name, changes in from_run.items()] if start is not None else []
-    if config.classifier.freeze_encoder:
+    if config.classifier.freeze_encoder or config.classifier.center_groups:
         return _possible(config, started[:2])
     return _possible(config, [*started[:2], scratch[0], *started[2:], *scratch[1:]])
 

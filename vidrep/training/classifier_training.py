@@ -55,6 +55,7 @@ def _nothing(context: SessionContext, prepared: Prepared) -> None:
 def check_classifier(config: FinetuneConfig, start: PretrainedEncoders | None) -> None:
     """Raise ConfigError for settings that do not go together, or not with encoders to start from."""
     _check_classifier(config.classifier, from_scratch=start is None)
+    _check_centering(config, from_scratch=start is None)
     _check_objectives(config)
     if start is not None and len(start.parts) > 1 and config.objectives:
         raise ConfigError(
@@ -77,6 +78,20 @@ def _check_classifier(settings: ClassifierSettings, *, from_scratch: bool) -> No
                 raise ConfigError(f"{fitted}, which classifier.{name} {value!r} does not change; leave it out")
     if from_scratch and settings.freeze_encoder:
         raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+
+
+def _check_centering(config: FinetuneConfig, *, from_scratch: bool) -> None:
+    """Raise ConfigError if groups are to be centered, but no head is fitted, nor chosen among fitted ones."""
+    if not config.classifier.center_groups:
+        return
+    centers = "classifier.center_groups centers what a head that is fitted reads of a pretrained encoder"
+    if from_scratch:
+        raise ConfigError(f"{centers}; give --from RUN")
+    head = config.classifier.head
+    is_given = "classifier.head" in config.given or head != ClassifierSettings().head
+    if not HEADS[head].is_fitted and (is_given or not config.selection.enabled):
+        fitted = " or ".join(name for name in HEADS.names() if HEADS[name].is_fitted)
+        raise ConfigError(f"{centers}, but classifier.head is {head}; set it to {fitted}")
 
 
 def _check_objectives(config: FinetuneConfig) -> None:

@@ -27,8 +27,16 @@ from ..config.settings import FinetuneConfig
 from ..devices import choose_device
 from ..errors import InputError, LabelError, TrainingError
 from ..files import write_text
+from ..metrics.centering import center_groups, shared_groups
 from ..metrics.classification import average_over_windows
-from ..metrics.cross_validation import CrossValidation, at_temperature, best_temperature, cross_validate_each, measured
+from ..metrics.cross_validation import (
+    CrossValidation,
+    VideoRows,
+    at_temperature,
+    best_temperature,
+    cross_validate_each,
+    measured,
+)
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.predictor import ClassifierRun, Predictor, PredictorKind
 from ..metrics.representations import FrozenEncoder, represent
@@ -187,6 +195,15 @@ class _Labeled:
             [videos.annotated.groups[video] for video in sources],
         )
 
+    def centered(self, samples: VideoRows) -> VideoRows:
+        """Center representations of the videos by group, as a classifier does, and others by the mean of all.
+
+        Folds divide no group, so each group has its mean in every fold.
+        """
+        videos = np.array(self.rows)[samples.videos]
+        numbers = shared_groups(self.videos.features, videos, self.videos.numbers.groups)
+        return replace(samples, rows=center_groups(samples.rows - samples.rows.mean(axis=0), numbers))
+
     def rows_of(self, sources: Sequence[int]) -> list[int]:
         """Return the features' videos of some sources."""
         chosen = np.isin(self.number, sources)
@@ -331,6 +348,8 @@ class _Trials:
         labeled = self._labeled
         device = choose_device(self._options.device)
         rows = represent(FrozenEncoder.pretrained(self._start), labeled.videos.features, labeled.rows, device=device)
+        if self._config.classifier.center_groups:
+            rows = {name: labeled.centered(of_videos) for name, of_videos in rows.items()}
         num_classes = len(labeled.videos.classes)
         found = [
             (name, one)
@@ -381,14 +400,15 @@ class _Trials:
         )
         with _without_notes():
             train_classifier(RunFolder(folder), videos, config, self._start_of(candidate), options)
-        content: dict[str, Any] = self._ranks.call_on_rank_zero(lambda: self._classified(folder, videos, path))
+            content: dict[str, Any] = self._ranks.call_on_rank_zero(lambda: self._classified(folder, videos, path))
         return content
 
     def _classified(self, folder: Path, videos: FinetuneVideos, path: Path) -> dict[str, Any]:
         trained = ClassifierRun.load(folder)
         windows = trained.windows(videos.features, videos.split.validation)
         device = choose_device(self._options.device)
-        of_videos = average_over_windows(windows, trained.classify(windows, device=device))
+        of_windows = trained.classify(windows, device=device, groups=videos.annotated.groups)
+        of_videos = average_over_windows(windows, of_windows)
         keys = [videos.features.videos[video].source_key for video in of_videos]
         content = {"videos": keys, "probabilities": [one.tolist() for one in of_videos.values()]}
         _write_json(path, content)

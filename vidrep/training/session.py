@@ -16,7 +16,7 @@ from ..models.description import ModelDescription
 from ..models.encoder import Numerics
 from ..models.saved import TrainedModel
 from ..progress import ProgressListener, ignore_progress
-from ..sequences.batches import BatchSet
+from ..sequences.batches import FeatureBatchSet
 from ..threads import threads_for, warn_of_spinning
 from .collectives import Ranks
 from .fitting import run_fitting
@@ -72,7 +72,7 @@ class Prepared:
     videos: RunVideos
     source: Mapping[str, Any]
     stateful: bool = False
-    fitted_to: BatchSet | None = None
+    fitted_to: FeatureBatchSet | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
     on_start: Callable[[RunFolder], None] = lambda run: None
 

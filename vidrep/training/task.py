@@ -86,6 +86,11 @@ class Task:
     def _initial_state(self, batch_size: int) -> State:
         return self.model.network.encoder.initial_state(batch_size, self._device)
 
+    @property
+    def validation(self) -> BatchSet:
+        """The held-out windows."""
+        return self._data.validation
+
     def losses(self, batch: WindowBatch) -> Iterator[MicroLoss]:
         """Compute this rank's shard of a batch, each micro-batch when it is asked for: its graph is freed before the
         next one."""

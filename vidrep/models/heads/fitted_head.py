@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from ...config.checks import Settings
@@ -22,11 +23,23 @@ class FittedHeadSettings(Settings):
 
 
 class FittedHead(Head):
-    """A head whose weights are buffers, which `fit` sets; its logits depend on a window's representation alone."""
+    """A head whose weights are buffers, which `fit` sets; its logits depend on a window's representation alone.
+
+    center: (H,), what is subtracted from every representation; None subtracts nothing.
+    """
 
     Settings: ClassVar[type[Any]] = FittedHeadSettings
     """A frozen dataclass of what can be set in `[head.NAME]`, derived from FittedHeadSettings."""
     is_fitted = True
+    center: Tensor | None
+
+    def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
+        super().__init__(input_size, num_classes, settings)
+        self.register_buffer("center", None)
+
+    def add_center(self) -> None:
+        """Have a center, which is saved with the weights; it is 0 until it is set."""
+        self.center = torch.zeros(self.input_size)
 
     @abstractmethod
     def fit(self, representations: Tensor, classes: Tensor) -> None:
@@ -41,7 +54,8 @@ class FittedHead(Head):
 
     def representation(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
         """Return what the head reads of each window: outputs (T, B, H), valid as in `forward` -> (B, H)."""
-        return last_valid(outputs, valid) if self.settings.reads == "last" else mean_valid(outputs, valid)
+        read = last_valid(outputs, valid) if self.settings.reads == "last" else mean_valid(outputs, valid)
+        return read if self.center is None else read - self.center
 
     def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
         """Return the logits of windows: outputs (T, B, H) -> (B, K)."""
