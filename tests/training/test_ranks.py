@@ -288,6 +288,7 @@ def chosen_in(run: Path) -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 def test_two_ranks_choose_what_one_does(several: SeveralRanks, tmp_path: Path) -> None:
     for size in (1, 2):
         settings = SELECTING | NO_DROPOUT | {"training.steps": 2, "training.ensemble": 1}
