@@ -71,18 +71,27 @@ class Trainings:
         assert [path.name for path in self.run.parent.iterdir()] == ["run"]
         files = [path for path in self.run.rglob("*") if path.is_file()]
         assert not [path for path in files if path.name.startswith(".")]
-        rest = {path.name: path.read_bytes() for path in files if path.suffix in (".toml", ".csv")}
-        names = sorted(path.name for path in self.run.iterdir())
+        # Which candidates are tried is planned by the time that they take.
+        chosen = [*self.run.glob("selection/*.json"), *self.run.glob("predictor.json"), *self.run.glob("ensemble.json")]
+        texts = [path for path in files if path.suffix in (".toml", ".csv")]
+        rest = {
+            str(path.relative_to(self.run)): path.read_bytes() for path in texts + chosen if path.name != "plan.json"
+        }
+        names = sorted(
+            str(path.relative_to(self.run)) for path in self.run.rglob("*") if "tensorboard" not in path.parts
+        )
         weights = {str(path.relative_to(self.run)): load_file(path) for path in self.run.rglob("*.safetensors")}
-        return tree_of(self.run) | rest | {"names": names, "weights": weights}
+        trained = sorted(path.parent for path in self.run.rglob("metrics.jsonl"))
+        trees = {str(folder.relative_to(self.run)): tree_of(folder) for folder in trained}
+        return {"trees": trees, "names": names, "weights": weights} | rest
 
     def require_whole(self) -> None:
         """What is there under its name can be read."""
-        for path in self.run.glob("checkpoints/[0-9]*"):
+        for path in self.run.rglob("checkpoints/[0-9]*"):
             torch.load(path, weights_only=True)
-        for path in self.run.glob("*.safetensors"):
+        for path in self.run.rglob("*.safetensors"):
             load_file(path)
-        for path in self.run.glob("*.json"):
+        for path in self.run.rglob("*.json"):
             json.loads(path.read_text(encoding="utf-8"))
         if self._earlier:  # one of the two can be used at any moment
             load_model(self.run if (self.run / "model.json").exists() else self.run.with_name(".run.before"))

@@ -24,7 +24,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 import torch._dynamo  # what the first optimizer would import
 from small_features import finetune_config, pretrain_config
 
-from vidrep.config.settings import EncoderSettings
+from vidrep.config.reader import load_recipe
+from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainWindows
 from vidrep.errors import VidrepError
 from vidrep.features.store import open_features
 from vidrep.training.finetune import finetune
@@ -35,6 +36,13 @@ with suppress(ImportError):
     import tensorboard.summary.writer.record_writer  # noqa: F401
 
 SETTINGS: dict[str, Any] = {"steps": 8, "validate_every": 4, "checkpoint_every": 3}
+SELECTION: dict[str, Any] = {
+    "encoder.hidden_size": 5,
+    "training.steps": 4,
+    "training.ensemble": 2,
+    "selection.folds": 2,
+    "test_fraction": 0.0,
+}
 EARLIER_SEED = 5
 
 
@@ -42,7 +50,8 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
     """Train, or go on if there is a run.
 
     Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED; kind
-    "transfer" a fine-tuning from the run "pretrained" beside the features.
+    "transfer" a fine-tuning from the run "pretrained" beside the features; kind "ensemble" one of two models; kind
+    "selection" such a one that chooses among candidates first; kind "contrast" a pretraining by views.
     """
     written = run / "config.toml"
     how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": written.exists()}
@@ -50,6 +59,15 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
         how |= {"resume": False, "overwrite": True}
     if kind == "finetune":
         finetune(open_features(features), run, finetune_config(**SETTINGS), **how)
+    elif kind == "ensemble":
+        finetune(open_features(features), run, finetune_config(ensemble=2, **SETTINGS), **how)
+    elif kind == "selection":
+        finetune(open_features(features), run, load_recipe(FinetuneConfig, changes=SELECTION), **how)
+    elif kind == "contrast":
+        views = {"objectives": ("contrast",)}
+        train(
+            open_features(features), run, pretrain_config(windows=PretrainWindows(), settings=views, **SETTINGS), **how
+        )
     elif kind == "transfer":
         config = finetune_config(encoder=EncoderSettings(dropout=0.3), **SETTINGS)
         finetune(open_features(features), run, config, pretrained=features.with_name("pretrained"), **how)

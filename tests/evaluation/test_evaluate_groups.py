@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_features import circles, features_of, finetune_config, pretrain_config
 
-from vidrep.config.settings import PretrainWindows
+from vidrep.config.reader import load_recipe
+from vidrep.config.settings import FinetuneConfig, PretrainWindows
 from vidrep.errors import InputError
 from vidrep.evaluation.classification import ClassificationEvaluation
 from vidrep.evaluation.evaluate import evaluate
@@ -49,6 +50,24 @@ def with_crops(path: Path, splits: Mapping[str, str], *, seed: int = 0) -> Featu
 
 
 SPLITS = {f"{name}/{n:02d}.mp4": "test" if n >= 6 else "train" for name in ("left", "right") for n in range(10)}
+
+
+def test_a_selection_leaves_out_whole_source_videos_and_counts_each_once(tmp_path: Path) -> None:
+    features = with_crops(tmp_path / "f.h5", SPLITS)
+    changes = {"encoder.hidden_size": 5, "training.steps": 2, "selection.folds": 2, "predictor": "average"}
+    config = load_recipe(FinetuneConfig, changes=changes)
+    result = finetune(features, tmp_path / "run", config, device="cpu")
+    assert result.selection is not None
+    assert (result.selection.num_videos, result.selection.num_groups) == (12, 12)
+    files = sorted((result.folder / "selection").glob("scratch-windows-*.json"))
+    folds = [json.loads(file.read_text(encoding="utf-8"))["videos"] for file in files]
+    trained_on = [source for source, split in SPLITS.items() if split == "train"]
+    assert sorted(key for fold in folds for key in fold) == sorted(trained_on)
+    found = predict(result.folder, features, device="cpu").videos
+    assert sorted(video.path for video in found) == sorted(SPLITS)
+    assert all(sum(video.probabilities.values()) == pytest.approx(1) for video in found)
+    measured = evaluate(result.folder, features, device="cpu")
+    assert isinstance(measured, ClassificationEvaluation) and measured.num_videos == 8
 
 
 def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path) -> None:

@@ -272,6 +272,53 @@ def test_random_numbers_depend_on_seed_rank_and_step_alone(several: SeveralRanks
     assert len({number for answer in forth for number in answer["drawn"]}) == 6
 
 
+SELECTING: dict[str, Any] = {
+    "selection.enabled": True,
+    "selection.folds": 2,
+    "training.steps": 4,
+    "training.ensemble": 2,
+    "training.batch_size": 4,
+    "classifier.head": "mean",
+    "transforms": ["standardize"],
+}
+
+
+def chosen_in(run: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((run / "selection" / "results.json").read_text(encoding="utf-8"))
+    return results
+
+
+@pytest.mark.slow
+def test_two_ranks_choose_what_one_does(several: SeveralRanks, tmp_path: Path) -> None:
+    for size in (1, 2):
+        settings = SELECTING | NO_DROPOUT | {"training.steps": 2, "training.ensemble": 1}
+        answers = several(tmp_path / str(size), ranks=size, kind="finetune", settings=settings)
+        assert codes(answers) == [0] * size, answers
+        assert len({answer["weights"] for answer in answers}) == 1
+    one, two = (chosen_in(tmp_path / str(size)) for size in (1, 2))
+    assert one["candidate"] == two["candidate"] and one["predictor"] == two["predictor"]
+    losses = [{tried["name"]: tried["log_loss"] for tried in results["tried"]} for results in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4) and len(losses[0]) >= 5
+    curves = [curve(tmp_path / size / "members" / "1") for size in "12"]
+    assert curves[1]["train.loss"] == pytest.approx(curves[0]["train.loss"], rel=RELATIVE_TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0])
+def test_a_rank_killed_while_it_chooses_both_go_on_to_the_same_bits(
+    several: SeveralRanks, tmp_path: Path, seconds: float
+) -> None:
+    options: dict[str, Any] = {"ranks": 2, "kind": "finetune", "settings": SELECTING | DROPOUT}
+    several(tmp_path / "whole", **options)
+    killed = several(tmp_path / "run", kill_after=[1, seconds], **options)
+    assert killed[1]["code"] in (0, -signal.SIGKILL)
+    resumed = several(tmp_path / "run", resume=(tmp_path / "run" / "config.toml").exists(), **options)
+    assert codes(resumed) == [0, 0], resumed
+    assert chosen_in(tmp_path / "run") == chosen_in(tmp_path / "whole")
+    for member in "12":
+        assert_same(tree_of(tmp_path / "run" / "members" / member), tree_of(tmp_path / "whole" / "members" / member))
+
+
 def test_a_head_is_fitted_by_rank_zero_for_all(several: SeveralRanks, tmp_path: Path) -> None:
     several(tmp_path / "start", ranks=1, settings={"training.steps": 2})
     fitted: dict[str, Any] = {

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..config.settings import FinetuneConfig
 from ..devices import choose_device
 from ..errors import InputError, LabelError, TrainingError
-from ..files import write_text
+from ..files import remove, write_text
 from ..metrics.centering import center_groups, shared_groups
 from ..metrics.classification import average_over_windows
 from ..metrics.cross_validation import (
@@ -263,6 +263,7 @@ class _Trials:
 
     def planned(self, every: Sequence[Candidate], budget_minutes: float | None) -> list[Candidate]:
         """Return which candidates are tried: as planned before, or as many as the budget allows."""
+        self._ranks.call_on_rank_zero(self._remove_leftovers)
         path = self._folder / "plan.json"
         plan = self._ranks.call_on_rank_zero(partial(_read_if_there, path))
         if plan is None:
@@ -271,6 +272,14 @@ class _Trials:
         chosen = [one for one in every if one.name in plan["candidates"]]
         self._total = sum(self._steps(one) for one in chosen) * len(self._folds)
         return chosen
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process was training, or was about to publish."""
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".json":
+                remove(path)
 
     def _plan(self, every: Sequence[Candidate], budget_minutes: float | None) -> dict[str, Any]:
         seconds = {one.name: self._seconds(self._on_first_fold(one)) for one in every}
