@@ -38,7 +38,7 @@ def softmax(logits: Doubles) -> Doubles:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_read_as_it_was_written(tmp_path: Path, kind: PredictorKind) -> None:
     linear = None if kind == "lstm" else linear_of(4)
-    predictor = Predictor(kind, "" if kind == "lstm" else "mean feature", 0.5, linear)
+    predictor = Predictor(kind, "" if kind == "lstm" else "mean feature", 0.5, linear=linear)
     predictor.save(tmp_path)
     read = Predictor.load(tmp_path)
     assert read == predictor
@@ -74,7 +74,7 @@ GOOD = {"format": "vidrep-predictor", "version": 1, "kind": "linear", "reads": "
     ids=str,
 )
 def test_a_damaged_one_is_named_in_one_line(tmp_path: Path, content: Any) -> None:
-    Predictor("linear", "mean feature", 1.0, linear_of(4)).save(tmp_path)
+    Predictor("linear", "mean feature", 1.0, linear=linear_of(4)).save(tmp_path)
     text = content if isinstance(content, str) else json.dumps(content)
     (tmp_path / "predictor.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"predictor\.json: names no predictor") as caught:
@@ -83,7 +83,7 @@ def test_a_damaged_one_is_named_in_one_line(tmp_path: Path, content: Any) -> Non
 
 
 def test_weights_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
-    Predictor("average", "mean feature", 1.0, linear_of(4)).save(tmp_path)
+    Predictor("average", "mean feature", 1.0, linear=linear_of(4)).save(tmp_path)
     weights = tmp_path / "predictor.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
     with pytest.raises(InputError, match=r"predictor\.json: names no predictor"):
@@ -109,8 +109,8 @@ def test_what_logistic_regression_makes_of_a_video_is_averaged_over_its_rows(fea
         rows = frames.mean(axis=0, keepdims=True) if reads == "mean feature" else frames
         expected.append(softmax(rows @ linear.weight.T.astype(np.float64) + linear.bias).mean(axis=0))
     of_lstm = softmax(np.random.default_rng(0).normal(size=(3, 3)))
-    found = {kind: Predictor(kind, reads, 1.0, linear).combined(of_lstm, features, videos) for kind in KINDS}
-    assert np.array_equal(found["lstm"], of_lstm)
+    found = {kind: Predictor(kind, reads, 1.0, linear=linear).combined(of_lstm, features, videos) for kind in KINDS}
+    np.testing.assert_allclose(found["lstm"], of_lstm, rtol=1e-12)
     np.testing.assert_allclose(found["linear"], expected, rtol=1e-5)
     np.testing.assert_allclose(found["average"], (of_lstm + np.stack(expected)) / 2, rtol=1e-5)
 
