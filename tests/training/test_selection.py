@@ -118,7 +118,8 @@ def test_the_figures_are_those_of_the_folds(tmp_path: Path) -> None:
             of_truth += [row[which] for row, which in zip(content["probabilities"], truth, strict=True)]
         assert sorted(key for some in folds for key in some) == sorted(videos)
         assert tried[name]["accuracy"] == np.mean([one > 0.5 for one in of_truth])
-        assert tried[name]["log_loss"] == pytest.approx(-np.log(of_truth).mean(), rel=1e-9)
+        # A temperature may be chosen for an LSTM, among them 1.
+        assert tried[name]["log_loss"] <= -np.log(of_truth).mean() + 1e-9
     C = float(tried["mean feature"]["setting"].removeprefix("C "))  # noqa: N806
     losses = []
     for validated in folds:
