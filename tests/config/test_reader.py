@@ -233,3 +233,11 @@ def test_a_config_comes_back_from_toml(config_class: type[Any]) -> None:
     assert tree.keys() == ({"kind"} | {one.name for one in fields(config)}) - {"given"}
     assert from_mapping(config_class, tree, where="x") == config
     assert config != config_class()
+
+
+def test_of_a_run_s_whole_config_what_differs_from_the_defaults_was_given() -> None:
+    config = FinetuneConfig(training=TrainingSettings(steps=7, validate_every=50))
+    again = from_mapping(FinetuneConfig, to_mapping(config), where="config.toml")
+    assert again == config and again.given == {"training.steps"}
+    part = from_mapping(FinetuneConfig, {"training": {"steps": 1000}}, where="recipe")
+    assert part.given == {"training.steps"}

@@ -96,7 +96,16 @@ def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: 
         config: Config = _changed(base, changes | doors)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return replace(config, given=frozenset(_leaves(changes))) if isinstance(config, FinetuneConfig) else config
+    return replace(config, given=_given(changes)) if isinstance(config, FinetuneConfig) else config
+
+
+def _given(changes: Mapping[str, Any]) -> frozenset[str]:
+    """Return the dotted keys that were given; of a whole config, as a run has, those that differ from the defaults."""
+    given, usual = dict(_leaves(changes)), dict(_leaves(to_mapping(FinetuneConfig())))
+    always = {key for key in usual if key != "kind" and key.partition(".")[0] not in _DOORS}
+    if always <= given.keys():
+        return frozenset(key for key in always if given[key] != usual[key])
+    return frozenset(given)
 
 
 def _shipped() -> dict[str, str]:
@@ -162,7 +171,7 @@ def _changed(settings: Any, changes: Mapping[str, Any], prefix: str = "") -> Any
 def _require_known(settings: Any, changes: Mapping[str, Any]) -> None:
     """Raise ConfigError for a key that the config does not have; a section of names is checked by its class."""
     every_key, sections = list(_dotted_keys(settings)), _sections(settings)
-    for key in _leaves(changes):
+    for key, _ in _leaves(changes):
         section = key.partition(".")[0]
         if section in _DOORS and hasattr(settings, section):
             continue
@@ -201,9 +210,10 @@ def _sections(settings: Any) -> list[str]:
     return [one.name for one in fields(settings) if is_dataclass(getattr(settings, one.name))]
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of a tree, with their values."""
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield prefix + key
+            yield prefix + key, value
