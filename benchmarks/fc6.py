@@ -17,9 +17,10 @@ def main() -> None:
     record.run("vidrep import $VIDREP_DATA/features/ucf101_fc6_small.h5 -o fc6.h5")
     record.run("vidrep info fc6.h5 --verify")
     windows = "--set windows.context=13 --set windows.num_future=8 --set windows.stride=2"
-    record.run(f"vidrep train fc6.h5 -o pretrained --steps 200 --set encoder.hidden_size=256 {windows} --threads 2")
+    small = "--steps 200 --set encoder.hidden_size=256"
+    record.run(f"vidrep train fc6.h5 -o pretrained --recipe composite {small} {windows} --threads 2")
     classified = "--set windows.length=16 --set windows.stride=8"
-    record.run(f"vidrep finetune fc6.h5 --from pretrained -o actions --steps 100 {classified} --threads 2")
+    record.run(f"vidrep finetune fc6.h5 --from pretrained -o actions --no-auto --steps 100 {classified} --threads 2")
     record.run("vidrep evaluate actions fc6.h5 --threads 2")
     record.save("fc6")
 
