@@ -62,7 +62,7 @@ def test_help_lists_options_under_headings_in_one_order() -> None:
     lines = vidrep("train", "--help")[1].splitlines()
     training = lines[lines.index("Training:") + 1 : lines.index("Output:")]
     options = [line.split()[0] for line in training if line.startswith("  -")]
-    assert options == ["--recipe", "--set", "--steps", "--batch-size", "--seed"]
+    assert options == ["--recipe", "--set", "--steps", "--batch-size", "--seed", "--ensemble"]
     texts = ("A shipped recipe", "The run folder", "Threads", "auto, cpu")
     assert len({line.index(text) for line in lines for text in texts if text in line}) == 1
 

@@ -115,11 +115,17 @@ def cross_validate_each(
     num_classes: int,
     folds: Sequence[Fold],
     settings: Sequence[float],
+    *,
+    most_rows: int | None = None,
 ) -> list[CrossValidation]:
-    """Return how a classifier does with each setting; see `cross_validate`."""
+    """Return how a classifier does with each setting; see `cross_validate`.
+
+    most_rows: that it is fitted to at most, evenly spread; all rows of the validated videos are read.
+    """
     found = np.full((len(settings), samples.num_videos, num_classes), np.nan)
     for fold in folds:
         train, validation = samples.of(fold.train), samples.of(fold.validation)
+        train = train if most_rows is None else train.subsample(most_rows)
         fitted = fit(train.rows, classes[train.videos], num_classes, settings)
         for number, classifier in enumerate(fitted):
             of_videos = validation.mean(classifier.probabilities(validation.rows))

@@ -112,6 +112,21 @@ def video_rows(features: Features, videos: Sequence[int], name: str, *, most: in
     return VideoRows(rows, positions, len(videos))
 
 
+def every_video_rows(features: Features, videos: Sequence[int], name: str, *, about: int) -> VideoRows:
+    """Describe videos by the feature of a name, with one row of each or more: about so many in all if they have many.
+
+    Of a video's rows those are taken that are evenly spread. Videos without frames have none.
+    """
+    of_each, most = [], max(1, about // max(1, len(videos)))
+    for video in videos:
+        has_frames = features.videos[video].length > 0
+        rows = VIDEO_FEATURES[name].rows(frames_of(features, video)) if has_frames else np.empty((0, 0), np.float32)
+        of_each.append(rows[evenly_spread(len(rows), most)] if len(rows) > most else rows)
+    counts = [len(rows) for rows in of_each]
+    kept = [rows for rows in of_each if len(rows)]
+    return VideoRows(np.concatenate(kept), np.repeat(np.arange(len(videos)), counts), len(videos))
+
+
 def source_numbers(features: Features, videos: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count crops of one video as one: the positions in `videos` of each source's first, (S,), and (V,) its number."""
     _, first, numbers = np.unique(features.source_videos[videos], return_index=True, return_inverse=True)

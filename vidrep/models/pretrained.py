@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ class PretrainedEncoders:
         self.parts = list(parts)
         for other in parts[1:]:
             for name in ("extractor", "frame_shape", "dtype", "clips"):
-                values = [getattr(one.description, name) for one in (parts[0], other)]
+                values = [_compared(one.description, name) for one in (parts[0], other)]
                 if values[0] != values[1]:
                     raise ConfigError(
                         f"{parts[0].folder} and {other.folder} cannot be joined: their {name} are {values[0]} and "
@@ -130,6 +131,12 @@ class PretrainedEncoders:
         for part, one in zip(self.parts, encoders, strict=True):
             assert isinstance(one, Encoder)
             part.give_weights_to(one)
+
+
+def _compared(description: ModelDescription, name: str) -> Any:
+    """Return what must agree; of clips, how long they are: the crops of training do not matter."""
+    value = getattr(description, name)
+    return {key: value.get(key) for key in ("num_frames", "clip_seconds")} if name == "clips" and value else value
 
 
 def _of_part(weights: dict[str, Tensor], number: int) -> dict[str, Tensor]:

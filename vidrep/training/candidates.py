@@ -9,6 +9,7 @@ from ..config.settings import FinetuneConfig
 from ..errors import ConfigError
 from ..models.pretrained import PretrainedEncoders
 from .classifier_training import check_classifier
+from .preparation import centering
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
 
     frame_size: D of stored frames, of which large ones are reduced. Raises ConfigError if those settings allow none.
     """
-    centered: dict[str, Any] = {"transforms": ("standardize", "center_clip", *(["pca"] if frame_size > 256 else []))}
+    centered: dict[str, Any] = {"transforms": centering(frame_size)}
     resamples = config.windows.resample is not False
     last: dict[str, Any]
     every: dict[str, Any]

@@ -50,13 +50,17 @@ def train_members(
     run: RunFolder,
     training: TrainingSettings,
     options: SessionOptions,
+    ranks: Ranks,
     train_one: Callable[[RunFolder, TrainingSettings, SessionOptions], Result],
 ) -> list[Result]:
-    """Train each model, or go on with it; one that is finished is left as it is."""
+    """Train each model, or go on with it; one that is finished is left as it is.
+
+    Whether one has begun is read on rank 0, whose folder it is.
+    """
     results = []
     for number in range(1, training.ensemble + 1):
         member = RunFolder(member_folder(run.path, number))
-        of_member = replace(options, resume=member.has_begun(), overwrite=False)
+        of_member = replace(options, resume=ranks.call_on_rank_zero(member.has_begun), overwrite=False)
         results.append(train_one(member, replace(training, member=number - 1, ensemble=1), of_member))
     return results
 

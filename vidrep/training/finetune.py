@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config.settings import FinetuneConfig, TrainingSettings, with_precision
 from ..devices import choose_device
+from ..errors import ConfigError
 from ..features.annotations import Annotation
 from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
@@ -96,6 +97,8 @@ def finetune(
     with joined_ranks() as ranks:
         start = read_start(run, _folders(pretrained), resume=resume)
         check_classifier(config, start)
+        if budget_minutes is not None and not config.selection.enabled:
+            raise ConfigError("a budget is for choosing among candidates, which selection.enabled (--auto) would do")
         videos = labeled_videos(opened(features), config, annotations=annotations, group_pattern=group_pattern)
         if config.selection.enabled or config.training.ensemble > 1:
             selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
@@ -151,7 +154,7 @@ def _train_several(
         if config.selection.enabled:
             selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
             predictor = selection.predictor
-        outcomes = _train_models(run, videos, config, selection, start, options)
+        outcomes = _train_models(run, videos, config, selection, start, options, ranks)
         ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
         finish_members(run, len(outcomes), ranks)
     return selection, outcomes
@@ -170,6 +173,7 @@ def _train_models(
     selection: Selection | None,
     start: PretrainedEncoders | None,
     options: SessionOptions,
+    ranks: Ranks,
 ) -> list[TrainingOutcome]:
     """Train the models: on all videos if cross-validation chose how, else with weights that some of them choose."""
     if selection is not None:
@@ -185,7 +189,7 @@ def _train_models(
     def train_one(member: RunFolder, training: TrainingSettings, options: SessionOptions) -> TrainingOutcome:
         return train_classifier(member, videos, replace(config, training=training), start, options, keeps_start=False)
 
-    return train_members(run, training, options, train_one)
+    return train_members(run, training, options, ranks, train_one)
 
 
 def _finish(

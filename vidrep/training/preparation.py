@@ -37,8 +37,15 @@ def choose_likelihood(features: Features, likelihood: str) -> Likelihood:
     return "bernoulli" if likelihood == "bernoulli" or (likelihood == "auto" and is_pixels) else "gaussian"
 
 
-# Frames that are centered by clip are reduced to so many principal components.
-_REDUCED_SIZE = PCASettings().size
+# Frames that are centered by clip are reduced to so many principal components, unless they are so large that finding
+# these takes minutes and gigabytes: both grow with the square of the size and more.
+_REDUCED_SIZE, _LARGEST_REDUCED = PCASettings().size, 4096
+
+
+def centering(frame_size: int) -> tuple[str, ...]:
+    """Return the transforms of frames of D = `frame_size` values that are centered by clip."""
+    reduces = _REDUCED_SIZE < frame_size <= _LARGEST_REDUCED
+    return ("standardize", "center_clip", *(["pca"] if reduces else []))
 
 
 def choose_transforms(
@@ -55,7 +62,7 @@ def choose_transforms(
             return ()
         if not centers_clips:
             return ("standardize",)
-        return ("standardize", "center_clip", *(["pca"] if frame_size > _REDUCED_SIZE else []))
+        return centering(frame_size)
     if transforms and likelihood == "bernoulli":
         raise ConfigError(
             f'transforms {", ".join(transforms)}: frames of likelihood "bernoulli" must stay in [0, 1]; set likelihood '

@@ -117,7 +117,7 @@ def train(
             else videos_of_features(videos, config, annotations=annotations, group_pattern=group_pattern)
         )
         with run_of_several(run, config, table, options, ranks):
-            results = train_members(run, config.training, options, train_one)
+            results = train_members(run, config.training, options, ranks, train_one)
             finish_members(run, len(results), ranks)
     return replace(results[0], folder=run.path, num_models=len(results))
 

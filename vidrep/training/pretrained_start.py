@@ -55,7 +55,7 @@ def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, wher
     architecture = {name: pretrained.encoder[name] for name in _ARCHITECTURE}
     encoder: EncoderSettings = replace(config.encoder, **architecture)
     return replace(
-        _with_clips(config, pretrained),
+        with_clips(config, pretrained),
         encoder=encoder,
         cell={encoder.cell: pretrained.cell},
         transforms=tuple(pretrained.transforms),
@@ -63,7 +63,7 @@ def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, wher
     )
 
 
-def _with_clips(config: FinetuneConfig, pretrained: ModelDescription) -> FinetuneConfig:
+def with_clips(config: FinetuneConfig, pretrained: ModelDescription) -> FinetuneConfig:
     """Read clips as a pretrained run did, unless consecutive frames or another length are asked for."""
     windows = config.windows
     if not pretrained.clips or windows.resample is False:

@@ -32,7 +32,7 @@ import torch
 from ..errors import ConfigError, InputError, OutputError, Stopped
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
-from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER, member_folder
+from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER
 from ..models.saved import DESCRIPTION_NAME
 from ..version import __version__
 from .checkpoints import Checkpoints
@@ -178,8 +178,8 @@ class RunFolder:
         return self._config_path.is_file()
 
     def has_model(self) -> bool:
-        """Return whether a model is there: the best weights so far, of an ensemble those of the first."""
-        return any((folder / DESCRIPTION_NAME).is_file() for folder in (self.path, member_folder(self.path, 1)))
+        """Return whether a model is there that can be used: the best weights so far, or all models of an ensemble."""
+        return any((self.path / name).is_file() for name in (DESCRIPTION_NAME, ENSEMBLE_NAME))
 
     def forget_earlier(self) -> None:
         """Remove the run that this one replaces, now that this one has a model."""

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.reader import to_mapping
 from ..config.settings import FinetuneConfig
 from ..devices import choose_device
-from ..errors import InputError, LabelError, TrainingError
+from ..errors import ConfigError, InputError, LabelError, OutputError, TrainingError
 from ..files import remove, write_text
 from ..metrics.centering import center_groups, shared_groups
 from ..metrics.classification import average_over_windows
@@ -40,17 +41,20 @@ from ..metrics.cross_validation import (
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.predictor import ClassifierRun, Predictor, PredictorKind
 from ..metrics.representations import FrozenEncoder, represent
-from ..metrics.video_features import VIDEO_FEATURES, source_numbers, video_rows
+from ..metrics.video_features import VIDEO_FEATURES, every_video_rows, source_numbers
 from ..models.logistic_regression import COSTS, fit_linear_path
 from ..models.pretrained import PretrainedEncoders
 from ..progress import Progress
+from ..registry import HEADS
 from ..sequences.folds import Fold, grouped_folds
 from ..sequences.split import VideoSplit
+from ..sequences.window_lengths import fit_finetune_windows
 from .candidates import Candidate, candidates, is_given
 from .classifier_training import train_classifier
 from .collectives import Ranks
 from .finetuning_data import FinetuneVideos, num_training_windows
 from .preparation import DEFAULT_BATCH_SIZE
+from .pretrained_start import with_clips
 from .run import RunFolder
 from .session import SessionOptions
 
@@ -59,7 +63,7 @@ _log = logging.getLogger(__name__)
 SELECTION_FOLDER = "selection"
 _TRIAL_STEPS = 8  # by which the time of a step is estimated
 _BATCH_SIZE = 32
-_MOST_ROWS = 4000  # of single frames, by which their penalty is chosen
+_MOST_ROWS = 4000  # that a linear baseline is fitted to on a fold
 _REPRESENTATIONS = {"last h": "last", "mean h": "mean"}
 
 
@@ -104,10 +108,12 @@ class Selection:
         chosen = next(one for one in self.tried if one.better is None)
         linear = max((one for one in self.tried if one.kind == "linear"), key=_rank)
         where = f"of {self.num_videos} videos in {self.num_groups} groups, each left out once"
-        head = f"{chosen.name} predicts: {chosen.accuracy:.3f} {where}"
+        asked = "" if self.config.predictor == "auto" else ", as was asked for"
+        head = f"{chosen.name} predicts{asked}: {chosen.accuracy:.3f} {where}"
         if self.predictor.kind == "linear":
             lstm = max((one for one in self.tried if one.kind == "lstm"), key=_rank)
-            return f"{head}. The linear baseline wins: {_by(lstm)} better than the best LSTM, {lstm.name}"
+            wins = "It is" if asked else "The linear baseline wins:"
+            return f"{head}. {wins} {_by(lstm)} better than the best LSTM, {lstm.name}"
         return f"{head}; {_by(linear)} better than the best linear baseline, {linear.name}"
 
 
@@ -138,8 +144,9 @@ def select(
     budget_minutes: leaves out candidates, the last first, that would make everything take longer, by an estimate that
     is made once.
     """
-    every = candidates(config, start, frame_size=videos.features.frame_size)
     labeled = _Labeled.of(videos)
+    offered = candidates(config, start, frame_size=videos.features.frame_size)
+    every = [_with_fitted_windows(one, start, labeled) for one in offered]
     try:
         folds = grouped_folds(labeled.labels, labeled.groups, config.selection.folds, config.training.seed)
     except LabelError as error:
@@ -215,6 +222,15 @@ class _Labeled:
         return self.videos.with_split(split)
 
 
+def _with_fitted_windows(candidate: Candidate, start: PretrainedEncoders | None, labeled: _Labeled) -> Candidate:
+    """Return a candidate whose windows are not "auto", but fitted to all videos, so that all folds have the same."""
+    config = candidate.config
+    if candidate.from_run and start is not None:
+        config = with_clips(config, start.description)
+    lengths = [labeled.videos.features.videos[row].length for row in labeled.rows]
+    return replace(candidate, config=replace(config, windows=fit_finetune_windows(config.windows, lengths)))
+
+
 def _for_all(config: FinetuneConfig, videos: FinetuneVideos) -> FinetuneConfig:
     """Return the settings for a training on all videos, of which none chooses weights."""
     return _with_steps(config, videos, videos.split.train + videos.split.validation)
@@ -270,6 +286,11 @@ class _Trials:
             plan = self._plan(every, budget_minutes)
             self._ranks.call_on_rank_zero(lambda: _write_json(path, plan))
         chosen = [one for one in every if one.name in plan["candidates"]]
+        if {one.name: to_mapping(one.config) for one in chosen} != plan["candidates"]:
+            raise OutputError(
+                f"{path.parent.parent}: resumed with other settings than those that the run began with; resume with "
+                "the same recipe and --set, or give a new folder"
+            )
         self._total = sum(self._steps(one) for one in chosen) * len(self._folds)
         return chosen
 
@@ -282,9 +303,11 @@ class _Trials:
                 remove(path)
 
     def _plan(self, every: Sequence[Candidate], budget_minutes: float | None) -> dict[str, Any]:
-        seconds = {one.name: self._seconds(self._on_first_fold(one)) for one in every}
-        seconds = self._ranks.call_on_rank_zero(lambda: seconds)
-        kept = list(every)
+        timed = {one.name: self._seconds_if_possible(one) for one in every}
+        seconds = self._ranks.call_on_rank_zero(lambda: {name: one for name, one in timed.items() if one is not None})
+        kept = [one for one in every if one.name in seconds]
+        if not kept:
+            raise TrainingError(f"{self._folder.parent}: no candidate could be trained; see the warnings above")
         # The training on all videos takes as long as that of a candidate on about one fold more.
         num_trainings = len(self._folds) + self._config.training.ensemble
 
@@ -303,7 +326,18 @@ class _Trials:
             "s" if num_trainings - len(self._folds) > 1 else "",
             minutes(),
         )
-        return {"candidates": [one.name for one in kept], "seconds_a_fold": seconds, "minutes": minutes()}
+        settings = {one.name: to_mapping(one.config) for one in kept}
+        return {"candidates": settings, "seconds_a_fold": seconds, "minutes": minutes()}
+
+    def _seconds_if_possible(self, candidate: Candidate) -> float | None:
+        """Estimate the time of a candidate on a fold; None for one that cannot be trained, which is logged."""
+        try:
+            return self._seconds(self._on_first_fold(candidate))
+        except (TrainingError, ConfigError) as error:
+            if self._ranks.size > 1:  # it may be the failure of another rank
+                raise
+            _log.warning("%s is left out: %s", candidate.name, error)
+            return None
 
     def _on_first_fold(self, candidate: Candidate) -> Candidate:
         """Return a candidate with the batch size and the steps that it has on the first fold."""
@@ -311,7 +345,7 @@ class _Trials:
         return replace(candidate, config=_with_steps(candidate.config, videos, videos.split.train))
 
     def _steps(self, candidate: Candidate) -> int:
-        if candidate.config.classifier.freeze_encoder:
+        if HEADS[candidate.config.classifier.head].is_fitted:
             return 0
         fold = self._folds[0]
         return _with_steps(candidate.config, self._labeled.videos, self._labeled.rows_of(fold.train)).training.steps
@@ -349,8 +383,17 @@ class _Trials:
         if not candidate.chooses_penalty:
             return candidate
         if self._penalty is None:
-            self._penalty = self._ranks.call_on_rank_zero(self._choose_penalty)
+            self._penalty = self._ranks.call_on_rank_zero(self._kept_penalty)
         return replace(candidate, config=replace(candidate.config, head={"logistic": self._penalty}))
+
+    def _kept_penalty(self) -> dict[str, Any]:
+        """Return what was chosen before, or choose: on other threads its last bits could differ."""
+        path = self._folder / "penalty.json"
+        found: dict[str, Any] | None = _read_if_there(path)
+        if found is None:
+            found = self._choose_penalty()
+            _write_json(path, found)
+        return found
 
     def _choose_penalty(self) -> dict[str, Any]:
         assert self._start is not None
@@ -441,10 +484,16 @@ def _linear_baselines(labeled: _Labeled, folds: Sequence[Fold]) -> dict[str, lis
     """Cross-validate logistic regression on each feature of videos, with each penalty."""
     validated = {}
     for name in VIDEO_FEATURES:
-        samples = video_rows(labeled.videos.features, labeled.rows, name, most=_MOST_ROWS)
-        samples = samples.renumbered(labeled.number, len(labeled.classes))
-        num_classes = len(labeled.videos.classes)
-        validated[name] = cross_validate_each(fit_linear_path, samples, labeled.classes, num_classes, folds, COSTS)
+        samples = every_video_rows(labeled.videos.features, labeled.rows, name, about=_MOST_ROWS)
+        validated[name] = cross_validate_each(
+            fit_linear_path,
+            samples.renumbered(labeled.number, len(labeled.classes)),
+            labeled.classes,
+            len(labeled.videos.classes),
+            folds,
+            COSTS,
+            most_rows=_MOST_ROWS,
+        )
     return validated
 
 
