@@ -144,12 +144,12 @@ def maker_of(features: Features, *, length: int = 0, jitter: float = 0.0) -> Vie
 def test_a_batch_has_a_window_and_two_different_views_of_each_video(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles(6))
     maker = maker_of(features, length=4)
-    batches = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, seed=0), seed=0)
+    batches = ViewBatches(maker, GroupedSampler(maker.groups, 5, seed=0), seed=0)
     batch = batches.batch(2)
     assert batch.views is not None and batch.video is not None and batch.group is not None
     assert (batch.frames.shape, batch.views.shape) == ((4, 5, 4), (3, 5, 2, 4))
     assert not torch.equal(batch.views[:, :, 0], batch.views[:, :, 1])
-    again = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, seed=0), seed=0).batch(2)
+    again = ViewBatches(maker, GroupedSampler(maker.groups, 5, seed=0), seed=0).batch(2)
     assert again.views is not None and torch.equal(batch.views, again.views) and torch.equal(batch.frames, again.frames)
     for column, video in enumerate(batch.video.tolist()):
         assert batch.group[column] == (features.videos[video].path.split("/")[0] == "right")
@@ -157,7 +157,7 @@ def test_a_batch_has_a_window_and_two_different_views_of_each_video(tmp_path: Pa
         starts = [start for start in range(0, 5, 2) if np.array_equal(rows[start : start + 4], batch.frames[:, column])]
         assert len(starts) == 1
     shards = [
-        ViewBatches(maker, GroupedSampler(maker.numbers.groups, 5, 0), 0, shard).batch(2)
+        ViewBatches(maker, GroupedSampler(maker.groups, 5, 0), 0, shard).batch(2)
         for shard in (slice(0, 2), slice(2, 5))
     ]
     assert torch.equal(torch.cat([one.views for one in shards if one.views is not None], dim=1), batch.views)
@@ -179,7 +179,7 @@ def test_views_are_moved_in_time_each_for_itself(tmp_path: Path) -> None:
 
 def test_without_windows_a_batch_has_views_alone(tmp_path: Path) -> None:
     maker = maker_of(features_of(tmp_path, circles(4)))
-    batch = ViewBatches(maker, GroupedSampler(maker.numbers.groups, 8, seed=0), seed=0).batch(0)
+    batch = ViewBatches(maker, GroupedSampler(maker.groups, 8, seed=0), seed=0).batch(0)
     assert batch.frames.shape == (0, 8, 4) and batch.views is not None and batch.views.shape == (3, 8, 2, 4)
     assert (maker.num_frames, batch.valid) == (6, None)
 
@@ -193,3 +193,15 @@ def test_validation_has_the_same_views_every_time_those_of_a_group_together(tmp_
     assert np.array_equal(held_out.windows.gather(np.array([1, 4])), first.frames)
     groups = held_out.batch(np.arange(6)).group
     assert groups is not None and groups.tolist() == sorted(groups.tolist())
+
+
+def test_of_the_crops_of_a_video_one_is_in_a_batch(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(6))
+    sources = np.array([0, 1, 2, 3] * 3)
+    vars(features)["source_videos"] = sources  # as if each video were one of three crops
+    maker = maker_of(features, length=4)
+    assert maker.videos.tolist() == [0, 1, 2, 3] and len(maker.groups) == 4
+    batches = ViewBatches(maker, GroupedSampler(maker.groups, 4, seed=0), seed=0)
+    drawn = [batch.video.tolist() for batch in map(batches.batch, range(20)) if batch.video is not None]
+    assert all(sorted(sources[videos].tolist()) == [0, 1, 2, 3] for videos in drawn)
+    assert {video for videos in drawn for video in videos} == set(range(12))

@@ -107,7 +107,7 @@ def test_the_figures_are_those_of_the_folds(tmp_path: Path) -> None:
     run = tuned(tmp_path, videos, given={"training.steps": 3}).folder
     tried = {one["name"]: one for one in results_of(run)["tried"]}
     plan = json.loads((run / "selection" / "plan.json").read_text(encoding="utf-8"))["candidates"]
-    assert plan == ["scratch-last-step", "scratch-every-step", "scratch-windows"]
+    assert list(plan) == ["scratch-last-step", "scratch-every-step", "scratch-windows"]
     folds: list[list[str]] = []
     for name in plan:
         of_truth, folds = [], []

@@ -101,15 +101,21 @@ class CropBatches:
 
 
 class _ItemsOfVideos:
-    """The items, windows or clips, of each video, (W,) the video of each item; items of a video are adjacent."""
+    """The items, windows or clips, of each video, (W,) the video of each item."""
 
     def __init__(self, videos: NDArray[np.int64]) -> None:
-        self.videos, self._first, self._counts = np.unique(videos, return_index=True, return_counts=True)
+        self._order = np.argsort(videos, kind="stable")
+        self.videos, self._first, self._counts = np.unique(videos[self._order], return_index=True, return_counts=True)
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """(V,) the first item of each video."""
+        return self._order[self._first]
 
     def draw(self, rng: np.random.Generator, videos: NDArray[np.int64]) -> NDArray[np.int64]:
         """Draw an item of each of some videos."""
         at = np.searchsorted(self.videos, videos)
-        drawn: NDArray[np.int64] = self._first[at] + rng.integers(0, self._counts[at])
+        drawn: NDArray[np.int64] = self._order[self._first[at] + rng.integers(0, self._counts[at])]
         return drawn
 
 
@@ -130,10 +136,11 @@ class ViewDraws(NamedTuple):
 
 
 class ViewMaker:
-    """Makes batches of a window and two views of each of some videos, on a device.
+    """Makes batches of a window and two views of each of some source videos, on a device.
 
-    windows: what objectives of windows learn from; of length 0 if there are none. clips: what views are cropped from;
-    each video that has a window has one. least_share: see `draw_crops`. jitter: see `draw_shifts`.
+    Of the crops (in space) of a source video, which show the same moments, one is drawn: two of them must not be
+    contrasted. windows: what objectives of windows learn from; of length 0 if there are none. clips: what views are
+    cropped from; each video that has a window has one. least_share: see `draw_crops`. jitter: see `draw_shifts`.
     """
 
     def __init__(
@@ -146,10 +153,12 @@ class ViewMaker:
         least_share: float,
         jitter: float,
     ) -> None:
-        self.windows, self.numbers = windows, numbers
+        self.windows = windows
         self._clips, self._device, self._least_share, self._jitter = clips, device, least_share, jitter
         self._maker = BatchMaker(windows, windows_on(windows, device), numbers, device)
-        self._windows_of, self._clips_of = _ItemsOfVideos(windows.videos), _ItemsOfVideos(clips.videos)
+        sources = windows.features.source_videos
+        self._windows_of, self._clips_of = (_ItemsOfVideos(sources[some.videos]) for some in (windows, clips))
+        self.groups = numbers.groups[windows.videos[self._windows_of.first]]
 
     @classmethod
     def of(cls, windows: Windows, numbers: VideoNumbers, device: torch.device, views: ViewSettings) -> "ViewMaker":
@@ -164,7 +173,7 @@ class ViewMaker:
 
     @property
     def videos(self) -> NDArray[np.int64]:
-        """(V,) the indices of the videos, in order."""
+        """(V,) the numbers of the source videos, in order; `groups`, (V,), are those of their groups."""
         return self._windows_of.videos
 
     @property
@@ -173,7 +182,7 @@ class ViewMaker:
         return self.windows.length + NUM_VIEWS * self._clips.length
 
     def draw(self, rng: np.random.Generator, videos: NDArray[np.int64]) -> ViewDraws:
-        """Draw the windows, the clips and their views of some videos, (B,) indices."""
+        """Draw the windows, the clips and their views of some source videos, (B,) numbers."""
         windows, clips = self._windows_of.draw(rng, videos), self._clips_of.draw(rng, videos)
         crops = [draw_crops(rng, len(videos), self._least_share) for _ in range(NUM_VIEWS)]
         shifts = [draw_shifts(rng, len(videos), self._clips.length, self._jitter) for _ in range(NUM_VIEWS)]
@@ -210,7 +219,7 @@ class ViewBatchSet:
     """
 
     def __init__(self, maker: ViewMaker, seed: int, *, most: int) -> None:
-        by_group = maker.videos[np.argsort(maker.numbers.groups[maker.videos], kind="stable")]
+        by_group = maker.videos[np.argsort(maker.groups, kind="stable")]
         if len(by_group) > most:
             by_group = by_group[np.linspace(0, len(by_group) - 1, most).astype(np.int64)]
         self._maker, self._draws = maker, maker.draw(np.random.default_rng([seed, _VALIDATION]), by_group)

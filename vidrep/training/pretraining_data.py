@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,24 @@ def data_of_features(
     split = videos.split
     likelihood = choose_likelihood(features, config.likelihood)
     used = split.train + split.validation
-    config = replace(config, objectives=_objectives(config, likelihood, split))
-    config = _fitted(
-        config, likelihood, features.frame_size, num_frames=[features.videos[video].length for video in used]
+    fit = partial(
+        _fitted,
+        likelihood=likelihood,
+        frame_size=features.frame_size,
+        num_frames=[features.videos[video].length for video in used],
     )
-    require_sound(features, used)
-    inputs = InputTransforms(features.frame_size, config.transform)
-    inputs.fit(frames_of(features, split.train))
+    given, config = config, fit(replace(config, objectives=_objectives(config, likelihood, split)))
     windows, validation = (_windows_of(features, some, config) for some in (split.train, split.validation))
     advice = "lower windows.context or windows.num_future, or use more or longer videos"
     for some, name in ((windows, "training"), (validation, "validation")):
         require_windows(some, name=name, advice=advice)
+    if given.objectives == "auto" and config.contrasts_views and _num_sources(windows, validation) < 2:
+        _log.info("no contrast: fewer than 2 videos for training or for validation have a window")
+        config = fit(replace(given, objectives=COMPOSITE))
     report_windows(features, used, windows.length)
+    require_sound(features, used)
+    inputs = InputTransforms(features.frame_size, config.transform)
+    inputs.fit(frames_of(features, split.train))
     numbers = VideoNumbers.of(videos.groups)
     task_data = _views_of_clips if config.contrasts_views else _windows_alone
     return PretrainData(
@@ -170,8 +177,13 @@ def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSpli
     return chosen
 
 
+def _num_sources(*every: Windows) -> int:
+    """Return how many source videos have windows, the fewest of several sets of windows."""
+    return min(len(np.unique(windows.features.source_videos[windows.videos])) for windows in every)
+
+
 def _fitted(
-    config: PretrainConfig, likelihood: Likelihood, frame_size: int, *, num_frames: Sequence[int] | None
+    config: PretrainConfig, *, likelihood: Likelihood, frame_size: int, num_frames: Sequence[int] | None
 ) -> PretrainConfig:
     """Return the config with nothing left "auto"; num_frames: of each video, None for generated sequences.
 
@@ -257,7 +269,7 @@ def _views_of_clips(
     maker, held_out = (ViewMaker.of(some, numbers, context.device, views) for some in (windows, validation))
     for some, name in ((maker, "training"), (held_out, "validation")):
         require_several(some, name=name)
-    groups = numbers.groups[maker.videos]
+    groups = maker.groups
     _require_groups(groups, config)
     batch_size = choose_batch_size(len(maker.videos), config.training.batch_size, what="videos")
     if batch_size < 2:
@@ -294,7 +306,7 @@ def data_of_mnist(mnist: Path | None, config: PretrainConfig, context: SessionCo
     likelihood: Likelihood = "gaussian" if config.likelihood == "gaussian" else "bernoulli"
     if config.objectives == "auto":
         config = replace(config, objectives=COMPOSITE)
-    config = _fitted(config, likelihood, config.moving_mnist.canvas**2, num_frames=None)
+    config = _fitted(config, likelihood=likelihood, frame_size=config.moving_mnist.canvas**2, num_frames=None)
     if config.contrasts_views:
         raise ConfigError(
             f"objectives {', '.join(config.objectives)}: generated sequences have no clips to take views of; leave out "
