@@ -56,8 +56,12 @@ def classification_report(result: "ClassificationEvaluation") -> str:
     return (
         f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
         f"{_left_out(result.num_left_out)}\n"
-        + table(["", "accuracy", "+-", "balanced", "LSTM better by", "95 % interval"], rows)
+        + table(["", "accuracy", "+-", "balanced", f"{_short(result.predictor)} better by", "95 % interval"], rows)
     )
+
+
+def _short(predictor: str) -> str:
+    return predictor if predictor == "LSTM" else "predictor"
 
 
 def selection_report(result: "Selection") -> str:

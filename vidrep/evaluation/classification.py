@@ -23,8 +23,8 @@ class ClassificationEvaluation:
     """Metrics of a classifier. A video counts once, however many crops of it there are.
 
     per_window, per_video: of the LSTM, or of an ensemble of such. predictor, predicted: what the run predicts with, and
-    its accuracy per video. baselines: per video, of "majority class" and of all that the run was measured
-    against when it was trained. differences: the LSTM's accuracy per video minus each baseline's, with an interval over
+    its accuracy per video. baselines: per video, of "majority class" and of all that the run was measured against when
+    it was trained. differences: the accuracy per video of what predicts minus each baseline's, with an interval over
     groups.
     confusion: (K, K) videos, rows true, columns predicted, in the order of `classes`.
     num_left_out: videos left out because the run was trained on them.
@@ -118,7 +118,7 @@ def evaluate_classifier(
         predicted=Accuracy.of(true, chosen),
         baselines={name: Accuracy.of(true, of_baseline) for name, of_baseline in of_baselines.items()},
         differences={
-            name: paired_difference(predicted == true, of_baseline == true, groups)
+            name: paired_difference(chosen == true, of_baseline == true, groups)
             for name, of_baseline in of_baselines.items()
         },
         confusion=confusion.tolist(),
