@@ -229,9 +229,9 @@ def test_frozen_candidates_alone_are_tried_and_choose_their_penalty_by_centered_
     assert all(one.config.classifier.center_groups and one.config.classifier.freeze_encoder for one in tried)
     read: list[VideoRows] = []
 
-    def spy(fit: Any, samples: VideoRows, *others: Any) -> Any:
+    def spy(fit: Any, samples: VideoRows, *others: Any, **limits: Any) -> Any:
         read.append(samples)
-        return cross_validate_each(fit, samples, *others)
+        return cross_validate_each(fit, samples, *others, **limits)
 
     monkeypatch.setattr("vidrep.training.selection.cross_validate_each", spy)
     result = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu")

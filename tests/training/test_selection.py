@@ -170,7 +170,8 @@ def test_the_predictor_that_was_asked_for_predicts(tmp_path: Path) -> None:
         assert results["predictor"]["kind"] == kind == Predictor.load(run).kind
         (chosen,) = [one for one in results["tried"] if one["better"] is None]
         assert chosen["kind"] == kind
-        assert ("The linear baseline wins: " in results["verdict"]) is (kind == "linear")
+        assert " predicts, as was asked for: " in results["verdict"]
+        assert ("better than the best LSTM" in results["verdict"]) is (kind == "linear")
 
 
 def test_a_budget_cuts_the_list_and_a_resume_keeps_to_it(
