@@ -92,8 +92,8 @@ def table(features: Features, folder: Path) -> str:
 
 def _without_reads(name: str) -> str:
     """Name a classifier on an encoder by its kind alone: what it reads of the encoder differs between seeds."""
-    encoder, *_, kind = name.split(", ")
-    return f"{encoder}, {kind}" if "encoder" in encoder else name
+    parts = name.split(", ")
+    return f"{parts[0]}, {parts[-1]}" if "encoder" in parts[0] else name
 
 
 def _row(name: str, every: Sequence[NDArray[np.bool_]], average: NDArray[np.bool_], groups: Sequence[str]) -> str:

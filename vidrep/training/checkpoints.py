@@ -64,6 +64,10 @@ class Checkpoints:
             stream = _Stream(file)
             torch.save({"version": VERSION, **content}, stream)  # type: ignore[arg-type]
             stream.close()
+        self.prune(keep)
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the last `keep`; a process that is killed in between leaves more."""
         for older in self.paths()[:-keep]:
             remove(older)
 

@@ -75,6 +75,8 @@ def run_training(
     numerics = _numerics(task, precision, ranks)
     optimizer = build_optimizer(task.model, optimizer_settings)
     position = _first_position(task, run, optimizer, numerics, resume=resume, ranks=ranks)
+    if resume and ranks.is_rank_zero:
+        run.checkpoints.prune(settings.keep_checkpoints)
     metrics = Metrics(run.path, step=position.step) if ranks.is_rank_zero else None
     speed, first_step = Speed(), position.step
     do_step = _choose_step(task, optimizer, settings, optimizer_settings, ranks)
