@@ -233,7 +233,7 @@ def test_frozen_candidates_alone_are_tried_and_choose_their_penalty_by_centered_
         read.append(samples)
         return cross_validate_each(fit, samples, *others, **limits)
 
-    monkeypatch.setattr("vidrep.training.selection.cross_validate_each", spy)
+    monkeypatch.setattr("vidrep.training.trials.cross_validate_each", spy)
     result = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu")
     used = [row for row in features.videos if row.split in ("train", "validation")]
     of_group = {group: [number for number, row in enumerate(used) if row.group == group] for group in "abvcd"}

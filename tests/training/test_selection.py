@@ -22,9 +22,9 @@ from vidrep.inference.predict import predict
 from vidrep.metrics.predictor import Predictor
 from vidrep.models.logistic_regression import DEFAULT_COST
 from vidrep.models.saved import load_model
-from vidrep.training import selection
 from vidrep.training.finetune import FinetuneResult, finetune
 from vidrep.training.pretrain import train
+from vidrep.training.trials import Trials
 
 QUICK = {
     "encoder.hidden_size": 8,
@@ -177,7 +177,7 @@ def test_the_predictor_that_was_asked_for_predicts(tmp_path: Path) -> None:
 def test_a_budget_cuts_the_list_and_a_resume_keeps_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(selection._Trials, "_seconds", lambda trials, one: 60.0)
+    monkeypatch.setattr(Trials, "_seconds", lambda trials, one: 60.0)
     given = {"training.steps": 2}
     asked = count()
     # Two folds and the training on all videos: 3 min for one candidate, 5 min for two, 7 min for three.
@@ -186,7 +186,7 @@ def test_a_budget_cuts_the_list_and_a_resume_keeps_to_it(
     assert "scratch-windows is not tried: with it, all would take longer than 5.5 min" in caplog.messages
     assert "2 candidates on 2 folds, then 1 training on all videos: about 5.0 min" in caplog.messages
     before = (tmp_path / "run" / "selection" / "plan.json").read_bytes()
-    monkeypatch.setattr(selection._Trials, "_seconds", lambda trials, one: 1e9)
+    monkeypatch.setattr(Trials, "_seconds", lambda trials, one: 1e9)
     run = tuned(tmp_path, circles(4), given=given, resume=True).folder
     assert (run / "selection" / "plan.json").read_bytes() == before
     tried = [one["name"] for one in results_of(run)["tried"] if one["kind"] == "lstm"]

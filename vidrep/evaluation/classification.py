@@ -59,13 +59,18 @@ def check_classifier(run: TrainedRun, options: EvaluationOptions) -> None:
 
 
 def select_labeled(run: TrainedRun, selected: SelectedVideos) -> SelectedVideos:
-    """Leave out the videos without a label, and those whose label is not among the run's classes.
+    """Leave out the videos without a label or without a frame, and those whose label is not among the run's classes.
 
     Raises InputError if none is left.
     """
     labels, classes = selected.annotated.labels, run.description.classes
     unknown = sorted({labels[index] for index in selected.indices} - {*classes, ""})
-    known = [index for index in selected.indices if labels[index] in classes]
+    labeled = [index for index in selected.indices if labels[index] in classes]
+    known = [index for index in labeled if selected.features.videos[index].length]
+    if len(known) < len(labeled):
+        _log.warning("%d labeled videos without a frame are left out", len(labeled) - len(known))
+    if labeled and not known:
+        raise InputError(f"{selected.features.path}: {selected.which} have no frame; give features of others")
     if not known:
         there = f"they are {some_names(unknown)}; " if unknown else ""
         raise InputError(

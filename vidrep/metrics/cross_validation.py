@@ -4,7 +4,8 @@ Shapes: N rows, D values of a row, V videos, K classes. A video has one row, suc
 as its frames; its probabilities are the mean over its rows.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,6 +93,11 @@ class CrossValidation:
     probabilities: NDArray[np.float64]
 
 
+def most_accurate(every: Iterable[CrossValidation]) -> CrossValidation:
+    """Return the one of the highest accuracy, of the lowest log loss among equals, else the first."""
+    return min(every, key=lambda one: (-one.accuracy, one.log_loss))
+
+
 def cross_validate(
     fit: Fit,
     samples: VideoRows,
@@ -104,8 +110,7 @@ def cross_validate(
 
     classes: (V,). folds: of the V videos. Accuracy and log loss are means over the videos that are validated.
     """
-    every = cross_validate_each(fit, samples, classes, num_classes, folds, settings)
-    return min(every, key=lambda one: (-one.accuracy, one.log_loss))
+    return most_accurate(cross_validate_each(fit, samples, classes, num_classes, folds, settings))
 
 
 def cross_validate_each(
@@ -144,6 +149,12 @@ def measured(setting: float, probabilities: NDArray[np.float64], classes: NDArra
         log_loss=float(-np.log(of_truth.clip(min=SMALLEST_PROBABILITY)).mean()),
         probabilities=probabilities,
     )
+
+
+def one_error_below_best(accuracies: Sequence[float], num_videos: int) -> float:
+    """Return the accuracy that is one standard error below the best."""
+    best = max(accuracies)
+    return best - math.sqrt(best * (1 - best) / num_videos)
 
 
 _TEMPERATURES = np.geomspace(0.5, 8.0, 25)

@@ -14,7 +14,7 @@ from ..errors import LabelError
 from ..models.logistic_regression import COSTS, DEFAULT_COST, LinearClassifier, fit_linear_path
 from ..sequences.folds import Fold, grouped_folds
 from .cosine import NUM_NEIGHBORS, ClassMeans, NearestNeighbors, fit_class_means, fit_nearest_neighbors
-from .cross_validation import CrossValidation, Fit, RowClassifier, VideoRows, cross_validate
+from .cross_validation import CrossValidation, Fit, RowClassifier, VideoRows, cross_validate, most_accurate
 
 _log = logging.getLogger(__name__)
 
@@ -95,17 +95,16 @@ def fit_best(kind: str, candidates: Mapping[str, VideoRows], labeled: LabeledVid
     chosen: dict[str, CrossValidation] = {}
     if labeled.folds:
         chosen = {reads: _validate(of_kind, reads, rows, labeled) for reads, rows in candidates.items()}
-    reads = (
-        min(chosen, key=lambda one: (-chosen[one].accuracy, chosen[one].log_loss)) if chosen else next(iter(candidates))
-    )
-    setting = chosen[reads].setting if chosen else of_kind.default
+    best = most_accurate(chosen.values()) if chosen else None
+    reads = next((name for name, one in chosen.items() if one is best), next(iter(candidates)))
+    setting = of_kind.default if best is None else best.setting
     rows = candidates[reads]
     (classifier,) = of_kind.fit(rows.rows, labeled.classes[rows.videos], labeled.num_classes, (setting,))
     return FittedClassifier(
         kind=kind,
         reads=reads,
         setting=setting,
-        validation_accuracy=chosen[reads].accuracy if chosen else None,
+        validation_accuracy=None if best is None else best.accuracy,
         classifier=classifier,
     )
 

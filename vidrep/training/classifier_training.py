@@ -18,7 +18,7 @@ from ..registry import HEADS, OBJECTIVES
 from .finetuning_data import FinetuneData, FinetuneVideos, data_of_labeled
 from .loop import TrainingOutcome
 from .preparation import choose_likelihood, choose_transforms, frames_of
-from .pretrained_start import keep_start, with_architecture
+from .pretrained_start import keep_start, recorded_start, with_architecture
 from .run import RunFolder
 from .session import Prepared, SessionContext, SessionOptions, run_session
 
@@ -111,7 +111,8 @@ def _check_objectives(config: FinetuneConfig) -> None:
 
 def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: SessionContext) -> Prepared:
     """Build the classifier, with a pretrained run's encoder and input transforms if there is one."""
-    features, config = data.features, data.config
+    videos, config = data.videos, data.config
+    features = videos.features
     if start is not None:
         require_same_features(
             features,
@@ -128,12 +129,12 @@ def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: Sess
             transforms=choose_transforms(config.transforms, likelihood, frame_size=features.frame_size),
         )
         inputs = InputTransforms(features.frame_size, config.transform)
-        inputs.fit(frames_of(features, data.split.train))
+        inputs.fit(frames_of(features, videos.split.train))
     length, stride = config.windows.length, config.windows.stride
     assert length != "auto" and stride != "auto"
     others = asdict(config.classifier)
     head = others.pop("head")
-    classes = data.numbers.classes
+    classes = videos.numbers.classes
     assert classes is not None
     description = ModelDescription(
         kind="classifier",
@@ -149,8 +150,8 @@ def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: Sess
         joined=[] if start is None else start.description.joined,
         objectives={name: asdict(config.objective[name]) for name in config.objectives},
         head={"name": head, "settings": asdict(config.head[head])} | others,
-        classes=data.classes,
-        class_counts=np.bincount(classes[data.split.train], minlength=len(data.classes)).tolist(),
+        classes=videos.classes,
+        class_counts=np.bincount(classes[videos.split.train], minlength=len(videos.classes)).tolist(),
     )
     network = build_network(description, inputs.part_sizes, context.numerics)
     assert isinstance(network, Classifier)
@@ -162,8 +163,8 @@ def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: Sess
         model=TrainedModel(inputs, network),
         description=description,
         data=data.task_data,
-        videos=data.videos,
+        videos=videos.of_run,
         source=features.settings,
         fitted_to=data.training if HEADS[head].is_fitted else None,
-        recorded=data.videos.recorded() | ({} if start is None else {"started_from": {"encoder_sha256": start.sha256}}),
+        recorded=videos.of_run.recorded() | recorded_start(start),
     )

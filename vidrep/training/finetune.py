@@ -23,10 +23,9 @@ from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
-from .pretrained_start import keep_start, read_start
+from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
 from .run import RunFolder
-from .run_videos import RunVideos
 from .selection import Selection, select
 from .session import SessionOptions
 
@@ -104,9 +103,10 @@ def finetune(
             selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
         else:
             selection, outcomes = None, [train_classifier(run, videos, config, start, options)]
-            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, _fixed_predictor(config)))
+            predictor = Predictor.without_choice(config.predictor)
+            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
     # What cross-validation has chosen is trained on the validation videos too.
-    table = _table(videos if selection is None else _for_training(videos))
+    table = (videos if selection is None else _for_training(videos)).of_run
     return FinetuneResult(
         folder=run.path,
         outcome=outcomes[0],
@@ -126,16 +126,6 @@ def _folders(pretrained: Path | str | Sequence[Path | str] | None) -> list[Path]
     return [Path(pretrained)] if isinstance(pretrained, Path | str) else [Path(one) for one in pretrained]
 
 
-def _table(videos: FinetuneVideos) -> RunVideos:
-    annotated = videos.annotated
-    return RunVideos(videos.features.videos, annotated.labels, videos.split, annotated.groups, videos.group_pattern)
-
-
-def _fixed_predictor(config: FinetuneConfig) -> Predictor:
-    """Return what predicts where nothing is cross-validated."""
-    return Predictor.without_choice(config.predictor)
-
-
 def _train_several(
     run: RunFolder,
     videos: FinetuneVideos,
@@ -146,11 +136,10 @@ def _train_several(
     budget_minutes: float | None,
 ) -> tuple[Selection | None, list[TrainingOutcome]]:
     """Choose what to train if that is wanted, and train the models, each in a folder of its own within the run."""
-    recorded = {} if start is None else {"started_from": {"encoder_sha256": start.sha256}}
-    with run_of_several(run, config, _table(videos), options, ranks, recorded=recorded):
+    with run_of_several(run, config, videos.of_run, options, ranks, recorded=recorded_start(start)):
         if start is not None:
             ranks.call_on_rank_zero(lambda: keep_start(start, run))
-        selection, predictor = None, _fixed_predictor(config)
+        selection, predictor = None, Predictor.without_choice(config.predictor)
         if config.selection.enabled:
             selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
             predictor = selection.predictor

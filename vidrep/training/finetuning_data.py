@@ -32,20 +32,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneData:
-    """Everything that fine-tuning takes from features.
+    """What a training of a classifier reads of labeled videos.
 
-    config: with no window "auto". split: of the labeled videos. classes: names, sorted. numbers: of each video's group
-    and class, -1 for none. training: all training windows, each once. videos: for videos.csv.
+    config: with no window "auto". training: all training windows, each once.
     """
 
     config: FinetuneConfig
-    features: Features
-    split: VideoSplit
-    classes: list[str]
-    numbers: VideoNumbers
+    videos: "FinetuneVideos"
     task_data: TaskData
     training: FeatureBatchSet
-    videos: RunVideos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +62,12 @@ class FinetuneVideos:
         """Return the same videos in other splits; the classes stay, though a split may lack one."""
         return replace(self, split=split)
 
+    @property
+    def of_run(self) -> RunVideos:
+        """What a run's videos.csv holds of them."""
+        annotated = self.annotated
+        return RunVideos(self.features.videos, annotated.labels, self.split, annotated.groups, self.group_pattern)
+
 
 def labeled_videos(
     features: Features,
@@ -86,6 +87,8 @@ def labeled_videos(
     class_of = {name: number for number, name in enumerate(classes)}
     class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
     numbers = VideoNumbers.of(videos.groups, class_numbers)
+    # Once, though many trainings may follow: all rows are read for it.
+    require_sound(features, split.train + split.validation)
     return FinetuneVideos(
         features=features,
         annotated=videos,
@@ -108,14 +111,10 @@ def data_of_labeled(videos: FinetuneVideos, config: FinetuneConfig, context: Ses
         validation = windows
     if config.objectives:
         _require_whole_windows(windows, validation)
-    require_sound(features, split.train + split.validation)
     batch_size = choose_batch_size(len(windows), config.training.batch_size)
     return FinetuneData(
         config=config,
-        features=features,
-        split=split,
-        classes=videos.classes,
-        numbers=numbers,
+        videos=videos,
         task_data=TaskData(
             batches=_batches_of(windows, numbers, batch_size, config, context),
             batch_size=batch_size,
@@ -123,9 +122,6 @@ def data_of_labeled(videos: FinetuneVideos, config: FinetuneConfig, context: Ses
             validation=FeatureBatchSet(subsample(validation), numbers, context.device),
         ),
         training=FeatureBatchSet(windows, numbers, context.device),
-        videos=RunVideos(
-            features.videos, videos.annotated.labels, split, videos.annotated.groups, videos.group_pattern
-        ),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.settings import EncoderSettings, FinetuneConfig
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, InputError, OutputError
 from ..models.description import ModelDescription
 from ..models.members import ENSEMBLE_NAME
 from ..models.pretrained import PretrainedEncoders
@@ -24,14 +24,27 @@ def read_start(run: RunFolder, pretrained: Sequence[Path], *, resume: bool) -> P
             raise OutputError(f"{run.path} is the run to start from; give a new folder")
     if pretrained:
         return PretrainedEncoders.load(pretrained)
-    return PretrainedEncoders.load([run.pretrained_path]) if resume and run.pretrained_path.is_dir() else None
+    if not (resume and run.pretrained_path.is_dir()):
+        return None
+    if not _is_kept(run):
+        raise InputError(f"{run.path}: the encoders that it starts from were not copied completely; give --from again")
+    return PretrainedEncoders.load([run.pretrained_path])
 
 
 def keep_start(start: PretrainedEncoders, run: RunFolder) -> None:
     """Copy the encoders into the run, unless they are there."""
-    # One of the two files is written last.
-    if not any((run.pretrained_path / name).is_file() for name in (DESCRIPTION_NAME, ENSEMBLE_NAME)):
+    if not _is_kept(run):
         start.save(run.pretrained_path)
+
+
+def _is_kept(run: RunFolder) -> bool:
+    """Return whether the copy is complete: one of the two files is written last."""
+    return any((run.pretrained_path / name).is_file() for name in (DESCRIPTION_NAME, ENSEMBLE_NAME))
+
+
+def recorded_start(start: PretrainedEncoders | None) -> dict[str, Any]:
+    """Return what a run's config.toml holds of the encoders that it started from, nothing from scratch."""
+    return {} if start is None else {"started_from": {"encoder_sha256": start.sha256}}
 
 
 def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
