@@ -42,21 +42,23 @@ def prediction_report(result: "PredictionEvaluation") -> str:
 
 def classification_report(result: "ClassificationEvaluation") -> str:
     """Describe how well a classifier does, with the baselines below it."""
-    lstm = "LSTM, frames in shuffled order" if result.shuffled else "LSTM"
-    chosen = [[*_accuracy_row(f"predictor: {result.predictor}, per video", result.predicted), "", ""]]
-    rows = [
-        *(chosen if result.predictor != "LSTM" else []),
-        [*_accuracy_row(f"{lstm}, per video", result.per_video), "", ""],
-        [*_accuracy_row(f"{lstm}, per window", result.per_window), "", ""],
-        *(
+    of_lstm = {"video": result.per_video, "window": result.per_window}
+    if result.shuffled:  # baselines read frames in their order, so that nothing is to be compared
+        rows = [_accuracy_row(f"LSTM, frames in shuffled order, per {of}", one) for of, one in of_lstm.items()]
+        rows += [_accuracy_row(f"{name}, per video", accuracy) for name, accuracy in result.baselines.items()]
+        head = ["", "accuracy", "+-", "balanced"]
+    else:
+        first = {} if result.predictor == "LSTM" else {f"predictor: {result.predictor}, per video": result.predicted}
+        named = first | {f"LSTM, per {of}": one for of, one in of_lstm.items()}
+        rows = [[*_accuracy_row(name, accuracy), "", ""] for name, accuracy in named.items()]
+        rows += [
             [*_accuracy_row(f"{name}, per video", accuracy), *_difference_cells(result.differences[name])]
             for name, accuracy in result.baselines.items()
-        ),
-    ]
+        ]
+        head = ["", "accuracy", "+-", "balanced", f"{_short(result.predictor)} better by", "95 % interval"]
     return (
         f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
-        f"{_left_out(result.num_left_out)}\n"
-        + table(["", "accuracy", "+-", "balanced", f"{_short(result.predictor)} better by", "95 % interval"], rows)
+        f"{_left_out(result.num_left_out)}\n" + table(head, rows)
     )
 
 

@@ -86,12 +86,15 @@ class PretrainedEncoders:
         self.parts = list(parts)
         for other in parts[1:]:
             for name in ("extractor", "frame_shape", "dtype", "clips"):
-                values = [_compared(one.description, name) for one in (parts[0], other)]
-                if values[0] != values[1]:
-                    raise ConfigError(
-                        f"{parts[0].folder} and {other.folder} cannot be joined: their {name} are {values[0]} and "
-                        f"{values[1]}; give runs of the same features and clips"
-                    )
+                first, second = (_compared(one.description, name) for one in (parts[0], other))
+                if first == second:
+                    continue
+                if isinstance(first, dict):
+                    first, second = _without_common(first, second), _without_common(second, first)
+                raise ConfigError(
+                    f"{parts[0].folder} and {other.folder} cannot be joined: their {name} are {first} and {second}; "
+                    "give runs of the same features and clips"
+                )
 
     @classmethod
     def load(cls, folders: Sequence[Path]) -> "PretrainedEncoders":
@@ -137,6 +140,10 @@ def _compared(description: ModelDescription, name: str) -> Any:
     """Return what must agree; of clips, how long they are: the crops of training do not matter."""
     value = getattr(description, name)
     return {key: value.get(key) for key in ("num_frames", "clip_seconds")} if name == "clips" and value else value
+
+
+def _without_common(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in others or others[key] != value}
 
 
 def _of_part(weights: dict[str, Tensor], number: int) -> dict[str, Tensor]:

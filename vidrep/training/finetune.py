@@ -98,6 +98,8 @@ def finetune(
         check_classifier(config, start)
         if budget_minutes is not None and not config.selection.enabled:
             raise ConfigError("a budget is for choosing among candidates, which selection.enabled (--auto) would do")
+        if budget_minutes is not None and budget_minutes <= 0:
+            raise ConfigError(f"a budget of {budget_minutes:g} minutes; give more than 0")
         videos = labeled_videos(opened(features), config, annotations=annotations, group_pattern=group_pattern)
         if config.selection.enabled or config.training.ensemble > 1:
             selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
