@@ -13,7 +13,7 @@ from small_features import features_of, pretrain_config
 from vidrep.errors import InputError
 from vidrep.features.store import Features
 from vidrep.metrics.baselines import Baselines, baseline_encoders, fit_baselines, load_baselines, save_baselines
-from vidrep.metrics.cross_validation import cross_validate_linear
+from vidrep.metrics.cross_validation import CrossValidation, cross_validate_linear
 from vidrep.metrics.video_features import mean_feature, ordered_bins
 from vidrep.models.logistic_regression import DEFAULT_COST, fit_linear
 from vidrep.models.pretrained import PretrainedEncoders
@@ -34,7 +34,13 @@ def videos_of(folder: Path) -> Features:
     return features_of(folder, videos)
 
 
-def fitted(features: Features, *, groups: list[str] | None = None, start: Path | None = None) -> Baselines:
+def fitted(
+    features: Features,
+    *,
+    groups: list[str] | None = None,
+    start: Path | None = None,
+    chosen: dict[str, CrossValidation] | None = None,
+) -> Baselines:
     encoders = baseline_encoders(None if start is None else PretrainedEncoders.load([start]))
     return fit_baselines(
         features,
@@ -43,6 +49,7 @@ def fitted(features: Features, *, groups: list[str] | None = None, start: Path |
         groups=groups or [row.path for row in features.videos],
         num_classes=2,
         encoders=encoders,
+        chosen=chosen or {},
         seed=0,
         device=CPU,
     )
@@ -120,3 +127,14 @@ def test_what_only_the_order_of_frames_shows_is_found_by_the_ordered_bins(tmp_pa
     accuracies = {one.name: one.fitted.validation_accuracy or 0 for one in fitted(features_of(tmp_path, videos)).every}
     assert accuracies["ordered bins"] == 1
     assert max(accuracies["mean feature"], accuracies["single frame"]) < 0.8
+
+
+def test_what_was_chosen_before_is_not_chosen_again(tmp_path: Path) -> None:
+    features = videos_of(tmp_path)
+    before = CrossValidation(setting=0.125, accuracy=0.75, log_loss=0.5, probabilities=np.empty((0, 2)))
+    found = {one.name: one.fitted for one in fitted(features, chosen={"ordered bins": before}).every}
+    assert (found["ordered bins"].setting, found["ordered bins"].validation_accuracy) == (0.125, 0.75)
+    rows = np.concatenate([ordered_bins(np.array(features.rows(video))) for video in range(len(features))])
+    expected = fit_linear(rows, classes_of(features), 2, 0.125)
+    np.testing.assert_allclose(found["ordered bins"].classifier.probabilities(rows), expected.probabilities(rows))
+    assert found["mean feature"].setting != 0.125

@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..features.store import Features
 from ..files import writing_file
 from ..models.pretrained import PretrainedEncoders
-from .cross_validation import mean_by_number
+from .cross_validation import CrossValidation, mean_by_number
 from .representations import FrozenEncoder, represent
-from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best
+from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best, fit_with
 from .video_features import VIDEO_FEATURES, frames_of, source_numbers, video_rows
 
 NAME = "baselines.safetensors"
@@ -108,12 +108,14 @@ def fit_baselines(
     groups: Sequence[str],
     num_classes: int,
     encoders: Mapping[str, FrozenEncoder],
+    chosen: Mapping[str, CrossValidation],
     seed: int,
     device: torch.device,
 ) -> Baselines:
     """Fit classifiers to videos, (V,), with what cross-validation over whole groups chooses.
 
-    classes, groups: of each of the videos, (V,). encoders: those of `baseline_encoders`. seed: of the folds.
+    classes, groups: of each of the videos, (V,). encoders: those of `baseline_encoders`. chosen: what was chosen before
+    for features of videos, by name; for the others folds are made. seed: of these.
     Crops of a video are several rows of one video in the folds.
     """
     first, sources = source_numbers(features, videos)
@@ -121,7 +123,14 @@ def fit_baselines(
     every = []
     for name in VIDEO_FEATURES:
         samples = video_rows(features, videos, name).renumbered(sources, len(first))
-        every.append(Baseline("", fit_best("linear", {name: samples}, labeled)))
+        every.append(
+            Baseline(
+                "",
+                fit_with("linear", name, samples, labeled, chosen[name])
+                if name in chosen
+                else fit_best("linear", {name: samples}, labeled),
+            )
+        )
     for encoder, frozen in encoders.items():
         representations = {
             name: samples.renumbered(sources, len(first))

@@ -105,8 +105,7 @@ def finetune(
             selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
         else:
             selection, outcomes = None, [train_classifier(run, videos, config, start, options)]
-            predictor = Predictor.without_choice(config.predictor)
-            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
+            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, selection))
     # What cross-validation has chosen is trained on the validation videos too.
     table = (videos if selection is None else _for_training(videos)).of_run
     return FinetuneResult(
@@ -141,12 +140,11 @@ def _train_several(
     with run_of_several(run, config, videos.of_run, options, ranks, recorded=recorded_start(start)):
         if start is not None:
             ranks.call_on_rank_zero(lambda: keep_start(start, run))
-        selection, predictor = None, Predictor.without_choice(config.predictor)
+        selection = None
         if config.selection.enabled:
             selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
-            predictor = selection.predictor
         outcomes = _train_models(run, videos, config, selection, start, options, ranks)
-        ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, predictor))
+        ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, selection))
         finish_members(run, len(outcomes), ranks)
     return selection, outcomes
 
@@ -189,7 +187,7 @@ def _finish(
     config: FinetuneConfig,
     start: PretrainedEncoders | None,
     options: SessionOptions,
-    predictor: Predictor,
+    selection: Selection | None,
 ) -> None:
     """Fit the baselines to the videos that trained the classifier or chose its weights, and save what predicts."""
     used = sorted(videos.split.train + videos.split.validation)
@@ -202,10 +200,12 @@ def _finish(
         groups=[videos.annotated.groups[video] for video in fitted_on],
         num_classes=len(videos.classes),
         encoders=baseline_encoders(start),
+        chosen={} if selection is None else selection.linear,
         seed=config.training.seed,
         device=choose_device(options.device),
     )
     save_baselines(run.path, baselines)
+    predictor = Predictor.without_choice(config.predictor) if selection is None else selection.predictor
     _fitted(predictor, videos, fitted_on).save(run.path)
 
 

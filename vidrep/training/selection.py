@@ -8,7 +8,7 @@ Shapes: S source videos, K classes.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +68,7 @@ class Selection:
 
     config: of the classifier to train, on all videos. from_run: whether it starts from the pretrained encoders.
     num_videos, num_groups, num_folds: of the cross-validation; 0 if there could be none, and then nothing was tried.
+    linear: the best of each linear baseline, by what it reads.
     """
 
     config: FinetuneConfig
@@ -78,6 +79,7 @@ class Selection:
     num_videos: int = 0
     num_groups: int = 0
     num_folds: int = 0
+    linear: Mapping[str, CrossValidation] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -137,13 +139,14 @@ def select(
             from_run=only.from_run,
             predictor=Predictor.without_choice(config.predictor),
         )
+    # First, since all later times can be estimated and this one cannot.
+    of_linear = ranks.call_on_rank_zero(lambda: _linear_baselines(labeled, folds))
     trials = Trials(run, labeled, config, start, options, ranks, folds)
     chosen = trials.planned(every, budget_minutes)
     found = [(one, trials.probabilities(one)) for one in map(trials.with_penalty, chosen)]
     of_lstm = {one.name: probabilities for one, probabilities in found if probabilities is not None}
     if not of_lstm:
         raise TrainingError(f"{run.path}: no candidate could be trained; see the warnings above")
-    of_linear = ranks.call_on_rank_zero(lambda: _linear_baselines(labeled, folds))
     trained = [one for one, _ in found if one.name in of_lstm]
     selection = _choose(labeled, trained, of_lstm, of_linear, config, len(folds))
     ranks.call_on_rank_zero(lambda: _write_results(run, selection))
@@ -198,10 +201,10 @@ def _choose(
     true = labeled.classes[is_validated]
     groups = [group for group, kept in zip(labeled.groups, is_validated, strict=True) if kept]
     lstms = [_of_candidate(one, of_lstm[one.name][is_validated], true) for one in every]
+    best_linear = {name: most_accurate(validated) for name, validated in of_linear.items()}
     linears = [
         _found("linear", name, one.probabilities[is_validated], true, predictor=Predictor("linear", name, one.setting))
-        for name, validated in of_linear.items()
-        for one in [most_accurate(validated)]
+        for name, one in best_linear.items()
     ]
     averages = _averages(lstms, of_linear, is_validated, true)
     # By the log loss, which distinguishes more than the accuracy of few videos.
@@ -233,6 +236,7 @@ def _choose(
         num_videos=len(true),
         num_groups=len(set(groups)),
         num_folds=num_folds,
+        linear=best_linear,
     )
 
 
@@ -305,6 +309,6 @@ def _penalty_of(candidate: Candidate) -> str:
 
 
 def _write_results(run: RunFolder, selection: Selection) -> None:
-    content = {name: value for name, value in asdict(selection).items() if name != "config"}
+    content = {name: value for name, value in asdict(selection).items() if name not in ("config", "linear")}
     del content["predictor"]["linear"]
     write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": selection.verdict})
