@@ -10,7 +10,7 @@ stages: for three networks and two sizes of H.264 video, interleaved:
 
 If the stages shared the cores without loss, the pipeline would run at 1 / (1 / decode + 1 / network): the bound.
 
-decoders: frames/s of both decoders on one core, with and without resizing.
+decoding: frames/s on one core, with and without resizing.
 errors: what bf16 and the fast resize change in the features.
 peer --peer FOLDER: the whole command beside v-iashin/video_features (a checkout of it in FOLDER, its requirements
 omegaconf and tqdm installed), same clips, same network, both with random weights.
@@ -146,7 +146,7 @@ def measure_pipeline(clips: dict[str, list[Path]], folder: Path, *, rounds: int,
     extractors = {model: make_extractor(model) for model in MODELS}
     videos: dict[tuple[str, str], list[Path]] = {}
     for size, model in itertools.product(SIZES, MODELS):
-        decoding = Decoding(preparation=extractors[model].preparation, sampling=Sampling(), decoder="pyav")
+        decoding = Decoding(preparation=extractors[model].preparation, sampling=Sampling())
         decoded = decode_rate(clips[size] * 2 * cores, decoding, workers=cores)
         encoded = network_rate(extractors[model], seconds=1, threads=cores)
         count = round(seconds / (1 / decoded + 1 / encoded) / CLIP_FRAMES)
@@ -154,7 +154,7 @@ def measure_pipeline(clips: dict[str, list[Path]], folder: Path, *, rounds: int,
     for number in range(rounds):
         for size, model in itertools.product(SIZES, MODELS):
             extractor, paths = extractors[model], videos[size, model]
-            decoding = Decoding(preparation=extractor.preparation, sampling=Sampling(), decoder="pyav")
+            decoding = Decoding(preparation=extractor.preparation, sampling=Sampling())
             decoded = decode_rate(paths[: max(8 * cores, len(paths) // 2)], decoding, workers=cores)
             encoded = network_rate(extractor, seconds=seconds / 4, threads=cores)
             rate, summary = pipeline(paths, extractor, folder)
@@ -190,36 +190,34 @@ def measure_pipeline(clips: dict[str, list[Path]], folder: Path, *, rounds: int,
     return lines
 
 
-def measure_decoders(clips: dict[str, list[Path]], *, rounds: int) -> list[str]:
-    """Measure decoders on one core; return a table in Markdown."""
+def measure_decoding(clips: dict[str, list[Path]], *, rounds: int) -> list[str]:
+    """Measure decoding on one core; return a table in Markdown."""
     exact, fast = (make_extractor("mobilenet_v3_small", resize=resize).preparation for resize in ("exact", "fast"))
-    kinds: dict[str, Callable[[Path, str], int]] = {
+    kinds: dict[str, Callable[[Path], int]] = {
         "RGB frames, no resize": count_frames,
-        "resize exact": lambda path, decoder: count_prepared(path, decoder, exact),
-        "resize fast": lambda path, decoder: count_prepared(path, decoder, fast),
+        "resize exact": lambda path: count_prepared(path, exact),
+        "resize fast": lambda path: count_prepared(path, fast),
     }
     samples: Samples = defaultdict(list)
     with torch_on_one_core():
-        for _, size, decoder, kind in itertools.product(range(rounds), SIZES, ("pyav", "opencv"), kinds):
+        for _, size, kind in itertools.product(range(rounds), SIZES, kinds):
             began = time.process_time()
-            count = sum(kinds[kind](path, decoder) for path in clips[size])
-            samples[size, decoder, kind].append(count / (time.process_time() - began))
-    lines = [f"| video | decoder | {' | '.join(kinds)} |", "|---|---|" + "---|" * len(kinds)]
-    for size, decoder in itertools.product(SIZES, ("pyav", "opencv")):
-        cells = [spread(samples[size, decoder, kind]) for kind in kinds]
-        lines.append(f"| {size} | {decoder} | {' | '.join(cells)} |")
+            count = sum(kinds[kind](path) for path in clips[size])
+            samples[size, kind].append(count / (time.process_time() - began))
+    lines = [f"| video | {' | '.join(kinds)} |", "|---|" + "---|" * len(kinds)]
+    lines += [f"| {size} | {' | '.join(spread(samples[size, kind]) for kind in kinds)} |" for size in SIZES]
     return lines
 
 
-def count_frames(path: Path, decoder: str) -> int:
+def count_frames(path: Path) -> int:
     """Decode to RGB and count."""
-    with open_video(path, decoder=decoder) as video:
+    with open_video(path) as video:
         return sum(1 for _ in video.frames(Sampling()))
 
 
-def count_prepared(path: Path, decoder: str, preparation: object) -> int:
+def count_prepared(path: Path, preparation: object) -> int:
     """Decode, prepare for a network, and count."""
-    decoding = Decoding(preparation=preparation, sampling=Sampling(), decoder=decoder)  # type: ignore[arg-type]
+    decoding = Decoding(preparation=preparation, sampling=Sampling())  # type: ignore[arg-type]
     return sum(isinstance(event, FrameReady) for event in decode_video(Job(0, path, "", None), decoding))
 
 
@@ -247,7 +245,7 @@ def measure_errors(clips: Sequence[Path]) -> list[str]:
 
 def features_of(extractor: CnnExtractor, clips: Sequence[Path]) -> NDArray[np.float64]:
     """Return the features of every tenth frame, (n, D)."""
-    decoding = Decoding(preparation=extractor.preparation, sampling=Sampling(every=10), decoder="pyav")
+    decoding = Decoding(preparation=extractor.preparation, sampling=Sampling(every=10))
     jobs = [Job(number, path, path.name, None) for number, path in enumerate(clips)]
     frames = [event.prepared[0] for event in decode(jobs, decoding) if isinstance(event, FrameReady)]
     return extractor.encode(np.stack(frames)).astype(np.float64)
@@ -296,7 +294,7 @@ def measure_peer(clips: dict[str, list[Path]], peer: Path, folder: Path, *, roun
 def main() -> None:
     """Measure one part, print it, and write its page if asked to."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=("stages", "decoders", "errors", "peer"))
+    parser.add_argument("part", choices=("stages", "decoding", "errors", "peer"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each pipeline run, about")
     parser.add_argument("--peer", type=Path, help="a checkout of v-iashin/video_features")
@@ -318,7 +316,7 @@ def main() -> None:
                 "Extraction against what its stages allow",
                 lambda: measure_pipeline(clips, folder, rounds=given.rounds, seconds=given.seconds),
             ),
-            "decoders": ("Decoders, frames per core-second", lambda: measure_decoders(clips, rounds=given.rounds)),
+            "decoding": ("Decoding, frames per core-second", lambda: measure_decoding(clips, rounds=given.rounds)),
             "errors": (
                 "What the quick ways of extraction change",
                 lambda: measure_errors([paths[0] for paths in clips.values()]),

@@ -74,7 +74,7 @@ def pipeline(model: str, paths: list[Path], folder: Path, *, seconds: float) -> 
     count = max(2 * cores, round(seconds * min(alone, 600 * cores) / CLIP_FRAMES / 2))
     sources = [VideoSource(paths[number % len(paths)], f"{number:05}.mp4", "") for number in range(count)]
     output = folder / f"{model}.h5"
-    summary = extract(sources, output, extractor, decoder="opencv", workers=cores, threads=cores)
+    summary = extract(sources, output, extractor, workers=cores, threads=cores)
     assert not summary.failures and list(open_features(output).damaged()) == []
     return {
         "network_alone": alone,

@@ -62,9 +62,10 @@ class SourceOptions:
     follow_links: Annotated[
         bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
     ] = False
-    decoder: Annotated[
-        str, input_option("--decoder", help="pyav or opencv.", autocompletion=completion.one_of("pyav", "opencv"))
-    ] = "pyav"
+    video_stream: Annotated[
+        int | None,
+        input_option("--video-stream", min=0, help="Which video stream of each file, from 0; default: the best one."),
+    ] = None
 
     def find(self) -> "list[VideoSource]":
         """Return the videos; raises ConfigError if none are named, InputError for what is not there."""

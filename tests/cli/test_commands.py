@@ -205,7 +205,6 @@ def test_bad_inputs_of_extract_are_one_line(tmp_path: Path) -> None:
     one_line([*extract, tmp_path / "notes"], 3, "notes", ".txt")
     one_line(extract, 2, "--list")
     one_line([*extract, CLIPS, "--fps", "0"], 2, "fps")
-    one_line([*extract, CLIPS, "--decoder", "other"], 2, "pyav")
     one_line([*extract, CLIPS, "--size", "0"], 2, "size")
     one_line([*extract, CLIPS, "--labels", tmp_path / "no.csv"], 3, "no.csv")
     cnn: list[object] = ["extract", "cnn", CLIPS, "-o", output, "--weights", "none"]

@@ -18,7 +18,7 @@ from vidrep.features.store import Features
 from vidrep.registry import EXTRACTORS
 from vidrep.video.sampling import Sampling
 
-PATCHES = settings_to_record(PatchExtractor(size=2), sampling=Sampling(), decoder="pyav")
+PATCHES = settings_to_record(PatchExtractor(size=2), sampling=Sampling())
 CNN = {"kind": "cnn", "weights": "file", "weights_sha256": "a", "batch_size": 32, "precision": "fp32"}
 
 
@@ -37,7 +37,7 @@ def check(features: Features, *, made_with: dict[str, Any], trained_on: dict[str
     ("made_with", "trained_on"),
     [
         (PATCHES, PATCHES),
-        ({**PATCHES, "decoder": "opencv", "decoding_version": 2, "sampling": {"fps": 2}}, PATCHES),
+        ({**PATCHES, "decoder": "opencv", "decoding_version": 2, "video_stream": 1, "sampling": {"fps": 2}}, PATCHES),
         (CNN, {**CNN, "batch_size": 7, "weights": "IMAGENET1K_V1", "weights_file": "a.pth"}),
         ({"kind": "import", "source": "x"}, {"kind": "import", "source": "y"}),
         ({"kind": "import"}, {"kind": "moving-mnist", "digits": 2}),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from fixture_types import MakeClip
 
-from vidrep.errors import ConfigError
 from vidrep.extraction.decoding import decode_video
 from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
@@ -18,7 +17,7 @@ from vidrep.files import sha256_of_file
 from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 
-CROPS = Decoding(preparation=Preparation(side=8, crops=2, seed=4), sampling=Sampling(), decoder="pyav")
+CROPS = Decoding(preparation=Preparation(side=8, crops=2, seed=4), sampling=Sampling())
 
 
 @pytest.fixture
@@ -35,12 +34,11 @@ def frames_and_end(job: Job, decoding: Decoding) -> tuple[list[FrameReady], Vide
     return frames, end
 
 
-@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(every=2)], ids=["all", "every second"])
-def test_a_video_becomes_its_prepared_frames(job: Job, decoder: str, sampling: Sampling) -> None:
-    frames, end = frames_and_end(job, replace(CROPS, decoder=decoder, sampling=sampling))
+def test_a_video_becomes_its_prepared_frames(job: Job, sampling: Sampling) -> None:
+    frames, end = frames_and_end(job, replace(CROPS, sampling=sampling))
     prepare = CROPS.preparation.for_video("left/a.mp4")  # crops are those of the key, not of the path
-    with open_video(job.path, decoder=decoder) as video:
+    with open_video(job.path) as video:
         expected = [(prepare(frame.rgb), frame.seconds) for frame in video.frames(sampling)]
         report = video.report()
     assert len(expected) == (6 if sampling == Sampling() else 3)
@@ -121,8 +119,3 @@ def test_jobs_are_taken_one_at_a_time(job: Job) -> None:
     seen = [(event.number, list(taken)) for event in decode(jobs(), CROPS) if event is not None]
     assert [number for number, _ in seen] == [0] * 7 + [1] * 7 + [2] * 7
     assert all(taken_then == list(range(number + 1)) for number, taken_then in seen)
-
-
-def test_what_is_wrong_with_the_settings_is_no_fault_of_the_video(job: Job) -> None:
-    with pytest.raises(ConfigError, match="decoder 'vlc'"):
-        list(decode([job], replace(CROPS, decoder="vlc")))

@@ -60,7 +60,7 @@ def test_features_take_pairs_of_frames(clips_folder: Path, tmp_path: Path, worke
         np.testing.assert_array_equal(pairs.rows(video), single[1::2] - single[::2])
         np.testing.assert_array_equal(pairs.timestamps(video), frames.timestamps(video)[: 2 * row.length : 2])
     assert pairs.settings == {
-        "kind": "difference", "size": 8, "frames_per_feature": 2, "stride": 2, "decoder": "pyav", "decoding_version": 1,
+        "kind": "difference", "size": 8, "frames_per_feature": 2, "stride": 2,
         "sampling": {"fps": None, "every": 1, "max_frames": None, "start": None, "end": None},
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ from fixture_types import MakeClip
 from native import NativePatches
 from numpy.typing import NDArray
 
-from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
+from vidrep.errors import InputError, LabelError, OutputError, Stopped
 from vidrep.extraction import output as output_module
 from vidrep.extraction import parts
 from vidrep.extraction.extract import ExtractSummary, extract
@@ -73,7 +73,7 @@ def test_what_is_written(clips_folder: Path, tmp_path: Path) -> None:
     assert features.timestamps(2) == pytest.approx([0, 0.2, 0.4, 0.6])
     assert list(features.damaged()) == []
     sampling = {"fps": None, "every": 1, "max_frames": None, "start": None, "end": None}
-    got = {"sampling": sampling, "decoder": "pyav", "decoding_version": 1}
+    got = {"sampling": sampling}
     assert features.settings == {**PatchExtractor(size=8).settings, **got}
     assert {"vidrep", "av", "numpy"} <= set(features.versions)
     assert (summary.num_videos, summary.num_new, summary.num_frames, summary.num_new_frames) == (6, 6, 33, 33)
@@ -93,12 +93,6 @@ def test_the_order_of_videos_and_the_parts_do_not_show(
     expected = (tmp_path / "sorted.h5").read_bytes()
     assert (tmp_path / "reversed.h5").read_bytes() == expected
     assert (tmp_path / "rotated.h5").read_bytes() == expected
-
-
-def test_both_decoders_give_the_same_rows(clips_folder: Path, tmp_path: Path) -> None:
-    for decoder in ("pyav", "opencv"):
-        patches(find_videos([clips_folder]), tmp_path / f"{decoder}.h5", decoder=decoder)
-    assert rows_by_key(tmp_path / "pyav.h5") == rows_by_key(tmp_path / "opencv.h5")
 
 
 def test_sampling_is_applied_and_recorded(clips_folder: Path, tmp_path: Path) -> None:
@@ -177,8 +171,8 @@ def test_other_settings_are_refused_by_name(clips_folder: Path, tmp_path: Path) 
         patches(sources, tmp_path / "f.h5", size=9)
     with pytest.raises(OutputError, match=r"sampling\.every is 1, not 2"):
         patches(sources, tmp_path / "f.h5", sampling=Sampling(every=2))
-    with pytest.raises(OutputError, match=r"decoder is 'pyav', not 'opencv'"):
-        patches(sources, tmp_path / "f.h5", decoder="opencv")
+    with pytest.raises(OutputError, match=r"video_stream is None, not 0"):
+        patches(sources, tmp_path / "f.h5", video_stream=0)
     assert (tmp_path / "f.h5").read_bytes() == before
     assert names(tmp_path) == ["f.h5"]
 
@@ -267,13 +261,13 @@ def make_version_1(path: Path) -> None:
     """Give a file the words of version 1, as far as an extraction depends on them."""
     with h5py.File(path, "r+") as file:
         settings = json.loads(file.attrs["settings"])
-        del settings["decoding_version"]
+        settings["decoder"] = "pyav"
         settings["colour"] = settings.pop("color")
         text = json.dumps(settings).encode()
         file.attrs.create("settings", np.bytes_(text), dtype=h5py.string_dtype("utf-8", len(text)))
         file.attrs["version"] = 1
         file.move("videos/num_frames_from_header", "videos/frames_promised")
-        for column in ("group", "root", "missing"):
+        for column in ("group", "root", "missing", "decoding_version"):
             del file[f"videos/{column}"]
 
 
@@ -448,8 +442,6 @@ def test_damaged_rows_are_not_merged_on(clips_folder: Path, tmp_path: Path) -> N
 def test_what_cannot_be_is_refused_before_anything_is_written(clips_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no video"):
         patches([], tmp_path / "f.h5")
-    with pytest.raises(ConfigError, match="decoder 'x'"):
-        patches(find_videos([clips_folder]), tmp_path / "f.h5", decoder="x")
     assert names(tmp_path) == []
 
 

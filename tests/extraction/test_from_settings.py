@@ -30,7 +30,7 @@ from vidrep.video.sampling import Sampling
 )
 def test_patches(choices: dict[str, Any]) -> None:
     first = PatchExtractor(size=5, **choices)
-    again = build_extractor({**first.settings, "sampling": {}, "decoder": "pyav"})
+    again = build_extractor({**first.settings, "sampling": {}})
     assert again.settings == first.settings
     assert again.preparation == first.preparation
     frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -36,7 +36,7 @@ Collected = dict[int, tuple[NDArray[np.uint8], list[float], Event]]
 
 
 def decoding(preparation: Preparation) -> Decoding:
-    return Decoding(preparation=preparation, sampling=Sampling(), decoder="pyav")
+    return Decoding(preparation=preparation, sampling=Sampling())
 
 
 def jobs_of(folder: Path, keys: list[str] | None = None) -> list[Job]:
@@ -232,7 +232,7 @@ from vidrep.extraction.workers import decode
 from vidrep.video.sampling import Sampling
 
 jobs = [Job(number, Path(sys.argv[1]), key, None) for number, key in enumerate(["hang at 2", "dawdle at 1"])]
-how = Decoding(preparation=Misbehaving(side=600, resize="fast"), sampling=Sampling(), decoder="pyav")
+how = Decoding(preparation=Misbehaving(side=600, resize="fast"), sampling=Sampling())
 seen = set()
 for event in decode(jobs, how, workers=2):
     if event is not None:

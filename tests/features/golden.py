@@ -60,6 +60,8 @@ ROWS_2 = [
     VideoRow("unlabelled.mkv", split="test"),
 ]
 ROWS_1 = [replace(row, group="", root="", missing=False) for row in ROWS_2]
+DECODING_VERSION = 1
+"""Of all rows, which the files do not record of each."""
 LENGTHS = [4, 3, 1]
 CHECKSUMS = ["8e8448da", "29501959", "676f1c06"]
 """How the checksums of the videos' rows begin."""

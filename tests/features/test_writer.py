@@ -47,7 +47,7 @@ def test_plain_h5py_reads_what_the_description_says(tmp_path: Path, feature_file
         assert json.loads(file.attrs["versions"]) == {"vidrep": "0"}
         table = file["videos"]
         texts = {"path", "label", "split", "group", "status", "message", "source_sha256", "root", "checksum"}
-        whole_numbers = {"start", "length", "num_frames_from_header", "source_size", "missing"}
+        whole_numbers = {"start", "length", "num_frames_from_header", "source_size", "decoding_version", "missing"}
         assert set(table) == texts | whole_numbers | {"fps"}
         assert all(h5py.check_string_dtype(table[name].dtype).encoding == "utf-8" for name in texts)
         assert all(table[name].dtype == "<i8" for name in whole_numbers)

@@ -9,8 +9,8 @@ import pytest
 from fixture_types import MakeFrames, MakeVideo, PacketsOf
 
 from vidrep.errors import VideoError
-from vidrep.video.containers import damage_of_container
-from vidrep.video.decoders import DECODERS, open_video
+from vidrep.video.containers import damage_of_container, num_empty_chunks
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 
 # codec, suffix, options of the container
@@ -51,9 +51,9 @@ def whole(
     return make_video(tmp_path / f"whole{suffix}", make_frames(20, 64, 96) + noise, codec=codec, mux=options)
 
 
-def status(path: Path, decoder: str) -> tuple[int, str]:
+def status(path: Path) -> tuple[int, str]:
     try:
-        with open_video(path, decoder=decoder) as video:
+        with open_video(path) as video:
             num_frames = sum(1 for _ in video.frames(Sampling()))
             return num_frames, video.report().status
     except VideoError:
@@ -64,21 +64,20 @@ def status(path: Path, decoder: str) -> tuple[int, str]:
 def test_whole_files_are_ok_and_cut_ones_are_not(whole: Path) -> None:
     content = whole.read_bytes()
     assert damage_of(whole) == ""
-    assert status(whole, "pyav") == (20, "ok")
+    assert status(whole) == (20, "ok")
     rng = np.random.default_rng(1)
     for end in [len(content) - 1, len(content) - 8, *rng.integers(1, len(content) - 1, 12)]:
         whole.write_bytes(content[:end])
         if whole.suffix == ".ts" and end % (192 if content[0] != 0x47 else 188) == 0:
             continue
-        assert status(whole, "pyav")[1] in ("partial", "failed"), f"cut at {end} of {len(content)}"
+        assert status(whole)[1] in ("partial", "failed"), f"cut at {end} of {len(content)}"
 
 
 @pytest.mark.parametrize("whole", ["mp4", "mkv", "avi"], indirect=True)
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_the_report_gives_how_much_there_should_be(whole: Path, decoder: str) -> None:
+def test_the_report_gives_how_much_there_should_be(whole: Path) -> None:
     size = whole.stat().st_size
     os.truncate(whole, size - 2)
-    with open_video(whole, decoder=decoder) as video:
+    with open_video(whole) as video:
         assert len(list(video.frames(Sampling()))) == 20  # what is missing is behind the frames
         expected = f"cut short: it has {size - 2} bytes, but should have at least {size} by its container"
         assert video.report().message.startswith(expected)
@@ -105,8 +104,7 @@ def test_a_flipped_bit_is_told_by_the_checksums_of_matroska(whole: Path, packets
         damaged[position + int(rng.integers(8, size))] ^= 1 << int(rng.integers(8))
         whole.write_bytes(damaged)
         assert damage_of(whole).endswith("does not have its checksum")
-        for decoder in DECODERS:
-            assert status(whole, decoder)[1] == "partial"
+        assert status(whole)[1] == "partial"
 
 
 def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(
@@ -118,19 +116,18 @@ def test_a_flipped_bit_is_told_by_the_checksums_of_hevc(
     noise = np.random.default_rng(0).integers(0, 30, (20, 64, 96, 3), dtype=np.uint8)
     options = {"x265-params": "log-level=none:hash=1"}
     path = make_video(tmp_path / "a.mp4", make_frames(20, 64, 96) + noise, codec="libx265", options=options)
-    assert status(path, "pyav") == (20, "ok")
+    assert status(path) == (20, "ok")
     content = bytearray(path.read_bytes())
     position, size = max(packets_of(path), key=lambda packet: packet[1])
     content[position + size - 100] ^= 4
     path.write_bytes(content)
-    assert status(path, "pyav")[1] == "partial"
+    assert status(path)[1] == "partial"
 
 
 @pytest.mark.parametrize("whole", ["mkv"], indirect=True)
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_who_stops_early_does_not_miss_the_end(whole: Path, decoder: str) -> None:
+def test_who_stops_early_does_not_miss_the_end(whole: Path) -> None:
     os.truncate(whole, whole.stat().st_size - 2)
-    with open_video(whole, decoder=decoder) as video:
+    with open_video(whole) as video:
         assert len(list(video.frames(Sampling(max_frames=3)))) == 3
         assert video.report().status == "ok"
 
@@ -178,3 +175,37 @@ def test_what_is_no_container_declares_nothing(tmp_path: Path) -> None:
         for _ in range(20):
             path.write_bytes(begin + rng.bytes(100))
             damage_of(path)  # whatever it returns, it neither fails nor hangs
+
+
+# ---- what is no damage
+
+
+@pytest.mark.parametrize("whole", [name for name in KINDS if name not in ("ts", "m2ts")], indirect=True)
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_few_bytes_behind_a_whole_file_are_none_of_it(
+    whole: Path, count: int, request: pytest.FixtureRequest
+) -> None:
+    kind = request.node.callspec.params["whole"]
+    with whole.open("ab") as file:
+        file.write(bytes(count))
+    # Where part follows part without end, they may begin another one.
+    expected = "partial" if kind in ("mp4 in fragments", "mkv of unknown size") else "ok"
+    assert status(whole) == (20, expected)
+
+
+def test_empty_chunks_of_an_avi_are_frames_shown_once_more(
+    tmp_path: Path, make_frames: MakeFrames, make_video: MakeVideo
+) -> None:
+    """FFmpeg's writer fills the time from 0.6 to 1.3 s with six empty chunks."""
+    pts = [*range(7), *range(13, 20)]
+    path = make_video(tmp_path / "a.avi", make_frames(14), codec="mpeg4", pts=pts)
+    assert num_empty_chunks(path, 0) == 6
+    with open_video(path) as video:
+        times = [frame.seconds for frame in video.frames(Sampling())]
+        report = video.report()
+    assert (report.status, report.message, report.num_frames_from_header) == ("ok", "", 20)
+    assert times == pytest.approx([one / 10 for one in pts])
+    content = path.read_bytes()
+    for end in (content.index(b"idx1") - 200, len(content) - 40):
+        path.write_bytes(content[:end])
+        assert status(path)[1] == "partial"

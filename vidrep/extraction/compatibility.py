@@ -9,21 +9,16 @@ from ..registry import EXTRACTORS
 from ..video.sampling import Sampling
 from .extractors.extractor import Extractor
 
-DECODING_VERSION = 1
-"""Which frames come out of a video file; it grows when a change of ours makes others of the same file. Feature files
-from before it was recorded are of version 1."""
-
-EXTRACTION_SETTINGS = frozenset({"sampling", "decoder", "decoding_version"})
+EXTRACTION_SETTINGS = frozenset({"sampling", "video_stream"})
 """Recorded settings that are no extractor's: how frames are got."""
 
 
-def settings_to_record(extractor: Extractor, *, sampling: Sampling, decoder: str) -> Settings:
+def settings_to_record(extractor: Extractor, *, sampling: Sampling, video_stream: int | None = None) -> Settings:
     """Return the settings that a feature file records."""
     return {
         **extractor.settings,
         "sampling": asdict(sampling),
-        "decoder": decoder,
-        "decoding_version": DECODING_VERSION,
+        **({} if video_stream is None else {"video_stream": video_stream}),
     }
 
 

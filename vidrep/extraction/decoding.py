@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import VideoError
 from ..files import sha256_of_file
 from ..video.decoders import open_video
+from ..video.reading import DECODING_VERSION
 from .events import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 
 
@@ -15,14 +16,15 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
 
     on_progress: called for every packet read and every block hashed.
     """
+    on_packet = on_progress or _do_nothing
     spent = -time.thread_time()
     try:
-        size, sha256 = _fingerprint(job.path, on_progress)
-        if job.done == (size, sha256):
+        size, sha256 = _fingerprint(job.path, on_packet)
+        if job.done == (size, sha256) and not _reads_otherwise(job, on_packet):
             yield VideoUnchanged(job.number)
             return
         prepare = decoding.preparation.for_video(job.key)
-        with open_video(job.path, decoder=decoding.decoder, on_packet=on_progress) as video:
+        with open_video(job.path, stream=decoding.stream, on_packet=on_packet) as video:
             for frame in video.frames(decoding.sampling):
                 ready = FrameReady(job.number, prepare(frame.rgb), frame.seconds)
                 spent += time.thread_time()
@@ -35,7 +37,19 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
     yield VideoEnded(job.number, size, sha256, report, spent + time.thread_time())
 
 
-def _fingerprint(path: Path, on_progress: Callable[[], None] | None) -> tuple[int, str]:
+def _reads_otherwise(job: Job, on_packet: Callable[[], None]) -> bool:
+    if job.decoding_version >= DECODING_VERSION:
+        return False
+    from ..video.changes import changed_since
+
+    return bool(changed_since(job.decoding_version, job.path, on_packet))
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _fingerprint(path: Path, on_progress: Callable[[], None]) -> tuple[int, str]:
     try:
         return path.stat().st_size, sha256_of_file(path, on_block=on_progress)
     except OSError as error:

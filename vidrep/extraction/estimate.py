@@ -57,7 +57,7 @@ def estimate(
     extractor: Extractor,
     *,
     sampling: Sampling | None = None,
-    decoder: str = "pyav",
+    video_stream: int | None = None,
     overwrite: bool = False,
     workers: int | None = None,
     threads: int | None = None,
@@ -74,8 +74,8 @@ def estimate(
     output, sampling = Path(output).resolve(), sampling or Sampling()
     workers = default_workers(len(sources)) if workers is None else workers
     threads = available_cores() if threads is None else threads
-    decoding = Decoding(preparation=extractor.preparation, sampling=sampling, decoder=decoder)
-    settings = settings_to_record(extractor, sampling=sampling, decoder=decoder)
+    decoding = Decoding(preparation=extractor.preparation, sampling=sampling, stream=video_stream)
+    settings = settings_to_record(extractor, sampling=sampling, video_stream=video_stream)
     done = ExtractionOutput(output, start_over=overwrite).done(settings)
     crops = extractor.preparation.crop_names
     sizes = [_size(source.path) for source in sources]
@@ -85,7 +85,7 @@ def estimate(
         if any(source.key + crop not in done or done[source.key + crop].source_size != sizes[number] for crop in crops)
     ]
     tried = _spread(to_do, _MAX_HEADERS)
-    expected = {number: _expected_frames(sources[number].path, sampling, decoder) for number in tried}
+    expected = {number: _expected_frames(sources[number].path, decoding) for number in tried}
     readable = {number: frames for number, frames in expected.items() if frames is not None}
     scale = sum(sizes[number] for number in to_do) / max(1, sum(sizes[number] for number in tried))
     num_frames = round(scale * sum(readable.values()))
@@ -127,13 +127,13 @@ def _existing_folder(path: Path) -> Path:
     return next(folder for folder in path.absolute().parents if folder.is_dir())
 
 
-def _expected_frames(path: Path, sampling: Sampling, decoder: str) -> float | None:
+def _expected_frames(path: Path, decoding: Decoding) -> float | None:
     try:
-        with open_video(path, decoder=decoder) as video:
+        with open_video(path, stream=decoding.stream) as video:
             header = video.header()
     except VideoError:
         return None
-    return sampling.expected(header.num_frames, header.fps)
+    return decoding.sampling.expected(header.num_frames, header.fps)
 
 
 def _expected_features(num_frames: float, extractor: Extractor) -> float:
@@ -170,7 +170,7 @@ def _try_decoding(sources: Sequence[VideoSource], decoding: Decoding) -> tuple[l
     for source in sources:
         prepare = decoding.preparation.for_video(source.key)
         try:
-            with open_video(source.path, decoder=decoding.decoder) as video:
+            with open_video(source.path, stream=decoding.stream) as video:
                 frames = video.frames(sampling)
                 next(frames, None)  # opening is not what a frame takes
                 seconds -= time.thread_time()

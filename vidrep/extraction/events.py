@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..video.reading import DecodeReport
+from ..video.reading import DECODING_VERSION, DecodeReport
 from ..video.sampling import Sampling
 from .preparation import Pixels, Preparation
 
@@ -13,22 +13,23 @@ class Job:
     """A video to decode.
 
     number: by which events name it. key: what random crops depend on.
-    done: size and SHA-256 of the source whose rows are there already, if they are.
+    done: size and SHA-256 of the source whose rows are there already, if they are; decoding_version: of these rows.
     """
 
     number: int
     path: Path
     key: str
     done: tuple[int, str] | None
+    decoding_version: int = DECODING_VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How every video is decoded."""
+    """How every video is decoded. stream: which of its video streams, see `open_video`."""
 
     preparation: Preparation
     sampling: Sampling
-    decoder: str
+    stream: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class VideoEnded:
 
 @dataclass(frozen=True, slots=True)
 class VideoUnchanged:
-    """The file is the one whose rows are there."""
+    """The file is the one whose rows are there, and would give the same ones."""
 
     number: int
 

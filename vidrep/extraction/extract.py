@@ -17,7 +17,6 @@ from ..features.versions import library_versions
 from ..locking import locking_output
 from ..machine import available_cores, torch_on_one_core, tune_malloc
 from ..progress import ProgressListener, ignore_progress
-from ..video.decoders import require_decoder
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .compatibility import settings_to_record
@@ -68,7 +67,7 @@ def extract(
     extractor: Extractor | Callable[[], Extractor],
     *,
     sampling: Sampling | None = None,
-    decoder: str = "pyav",
+    video_stream: int | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     overwrite: bool = False,
     prune: bool = False,
@@ -83,6 +82,7 @@ def extract(
     output: a feature file (.h5), or a folder in which the parts stay as they are. Videos whose features it holds
         already, made of the same bytes with the same settings, are not computed again; so a killed extraction goes on.
     extractor: or a function that makes it, which is called once the output is locked.
+    video_stream: which of the video streams of each file, see `vidrep.video.decoders.open_video`.
     annotations: labels and splits that replace those of the sources (see `vidrep.features.annotations`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
     prune: drop videos from `output` that are not among the sources any more.
@@ -102,7 +102,6 @@ def extract(
     end_worker_without_main_guard()
     if not sources:
         raise InputError("there is no video to extract; name files, folders or patterns")
-    require_decoder(decoder)
     tune_malloc()
     check_stop = _raising_stopped(should_stop)
     # A link's two names are one output, with one lock.
@@ -114,7 +113,7 @@ def extract(
         require_complete(extractor)
         pipeline = _Pipeline(
             extractor,
-            Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), decoder=decoder),
+            Decoding(preparation=extractor.preparation, sampling=sampling or Sampling(), stream=video_stream),
             workers=default_workers(len(sources)) if workers is None else min(workers, len(sources)),
             threads=network_threads(extractor, available_cores() if threads is None else threads),
             timeout=timeout,
@@ -156,7 +155,9 @@ def _extract_into(
         publishing = time.monotonic()
         gone = work.videos_without_source() if prune else set[str]()
         names = work.names() if annotations else {}
-        features = destination.publish(names, settings=settings, without=gone, check_stop=pipeline.check_stop)
+        features = destination.publish(
+            names, settings=settings, unchanged=work.unchanged, without=gone, check_stop=pipeline.check_stop
+        )
         publish_seconds = time.monotonic() - publishing
     except Stopped:
         write_failures(destination.failures, work.sorted_failures())
@@ -166,6 +167,11 @@ def _extract_into(
     if work.replaced:
         changed = some_names(sorted(work.replaced))
         _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
+    if work.notes:
+        _log.warning("%d videos are whole, but note: %s", len(work.notes), some_names(sorted(work.notes)))
+    if work.decoded_anew:
+        count, keys = len(work.decoded_anew), some_names(sorted(work.decoded_anew))
+        _log.warning("%d videos were decoded again, as this vidrep reads them otherwise: %s", count, keys)
     if features is None:
         raise InputError(
             f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "
@@ -218,7 +224,7 @@ class _Pipeline:
 
     def settings(self) -> Settings:
         """Return what a feature file records of how its features were made."""
-        return settings_to_record(self.extractor, sampling=self._decoding.sampling, decoder=self._decoding.decoder)
+        return settings_to_record(self.extractor, sampling=self._decoding.sampling, video_stream=self._decoding.stream)
 
     def run(self, work: ExtractionWork, on_video: Callable[[], None]) -> None:
         """Pass all videos of the work through; `on_video` is called after each."""

@@ -11,6 +11,7 @@ from ..features.store import SUFFIXES, VERSION, Features, open_features
 from ..features.table import VideoRow
 from ..features.writer import write_merged
 from ..files import remove, remove_leftovers, rename_folder
+from ..video.reading import DECODING_VERSION
 from .parts import find_parts, remove_parts
 
 
@@ -92,6 +93,7 @@ class ExtractionOutput:
         names: Mapping[str, tuple[str, str, str]],
         *,
         settings: Settings,
+        unchanged: Collection[str] = (),
         without: Collection[str] = (),
         check_stop: Callable[[], None] = lambda: None,
     ) -> Features | None:
@@ -101,6 +103,7 @@ class ExtractionOutput:
 
         names: (label, split, group) by key, which replace the videos' own; '' for the group leaves it. settings: to
             record.
+        unchanged: keys of rows that the current version of decoding gives too.
         without: keys of videos to leave out.
         check_stop: called now and then while rows are copied; it may raise, and the output stays as it was.
         """
@@ -109,7 +112,8 @@ class ExtractionOutput:
             if row.path in without:
                 return None
             label, split, group = names.get(row.path, (row.label, row.split, row.group))
-            return replace(row, label=label, split=split, group=group or row.group)
+            version = DECODING_VERSION if row.path in unchanged else row.decoding_version
+            return replace(row, label=label, split=split, group=group or row.group, decoding_version=version)
 
         opened = self._opened()
         if not any(edit(row) for features in opened for row in features.videos):

@@ -13,9 +13,10 @@ from ..features.failures import Failure
 from ..features.store import Features
 from ..features.table import VideoRow
 from ..progress import Progress
+from ..video.reading import DECODING_VERSION
 from ..video.sources import VideoSource
 from .encoding import BatchedEncoder
-from .events import Event, FrameReady, Job, VideoEnded, VideoFailed
+from .events import Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 from .parts import PartsWriter, Spool
 
 
@@ -25,7 +26,9 @@ class ExtractionWork:
     crop_names: what the extractor's preparation adds to a video's key for each of its sequences.
     done: the rows of the output so far, by key. writer: takes the new ones.
 
-    failures, replaced: videos that failed; keys of those that took the place of others.
+    failures: videos that failed. notes: what is to be known of whole ones. replaced: keys of videos that took the place
+        of others. decoded_anew: those of videos whose rows were of an earlier version of decoding. unchanged: those of
+        rows that stay as they are.
     num_new, num_new_frames: videos computed, and features of them, those of all crops counted once.
     """
 
@@ -42,20 +45,31 @@ class ExtractionWork:
         self._spools: dict[int, Spool] = {}
         self._num_ended = 0
         self.failures: list[Failure] = []
+        self.notes: list[str] = []
         self.replaced: list[str] = []
+        self.decoded_anew: list[str] = []
+        self.unchanged: set[str] = set()
         self.num_new = self.num_new_frames = 0
         self.decode_seconds = self.write_seconds = 0.0
 
     def jobs(self) -> Iterator[Job]:
         """Yield what is to be decoded: every video, for whether it is done depends on its bytes."""
         for number, source in enumerate(self._sources):
-            yield Job(number, source.path.absolute(), source.key, self._fingerprint_done(source.key))
+            version = min((row.decoding_version for row in self._rows_done(number)), default=DECODING_VERSION)
+            yield Job(number, source.path.absolute(), source.key, self._fingerprint_done(number), version)
 
-    def _fingerprint_done(self, key: str) -> tuple[int, str] | None:
+    def _rows_done(self, number: int) -> list[VideoRow]:
+        """Return the rows that are there of a source's crops."""
+        keys = [self._sources[number].key + crop for crop in self._crop_names]
+        return [self._done[key] for key in keys if key in self._done]
+
+    def _fingerprint_done(self, number: int) -> tuple[int, str] | None:
         """Return size and SHA-256 of the source of which all crops are there, if they are."""
-        rows = [self._done.get(key + crop) for crop in self._crop_names]
-        known = {(row.source_size, row.source_sha256) for row in rows if row is not None}
-        return known.pop() if None not in rows and len(known) == 1 else None
+        rows = self._rows_done(number)
+        known = {(row.source_size, row.source_sha256) for row in rows}
+        # What an earlier version took for damage need not be one.
+        is_doubtful = any(row.status == "partial" and row.decoding_version < DECODING_VERSION for row in rows)
+        return known.pop() if len(rows) == len(self._crop_names) and len(known) == 1 and not is_doubtful else None
 
     def names(self) -> dict[str, tuple[str, str, str]]:
         """Return (label, split, group) by key, of every crop of every source."""
@@ -81,7 +95,9 @@ class ExtractionWork:
             encoder.add_frame(event)
             return False
         self._num_ended += 1
-        if isinstance(event, VideoEnded):
+        if isinstance(event, VideoUnchanged):
+            self.unchanged |= {row.path for row in self._rows_done(event.number)}
+        elif isinstance(event, VideoEnded):
             try:
                 encoder.end_video(event)
             except VideoError as error:
@@ -95,7 +111,7 @@ class ExtractionWork:
         if (spool := self._spools.pop(number, None)) is not None:
             self._writer.drop(spool)
         source = self._sources[number]
-        kept = any(source.key + crop in self._done for crop in self._crop_names)
+        kept = bool(self._rows_done(number))
         reason += "; the rows of its earlier version are kept" if kept else ""
         self.failures.append(Failure(path=source.key, status="failed", reason=reason, source=str(source.path)))
 
@@ -123,6 +139,7 @@ class ExtractionWork:
                 message=report.message,
                 source_size=ended.size,
                 source_sha256=ended.sha256,
+                decoding_version=DECODING_VERSION,
             )
             for crop in self._crop_names
         ]
@@ -131,8 +148,11 @@ class ExtractionWork:
         self.num_new_frames += spool.num_rows
         self._writer.add_video(rows, spool)
         self.decode_seconds += ended.cpu_seconds
-        if any(row.path in self._done for row in rows):
-            self.replaced.append(source.key)
+        if report.status == "ok" and report.message:
+            self.notes.append(f"{source.key}: {report.message}")
+        if there := self._rows_done(ended.number):
+            is_same = {row.source_sha256 for row in there} == {ended.sha256}
+            (self.decoded_anew if is_same else self.replaced).append(source.key)
         self.write_seconds += time.perf_counter() - began
 
     def sorted_failures(self) -> list[Failure]:

@@ -9,10 +9,9 @@ from ..errors import OutputError
 Settings = dict[str, Any]
 """What made the features, JSON-like: equal settings give equal rows for equal sources."""
 
-NOTES = frozenset({"weights_file"})
-"""Settings that are notes for the reader: features are the same whatever they are, and no comparison counts them."""
-
-_IF_ABSENT = {"decoding_version": 1}
+NOTES = frozenset({"weights_file", "decoder", "decoding_version"})
+"""Settings that are notes for the reader: features are the same whatever they are, and no comparison counts them. The
+last two are of former vidreps; how it was decoded is recorded of each video now."""
 
 
 def settings_difference(
@@ -23,7 +22,7 @@ def settings_difference(
     free: names of settings that may differ.
     """
     for key in sorted((found.keys() | wanted.keys()) - NOTES - set(free)):
-        one, other = (settings.get(key, _IF_ABSENT.get(key)) for settings in (found, wanted))
+        one, other = (settings.get(key) for settings in (found, wanted))
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             if difference := settings_difference(one, other, prefix=f"{prefix}{key}."):
                 return difference

@@ -13,7 +13,7 @@ import copy
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -229,9 +229,9 @@ def _open_file(path: Path) -> FileContent:
         version = _format_version(path, file)
         layouts = {name: file.array(name).layout for name in ("features", "timestamps")}
         _check_layouts(**layouts)
-        table = _read_table(file, OLD_COLUMNS if version == 1 else {})
-        _check_table(table, num_features=layouts["features"].shape[0])
         settings = _read_json(file, "settings")
+        table = _read_table(file, OLD_COLUMNS if version == 1 else {}, decoding_version=_decoding_version(settings))
+        _check_table(table, num_features=layouts["features"].shape[0])
         return FileContent(
             rows=RowsFile(path, file.state, layouts),
             table=table,
@@ -266,7 +266,12 @@ def _check_layouts(features: ArrayLayout, timestamps: ArrayLayout) -> None:
         raise UnfitError(f"{features.shape[0]} features but timestamps {timestamps.shape} of {timestamps.dtype}")
 
 
-def _read_table(file: UntrustedFile, old_names: Mapping[str, str]) -> list[VideoRow]:
+def _decoding_version(settings: Settings) -> int:
+    """Return with what version all videos of a file were decoded that does not record it of each."""
+    return settings.get("decoding_version", 1) if settings.get("decoder") == "pyav" else 0
+
+
+def _read_table(file: UntrustedFile, old_names: Mapping[str, str], *, decoding_version: int) -> list[VideoRow]:
     columns = {}
     for name, kind in COLUMNS.items():
         try:
@@ -281,7 +286,10 @@ def _read_table(file: UntrustedFile, old_names: Mapping[str, str]) -> list[Video
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise UnfitError(f"the columns of /videos have different lengths: {', '.join(map(str, sorted(lengths)))}")
-    return rows_of(columns)
+    rows = rows_of(columns)
+    if "decoding_version" in columns:
+        return rows
+    return [replace(row, decoding_version=decoding_version) for row in rows]
 
 
 def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:

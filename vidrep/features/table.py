@@ -25,6 +25,7 @@ class VideoRow:
     num_frames_from_header: the number in the container's header, 0 if it has none; it may be wrong.
     status, message: "ok", or "partial" with the reason.
     source_size, source_sha256: the source's bytes and their SHA-256; 0 and '' if there is no source file.
+    decoding_version: which frames of the source these are, see `vidrep.video.reading`; 0 if not known.
     root: the folder that `path` is relative to, '' unless recorded.
     missing: whether the source is gone.
     checksum: SHA-256 of its rows of /features followed by those of /timestamps, little-endian, in hexadecimal; the
@@ -44,6 +45,7 @@ class VideoRow:
     message: str = ""
     source_size: int = 0
     source_sha256: str = ""
+    decoding_version: int = 0
     root: str = ""
     missing: bool = False
     checksum: str = ""

@@ -12,6 +12,7 @@ from ..metrics.predictor import Predictor
 from ..models.kinds import NETWORK_KINDS
 from ..models.members import member_folders
 from ..models.saved import DESCRIPTION_NAME, read_description
+from ..video.reading import DECODING_VERSION
 
 
 def info(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
@@ -52,6 +53,14 @@ def _describe_features(features: Features, verify: bool) -> dict[str, Any]:
         "groups": _num_groups(features),
         "partial": some_names(row.path for row in features.videos if row.status == "partial") or "none",
     }
+    notes = [f"{row.path}: {row.message}" for row in features.videos if row.status == "ok" and row.message]
+    if notes:
+        description["notes"] = some_names(notes)
+    old = sum(row.decoding_version < DECODING_VERSION for row in features.videos)
+    if old and "sampling" in features.settings:  # imported features were decoded by others
+        description["decoded by a former vidrep"] = (
+            f"{old} videos; mirrored or joined ones may be wrong: the same `vidrep extract` decodes those again"
+        )
     description |= {f"settings.{name}": value for name, value in features.settings.items()}
     description["versions"] = ", ".join(f"{name} {version}" for name, version in features.versions.items())
     if verify:

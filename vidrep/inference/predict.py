@@ -110,7 +110,7 @@ def _extract(
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),
-            decoder=description.extractor["decoder"],
+            video_stream=description.extractor.get("video_stream"),
             workers=workers,
             threads=threads,
             on_progress=on_progress,

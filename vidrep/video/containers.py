@@ -70,12 +70,14 @@ def _declared_by(head: bytes) -> Callable[[BinaryIO, int], int | None]:
 
 
 def _declared_by_mp4(file: BinaryIO, size: int) -> int | None:
-    end = 0
+    end, is_fragmented = 0, False
     while end < size:
         file.seek(end)
         header = file.read(16)
         if len(header) < 8:
-            return end + 8
+            # A few bytes behind a whole file are none of it, but where fragment follows fragment they begin the next.
+            return end + 8 if is_fragmented else end
+        is_fragmented |= header[4:8] == b"moof"
         if header[4:8] not in _MP4_BOXES:
             return None
         (box_size,) = struct.unpack(">I", header[:4])
@@ -99,6 +101,23 @@ def _declared_by_avi(file: BinaryIO, size: int) -> int | None:
             return end
         end += end % 2
     return end
+
+
+def num_empty_chunks(path: Path, stream: int) -> int:
+    """Return how many chunks of an AVI's stream are empty; each stands for the frame before it, shown once more."""
+    wanted, count = b"%02d" % stream, 0
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        position = 0
+        while position + 8 <= size:
+            file.seek(position)
+            name, length, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+            if name in (b"RIFF", b"LIST") and kind in (b"AVI ", b"AVIX", b"movi", b"rec "):
+                position += 12  # what it holds
+                continue
+            count += name[:2] == wanted and name[2:] in (b"dc", b"db") and not length
+            position += 8 + length + length % 2
+    return count
 
 
 def _declared_by_asf(file: BinaryIO, size: int) -> int | None:

@@ -1,6 +1,6 @@
-"""Video file to upright RGB frames, by one of two decoders.
+"""Video file to upright RGB frames.
 
-    with open_video(path, decoder="pyav") as video:
+    with open_video(path) as video:
         for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
             ...
         video.report()                           # DecodeReport(status "ok" or "partial", message, ...)
@@ -12,25 +12,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ..errors import ConfigError, VideoError
+from ..errors import VideoError
 from .reading import VideoReader
-
-DECODERS = ("pyav", "opencv")
 
 
 def open_video(
-    path: Path, *, decoder: str = "pyav", on_packet: Callable[[], None] | None = None
+    path: Path, *, stream: int | None = None, on_packet: Callable[[], None] | None = None
 ) -> AbstractContextManager[VideoReader]:
     """Open a video file.
 
-    on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
-        kept or not, and while the report reads, as a heartbeat. Opening itself does not call it.
+    stream: which of its video streams, counted from 0; None takes the one that FFmpeg takes for the best. Pictures of
+        albums and thumbnails do not count.
+    on_packet: called for every packet that is read, whether its frames are kept or not, and while the report reads, as
+        a heartbeat. Opening itself does not call it.
 
-    Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
-    decoder.
+    Raises VideoError, in one line, if it is missing, empty, not a video or has no picture, or no such stream.
     """
-    require_decoder(decoder)
-    on_packet = on_packet or _do_nothing
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -38,20 +35,10 @@ def open_video(
         raise VideoError(f"cannot be read ({error.strerror})") from error
     if size == 0:
         raise VideoError("the file is empty (0 bytes)")
-    if decoder == "opencv":
-        from .opencv import OpenCvReader
-
-        return OpenCvReader(path, on_packet)
     from .pyav import PyAvReader
 
-    return PyAvReader(path, on_packet)
+    return PyAvReader(path, stream, on_packet or _do_nothing)
 
 
 def _do_nothing() -> None:
     pass
-
-
-def require_decoder(decoder: str) -> None:
-    """Raise ConfigError if there is no decoder of this name."""
-    if decoder not in DECODERS:
-        raise ConfigError(f"decoder {decoder!r}: allowed are {', '.join(DECODERS)}")

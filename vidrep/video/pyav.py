@@ -1,7 +1,9 @@
-"""The first decoder: FFmpeg through PyAV, packet by packet, so that one bad packet loses one packet."""
+"""Reads videos by FFmpeg, through PyAV: packet by packet, so that one bad packet loses one packet."""
 
 import logging
-from collections.abc import Callable, Iterator
+import math
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,7 @@ import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -19,8 +22,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from .containers import damage_of_container
-from .geometry import pixel_aspect, square_pixel_size
+from .clock import JUMP_SECONDS, Clock, frame_rate
+from .containers import damage_of_container, num_empty_chunks
+from .geometry import pixel_aspect, square_pixel_size, upright
 from .reading import DecodeReport, Frame, Header, summarize
 from .sampling import FrameChooser, Sampling
 
@@ -35,18 +39,31 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)
 _MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 _NO_MATRIX = 2
 
+# Where two recordings are joined, one of so many packets before it is marked as corrupt (seen: the second last one).
+_MARKED_AT_JOINT = 4
+
+# So many packets tell how large and how far apart all are, about.
+_NUM_ESTIMATING = 200
+
 # Containers whose header counts the packets one by one, so that fewer packets mean a cut file.
 _CONTAINERS_WITH_AN_INDEX = ("mov", "mp4", "avi")
 
 
 class PyAvReader:
-    """Reads one video with PyAV; see `vidrep.video.reading`."""
+    """Reads one video with PyAV; see `vidrep.video.reading`.
 
-    def __init__(self, path: Path, on_packet: Callable[[], None]) -> None:
-        self._path, self._on_packet = path, on_packet
+    container, stream: FFmpeg's, once it is open. moving_streams: its video streams without pictures of albums.
+    rate: frames a second by the header, 0.0 if that does not tell.
+    """
+
+    def __init__(self, path: Path, stream: int | None, on_packet: Callable[[], None]) -> None:
+        self._path, self._wanted_stream, self._on_packet = path, stream, on_packet
         self._stack = ExitStack()
         self._problems: list[str] = []
+        self._notes: list[str] = []
         self._num_packets = self._num_decoded = self._num_given = 0
+        self._corrupt_packets: list[int] = []
+        self._last_dts_seconds = -math.inf
         self._stopped_early = False
         self._why_none = ""
 
@@ -61,20 +78,23 @@ class PyAvReader:
                 )
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 raise VideoError(f"not a video that FFmpeg can open: {_reason(error)}") from error
-            self._container: InputContainer = stack.enter_context(container)
-            moving = [stream for stream in self._container.streams.video if not _is_cover(stream)]
-            if not moving:
-                kinds = sorted({stream.type for stream in self._container.streams} - {"video"})
-                raise VideoError(f"it has no video stream (only {', '.join(kinds) or 'nothing'})")
-            self._stream = moving[0]
-            if self._stream.codec_context is None:
+            self.container: InputContainer = stack.enter_context(container)
+            self.stream = self._choose_stream()
+            if self.stream.codec_context is None:
                 raise VideoError("its video is in a codec that FFmpeg does not know; convert it to H.264, for example")
             # One thread a decoder: workers are the parallelism, and the log stays on this thread.
-            self._stream.codec_context.thread_count = 1
-            self._stream.codec_context.thread_type = "NONE"
-            if self._stream.codec_context.name == "hevc":
+            self.stream.codec_context.thread_count = 1
+            self.stream.codec_context.thread_type = "NONE"
+            if self.stream.codec_context.name == "hevc":
                 # Some streams carry a checksum of every picture, which is compared on request alone.
-                self._stream.codec_context.options = {"err_detect": "crccheck"}
+                self.stream.codec_context.options = {"err_detect": "crccheck"}
+            self.rate = frame_rate(self.stream)
+            self._clock = Clock(
+                self.rate,
+                has_presentation_times="avi" not in self._formats,
+                # Below 0 only sound begins, which a player leaves out.
+                first_seconds=max(0, self.container.start_time or 0) / av.time_base,
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -83,19 +103,33 @@ class PyAvReader:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
+    def _choose_stream(self) -> VideoStream:
+        self.moving_streams = [stream for stream in self.container.streams.video if not _is_cover(stream)]
+        moving = self.moving_streams
+        if not moving:
+            kinds = sorted({stream.type for stream in self.container.streams} - {"video"})
+            raise VideoError(f"it has no video stream (only {', '.join(kinds) or 'nothing'})")
+        wanted = self._wanted_stream
+        if wanted is not None and wanted >= len(moving):
+            raise VideoError(f"it has no video stream {wanted}: it has {len(moving)}, counted from 0")
+        best = self.container.streams.best("video")
+        indices = [stream.index for stream in moving]
+        if wanted is None:
+            wanted = indices.index(best.index) if best is not None and best.index in indices else 0
+        if len(moving) > 1:
+            self._notes.append(
+                f"of its {len(moving)} video streams number {wanted} is taken, counted from 0; "
+                "--video-stream takes another"
+            )
+        return moving[wanted]
+
     def frames(self, sampling: Sampling) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
         chooser = FrameChooser(sampling)
-        to_rgb = _ToRgb(pixel_aspect(self._stream.sample_aspect_ratio))
-        clock = _Clock(
-            self._fps,
-            has_presentation_times="avi" not in self._formats,
-            # Below 0 only sound begins, which a player leaves out.
-            first_seconds=max(0, self._container.start_time or 0) / av.time_base,
-        )
+        to_rgb = _ToRgb(pixel_aspect(self.stream.sample_aspect_ratio))
         for packet in self._packets():
             for decoded in self._decode(packet):
-                seconds = clock.seconds(decoded)
+                seconds = self._clock.seconds(decoded)
                 if chooser.keeps(seconds) and (rgb := self._converted(decoded, to_rgb)) is not None:
                     self._num_given += 1
                     yield Frame(rgb, seconds)
@@ -115,20 +149,32 @@ class PyAvReader:
 
     def _packets(self) -> Iterator["Packet[VideoStream]"]:
         """Demux; the last packet is empty and flushes the decoder, after the damaged end of a file too."""
-        packets = self._container.demux(self._stream)
+        packets = self.container.demux(self.stream)
         try:
             for packet in packets:
                 self._on_packet()
                 if packet.size:
                     self._num_packets += 1
                     if packet.is_corrupt:
-                        self._problems.append(f"packet {self._num_packets} is marked as corrupt")
+                        self._corrupt_packets.append(self._num_packets)
+                    self._notice_joint(packet)
                 yield packet
         except (av.error.FFmpegError, OSError) as error:
             self._problems.append(f"reading stopped: {_reason(error)}")
             flush = cast("Packet[VideoStream]", Packet())
-            flush.stream = self._stream
+            flush.stream = self.stream
             yield flush
+
+    def _notice_joint(self, packet: "Packet[VideoStream]") -> None:
+        """Take nothing for damage that marks the joint of two recordings: their packets' numbers do not go on."""
+        if packet.dts is None or packet.time_base is None:
+            return
+        seconds = float(packet.dts * packet.time_base)
+        if seconds < self._last_dts_seconds - JUMP_SECONDS:
+            self._corrupt_packets = [
+                number for number in self._corrupt_packets if number < self._num_packets - _MARKED_AT_JOINT
+            ]
+        self._last_dts_seconds = seconds
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
         try:
@@ -145,74 +191,63 @@ class PyAvReader:
         return decoded
 
     def header(self) -> Header:
-        """Return what is in the header; where it counts no frames, their number follows from its duration."""
-        seconds = (self._container.duration or 0) / av.time_base
-        return Header(self._stream.frames or round(seconds * self._fps), self._fps)
+        """Return what is in the header, or else follows from it: a duration and a rate give the number of frames.
 
-    @property
-    def _fps(self) -> float:
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return float(rate) if rate else 0.0
+        What it does not tell is estimated from the sizes and times of the first packets.
+        """
+        seconds = (self.container.duration or 0) / av.time_base
+        num_frames = self.stream.frames or round(seconds * self.rate)
+        return Header(num_frames, self.rate) if num_frames and self.rate else self._estimate(num_frames)
+
+    def _estimate(self, num_frames: int) -> Header:
+        num_bytes, times = 0, list[float]()
+        for packet in self.container.demux():
+            num_bytes += packet.size
+            if packet.stream_index == self.stream.index and packet.size:
+                times.append(float(packet.dts * packet.time_base) if packet.dts is not None else 0.0)
+            if len(times) == _NUM_ESTIMATING:
+                num_frames = num_frames or round(len(times) * self._path.stat().st_size / num_bytes)
+                break
+        span = max(times, default=0.0) - min(times, default=0.0)
+        return Header(num_frames or len(times), self.rate or ((len(times) - 1) / span if span else 0.0))
 
     @property
     def _formats(self) -> list[str]:
-        return self._container.format.name.split(",")
+        return self.container.format.name.split(",")
 
     def report(self) -> DecodeReport:
         """Report on the video, after its frames were read."""
         logged = [f"{name}: {' '.join(text.split())}" for level, name, text in self._log if level <= _SERIOUS]
-        promised = self._stream.frames
+        promised = self.stream.frames
         has_index = any(name in _CONTAINERS_WITH_AN_INDEX for name in self._formats)
         # An edit list hides frames that the header counts: they are not in the index.
-        expected = min(promised, len(self._stream.index_entries)) if "mov" in self._formats else promised
+        expected = min(promised, len(self.stream.index_entries)) if "mov" in self._formats else promised
+        num_there = self._num_packets
+        if "avi" in self._formats and num_there < expected:
+            num_there += num_empty_chunks(self._path, self.stream.index)  # where a frame is shown once more
         missing = ""
-        if has_index and not self._stopped_early and self._num_packets < expected:
-            missing = f"cut short: {self._num_packets} of the {expected} frames that the header promises are there"
+        if has_index and not self._stopped_early and num_there < expected:
+            missing = f"cut short: {num_there} of the {expected} frames that the header promises are there"
         elif not self._stopped_early:
             missing = damage_of_container(self._path, self._on_packet)
         return summarize(
-            problems=self._problems + logged,
+            problems=[f"packet {number} is marked as corrupt" for number in self._corrupt_packets]
+            + self._problems
+            + logged,
+            notes=self._notes + self._clock.notes,
             num_given=self._num_given,
-            fps=self._fps,
+            fps=self.rate or self._clock.measured_rate,
             num_frames_from_header=promised,
             missing=missing,
             why_none=self._why_none,
         )
 
 
-class _Clock:
-    """Computes when a decoded frame is shown, in seconds from the beginning of the file, as players count.
-
-    MPEG-TS and the like begin at any time: `first_seconds`, known to a microsecond. AVI stores no presentation times:
-    FFmpeg guesses them, and with B-frames guesses them out of order. There the time follows from the order of decoding,
-    counted from the first frame.
-    """
-
-    def __init__(self, fps: float, *, has_presentation_times: bool, first_seconds: float) -> None:
-        self._first_seconds = first_seconds
-        self._seconds_per_frame = 1.0 / fps if fps else 0.0
-        self._has_presentation_times = has_presentation_times
-        self._first_dts: int | None = None
-        self._last_seconds = -self._seconds_per_frame
-
-    def seconds(self, frame: VideoFrame) -> float:
-        """Return the time of the next frame; one that has none follows the last at the average frame rate."""
-        seconds = self._last_seconds + self._seconds_per_frame
-        if self._has_presentation_times:
-            if frame.time is not None:
-                seconds = round(frame.time - self._first_seconds, 6) if self._first_seconds else frame.time
-        elif frame.dts is not None and frame.time_base is not None:
-            self._first_dts = frame.dts if self._first_dts is None else self._first_dts
-            seconds = float((frame.dts - self._first_dts) * frame.time_base)
-        self._last_seconds = seconds
-        return seconds
-
-
 class _ToRgb:
     """Converts the frames of one video to upright RGB with square pixels.
 
     Colors are those that the frame's tags mean: its matrix (BT.601, BT.709, BT.2020) and its range, limited or full.
-    A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg and OpenCV do. Alpha is dropped: what
+    A frame without a matrix is taken for BT.601 whatever its size, as FFmpeg does. Alpha is dropped: what
     shows is what the encoder kept under the transparent parts, as in a player without alpha. High dynamic range
     is not mapped to standard.
     """
@@ -224,12 +259,19 @@ class _ToRgb:
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) RGB and turn as the container asks, so that up is up."""
-        quarter_turns = round(frame.rotation / 90) % 4
         height, width = square_pixel_size(frame.height, frame.width, aspect=self._aspect)
         if frame.colorspace not in _MATRICES:
             frame.colorspace = _NO_MATRIX
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray().astype(np.uint8, copy=False), quarter_turns))
+        pixels = rgb.to_ndarray().astype(np.uint8, copy=False)
+        matrix = display_matrix(frame)
+        return np.ascontiguousarray(pixels) if matrix is None else upright(pixels, matrix)
+
+
+def display_matrix(frame: VideoFrame) -> Sequence[int] | None:
+    """Return how a frame is to be turned and mirrored, as `vidrep.video.geometry.upright` takes it; None if not."""
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    return None if stored is None else array("i", bytes(cast(SideData, stored)))
 
 
 def _is_cover(stream: VideoStream) -> bool:

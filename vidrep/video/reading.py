@@ -1,6 +1,6 @@
 """What every decoder gives: frames with their times, and a report on how much of the video could be decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from .sampling import Sampling
+
+DECODING_VERSION = 2
+"""Which frames and times come out of a video file; it grows when a change of ours makes others of the same file.
+
+0 is what is not known, and the OpenCV of former vidreps. 1 turned pictures but did not mirror them, took the first
+video stream and the average frame rate, and left times as they stand after a clock jumped back.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,8 @@ class DecodeReport:
     """How much of a video could be decoded.
 
     status: "ok", or "partial" if frames were lost or damaged; a video with no frame at all is a VideoError.
-    message: why it is partial, '' if it is ok.
-    fps: the stream's average frame rate, 0.0 if unknown.
+    message: why it is partial, and what else its user should know; '' if there is nothing to tell.
+    fps: frames a second by the header, or by the times of the frames where it does not tell; 0.0 if unknown.
     num_frames_from_header: by its header, which may be wrong; 0 if the header gives none.
     """
 
@@ -41,7 +48,7 @@ class DecodeReport:
 
 @dataclass(frozen=True)
 class Header:
-    """A video's header, which may be wrong: num_frames and fps, 0 where it gives none."""
+    """A video's header, which may be wrong: num_frames and fps, 0 where nothing tells."""
 
     num_frames: int
     fps: float
@@ -51,7 +58,7 @@ class VideoReader(Protocol):
     """An open video."""
 
     def header(self) -> Header:
-        """Return what is in the header, without decoding."""
+        """Return what is in the header, without decoding; frames are not to be read any more."""
 
     def frames(self, sampling: Sampling) -> Iterator[Frame]:
         """Decode once, from the beginning, and yield the frames that are kept."""
@@ -70,12 +77,14 @@ def summarize(
     fps: float,
     num_frames_from_header: int,
     missing: str = "",
+    notes: Sequence[str] = (),
     why_none: str = "",
 ) -> DecodeReport:
     """Turn what happened while decoding into a report.
 
     problems: the decoder's messages, one a line, repeated ones as often as they came.
     missing: a sentence if the file holds less than its header promises.
+    notes: sentences about what is no damage.
     why_none: a sentence if there are frames, but none that was asked for.
     """
     distinct = list(dict.fromkeys(problems))
@@ -89,4 +98,5 @@ def summarize(
     if num_given == 0:
         raise VideoError(f"not one frame could be decoded: {message or 'the stream holds no frame'}")
     status: Literal["ok", "partial"] = "partial" if reasons else "ok"
+    message = "; ".join([*reasons, *notes])
     return DecodeReport(status=status, message=message, fps=fps, num_frames_from_header=num_frames_from_header)
