@@ -12,7 +12,7 @@ import typer
 from .completion import run_folders
 from .console import show_log
 from .help import input_option, output_option, speed_option
-from .options import AsJson, CommonOptions, Device, Threads
+from .options import AsJson, CommonOptions, Device, ImageOptions, Threads
 from .problems import report_failures
 from .progress import progress_bar
 
@@ -34,6 +34,7 @@ def predict_command(
         ),
     ],
     common: CommonOptions,
+    of_images: ImageOptions,
     weights: Annotated[
         Path | None,
         input_option("--weights", metavar="FILE", help="Where the extractor's weights file is now, if it has moved."),
@@ -55,7 +56,15 @@ def predict_command(
     show_log(quiet=common.quiet)
     with progress_bar("predict", quiet=common.quiet) as on_progress:
         predictions = predict(
-            run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=on_progress
+            run,
+            inputs,
+            weights=weights,
+            device=device,
+            threads=threads,
+            workers=workers,
+            images=of_images.images,
+            frame_rate=of_images.frame_rate,
+            on_progress=on_progress,
         )
     as_text = _json if as_json else _csv if as_csv else _lines
     typer.echo(as_text(predictions.videos), nl=False)

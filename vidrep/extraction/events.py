@@ -14,12 +14,14 @@ class Job:
 
     number: by which events name it. key: what random crops depend on.
     done: size and SHA-256 of the source whose rows are there already, if they are.
+    frame_rate: images a second of a folder of frames; None for a file.
     """
 
     number: int
     path: Path
     key: str
     done: tuple[int, str] | None
+    frame_rate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,6 +166,9 @@ def _extract_into(
     if work.replaced:
         changed = some_names(sorted(work.replaced))
         _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
+    if work.remarks:
+        remarks = some_names(sorted(work.remarks), count=3)
+        _log.warning("%d videos are ok, with a remark: %s", len(work.remarks), remarks)
     if features is None:
         raise InputError(
             f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "

@@ -26,6 +26,7 @@ class ExtractionWork:
     done: the rows of the output so far, by key. writer: takes the new ones.
 
     failures, replaced: videos that failed; keys of those that took the place of others.
+    remarks: "KEY: MESSAGE" of the new videos that are ok, but of which something is to be said.
     num_new, num_new_frames: videos computed, and features of them, those of all crops counted once.
     """
 
@@ -43,19 +44,25 @@ class ExtractionWork:
         self._num_ended = 0
         self.failures: list[Failure] = []
         self.replaced: list[str] = []
+        self.remarks: list[str] = []
         self.num_new = self.num_new_frames = 0
         self.decode_seconds = self.write_seconds = 0.0
 
     def jobs(self) -> Iterator[Job]:
         """Yield what is to be decoded: every video, for whether it is done depends on its bytes."""
         for number, source in enumerate(self._sources):
-            yield Job(number, source.path.absolute(), source.key, self._fingerprint_done(source.key))
+            yield Job(
+                number, source.path.absolute(), source.key, self._fingerprint_done(source), frame_rate=source.frame_rate
+            )
 
-    def _fingerprint_done(self, key: str) -> tuple[int, str] | None:
-        """Return size and SHA-256 of the source of which all crops are there, if they are."""
-        rows = [self._done.get(key + crop) for crop in self._crop_names]
-        known = {(row.source_size, row.source_sha256) for row in rows if row is not None}
-        return known.pop() if None not in rows and len(known) == 1 else None
+    def _fingerprint_done(self, source: VideoSource) -> tuple[int, str] | None:
+        """Return size and SHA-256 of the source of which all crops are there, at its frame rate, if they are."""
+        rows = [self._done.get(source.key + crop) for crop in self._crop_names]
+        known = {(row.source_size, row.source_sha256, row.fps) for row in rows if row is not None}
+        if None in rows or len(known) != 1:
+            return None
+        size, sha256, fps = known.pop()
+        return (size, sha256) if source.frame_rate in (None, fps) else None
 
     def names(self) -> dict[str, tuple[str, str, str]]:
         """Return (label, split, group) by key, of every crop of every source."""
@@ -131,6 +138,8 @@ class ExtractionWork:
         self.num_new_frames += spool.num_rows
         self._writer.add_video(rows, spool)
         self.decode_seconds += ended.cpu_seconds
+        if report.status == "ok" and report.message:
+            self.remarks.append(f"{source.key}: {report.message}")
         if any(row.path in self._done for row in rows):
             self.replaced.append(source.key)
         self.write_seconds += time.perf_counter() - began

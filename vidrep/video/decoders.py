@@ -1,4 +1,4 @@
-"""Video file to upright RGB frames, by one of two decoders.
+"""Video file, or folder of frames, to upright RGB frames, by one of two decoders.
 
     with open_video(path, decoder="pyav") as video:
         for frame in video.frames(sampling):      # Frame(rgb (H, W, 3) uint8, seconds)
@@ -13,24 +13,33 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import ConfigError, VideoError
+from .numbered_images import DEFAULT_FRAME_RATE, is_image
 from .reading import VideoReader
 
 DECODERS = ("pyav", "opencv")
 
 
 def open_video(
-    path: Path, *, decoder: str = "pyav", on_packet: Callable[[], None] | None = None
+    path: Path,
+    *,
+    decoder: str = "pyav",
+    frame_rate: float | None = None,
+    on_packet: Callable[[], None] | None = None,
 ) -> AbstractContextManager[VideoReader]:
-    """Open a video file.
+    """Open a video file, a folder of frames or a still image.
 
+    frame_rate: images a second of a folder of frames; None for the default.
     on_packet: called for every packet that is read (PyAV) or frame that is grabbed (OpenCV), whether its frames are
-        kept or not, and while the report reads, as a heartbeat. Opening itself does not call it.
+        kept or not, for every image that is kept, and while the report reads, as a heartbeat. Opening itself does not
+        call it.
 
     Raises VideoError, in one line, if it is missing, empty, not a video or has no picture; ConfigError for an unknown
     decoder.
     """
     require_decoder(decoder)
     on_packet = on_packet or _do_nothing
+    if path.is_dir():
+        return _frame_folder(path, frame_rate, on_packet)
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -38,6 +47,8 @@ def open_video(
         raise VideoError(f"cannot be read ({error.strerror})") from error
     if size == 0:
         raise VideoError("the file is empty (0 bytes)")
+    if is_image(path.name):
+        return _frame_folder(path, frame_rate, on_packet)
     if decoder == "opencv":
         from .opencv import OpenCvReader
 
@@ -45,6 +56,14 @@ def open_video(
     from .pyav import PyAvReader
 
     return PyAvReader(path, on_packet)
+
+
+def _frame_folder(
+    path: Path, frame_rate: float | None, on_packet: Callable[[], None]
+) -> AbstractContextManager[VideoReader]:
+    from .frame_folders import FrameFolderReader
+
+    return FrameFolderReader(path, frame_rate or DEFAULT_FRAME_RATE, on_packet)
 
 
 def _do_nothing() -> None:

@@ -28,7 +28,7 @@ class DecodeReport:
     """How much of a video could be decoded.
 
     status: "ok", or "partial" if frames were lost or damaged; a video with no frame at all is a VideoError.
-    message: why it is partial, '' if it is ok.
+    message: why it is partial; if it is ok, '' or what else is to be said of it.
     fps: the stream's average frame rate, 0.0 if unknown.
     num_frames_from_header: by its header, which may be wrong; 0 if the header gives none.
     """
