@@ -159,6 +159,13 @@ def test_images_are_turned_by_their_exif_orientation(tmp_path: Path, orientation
     np.testing.assert_array_equal(frames[0].rgb, np.rot90(picture(1), quarter_turns))
 
 
+def test_without_opencv_the_video_fails_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path, [1, 2])
+    monkeypatch.delitem(sys.modules, "vidrep.video.frame_folders", raising=False)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert "install libgl1 and libglib2.0-0, or opencv-python-headless" in refusal(tmp_path)
+
+
 # ---- which images are the video's
 
 
