@@ -1,5 +1,11 @@
-"""Lines on standard error: notes, warnings and what the library logs. Results go to standard output by `typer.echo`."""
+"""Lines on standard error: notes, warnings and what the library logs. Results go to standard output by `typer.echo`.
 
+A character that the encoding of standard output lacks is printed as "\\u65e5", as Python does on standard error. Where
+the encoding is ASCII, `typer.echo` prints UTF-8.
+"""
+
+import io
+import json
 import logging
 import os
 import sys
@@ -8,9 +14,27 @@ import typer
 
 from vidrep.training.ranks import is_main_process
 
+from .layout import in_a_line
+
+
+def replace_what_cannot_be_encoded() -> None:
+    """Let no name end a command after all its work, whatever the encoding of standard output is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def as_json(content: object) -> str:
+    """Return JSON to be printed: with its characters as they are if standard output has them, else with escapes."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=2)
+    return text
+
 
 def note(text: str) -> None:
-    """Print a line on standard error; of several processes, the main one alone prints.
+    """Print a text as one line on standard error; of several processes, the main one alone prints.
 
     Where standard error cannot be written any more, because its reader has ended or its disk is full, this line and all
     later ones are dropped: the work goes on.
@@ -18,7 +42,7 @@ def note(text: str) -> None:
     if not is_main_process():
         return
     try:
-        typer.echo(text, err=True)
+        typer.echo(in_a_line(text), err=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 

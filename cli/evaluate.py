@@ -1,14 +1,12 @@
 """`vidrep evaluate`: metrics with baselines beside them."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import completion
-from .console import show_log
+from . import completion, console
 from .help import evaluation_option, input_option, labels_option, output_option
 from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, Threads
 from .progress import progress_bar
@@ -98,7 +96,7 @@ def evaluate_command(
     from vidrep.evaluation.evaluate import evaluate
     from vidrep.features.store import open_features
 
-    show_log(quiet=common.quiet)
+    console.show_log(quiet=common.quiet)
     with progress_bar("evaluate", quiet=common.quiet or as_json) as on_progress:
         result = evaluate(
             run,
@@ -116,7 +114,7 @@ def evaluate_command(
             threads=threads,
             on_progress=on_progress,
         )
-    typer.echo(json.dumps(asdict(result), indent=2) if as_json else _report(result))
+    typer.echo(console.as_json(asdict(result)) if as_json else _report(result))
 
 
 def _report(result: "ClassificationEvaluation | PredictionEvaluation") -> str:

@@ -9,7 +9,7 @@ import typer
 
 from .console import show_log
 from .help import output_option, speed_option
-from .layout import duration, size
+from .layout import duration, in_a_line, size
 from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
 from .problems import report_annotations, report_failures
 from .progress import progress_bar
@@ -138,7 +138,7 @@ def _estimate_text(expected: "Estimate", sources: Sequence["VideoSource"], outpu
     finished, needed, free = map(size, (expected.output_bytes, expected.needed_bytes, expected.free_bytes))
     short = ": too little" if expected.needed_bytes > expected.free_bytes else ""
     return (
-        f"{expected.num_videos} videos, {done}{len(classes)} class folders -> {output}{unreadable}\n"
+        f"{expected.num_videos} videos, {done}{len(classes)} class folders -> {in_a_line(output)}{unreadable}\n"
         f"about {expected.num_frames:,} frames to do, {duration(expected.seconds)} on this machine\n"
         f"disk: {finished} in the end; while it is made, it needs {needed}, and {free} are free{short}"
     )
@@ -149,7 +149,8 @@ def _summary_text(summary: "ExtractSummary") -> str:
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
     rate = summary.num_new_frames / max(summary.seconds, 1e-9)
     text = (
-        f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}, "
+        f"{in_a_line(summary.output)}: {summary.num_videos} videos, {summary.num_frames} frames; "
+        f"{summary.num_new} new{removed}, "
         f"{summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
     )
     rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}

@@ -7,6 +7,7 @@ import typer
 
 from .console import show_log
 from .help import sampling_option
+from .layout import in_a_line
 from .options import AnnotationOptions, NewFeatureFile, Overwrite, Quiet
 from .problems import report_annotations, report_failures
 from .progress import progress_bar
@@ -43,7 +44,7 @@ def import_command(
         )
     report_annotations(summary.missing, summary.unlisted)
     if not quiet:
-        typer.echo(f"{output}: {_description(summary.features)}")
+        typer.echo(f"{in_a_line(output)}: {_description(summary.features)}")
     report_failures(summary.failures, summary.failures_file)
 
 

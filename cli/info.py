@@ -1,11 +1,11 @@
 """`vidrep info`: what is in a file or folder of ours."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from . import console
 from .completion import run_folders
 from .help import input_option
 from .layout import fields
@@ -30,4 +30,4 @@ def info_command(
     from vidrep.inference.info import info
 
     description = info(path, verify=verify)
-    typer.echo(json.dumps(description, indent=2, ensure_ascii=False) if as_json else fields(description))
+    typer.echo(console.as_json(description) if as_json else fields(description))

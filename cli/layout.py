@@ -1,10 +1,22 @@
-"""Results as text: tables, names with values, durations and sizes."""
+"""Results as text: tables, names with values, names in a line, durations and sizes."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
+
+# Control characters, and what Unicode has besides to end a line.
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
+
+
+def in_a_line(text: object) -> str:
+    """Return a text, such as a file's name, with its line feeds and other control characters as in "a\\nb"."""
+    return "".join(
+        one.encode("unicode_escape").decode() if unicodedata.category(one) in _BREAKING else one for one in str(text)
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out a table: the first column to the left, the others to the right."""
+    head, rows = [in_a_line(cell) for cell in head], [[in_a_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [
         "  ".join(
@@ -19,7 +31,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def fields(values: Mapping[str, object]) -> str:
     """Lay out names and values, one a line."""
     width = max(len(name) for name in values)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
+    return "\n".join(f"{name.ljust(width)}  {in_a_line(value)}" for name, value in values.items())
 
 
 def duration(seconds: float) -> str:

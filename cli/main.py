@@ -7,6 +7,7 @@ import typer
 
 from vidrep import __version__
 
+from .console import replace_what_cannot_be_encoded
 from .demo import demo_command
 from .evaluate import evaluate_command
 from .extract import app as extract_app
@@ -61,4 +62,5 @@ for _name, _command in _COMMANDS.items():
 
 def main() -> None:
     """Run the application: the console script."""
+    replace_what_cannot_be_encoded()
     app()

@@ -45,14 +45,27 @@ Quiet = Annotated[bool, other_option("--quiet", "-q", help="No progress and no s
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
+class ImageOptions:
+    """What folders of frames and still images are."""
+
+    frame_rate: Annotated[
+        float | None,
+        input_option("--frame-rate", metavar="X", help="Images a second of folders of frames; default: 25."),
+    ] = None
+    images: Annotated[
+        bool, input_option("--images", help="Take each still image as a video of one frame, and no folder as a video.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(ImageOptions):
     """Which videos to read, and how."""
 
     videos: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files, folders (searched through), patterns such as 'clips/**/*.mp4'; - reads paths from standard "
-            "input.",
+            help="Files, folders (searched through, or of numbered images), patterns such as 'clips/**/*.mp4'; - reads "
+            "paths from standard input.",
             metavar="VIDEOS",
         ),
     ] = None
@@ -74,7 +87,13 @@ class SourceOptions:
 
         if not self.videos and not self.lists:
             raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
-        return find_videos(self.videos or [], list_files=self.lists or [], follow_links=self.follow_links)
+        return find_videos(
+            self.videos or [],
+            list_files=self.lists or [],
+            follow_links=self.follow_links,
+            images=self.images,
+            frame_rate=self.frame_rate,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,17 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import console
 from .completion import run_folders
-from .console import show_log
 from .help import input_option, output_option, speed_option
-from .options import AsJson, CommonOptions, Device, Threads
+from .layout import in_a_line
+from .options import AsJson, CommonOptions, Device, ImageOptions, Threads
 from .problems import report_failures
 from .progress import progress_bar
 
@@ -34,6 +34,7 @@ def predict_command(
         ),
     ],
     common: CommonOptions,
+    of_images: ImageOptions,
     weights: Annotated[
         Path | None,
         input_option("--weights", metavar="FILE", help="Where the extractor's weights file is now, if it has moved."),
@@ -52,10 +53,18 @@ def predict_command(
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
-    show_log(quiet=common.quiet)
+    console.show_log(quiet=common.quiet)
     with progress_bar("predict", quiet=common.quiet) as on_progress:
         predictions = predict(
-            run, inputs, weights=weights, device=device, threads=threads, workers=workers, on_progress=on_progress
+            run,
+            inputs,
+            weights=weights,
+            device=device,
+            threads=threads,
+            workers=workers,
+            images=of_images.images,
+            frame_rate=of_images.frame_rate,
+            on_progress=on_progress,
         )
     as_text = _json if as_json else _csv if as_csv else _lines
     typer.echo(as_text(predictions.videos), nl=False)
@@ -64,7 +73,7 @@ def predict_command(
 
 def _json(videos: Sequence["VideoPrediction"]) -> str:
     content = [{"video": video.path, "label": video.label, "probabilities": video.probabilities} for video in videos]
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return console.as_json(content) + "\n"
 
 
 def _csv(videos: Sequence["VideoPrediction"]) -> str:
@@ -78,4 +87,4 @@ def _csv(videos: Sequence["VideoPrediction"]) -> str:
 
 
 def _lines(videos: Sequence["VideoPrediction"]) -> str:
-    return "".join(f"{video.path}: {video.label}, {video.probability:.3f}\n" for video in videos)
+    return "".join(in_a_line(f"{video.path}: {video.label}, {video.probability:.3f}") + "\n" for video in videos)

@@ -5,6 +5,7 @@
     ├── InputError              a path, a file or a selection that cannot be used; exit code 3
     │   ├── VideoError          one video that cannot be decoded (extraction lists it and goes on)
     │   ├── FeatureFileError    a feature file that is damaged, foreign or does not fit the model
+    │   │   └── FileInUseError  one that another program has open for writing
     │   └── LabelError          labels or splits that contradict each other or name missing videos
     ├── OutputError             an output that exists, cannot be written, or has other settings; exit code 5
     ├── WeightsError            a network, layer or weights that are missing or do not fit; exit code 6
@@ -47,6 +48,10 @@ class VideoError(InputError):
 
 class FeatureFileError(InputError):
     """A feature file that is damaged, foreign or does not fit the model."""
+
+
+class FileInUseError(FeatureFileError):
+    """A feature file that another program has open for writing; nothing is wrong with it."""
 
 
 class LabelError(InputError):

@@ -1,8 +1,10 @@
 """Prediction: a video file is classified as its features are, with the extractor of the run or not at all."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from vidrep.inference.predict import Predictions, predict
 from vidrep.synthetic.samples import SampleConfig, write_samples
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
+from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
 from vidrep.video.writing import write_h264
@@ -59,6 +62,21 @@ def test_videos_are_classified_as_their_features_are(tmp_path: Path, clips: Path
     assert len(predict(run, str(clips / "left"), device="cpu").videos) == 2
     other_sampling = extracted(clips, tmp_path / "other.h5", PatchExtractor(size=4), every=1)
     assert by_key(predict(run, [other_sampling.path], device="cpu")) != by_key(from_videos)
+
+
+def test_a_folder_of_frames_is_classified_as_its_video(tmp_path: Path, clips: Path, run: Path) -> None:
+    clip, folder = clips / "left" / "left-0001.mp4", tmp_path / "frames"
+    folder.mkdir()
+    with open_video(clip) as video:
+        for number, frame in enumerate(video.frames(Sampling())):
+            assert cv2.imwrite(str(folder / f"{number:03}.png"), frame.rgb[..., ::-1])
+    (expected,) = predict(run, [clip], device="cpu").videos
+    for frame_rate in (None, 8.0):
+        (got,) = predict(run, [folder], device="cpu", frame_rate=frame_rate).videos
+        assert got == replace(expected, path="frames")
+    assert len(predict(run, [folder], device="cpu", images=True).videos) == 6
+    with pytest.raises(InputError, match="still images are given"):
+        predict(run, [folder / "000.png"], device="cpu")
 
 
 def test_a_prediction_ranks_every_class(clips: Path, run: Path) -> None:

@@ -201,7 +201,7 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
     folder.mkdir()
     assert refusal(empty) == "the file is empty (0 bytes)"
     assert "not a video that" in refusal(text)
-    assert refusal(folder) == "cannot be read (Is a directory)"
+    assert refusal(folder).startswith("a folder, but none of frames: ")
     assert refusal(tmp_path / "absent.mp4") == "cannot be read (No such file or directory)"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import VideoError
 from ..files import sha256_of_file
 from ..video.decoders import open_video
+from ..video.numbered_images import numbered_images
 from ..video.reading import DECODING_VERSION
 from .events import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
 
@@ -24,7 +25,7 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
             yield VideoUnchanged(job.number)
             return
         prepare = decoding.preparation.for_video(job.key)
-        with open_video(job.path, stream=decoding.stream, on_packet=on_packet) as video:
+        with open_video(job.path, stream=decoding.stream, frame_rate=job.frame_rate, on_packet=on_packet) as video:
             for frame in video.frames(decoding.sampling):
                 ready = FrameReady(job.number, prepare(frame.rgb), frame.seconds)
                 spent += time.thread_time()
@@ -50,6 +51,8 @@ def _do_nothing() -> None:
 
 
 def _fingerprint(path: Path, on_progress: Callable[[], None]) -> tuple[int, str]:
+    if path.is_dir():
+        return numbered_images(path).fingerprint(on_progress)
     try:
         return path.stat().st_size, sha256_of_file(path, on_block=on_progress)
     except OSError as error:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from ..features.store import SUFFIXES
+from ..features.table import VideoRow
 from ..machine import available_cores, torch_on_one_core, tune_malloc
 from ..video.decoders import open_video
+from ..video.numbered_images import numbered_images
 from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .compatibility import settings_to_record
@@ -82,10 +84,10 @@ def estimate(
     to_do = [
         number
         for number, source in enumerate(sources)
-        if any(source.key + crop not in done or done[source.key + crop].source_size != sizes[number] for crop in crops)
+        if not all(_is_done(done.get(source.key + crop), sizes[number], source.frame_rate) for crop in crops)
     ]
     tried = _spread(to_do, _MAX_HEADERS)
-    expected = {number: _expected_frames(sources[number].path, decoding) for number in tried}
+    expected = {number: _expected_frames(sources[number], decoding) for number in tried}
     readable = {number: frames for number, frames in expected.items() if frames is not None}
     scale = sum(sizes[number] for number in to_do) / max(1, sum(sizes[number] for number in tried))
     num_frames = round(scale * sum(readable.values()))
@@ -116,10 +118,16 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     return [numbers[place] for place in places]
 
 
+def _is_done(row: VideoRow | None, size: int, frame_rate: float | None) -> bool:
+    return row is not None and row.source_size == size and frame_rate in (None, row.fps)
+
+
 def _size(path: Path) -> int:
     try:
+        if path.is_dir():
+            return numbered_images(path).num_bytes()
         return path.stat().st_size
-    except OSError:
+    except (OSError, VideoError):
         return 0
 
 
@@ -127,9 +135,9 @@ def _existing_folder(path: Path) -> Path:
     return next(folder for folder in path.absolute().parents if folder.is_dir())
 
 
-def _expected_frames(path: Path, decoding: Decoding) -> float | None:
+def _expected_frames(source: VideoSource, decoding: Decoding) -> float | None:
     try:
-        with open_video(path, stream=decoding.stream) as video:
+        with open_video(source.path, stream=decoding.stream, frame_rate=source.frame_rate) as video:
             header = video.header()
     except VideoError:
         return None
@@ -170,7 +178,7 @@ def _try_decoding(sources: Sequence[VideoSource], decoding: Decoding) -> tuple[l
     for source in sources:
         prepare = decoding.preparation.for_video(source.key)
         try:
-            with open_video(source.path, stream=decoding.stream) as video:
+            with open_video(source.path, stream=decoding.stream, frame_rate=source.frame_rate) as video:
                 frames = video.frames(sampling)
                 next(frames, None)  # opening is not what a frame takes
                 seconds -= time.thread_time()

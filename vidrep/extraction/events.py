@@ -14,6 +14,7 @@ class Job:
 
     number: by which events name it. key: what random crops depend on.
     done: size and SHA-256 of the source whose rows are there already, if they are; decoding_version: of these rows.
+    frame_rate: images a second of a folder of frames; None for a file.
     """
 
     number: int
@@ -21,6 +22,7 @@ class Job:
     key: str
     done: tuple[int, str] | None
     decoding_version: int = DECODING_VERSION
+    frame_rate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import FeatureFileError, OutputError, some_names
+from ..errors import FeatureFileError, FileInUseError, OutputError, some_names
 from ..features.failures import failures_path
 from ..features.settings import Settings, require_same_settings, settings_difference
 from ..features.store import SUFFIXES, VERSION, Features, open_features
@@ -68,9 +68,15 @@ class ExtractionOutput:
                 rename_folder(self._aside, self.output)
 
     def _opened(self) -> list[Features]:
-        """Open what is there and counts: the published file, then the parts, which are newer than it."""
+        """Open what is there and counts: the published file, then the parts, which are newer than it.
+
+        Raises OutputError if another program has one of them open for writing.
+        """
         published = [self.output] if self._merges and not self._starts_over and self.output.exists() else []
-        return [open_features(path) for path in (*published, *find_parts(self.parts))]
+        try:
+            return [open_features(path) for path in (*published, *find_parts(self.parts))]
+        except FileInUseError as error:
+            raise OutputError(f"{error}; what is finished is kept") from error
 
     def done(self, settings: Settings) -> dict[str, VideoRow]:
         """Return the rows of the videos that are there, by key.

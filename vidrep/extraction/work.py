@@ -56,7 +56,14 @@ class ExtractionWork:
         """Yield what is to be decoded: every video, for whether it is done depends on its bytes."""
         for number, source in enumerate(self._sources):
             version = min((row.decoding_version for row in self._rows_done(number)), default=DECODING_VERSION)
-            yield Job(number, source.path.absolute(), source.key, self._fingerprint_done(number), version)
+            yield Job(
+                number,
+                source.path.absolute(),
+                source.key,
+                self._fingerprint_done(number),
+                version,
+                frame_rate=source.frame_rate,
+            )
 
     def _rows_done(self, number: int) -> list[VideoRow]:
         """Return the rows that are there of a source's crops."""
@@ -64,9 +71,9 @@ class ExtractionWork:
         return [self._done[key] for key in keys if key in self._done]
 
     def _fingerprint_done(self, number: int) -> tuple[int, str] | None:
-        """Return size and SHA-256 of the source of which all crops are there, if they are."""
-        rows = self._rows_done(number)
-        known = {(row.source_size, row.source_sha256) for row in rows}
+        """Return size and SHA-256 of the source of which all crops are there, at its frame rate, if they are."""
+        rows, frame_rate = self._rows_done(number), self._sources[number].frame_rate
+        known = {(row.source_size, row.source_sha256) for row in rows if frame_rate in (None, row.fps)}
         # What an earlier version took for damage need not be one.
         is_doubtful = any(row.status == "partial" and row.decoding_version < DECODING_VERSION for row in rows)
         return known.pop() if len(rows) == len(self._crop_names) and len(known) == 1 and not is_doubtful else None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
+from .hdf5 import open_hdf5
 from .untrusted import UNREADABLE, ArrayLayout, FileState, reason_of
 
 
@@ -50,7 +51,7 @@ class RowsFile:
         return {name: _view(mapped, layout) for name, layout in self.layouts.items()}
 
     def _open_chunked(self) -> dict[str, Rows]:
-        file = h5py.File(self.path, "r")
+        file = open_hdf5(self.path)
         try:
             self._require_same(FileState.of(file.id.get_vfd_handle()))
             return {name: _ChunkedRows(self.path, file, layout.name) for name, layout in self.layouts.items()}

@@ -23,7 +23,7 @@ class VideoRow:
     label, split, group: names, '' if none. Videos of one group, such as those of one person, belong in one split.
     fps: the stream's average frame rate before sampling, 0.0 if unknown.
     num_frames_from_header: the number in the container's header, 0 if it has none; it may be wrong.
-    status, message: "ok", or "partial" with the reason.
+    status, message: "ok", perhaps with a note, or "partial" with the reason.
     source_size, source_sha256: the source's bytes and their SHA-256; 0 and '' if there is no source file.
     decoding_version: which frames of the source these are, see `vidrep.video.reading`; 0 if not known.
     root: the folder that `path` is relative to, '' unless recorded.

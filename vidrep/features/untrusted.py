@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
+from .hdf5 import open_hdf5
 
 # Deflate, the strongest of HDF5's own filters, unpacks a byte to at most 1032.
 _LARGEST_COMPRESSION = 1100
@@ -97,10 +98,12 @@ class ArrayLayout:
 def open_untrusted(path: Path, *, what: str, advice: str) -> Iterator["UntrustedFile"]:
     """Open an HDF5 file to read it; any failure within the block becomes a FeatureFileError of one line.
 
+    It is a FileInUseError if another program has the file open for writing.
+
     what: the kind of file that the caller expects, "feature file"; advice: what to do if it is of another kind.
     """
     try:
-        with _GuardedFile(path) as guarded, h5py.File(guarded, "r") as file:
+        with _GuardedFile(path) as guarded, open_hdf5(path, guarded) as file:
             yield UntrustedFile(file, FileState.of(guarded.fileno()))
     except UNREADABLE as error:
         raise FeatureFileError(f"{path}: not a readable {what} ({reason_of(error)}); {advice}") from error

@@ -21,7 +21,7 @@ from ..models.description import ModelDescription
 from ..models.kinds import NETWORK_KINDS
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
-from ..video.sources import find_videos
+from ..video.sources import VideoSource, find_videos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ def predict(
     device: str = "auto",
     threads: int | None = None,
     workers: int = 0,
+    images: bool = False,
+    frame_rate: float | None = None,
     on_progress: ProgressListener = ignore_progress,
 ) -> Predictions:
     """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file, opened or not.
@@ -61,6 +63,7 @@ def predict(
     Features of videos are computed as those that the run was trained on were, by weights of the same hash.
     weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
+    images, frame_rate: of still images and folders of frames, see `find_videos`.
 
     Raises InputError if the run is no classifier or cannot make features of videos, WeightsError if the weights are not
     the same, FeatureFileError if the features do not fit.
@@ -88,15 +91,16 @@ def predict(
             return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):
             raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
+        sources = find_videos(inputs, images=images, frame_rate=frame_rate)
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
-            summary = _extract(inputs, Path(folder), extractor, description, workers, threads, on_progress)
+            summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)
             videos = _classify(classifier, open_features(summary.output), settings.device)
         return Predictions(videos=videos, failures=summary.failures)
 
 
 def _extract(
-    inputs: Sequence[str | Path],
+    sources: Sequence[VideoSource],
     folder: Path,
     extractor: Extractor,
     description: ModelDescription,
@@ -106,7 +110,7 @@ def _extract(
 ) -> ExtractSummary:
     try:
         return extract(
-            find_videos(inputs),
+            sources,
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),

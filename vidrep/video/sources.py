@@ -7,11 +7,12 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ..errors import InputError, nearest_names, some_names
+from .numbered_images import IMAGE_EXTENSIONS, FrameFolders, is_image
 
 _log = logging.getLogger(__name__)
 
@@ -28,27 +29,35 @@ _PATTERN_CHARACTERS = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class VideoSource:
-    """One video file to work on.
+    """One video to work on: a file, or a folder of frames (see `vidrep.video.numbered_images`).
 
-    path: the file, as it is reached from the source that was given.
+    path: the file or folder, as it is reached from the source that was given.
     key: its name in every file of ours, '/' separated, unique among the videos that were found together.
     label: the name of its parent folder within its source, '' if it has none there.
+    frame_rate: images a second of a folder of frames; None for a file.
     """
 
     path: Path
     key: str
     label: str
+    frame_rate: float | None = None
 
 
 def find_videos(
-    sources: Sequence[str | Path], *, list_files: Sequence[Path | str] = (), follow_links: bool = False
+    sources: Sequence[str | Path],
+    *,
+    list_files: Sequence[Path | str] = (),
+    follow_links: bool = False,
+    images: bool = False,
+    frame_rate: float | None = None,
 ) -> list[VideoSource]:
     """Find the videos that the sources name, sorted by key.
 
     A source is one of these:
 
     - A folder: its files with a known extension (VIDEO_EXTENSIONS), at any depth. Hidden files and folders are left
-      out, symbolic links are too unless they lead to a file inside the same folder; how many were, is logged.
+      out, symbolic links are too unless they lead to a file inside the same folder; how many were, is logged. A folder
+      of numbered images that holds no video file, also the one that is named, is itself a video.
     - A file, taken whatever its extension.
     - A pattern, if no such path exists and it has one of `*?[` in it. `*` leaves out hidden names; `**` is any depth
       and passes through no linked folder. Matches count as files given one by one; a matching folder is searched.
@@ -59,6 +68,9 @@ def find_videos(
         there is a null byte in it, sources end with null bytes instead, as `find -print0` writes them.
     follow_links: take symbolic links in folders to files and folders anywhere. Every folder is searched once, by its
         own path within the source if it lies there.
+    images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
+        given one by one are refused.
+    frame_rate: images a second of folders of frames; None: 25, which is logged.
 
     Keys and labels: one folder alone gives paths relative to it ("left/a.mp4", label "left"). Beside other sources the
     folder's name goes in front ("clips/left/a.mp4", label "left"). Files give paths relative to the folder that all
@@ -78,19 +90,27 @@ def find_videos(
     if not given:
         raise InputError("no source was given: name a folder, a video file, or a pattern such as 'clips/*.mp4'")
 
+    frames = FrameFolders(images=images, frame_rate=frame_rate)
     found: list[VideoSource] = []
     files: list[Path] = []
     for one in given:
         kind = _kind(one)
         if kind == "folder":
-            found += _videos_of_folder(one, name_in_front=len(given) > 1, follow_links=follow_links)
+            contents = _searched(one, frames, follow_links=follow_links)
+            if contents.videos == [Path(one.text)]:  # a folder of frames
+                files.append(Path(one.text))
+            else:
+                found += _videos_of_folder(Path(one.text), contents, name_in_front=len(given) > 1)
         elif kind == "file":
             files.append(Path(one.text))
         elif _PATTERN_CHARACTERS.search(one.text) and "\0" not in one.text:
-            files += _files_of_pattern(one, follow_links=follow_links)
+            files += _files_of_pattern(one, frames, follow_links=follow_links)
         else:
             raise _does_not_exist(one)
-    return _without_repeats(found + _keyed_files(files))
+    frames.require_asked_for(files)
+    frames.log()
+    videos = _without_repeats(found + _keyed_files(files))
+    return [replace(video, frame_rate=frames.rate_of(video.path)) for video in videos]
 
 
 def read_text(path: Path) -> str:
@@ -164,8 +184,8 @@ class _Contents:
     num_links_left_out: int = 0
 
 
-def _search(root: Path, *, follow_links: bool) -> _Contents:
-    contents = _Contents()
+def _search(root: Path, frames: FrameFolders, *, follow_links: bool) -> _Contents:
+    contents, images = _Contents(), dict[Path, list[str]]()
     real_root = os.path.realpath(root)
     folders, links, searched = [root], list[Path](), set[str]()
     while folders or links:
@@ -185,13 +205,18 @@ def _search(root: Path, *, follow_links: bool) -> _Contents:
             elif target.is_dir():
                 (links if entry.is_symlink() else folders).append(path)
             elif target.is_file():
-                if path.suffix.lower() in VIDEO_EXTENSIONS:
+                if path.suffix.lower() in VIDEO_EXTENSIONS or (frames.images and is_image(entry.name)):
                     contents.videos.append(path)
+                elif is_image(entry.name):
+                    images.setdefault(folder, []).append(entry.name)
                 else:
                     contents.num_others[path.suffix.lower() or "no extension"] += 1
             elif entry.is_symlink():
                 contents.num_links_left_out += 1
         links.sort(reverse=True)
+    folders_of_frames, images_left_out = frames.take(images, contents.videos)
+    contents.videos += folders_of_frames
+    contents.num_others += images_left_out
     if contents.videos and contents.num_links_left_out:
         why = "they lead to nothing" if follow_links else "they lead to folders, or out of it"
         _log.warning("%s: %d symbolic links are left out: %s", _quoted(root), contents.num_links_left_out, why)
@@ -212,15 +237,18 @@ def _leads_to_file_inside(link: Path, real_root: str) -> bool:
     return target.is_relative_to(real_root) and target.is_file()
 
 
-def _videos_of_folder(given: _Given, *, name_in_front: bool, follow_links: bool) -> list[VideoSource]:
-    root = Path(given.text)
-    contents = _search(root, follow_links=follow_links)
+def _searched(given: _Given, frames: FrameFolders, *, follow_links: bool) -> _Contents:
+    contents = _search(Path(given.text), frames, follow_links=follow_links)
     if not contents.videos:
-        raise InputError(f"{given.place}{_why_no_video(root, contents)}")
+        raise InputError(f"{given.place}{_why_no_video(Path(given.text), contents)}")
+    return contents
+
+
+def _videos_of_folder(root: Path, contents: _Contents, *, name_in_front: bool) -> list[VideoSource]:
     # '.' and '..' have no name of their own.
     name = root.name if root.name not in ("", "..") else Path(os.path.realpath(root)).name
     prefix = f"{_as_utf8(name)}/" if name_in_front and name else ""
-    return [_video(path, path.relative_to(root).parts, prefix=prefix) for path in contents.videos]
+    return [_video(path, path.relative_to(root).parts or (name,), prefix=prefix) for path in contents.videos]
 
 
 def _why_no_video(root: Path, contents: _Contents) -> str:
@@ -230,17 +258,19 @@ def _why_no_video(root: Path, contents: _Contents) -> str:
         return f"the folder {_quoted(root)} holds no files{links}: name a folder with videos"
     others = some_names(f"{count} {_printable(extension)}" for extension, count in contents.num_others.most_common())
     known = "known are .mp4, .avi, .mkv and the like, anything else is to be named file by file"
+    if contents.num_others.keys() & IMAGE_EXTENSIONS:
+        known = "a folder of frames holds two or more images numbered on, and --images takes each image as a video"
     return f"none of the {num_files} files in the folder {_quoted(root)} is a video: {others}{links}; {known}"
 
 
-def _files_of_pattern(given: _Given, *, follow_links: bool) -> list[Path]:
+def _files_of_pattern(given: _Given, frames: FrameFolders, *, follow_links: bool) -> list[Path]:
     matches = [path for path in _matches(given.text) if path.is_dir() or path.is_file()]
     if not matches:
         raise InputError(f"{given.place}the pattern {_quoted(given.text)} matches nothing: check it, or name a folder")
     files = [path for path in matches if path.is_file()]
     for folder in matches:
         if folder.is_dir():
-            files += _search(folder, follow_links=follow_links).videos
+            files += _search(folder, frames, follow_links=follow_links).videos
     if not files:
         raise InputError(f"{given.place}the pattern {_quoted(given.text)} matches only folders without a video")
     return files
