@@ -62,6 +62,12 @@ class SourceOptions:
     follow_links: Annotated[
         bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
     ] = False
+    split_folders: Annotated[
+        bool,
+        input_option(
+            "--split-folders/--no-split-folders", help="Folders named train, val and test are splits, not classes."
+        ),
+    ] = True
     decoder: Annotated[
         str, input_option("--decoder", help="pyav or opencv.", autocompletion=completion.one_of("pyav", "opencv"))
     ] = "pyav"
@@ -73,7 +79,12 @@ class SourceOptions:
 
         if not self.videos and not self.lists:
             raise ConfigError("no videos given: name files, folders or patterns, or --list FILE")
-        return find_videos(self.videos or [], list_files=self.lists or [], follow_links=self.follow_links)
+        return find_videos(
+            self.videos or [],
+            list_files=self.lists or [],
+            follow_links=self.follow_links,
+            split_folders=self.split_folders,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +115,11 @@ class AnnotationOptions:
     """Labels, splits and groups that take the place of those in the videos' folders or in the features."""
 
     labels: Annotated[
-        Path | None,
+        list[Path] | None,
         labels_option(
             "--labels",
             metavar="FILE",
-            help="CSV of video,label[,split][,group]; it overrides what is there.",
+            help="CSV of video,label[,split][,group], or the lists of a data set; overrides what is there.",
         ),
     ] = None
     splits: Annotated[
@@ -116,10 +127,12 @@ class AnnotationOptions:
         labels_option(
             "--splits",
             metavar="FOLDER",
-            help="UCF-101 lists: a folder with trainlist01.txt, testlist01.txt and classInd.txt.",
+            help="Lists, such as UCF-101's or HMDB-51's, from which all splits come; labels too.",
         ),
     ] = None
-    split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+    split_number: Annotated[
+        int, labels_option("--split-number", min=1, help="Which of a data set's official splits.")
+    ] = 1
 
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from vidrep.errors import InputError
-from vidrep.video.sources import VIDEO_EXTENSIONS, VideoSource, find_videos, read_text
+from vidrep.video.folder_search import VIDEO_EXTENSIONS
+from vidrep.video.named_paths import read_text
+from vidrep.video.sources import VideoSource, find_videos
 
 MakeFiles = Callable[..., None]
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import ConfigError, LabelError
+from ..names import composed
 from .table import VideoRow
 
 
@@ -16,7 +17,7 @@ def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
     Raises ConfigError for an invalid pattern, LabelError, naming the first key, if it does not match every key.
     """
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(composed(pattern))
     except re.error as error:
         raise ConfigError(
             f"group pattern {pattern!r}: not a regular expression ({error}); give one such as 'person([0-9]+)'"

@@ -106,7 +106,7 @@ def _extract(
 ) -> ExtractSummary:
     try:
         return extract(
-            find_videos(inputs),
+            find_videos(inputs, split_folders=False),
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),
