@@ -19,6 +19,8 @@ from .annotations import SPLITS, Annotation
 
 _log = logging.getLogger(__name__)
 
+# Data sets whose lists are recognized by their names: in these, the second group is the official split's number.
+_BY_NAME = {ucf101.LIST_NAME: ucf101.read_ucf101, hmdb51.LIST_NAME: hmdb51.read_hmdb51}
 _LIST_SUFFIXES = frozenset({".csv", ".json", ".tsv", ".txt"})
 _SPLIT_NUMBER = re.compile(r"split_?(\d+)", re.IGNORECASE)
 
@@ -74,22 +76,24 @@ def _read(path: Path, number: int, *, split_of_name: bool = False) -> Annotation
 def _recognized(path: Path, number: int) -> tuple[Annotations, str]:
     """Return the annotations of a list or a folder of lists, and what it is, in words."""
     if path.is_dir():
-        names = _names_in(path)
-        if any(ucf101.LIST_NAME.fullmatch(name) for name in names):
-            return ucf101.read_ucf101(path, number)
-        if any(hmdb51.LIST_NAME.fullmatch(name) for name in names):
-            return hmdb51.read_hmdb51(path, names, number)
-        return _lists_of_splits(path, names, number)
-    if ucf101.LIST_NAME.fullmatch(path.name):
-        return ucf101.read_ucf101(path, number)
-    if path.is_file() and (match := hmdb51.LIST_NAME.fullmatch(path.name)):
-        return hmdb51.read_hmdb51(path.parent, _names_in(path.parent), int(match[2]))
+        return _recognized_folder(path, number)
+    for pattern, read in _BY_NAME.items():
+        if path.is_file() and (match := pattern.fullmatch(path.name)):
+            return read(path.parent, _names_in(path.parent), int(match[2]))
     text = read_text(path)
     if text.lstrip().startswith(("{", "[")):
         return read_json(path, text)
     if (delimiter := table_delimiter(text)) is not None:
         return read_table(path, text, delimiter)
     return read_list(path, text)
+
+
+def _recognized_folder(folder: Path, number: int) -> tuple[Annotations, str]:
+    names = _names_in(folder)
+    for pattern, read in _BY_NAME.items():
+        if any(pattern.fullmatch(name) for name in names):
+            return read(folder, names, number)
+    return _lists_of_splits(folder, names, number)
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -111,8 +115,11 @@ def _lists_of_splits(folder: Path, names: Sequence[str], number: int) -> tuple[A
     chosen = {name: split for name, split in splits.items() if _number_in(name) in (None, number)}
     if not chosen:
         numbers = sorted({_number_in(name) for name in splits} - {None})  # type: ignore[type-var]
-        there = f"those there have {', '.join(map(str, numbers))}" if numbers else "name them train.csv, test.csv, ..."
-        raise LabelError(f"{quoted(folder)} holds no lists of splits with the number {number}: {there}")
+        if numbers:
+            there = ", ".join(map(str, numbers))
+            raise LabelError(f"{quoted(folder)} has no lists with the number {number}: it has {there}")
+        known = "UCF-101's, HMDB-51's, or lists with a split in their names, such as train.csv and test.csv"
+        raise LabelError(f"{quoted(folder)} holds no lists that are recognized: {known}; name one list itself")
     annotations: Annotations = {}
     for name, split in chosen.items():
         for video, one in _with_split(_recognized(folder / name, number)[0], split).items():

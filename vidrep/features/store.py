@@ -288,7 +288,7 @@ def _read_table(file: UntrustedFile, old_names: Mapping[str, str]) -> list[Video
 def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:
     for key, count in Counter(row.path for row in rows).items():
         if count > 1:
-            raise UnfitError(f"video {key!r} is in its table twice (keys count as equal in any Unicode normalization)")
+            raise UnfitError(f"video {key!r} is in its table twice, in one Unicode normalization or two")
     end_before = 0
     for row in sorted(rows, key=lambda row: row.start):
         is_inside = row.start >= 0 and row.length >= 0 and row.start + row.length <= num_features

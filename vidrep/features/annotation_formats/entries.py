@@ -18,7 +18,11 @@ NAMES_OF_SPLITS = {**SPLIT_NAMES, "validate": "validation"}
 def add(annotations: Annotations, name: str, given: Annotation) -> None:
     """Add a video's annotation, in NFC; one that stands there twice must not contradict itself, else LabelError."""
     name = composed(name)
-    annotations[name] = combined(name, annotations[name], given) if name in annotations else given
+    known = annotations.get(name)
+    if known is None:
+        annotations[name] = given
+    elif known != given:
+        annotations[name] = combined(name, known, given)
 
 
 def checked_split(split: str, place: str) -> str:
@@ -37,7 +41,7 @@ def place_of(path: Path, line: int) -> str:
 
 
 def lines_of(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the place and the text of each line that is not blank."""
+    """Yield the place and the text, in NFC, of each line that is not blank."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield place_of(path, number), line.strip()
+            yield place_of(path, number), composed(line.strip())

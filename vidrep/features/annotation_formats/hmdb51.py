@@ -1,6 +1,7 @@
 """HMDB-51's lists: CLASS_test_splitN.txt, one a class and split."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import LabelError, some_names
@@ -12,7 +13,7 @@ LIST_NAME = re.compile(r"(.+)_test_split(\d+)\.txt")
 _SPLITS = {"0": "", "1": "train", "2": "test"}
 
 
-def read_hmdb51(folder: Path, names: list[str], number: int) -> tuple[Annotations, str]:
+def read_hmdb51(folder: Path, names: Sequence[str], number: int) -> tuple[Annotations, str]:
     """Read the lists with this number of all classes; return them and what they are, in words.
 
     A line is a video and 1 for training, 2 for testing, or 0: the video has its label, and no split. A video's group is

@@ -1,10 +1,10 @@
 """UCF-101's lists: trainlistNN.txt and testlistNN.txt, with classes numbered in classInd.txt."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...errors import InputError, LabelError, nearest_names, some_names
+from ...errors import LabelError, nearest_names, some_names
 from ...video.named_paths import read_text
 from ..annotations import Annotation
 from .entries import Annotations, add, lines_of
@@ -13,19 +13,19 @@ LIST_NAME = re.compile(r"(train|test)list(\d+)\.txt")
 _RECORDING = re.compile(r"v_(\w+_g\d+)_c\d+")
 
 
-def read_ucf101(path: Path, number: int) -> tuple[Annotations, str]:
-    """Read the lists with this number, or those of which `path` is one; return them and what they are, in words.
-
-    path: the folder that holds them, or one of the two lists.
+def read_ucf101(folder: Path, names: Sequence[str], number: int) -> tuple[Annotations, str]:
+    """Read the two lists with this number; return them and what they are, in words.
 
     A line is a video, with its class number or without ("Archery/v_Archery_g08_c01.avi 3"). The label is the class of
     that number, or else the video's folder.
 
+    names: of the files in the folder.
+
     Raises LabelError, naming the line, for a class number and a folder that disagree, an unknown class and a video in
-    both lists, and InputError for a file that is not there or cannot be read.
+    both lists, or if no list has the number; InputError for a file that is not there or cannot be read.
     """
-    lists = _split_lists(path, number)
-    classes = _read_classes(lists["train"].parent / "classInd.txt")
+    lists = _lists(folder, names, number)
+    classes = _read_classes(folder / "classInd.txt")
     annotations: Annotations = {}
     for split, list_file in lists.items():
         num_before = len(annotations)
@@ -43,28 +43,13 @@ def recording_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _split_lists(path: Path, number: int) -> dict[str, Path]:
+def _lists(folder: Path, names: Sequence[str], number: int) -> dict[str, Path]:
     """Return the two lists as {"train": ..., "test": ...}."""
-    if path.is_dir():
-        return _split_lists_in(path, number)
-    read_text(path)  # raises for an unreadable path before its partner is missed
-    match = LIST_NAME.fullmatch(path.name)
-    if not match:
-        expected = "trainlistNN.txt or testlistNN.txt"
-        raise LabelError(f"{str(path)!r} is not named {expected}: give such a list, or the folder that holds it")
-    return {split: path.with_name(f"{split}list{match[2]}.txt") for split in ("train", "test")}
-
-
-def _split_lists_in(folder: Path, number: int) -> dict[str, Path]:
-    try:
-        files = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"cannot read the folder {str(folder)!r}: {error.strerror}; change its permissions") from error
-    found = {(match[1], int(match[2])): file for file in files if (match := LIST_NAME.fullmatch(file.name))}
+    found = {(match[1], int(match[2])): folder / name for name in names if (match := LIST_NAME.fullmatch(name))}
     numbers = sorted({one for _, one in found})
     if number not in numbers:
-        there = f"it has {some_names(map(str, numbers))}" if numbers else "there is no trainlistNN.txt in it"
-        raise LabelError(f"{str(folder)!r} has no lists with the number {number}: {there}")
+        there = some_names(map(str, numbers))
+        raise LabelError(f"{str(folder)!r} has no lists with the number {number}: it has {there}")
     return {split: found.get((split, number), folder / f"{split}list{number:02}.txt") for split in ("train", "test")}
 
 
