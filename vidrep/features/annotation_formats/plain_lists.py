@@ -13,7 +13,7 @@ from .entries import Annotations, add, lines_of
 
 _EXTENSION = "|".join(re.escape(extension) for extension in sorted(VIDEO_EXTENSIONS, key=len, reverse=True))
 _VIDEO_AND_REST = re.compile(rf"(.*?(?:{_EXTENSION}))\s+(.+)", re.IGNORECASE)
-_NAME_AND_NUMBERS = re.compile(r"(.*?)((?:\s+\d+)*)")
+_NUMBERS = re.compile(r"(?<=\S)(?:\s+\d+)+$")
 _DELIMITERS = (";", "\t", ",")
 # By how many numbers follow a folder's name in every line.
 _FOLDER_LISTS = {
@@ -33,7 +33,11 @@ def read_list(path: Path, text: str) -> tuple[Annotations, str]:
     """
     lines = list(lines_of(path, text))
     delimiter = next((one for one in _DELIMITERS if all(one in line for _, line in lines)), None)
-    split = [(place, _values(line, delimiter, place)) for place, line in lines]
+    if delimiter is not None:
+        split = [(place, _cells(line, delimiter, place)) for place, line in lines]
+    else:
+        has_numbers = all(_NUMBERS.search(line) for _, line in lines)
+        split = [(place, _words(line, has_numbers=has_numbers)) for place, line in lines]
     num_numbers = min((_num_numbers(values) for _, values in split), default=0)
     is_of_folders = num_numbers in _FOLDER_LISTS and not any(_is_video(values[0]) for _, values in split)
     num_values = num_numbers + 1 if is_of_folders else 2
@@ -52,20 +56,21 @@ def read_list(path: Path, text: str) -> tuple[Annotations, str]:
     return annotations, what + named_by
 
 
-def _values(line: str, delimiter: str | None, place: str) -> list[str]:
-    """Return the path, numbers between, and the label."""
-    if delimiter is not None:
-        try:
-            (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
-        except csv.Error as error:
-            raise LabelError(f"{place}: not a CSV ({error}); write one video a line") from error
-        return [cell.strip() for cell in cells]
+def _cells(line: str, delimiter: str, place: str) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
+    except csv.Error as error:
+        raise LabelError(f"{place}: not a CSV ({error}); write one video a line") from error
+    return [cell.strip() for cell in cells]
+
+
+def _words(line: str, *, has_numbers: bool) -> list[str]:
+    """Return the path, numbers between, and the label; has_numbers: whether every line ends with one."""
     if match := _VIDEO_AND_REST.fullmatch(line):
         rest = match[2].split()
         return [match[1], *rest] if all(word.isdecimal() for word in rest) else [match[1], match[2]]
-    match = _NAME_AND_NUMBERS.fullmatch(line)
-    if match and match[1] and match[2]:
-        return [match[1], *match[2].split()]
+    if has_numbers and (match := _NUMBERS.search(line)):
+        return [line[: match.start()], *match[0].split()]
     return line.split(maxsplit=1)
 
 

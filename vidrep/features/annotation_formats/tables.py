@@ -13,7 +13,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 def table_delimiter(text: str) -> str | None:
     """Return what separates the columns that the first line names; None if it names none that is known."""
-    first = next((line for line in text.splitlines() if line.strip() and not _names_delimiter(line)), "")
+    first = next((line for line in text.splitlines() if line.strip(" ;,\t") and not _names_delimiter(line)), "")
     cells = {delimiter: next(csv.reader([first], delimiter=delimiter), []) for delimiter in _DELIMITERS}
     most = max(_DELIMITERS, key=lambda delimiter: num_known(cells[delimiter]))
     return most if num_known(cells[most]) else None
