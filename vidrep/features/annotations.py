@@ -94,12 +94,12 @@ def merge(
 ) -> MergedAnnotations:
     """Merge annotations into the labels and splits of videos, which are given in the order of their keys.
 
-    A name in the annotations is a video's path or its key, or else the end of exactly one key ("Archery/a.avi" of
-    "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if there is none, the same
-    is tried without the endings of crops, where a name stands for all crops of one video, and last without extensions
-    of videos and arrays (.npy, .npz). A name that is nowhere is read again as a Windows path, "left\\a.mp4" as
-    "left/a.mp4". Several names may be of one video if they do not contradict each other. Videos without an annotation
-    stay as they are. All names are compared, and labels, splits and groups returned, in NFC.
+    A name in the annotations is a video's path, also without an extension, or its key, or else the end of exactly one
+    key ("Archery/a.avi" of "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if
+    there is none, the same is tried without the endings of crops, where a name stands for all crops of one video, and
+    last without extensions of videos and arrays (.npy, .npz). A name that is nowhere is read again as a Windows path,
+    "left\\a.mp4" as "left/a.mp4". Several names may be of one video if they do not contradict each other. Videos
+    without an annotation stay as they are. All names are compared, and labels, splits and groups returned, in NFC.
 
     paths: the videos' absolute paths, if they have some.
 
@@ -130,12 +130,11 @@ class _NameIndex:
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "_NameIndex":
-        by_whole, by_end = defaultdict(list), defaultdict(list)
+        by_end = defaultdict(list)
         for index, name in enumerate(names):
-            by_whole[name].append(index)
             for end in _ends(name):
                 by_end[end].append(index)
-        return cls(dict(by_whole), dict(by_end))
+        return cls(_positions(names), dict(by_end))
 
     def find(self, name: str) -> list[int]:
         """Return where `name` is; if nowhere, where names end with it or are an end of it."""
@@ -158,12 +157,21 @@ def _without_extension(name: str) -> str:
     return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
 
 
+def _positions(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each name stands in the sequence."""
+    positions = defaultdict(list)
+    for index, name in enumerate(names):
+        positions[name].append(index)
+    return dict(positions)
+
+
 class _VideoFinder:
     """Finds videos by their names in annotations."""
 
     def __init__(self, keys: Sequence[str], paths: Sequence[str] = ()) -> None:
         self.keys = [composed(key) for key in keys]
-        self._by_path = {composed(path).replace("\\", "/"): index for index, path in enumerate(paths)}
+        whole = [composed(path).replace("\\", "/") for path in paths]
+        self._by_path, self._by_bare_path = _positions(whole), _positions([_without_extension(path) for path in whole])
         self._sources = [without_crop(key) for key in self.keys]
         self._by_key = _NameIndex.of(self.keys)
         self._by_source = self._by_key if self._sources == self.keys else _NameIndex.of(self._sources)
@@ -175,8 +183,8 @@ class _VideoFinder:
         return next(filter(None, map(self._find, [*map(composed, names), *map(composed, as_windows)])), [])
 
     def _find(self, name: str) -> list[int]:
-        if name in self._by_path:
-            return [self._by_path[name]]
+        if of_path := self._by_path.get(name) or self._by_bare_path.get(_without_extension(name)):
+            return of_path
         found = self._by_key.find(name) or self._by_source.find(name)
         return found or self._by_bare_source.find(_without_extension(name))
 
