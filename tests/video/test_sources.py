@@ -476,10 +476,14 @@ def test_classes_named_as_splits_stay_classes_and_it_is_said(make: MakeFiles, ca
     assert caplog.messages == ["'set': test, train are classes, not splits: not each of them holds class folders"]
 
 
-def test_several_sources_are_splits_by_their_own_names_or_by_their_folders(make: MakeFiles) -> None:
+def test_several_sources_are_splits_by_their_own_names_or_by_their_folders(
+    make: MakeFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
     make("one/train/run/a.mp4", "one/test/run/b.mp4", "two/clips/run/c.mp4")
     expected = {"train/run/a.mp4": ("run", "train"), "test/run/b.mp4": ("run", "test")}
     assert labels_and_splits(find_videos(["one/train", "one/test"])) == expected
+    assert [message.partition(",")[0] for message in caplog.messages] == ["the folders: test"]
     assert labels_and_splits(find_videos(["one/*/*/*.mp4"])) == expected
     assert labels_and_splits(find_videos(["one", "two/clips"])) == {
         "one/train/run/a.mp4": ("run", "train"),

@@ -16,6 +16,7 @@ from .annotation_formats.json_lists import read_json
 from .annotation_formats.plain_lists import read_list
 from .annotation_formats.tables import read_table, table_delimiter
 from .annotations import SPLITS, Annotation
+from .groups import recording_of
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def _with_split(annotations: Annotations, split: str) -> Annotations:
 def _finished(name: str, given: Annotation) -> Annotation:
     """Return an annotation with its label and group in NFC; a group that is not named is UCF-101's recording."""
     label = None if given.label is None else composed(given.label)
-    group = ucf101.recording_of(name) if given.group is None else composed(given.group)
+    group = recording_of(name) if given.group is None else composed(given.group)
     return replace(given, label=label, group=group)
 
 

@@ -65,8 +65,8 @@ def annotate(
 ) -> AnnotatedVideos:
     r"""Merge annotations into the labels, splits and groups of a feature file.
 
-    Every video has a group: from the annotations, else from the pattern, else from the file's column, else its source
-    video. Names that match no video and videos without an annotation are logged.
+    Every video has a group: from the annotations, else from the pattern, else from the file's column, else as
+    choose_groups has it. Names that match no video and videos without an annotation are logged.
 
     group_pattern: a regular expression for keys, such as r"person(\d+)"; see groups_by_pattern.
 

@@ -155,7 +155,9 @@ def read_text(path: Path) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InputError(f"{quoted(path)} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+        raise InputError(
+            f"{quoted(path)} is not UTF-8 text (byte {error.start}): save it as UTF-8, in Excel as 'CSV UTF-8'"
+        ) from error
 
 
 def _is_binary(content: bytes) -> bool:

@@ -10,7 +10,6 @@ from ..annotations import Annotation
 from .entries import Annotations, add, lines_of
 
 LIST_NAME = re.compile(r"(train|test)list(\d+)\.txt")
-_RECORDING = re.compile(r"v_(\w+_g\d+)_c\d+")
 
 
 def read_ucf101(folder: Path, names: Sequence[str], number: int) -> tuple[Annotations, str]:
@@ -35,12 +34,6 @@ def read_ucf101(folder: Path, names: Sequence[str], number: int) -> tuple[Annota
         if len(annotations) == num_before:
             raise LabelError(f"{str(list_file)!r} names no video: write one video a line")
     return annotations, f"UCF-101's lists {lists['train'].name} and {lists['test'].name}"
-
-
-def recording_of(name: str) -> str | None:
-    """Return the recording of a video of UCF-101 by its name: "Archery_g08" of ".../v_Archery_g08_c01.avi"."""
-    match = _RECORDING.match(name.replace("\\", "/").rpartition("/")[2])
-    return match[1] if match else None
 
 
 def _lists(folder: Path, names: Sequence[str], number: int) -> dict[str, Path]:
