@@ -75,6 +75,12 @@ class SourceOptions(ImageOptions):
     follow_links: Annotated[
         bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
     ] = False
+    split_folders: Annotated[
+        bool,
+        input_option(
+            "--split-folders/--no-split-folders", help="Folders named train, val and test are splits, not classes."
+        ),
+    ] = True
     video_stream: Annotated[
         int | None,
         input_option("--video-stream", min=0, help="Which video stream of each file, from 0; default: the best one."),
@@ -93,6 +99,7 @@ class SourceOptions(ImageOptions):
             follow_links=self.follow_links,
             images=self.images,
             frame_rate=self.frame_rate,
+            split_folders=self.split_folders,
         )
 
 
@@ -124,11 +131,11 @@ class AnnotationOptions:
     """Labels, splits and groups that take the place of those in the videos' folders or in the features."""
 
     labels: Annotated[
-        Path | None,
+        list[Path] | None,
         labels_option(
             "--labels",
             metavar="FILE",
-            help="CSV of video,label[,split][,group]; it overrides what is there.",
+            help="CSV of video,label[,split][,group], or the lists of a data set; overrides what is there.",
         ),
     ] = None
     splits: Annotated[
@@ -136,10 +143,12 @@ class AnnotationOptions:
         labels_option(
             "--splits",
             metavar="FOLDER",
-            help="UCF-101 lists: a folder with trainlist01.txt, testlist01.txt and classInd.txt.",
+            help="Lists, such as UCF-101's or HMDB-51's, from which all splits come; labels too.",
         ),
     ] = None
-    split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+    split_number: Annotated[
+        int, labels_option("--split-number", min=1, help="Which of a data set's official splits.")
+    ] = 1
 
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""

@@ -22,7 +22,7 @@ def report_annotations(missing: Sequence[str], unlisted: Sequence[str]) -> None:
     """Print which videos labels or splits name that are not there, and which videos they do not name."""
     from vidrep.errors import some_names
 
-    for what, names in (("listed but not there", missing), ("not listed", unlisted)):
+    for what, names in (("listed but not among the videos", missing), ("not listed", unlisted)):
         if names:
             note(f"warning: {len(names)} videos are {what}: {some_names(names)}")
 

@@ -99,6 +99,15 @@ def test_paths_on_standard_input(tmp_path: Path) -> None:
     assert sorted(row.path for row in open_features(tmp_path / "f.h5").videos) == sorted(given)
 
 
+def test_a_video_on_standard_input_is_one_line(tmp_path: Path) -> None:
+    done = run("-", "-o", tmp_path / "f.h5", *SMALL, stdin=next((CLIPS / "up").iterdir()).read_bytes())
+    assert done.returncode == 3
+    assert done.stderr.decode().splitlines() == [
+        "vidrep: standard input holds binary data, such as a video itself; '-' reads a list of paths: write the video "
+        "to a file first, then name that file"
+    ]
+
+
 def test_a_dry_run_says_what_it_would_take(tmp_path: Path) -> None:
     done = run(CLIPS, "-o", tmp_path / "f.h5", "--dry-run", *SMALL)
     lines = done.stdout.decode().splitlines()

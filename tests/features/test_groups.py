@@ -25,6 +25,17 @@ def features_of(folder: Path, rows: Sequence[VideoRow]) -> Features:
     return open_features(folder / "f.h5")
 
 
+def test_names_of_ucf101_have_their_recording_as_group(tmp_path: Path) -> None:
+    expected = {
+        "A/v_Archery_g08_c01.avi": "Archery_g08",
+        "A/v_Archery_g08_c02.avi#crop-1": "Archery_g08",
+        "g08_c01.avi": "g08_c01.avi",
+        "v_Archery_g08.avi": "v_Archery_g08.avi",
+    }
+    features = features_of(tmp_path, [VideoRow(name) for name in expected])
+    assert annotate(features).groups == list(expected.values())
+
+
 def test_the_first_capture_group_or_else_the_whole_match_is_the_group() -> None:
     keys = ["walk/person01_d1.avi", "run/person02_d1.avi", "run/person01_d2.avi"]
     assert groups_by_pattern(keys, r"person(\d+)_(d\d)") == ["01", "02", "01"]

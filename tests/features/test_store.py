@@ -329,7 +329,7 @@ def promises_without_bytes(file: h5py.File) -> None:
         (shorter_column, "the columns of /videos have different lengths: 1, 3"),
         (numeric_column, "/videos/label is of type int64, which its column cannot be"),
         (videos_not_a_group, "/videos is no group"),
-        (equal_keys, "a video is in its table twice"),
+        (equal_keys, "is in its table twice"),
         (rows_beyond_the_end, "entry for video 'c.mp4' does not fit"),
         (negative_start, "entry for video 'a/x.mp4' does not fit"),
         (unknown_status, "entry for video 'a/x.mp4' does not fit"),

@@ -226,6 +226,11 @@ def test_a_description_is_read_without_its_weights(tmp_path: Path) -> None:
     assert read_description(tmp_path) == CLASSIFIER
 
 
+def test_classes_come_composed(tmp_path: Path) -> None:
+    saved(tmp_path, replace(CLASSIFIER, classes=["cafe\u0301", "run"]))
+    assert read_description(tmp_path).classes == ["caf\u00e9", "run"]
+
+
 def test_the_hash_is_of_names_shapes_and_values() -> None:
     weights = {"a": torch.arange(6.0), "b": torch.ones(2, 3)}
     found = hash_of_weights(weights)

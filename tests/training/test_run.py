@@ -95,6 +95,9 @@ def test_what_was_used_is_identified_by_content_and_the_test_split_is_not_among_
     for index, row in enumerate(features.videos):
         assert (row.checksum in used.content, row.source_sha256 in used.content) == (index != 1, index != 1)
     assert used.groups == {"anna", "cleo"}
+    table = tmp_path / "run" / "videos.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("anna", "zoe\u0301"), encoding="utf-8")
+    assert read_used_videos(tmp_path / "run").groups == {"zo\u00e9", "cleo"}
     (tmp_path / "run" / "videos.csv").write_text("video\nx\n", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(InputError, match=r"videos.csv cannot be read"):

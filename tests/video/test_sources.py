@@ -1,15 +1,26 @@
 """Which files are found, under which key and label, and what is refused."""
 
 import io
+import logging
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from vidrep.errors import InputError
-from vidrep.video.sources import VIDEO_EXTENSIONS, VideoSource, find_videos, read_text
+from vidrep.video.decoders import open_video
+from vidrep.video.folder_search import VIDEO_EXTENSIONS
+from vidrep.video.named_paths import read_text
+from vidrep.video.sampling import Sampling
+from vidrep.video.sources import VideoSource, find_videos
 
 MakeFiles = Callable[..., None]
 
@@ -58,16 +69,41 @@ def test_one_folder_gives_relative_keys_sorted_and_labels_from_class_folders(mak
 
 
 def test_a_folder_leaves_out_hidden_names_and_other_files(make: MakeFiles) -> None:
-    make("clips/a.mp4", "clips/.b.mp4", "clips/.cache/c.mp4", "clips/notes.txt", "clips/d.gif", "clips/noextension")
+    make("clips/a.mp4", "clips/.b.mp4", "clips/.cache/c.mp4", "clips/notes.txt", "clips/noextension")
     assert keys_and_labels(find_videos([Path("clips")])) == [("a.mp4", "")]
     make(".hidden/a.mp4")
     assert keys_and_labels(find_videos([".hidden"])) == [("a.mp4", "")]  # named by the user: not left out
 
 
-def test_extensions_are_lower_case_with_a_dot() -> None:
-    assert {".mp4", ".avi", ".webm", ".y4m"} <= VIDEO_EXTENSIONS
+def test_extensions_are_lower_case_with_a_dot_and_those_of_the_guide() -> None:
+    assert {".mp4", ".avi", ".webm", ".y4m", ".gif", ".apng", ".mod", ".tod", ".dav"} <= VIDEO_EXTENSIONS
     assert all(one.startswith(".") and one == one.lower() for one in VIDEO_EXTENSIONS)
-    assert ".gif" not in VIDEO_EXTENSIONS
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    paragraph = next(part for part in guide.split("\n\n") if part.startswith("These extensions"))
+    assert set(re.findall(r"\.\w+", paragraph.partition(":")[2])) == VIDEO_EXTENSIONS
+
+
+def test_files_left_out_are_counted_by_extension(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make(
+        "clips/run/a.mp4", "clips/jump/b.xyz", "clips/jump/c.XYZ", "clips/notes.txt", "clips/none", "clips/.hidden.txt"
+    )
+    assert keys_and_labels(find_videos(["clips"])) == [("run/a.mp4", "run")]
+    expected = ": 4 files are left out, no videos by their extensions: 2 .xyz, 1 .txt, 1 no extension"
+    assert caplog.messages == [f"'clips'{expected}"]
+    caplog.clear()
+    find_videos(["cli*"])  # the folders that a pattern matches: one line for all of them
+    assert caplog.messages == [f"'cli*'{expected}"]
+
+
+def test_line_of_files_left_out_is_bounded(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("clips/a.mp4", *(f"clips/b.x{number:02}" for number in range(60)))
+    find_videos(["clips"])
+    assert caplog.messages == [
+        "'clips': 60 files are left out, no videos by their extensions: 1 .x00, 1 .x01, 1 .x02, 1 .x03, 1 .x04 and "
+        "55 more"
+    ]
 
 
 def test_equal_stems_in_different_folders_or_with_different_extensions_are_fine(make: MakeFiles) -> None:
@@ -119,7 +155,8 @@ def test_links_left_out_are_counted_in_the_log(make: MakeFiles, caplog: pytest.L
     link("clips/folder", "../outside")
     find_videos(["clips"])
     find_videos(["cl*"])
-    assert caplog.messages == ["'clips': 2 symbolic links are left out: they lead to folders, or out of it"] * 2
+    why = "2 symbolic links are left out: they lead to folders, or out of it"
+    assert caplog.messages == [f"'clips': {why}", f"'cl*': {why}"]
 
 
 def test_links_are_followed_on_request_and_cycles_are_no_trap(
@@ -318,6 +355,234 @@ def test_read_text_drops_the_byte_order_mark(tmp_path: Path) -> None:
     assert read_text(tmp_path / "a.txt") == "a\r\n"
 
 
+# ---- Unicode
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def keeps_forms(folder: Path) -> bool:
+    """Whether the file system keeps names as they are written, so that two forms are two files."""
+    (folder / f"{COMPOSED}-probe").touch()
+    return not (folder / f"{DECOMPOSED}-probe").exists()
+
+
+@pytest.fixture
+def forms(tmp_path: Path) -> None:
+    if not keeps_forms(tmp_path):
+        pytest.skip("this file system takes both forms of a name for one")
+
+
+def test_forms_differ_as_they_should() -> None:
+    assert COMPOSED != DECOMPOSED and unicodedata.normalize("NFD", COMPOSED) == DECOMPOSED
+
+
+@pytest.mark.usefixtures("forms")
+def test_keys_and_labels_are_composed_and_paths_stay(make: MakeFiles) -> None:
+    make(f"clips/{DECOMPOSED}/a.mp4", f"clips/{COMPOSED}/b{DECOMPOSED}.mp4")
+    found = find_videos(["clips"])
+    assert keys_and_labels(found) == [(f"{COMPOSED}/a.mp4", COMPOSED), (f"{COMPOSED}/b{COMPOSED}.mp4", COMPOSED)]
+    assert found[0].path == Path(f"clips/{DECOMPOSED}/a.mp4")
+    assert found[0].path.read_bytes() == f"clips/{DECOMPOSED}/a.mp4".encode()
+
+
+@pytest.mark.usefixtures("forms")
+def test_two_files_whose_names_differ_by_normalization_are_refused(make: MakeFiles) -> None:
+    make(f"clips/{DECOMPOSED}.mp4", f"clips/{COMPOSED}.mp4")
+    message = refusal("clips")
+    assert message.startswith(f"two files have the key '{COMPOSED}.mp4': ")
+    assert "'clips/cafe\\u0301.mp4'" in message and "'clips/caf\\xe9.mp4'" in message
+    assert message.endswith(
+        ", which differ in Unicode's normalization alone; rename one, or give one folder that holds both"
+    )
+
+
+@pytest.mark.usefixtures("forms")
+@pytest.mark.parametrize(("on_disk", "given"), [(DECOMPOSED, COMPOSED), (COMPOSED, DECOMPOSED)])
+def test_sources_are_found_in_any_form(
+    make: MakeFiles, monkeypatch: pytest.MonkeyPatch, on_disk: str, given: str
+) -> None:
+    make(f"{on_disk}/{on_disk}.mp4", f"{on_disk}/deep/x.mp4", "list.txt")
+    Path("list.txt").write_text(f"{given}/{given}.mp4\n{given}/deep/x.mp4\n", encoding="utf-8")
+    keys = [f"{COMPOSED}.mp4", "deep/x.mp4"]
+    assert sorted(video.key for video in find_videos([], list_files=["list.txt"])) == keys
+    found = find_videos([given])
+    assert sorted(video.key for video in found) == keys
+    assert {video.path for video in found} == {Path(f"{on_disk}/{on_disk}.mp4"), Path(f"{on_disk}/deep/x.mp4")}
+    assert [video.key for video in find_videos([f"{given}/{given[:3]}*.mp4"])] == [f"{COMPOSED}.mp4"]
+    assert [video.key for video in find_videos([f"*/{given}.mp4"])] == [f"{COMPOSED}.mp4"]
+    standard_input(monkeypatch, f"{given}/deep/x.mp4\n".encode())
+    assert [video.key for video in find_videos(["-"])] == ["x.mp4"]
+    assert "does not exist" in refusal(f"{given}/caffé.mp4")
+
+
+# ---- folders of splits
+
+
+def labels_and_splits(found: list[VideoSource]) -> dict[str, tuple[str, str]]:
+    return {video.key: (video.label, video.split) for video in found}
+
+
+def test_folders_named_as_splits_are_splits(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("set/Train/run/a.mp4", "set/Train/jump/deep/b.mp4", "set/val/run/c.mp4", "set/val/d.mp4")
+    make("set/testing/jump/e.mp4", "set/f.mp4")
+    assert labels_and_splits(find_videos(["set"])) == {
+        "Train/run/a.mp4": ("run", "train"),
+        "Train/jump/deep/b.mp4": ("jump", "train"),
+        "val/run/c.mp4": ("run", "validation"),
+        "val/d.mp4": ("", "validation"),
+        "testing/jump/e.mp4": ("jump", "test"),
+        "f.mp4": ("", ""),
+    }
+    assert caplog.messages == [
+        "'set': Train, testing, val are splits, and the folders in them classes (with --no-split-folders they are "
+        "classes themselves)"
+    ]
+    caplog.clear()
+    kept = find_videos(["set"], split_folders=False)
+    assert {video.split for video in kept} == {""} and caplog.messages == []
+    assert labels_and_splits(kept)["Train/jump/deep/b.mp4"] == ("deep", "")
+    assert labels_and_splits(kept)["val/d.mp4"] == ("val", "")
+
+
+@pytest.mark.parametrize("name", ["train", "training", "val", "valid", "validation", "test", "testing", "TEST"])
+def test_every_name_of_a_split_counts(make: MakeFiles, name: str) -> None:
+    make(f"set/{name}/run/a.mp4")
+    expected = {"t": "train", "v": "validation", "test"[0]: "train"}[name[0].lower()]
+    if name.lower().startswith("test"):
+        expected = "test"
+    assert labels_and_splits(find_videos(["set"])) == {f"{name}/run/a.mp4": ("run", expected)}
+
+
+@pytest.mark.parametrize("more", ["set/other/run/b.mp4", "set/trains/run/b.mp4"])
+def test_a_folder_with_another_name_makes_all_of_them_classes(
+    make: MakeFiles, caplog: pytest.LogCaptureFixture, more: str
+) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("set/train/run/a.mp4", more)
+    assert {video.split for video in find_videos(["set"])} == {""}
+    assert caplog.messages == []
+
+
+def test_folders_that_hold_no_videos_do_not_count(make: MakeFiles) -> None:
+    make("set/train/run/a.mp4", "set/annotations/list/c.txt", "set/train/run/d.txt")
+    assert labels_and_splits(find_videos(["set"])) == {"train/run/a.mp4": ("run", "train")}
+
+
+def test_classes_named_as_splits_stay_classes_and_it_is_said(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("set/train/a.mp4", "set/test/run/b.mp4")
+    assert labels_and_splits(find_videos(["set"])) == {"train/a.mp4": ("train", ""), "test/run/b.mp4": ("run", "")}
+    assert caplog.messages == ["'set': test, train are classes, not splits: not each of them holds class folders"]
+
+
+def test_several_sources_are_splits_by_their_own_names_or_by_their_folders(
+    make: MakeFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("one/train/run/a.mp4", "one/test/run/b.mp4", "two/clips/run/c.mp4")
+    expected = {"train/run/a.mp4": ("run", "train"), "test/run/b.mp4": ("run", "test")}
+    assert labels_and_splits(find_videos(["one/train", "one/test"])) == expected
+    assert [message.partition(",")[0] for message in caplog.messages] == ["the folders: test"]
+    assert labels_and_splits(find_videos(["one/*/*/*.mp4"])) == expected
+    assert labels_and_splits(find_videos(["one", "two/clips"])) == {
+        "one/train/run/a.mp4": ("run", "train"),
+        "one/test/run/b.mp4": ("run", "test"),
+        "clips/run/c.mp4": ("run", ""),
+    }
+
+
+# ---- extensions that are taken
+
+
+@pytest.mark.parametrize(
+    ("extension", "form", "codec", "pix_fmt"),
+    [
+        (".gif", "gif", "gif", "rgb8"),
+        (".apng", "apng", "apng", "rgb24"),
+        (".mod", "mpeg", "mpeg2video", "yuv420p"),
+        (".TOD", "mpegts", "mpeg2video", "yuv420p"),
+        (".dav", "mpegts", "libx264", "yuv420p"),
+    ],
+)
+def test_videos_of_other_extensions_are_found_and_read(
+    tmp_path: Path, extension: str, form: str, codec: str, pix_fmt: str
+) -> None:
+    path = tmp_path / "clips" / "run" / f"a{extension}"
+    path.parent.mkdir(parents=True)
+    # Noise, for FFmpeg recognizes a transport stream by its many packets.
+    noise = np.random.default_rng(0).integers(0, 64, (4, 48, 64, 3))
+    written = (noise + 60 * np.arange(4)[:, None, None, None]).astype(np.uint8)
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        for pixels in written:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pix_fmt)))
+        container.mux(stream.encode(None))
+    assert keys_and_labels(find_videos([tmp_path / "clips"])) == [(f"run/a{extension}", "run")]
+    with open_video(path) as video:
+        shown = [int(frame.rgb.mean()) for frame in video.frames(Sampling())]
+    assert shown == pytest.approx(written.mean(axis=(1, 2, 3)), abs=20)  # rgb8 has 8 levels
+
+
+# ---- URLs and streams
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/a.mp4", "http://example.org/a?b=[1]*", "rtsp://camera:554/live", "file:///a/b.mp4"]
+)
+def test_a_url_is_refused_with_what_to_do(make: MakeFiles, url: str) -> None:
+    make("clips/a.mp4", "list.txt")
+    expected = "is a URL, and vidrep reads files alone: download it first, then name the file"
+    assert refusal(url) == f"{url!r} {expected}"
+    assert refusal("clips", Path(url)) == f"{str(Path(url))!r} {expected}"
+    Path("list.txt").write_text(f"clips/a.mp4\n{url}\n")
+    assert refusal(list_files=(Path("list.txt"),)) == f"'list.txt', line 2: {url!r} {expected}"
+
+
+@pytest.mark.parametrize(
+    ("form", "codec"),
+    [
+        *(("mp4", "libx264"), ("matroska", "libx264"), ("mpegts", "libx264"), ("h264", "libx264"), ("avi", "mpeg4")),
+        *(("flv", "flv1"), ("mpeg", "mpeg2video"), ("yuv4mpegpipe", "rawvideo"), ("gif", "gif"), ("asf", "wmv2")),
+    ],
+)
+def test_a_video_on_standard_input_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, codec: str
+) -> None:
+    path = tmp_path / "a"
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb8" if form == "gif" else "yuv420p"
+        noise = np.random.default_rng(0).integers(1, 255, (3, 48, 64, 3), dtype=np.uint8)
+        for pixels in noise:
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    standard_input(monkeypatch, path.read_bytes())
+    assert refusal("-") == (
+        "standard input holds binary data, such as a video itself; '-' reads a list of paths: write the video to a "
+        "file first, then name that file"
+    )
+    holds = "holds binary data, no text: save it as UTF-8 text (a spreadsheet as CSV)"
+    assert refusal(list_files=(path,)) == f"{str(path)!r} {holds}"
+
+
+def test_an_endless_stream_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    assert "standard input holds binary data" in refusal("-")
+
+
 # ---- refusals
 
 
@@ -366,17 +631,48 @@ def test_a_pipe_is_refused_and_left_out_of_folders(make: MakeFiles) -> None:
     assert [video.key for video in find_videos(["clips"])] == ["a.mp4"]
 
 
-def test_a_folder_that_cannot_be_read_is_refused(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    make("clips/a.mp4", "clips/left/b.mp4")
+@pytest.fixture
+def close(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let no folder of a name be read; a mode would not do, for tests may run as root, who may read everything."""
     scandir = os.scandir
 
-    def refuse_left(folder: Path) -> object:
-        if Path(folder).name == "left":
-            raise PermissionError(13, "Permission denied")
-        return scandir(folder)
+    def close_folder(name: str) -> None:
+        def scan(folder: Path) -> object:
+            if Path(folder).name == name:
+                raise PermissionError(13, "Permission denied")
+            return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", refuse_left)  # tests may run as root, who may read everything
-    assert "cannot read the folder 'clips/left': Permission denied" in refusal("clips")
+        monkeypatch.setattr(os, "scandir", scan)
+
+    return close_folder
+
+
+def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(
+    make: MakeFiles, close: Callable[[str], None]
+) -> None:
+    make("clips/a.mp4", "clips/left/b.mp4", "clips/left/lost+found/c.mp4", "other/d.mp4")
+    close("lost+found")
+    why = "the folder cannot be read (Permission denied)"
+    folder = VideoSource(Path("clips/left/lost+found"), "left/lost+found", "", unreadable=why)
+    found = find_videos(["clips"])
+    assert found == [
+        VideoSource(Path("clips/a.mp4"), "a.mp4", ""),
+        VideoSource(Path("clips/left/b.mp4"), "left/b.mp4", "left"),
+        folder,
+    ]
+    assert find_videos(["cli*"]) == found
+    both = find_videos(["clips", "other"])
+    assert replace(folder, key="clips/left/lost+found") in both and len(both) == 4
+
+
+def test_a_source_that_cannot_be_read_is_refused(make: MakeFiles, close: Callable[[str], None]) -> None:
+    make("clips/a.mp4", "more/lost+found/c.mp4", "more/e.txt")
+    close("clips")
+    assert refusal("clips") == (
+        "cannot read the folder 'clips': Permission denied; change its permissions or name other sources"
+    )
+    close("lost+found")
+    assert "is a video: 1 .txt (1 folders in it cannot be read: 'more/lost+found'); known are" in refusal("more")
 
 
 def test_a_path_in_a_closed_folder_is_refused(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:

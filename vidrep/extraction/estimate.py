@@ -37,7 +37,7 @@ class Estimate:
     """What an extraction would take, about.
 
     num_done: videos that are in the output already, if their files have not changed.
-    num_unreadable: of `num_tried` videos whose headers were read.
+    num_unreadable: of `num_tried` videos whose headers were read, and folders that cannot be searched.
     num_frames: kept, of the videos to do. seconds: the work, without the start.
     output_bytes: of the finished output. needed_bytes: while it is made, parts included. free_bytes: of that disk.
     """
@@ -79,6 +79,8 @@ def estimate(
     decoding = Decoding(preparation=extractor.preparation, sampling=sampling, stream=video_stream)
     settings = settings_to_record(extractor, sampling=sampling, video_stream=video_stream)
     done = ExtractionOutput(output, start_over=overwrite).done(settings)
+    num_folders = sum(bool(source.unreadable) for source in sources)
+    sources = [source for source in sources if not source.unreadable]
     crops = extractor.preparation.crop_names
     sizes = [_size(source.path) for source in sources]
     to_do = [
@@ -100,8 +102,8 @@ def estimate(
     return Estimate(
         num_videos=len(sources),
         num_done=len(sources) - len(to_do),
-        num_tried=len(tried),
-        num_unreadable=len(tried) - len(readable),
+        num_tried=len(tried) + num_folders,
+        num_unreadable=len(tried) - len(readable) + num_folders,
         num_frames=num_frames,
         seconds=num_frames * seconds_per_frame + _hash_seconds(sum(sizes), workers=workers),
         output_bytes=output_bytes,

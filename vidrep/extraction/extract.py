@@ -139,7 +139,14 @@ def _extract_into(
     began = time.monotonic()
     settings = pipeline.settings()
     done = destination.done(settings)
-    wanted = merge([s.key for s in sources], [s.label for s in sources], ["" for _ in sources], annotations)
+    videos = [source for source in sources if not source.unreadable]
+    wanted = merge(
+        [video.key for video in videos],
+        [video.label for video in videos],
+        [video.split for video in videos],
+        annotations,
+        paths=[str(video.path.absolute()) for video in videos],
+    )
     writer = PartsWriter(
         destination.parts,
         settings=settings,
@@ -148,13 +155,14 @@ def _extract_into(
         frame_shape=pipeline.extractor.frame_shape,
         dtype=pipeline.extractor.dtype,
     )
-    work = ExtractionWork(sources, wanted, pipeline.extractor.preparation.crop_names, done, writer)
+    folders = [source for source in sources if source.unreadable]
+    work = ExtractionWork(videos, wanted, pipeline.extractor.preparation.crop_names, done, writer, unreadable=folders)
     try:
         with writer:
             pipeline.run(work, lambda: on_progress(work.progress(time.monotonic() - began)))
         publishing = time.monotonic()
         gone = work.videos_without_source() if prune else set[str]()
-        names = work.names() if annotations else {}
+        names = work.names() if annotations else work.names_with_new_splits()
         features = destination.publish(
             names, settings=settings, unchanged=work.unchanged, without=gone, check_stop=pipeline.check_stop
         )
@@ -174,7 +182,7 @@ def _extract_into(
         _log.warning("%d videos were decoded again, as this vidrep reads them otherwise: %s", count, keys)
     if features is None:
         raise InputError(
-            f"none of the {len(sources)} videos could be read; {failures[0].path}: {failures[0].reason} "
+            f"none of the {len(videos)} videos could be read; {failures[0].path}: {failures[0].reason} "
             f"(every reason is in {destination.failures})"
         )
     return ExtractSummary(

@@ -25,10 +25,11 @@ class ExtractionWork:
 
     crop_names: what the extractor's preparation adds to a video's key for each of its sequences.
     done: the rows of the output so far, by key. writer: takes the new ones.
+    unreadable: folders that cannot be searched: they count as failures, and rows of videos below them have a source.
 
-    failures: videos that failed. notes: what is to be known of whole ones. replaced: keys of videos that took the place
-        of others. decoded_anew: those of videos whose rows were of an earlier version of decoding. unchanged: those of
-        rows that stay as they are.
+    failures: videos that failed, and folders. notes: what is to be known of whole videos. replaced: keys of videos that
+        took the place of others. decoded_anew: those of videos whose rows were of an earlier version of decoding.
+        unchanged: those of rows that stay as they are.
     num_new, num_new_frames: videos computed, and features of them, those of all crops counted once.
     """
 
@@ -39,13 +40,19 @@ class ExtractionWork:
         crop_names: Sequence[str],
         done: Mapping[str, VideoRow],
         writer: PartsWriter,
+        *,
+        unreadable: Sequence[VideoSource] = (),
     ) -> None:
         self._sources, self._wanted, self._crop_names = sources, wanted, crop_names
         self._done, self._writer = done, writer
         self._spools: dict[int, Spool] = {}
         self._num_ended = 0
-        self.failures: list[Failure] = []
         self.notes: list[str] = []
+        self._unreadable = unreadable
+        self.failures = [
+            Failure(path=folder.key, status="failed", reason=folder.unreadable, source=str(folder.path))
+            for folder in unreadable
+        ]
         self.replaced: list[str] = []
         self.decoded_anew: list[str] = []
         self.unchanged: set[str] = set()
@@ -87,9 +94,18 @@ class ExtractionWork:
             for crop in self._crop_names
         }
 
+    def names_with_new_splits(self) -> dict[str, tuple[str, str, str]]:
+        """Return (label, split, group) by key, of the output's rows that lack the split that their folder names."""
+        return {
+            key: (self._done[key].label, split, "")
+            for key, (_, split, _) in self.names().items()
+            if split and key in self._done and not self._done[key].split
+        }
+
     def videos_without_source(self) -> set[str]:
         """Return the keys of the videos in the output that no source has any more."""
-        return self._done.keys() - self.names().keys()
+        below = tuple(f"{folder.key}/" for folder in self._unreadable)
+        return {key for key in self._done.keys() - self.names().keys() if not key.startswith(below)}
 
     def take(self, event: Event | None, encoder: BatchedEncoder) -> bool:
         """Process an event of decoding, None if nothing came for a while; return whether a video ended with it."""

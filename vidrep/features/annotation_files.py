@@ -1,205 +1,161 @@
-"""Annotation files: a CSV of labels, splits and groups, and UCF-101's lists."""
+"""Annotation files: labels, splits and groups from lists of many formats, which are recognized by their content."""
 
-import csv
-import io
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError, LabelError, nearest_names, some_names
-from ..video.sources import read_text
-from .annotations import SPLITS, Annotation, combined
+from ..errors import InputError, LabelError
+from ..names import composed
+from ..video.named_paths import quoted, read_text
+from .annotation_formats import hmdb51, ucf101
+from .annotation_formats.entries import NAMES_OF_SPLITS, Annotations, add
+from .annotation_formats.json_lists import read_json
+from .annotation_formats.plain_lists import read_list
+from .annotation_formats.tables import read_table, table_delimiter
+from .annotations import SPLITS, Annotation
+from .groups import recording_of
 
-_COLUMNS = ("video", "label", "split", "group")
-_LIST_NAME = re.compile(r"(train|test)list(\d+)\.txt")
+_log = logging.getLogger(__name__)
 
-
-def read_label_csv(path: Path) -> dict[str, Annotation]:
-    """Read a CSV of videos with a label, a split or a group, or several of these.
-
-    The first line names the columns, in any order: video, and at least one of label, split and group. Splits are train,
-    validation (or val), test. An empty cell is no label and no split; an empty group leaves the video's group as it is.
-    Spaces around a value are dropped.
-
-    Raises LabelError, naming the line, for unknown columns or splits, a video named twice and incomplete rows, and
-    InputError for a file that cannot be read.
-    """
-    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    annotations: dict[str, Annotation] = {}
-    columns: list[str] = []
-    try:
-        for cells in rows:
-            place = _place(path, rows.line_num)
-            values = [cell.strip() for cell in cells]
-            if not any(values):
-                continue
-            if columns:
-                _add(annotations, *_annotation_of_row(values, columns, place))
-            else:
-                columns = _checked_columns(values, place)
-    except csv.Error as error:
-        raise LabelError(f"{_place(path, rows.line_num)}: not a CSV ({error}); write one video a line") from error
-    if not annotations:
-        raise LabelError(f"{str(path)!r} names no video: write a line 'video,label' and one line a video under it")
-    return annotations
-
-
-def read_splits(path: Path, *, number: int = 1) -> dict[str, Annotation]:
-    """Read UCF-101's lists: trainlistNN.txt and testlistNN.txt, with the classes numbered in classInd.txt beside them.
-
-    path: the folder that holds them, of which the lists with `number` are read, or one of the two lists.
-
-    A line is a video, with its class number or without ("Archery/v_Archery_g08_c01.avi 3"). The label is the class of
-    that number, or else the video's folder.
-
-    Raises LabelError, naming the line, for a class number and a folder that disagree, an unknown class and a video
-    named twice or in both lists, and InputError for a file that is not there or cannot be read.
-    """
-    lists = _split_lists(path, number)
-    classes = _read_classes(lists["train"].parent / "classInd.txt")
-    annotations: dict[str, Annotation] = {}
-    for split, list_file in lists.items():
-        num_before = len(annotations)
-        for place, line in _lines(list_file):
-            name, class_number = _name_and_number(line)
-            _add(annotations, name, Annotation(_label_of(name, class_number, classes, place), split, place=place))
-        if len(annotations) == num_before:
-            raise LabelError(f"{str(list_file)!r} names no video: write one video a line")
-    return annotations
+# Data sets whose lists are recognized by their names: in these, the second group is the official split's number.
+_BY_NAME = {ucf101.LIST_NAME: ucf101.read_ucf101, hmdb51.LIST_NAME: hmdb51.read_hmdb51}
+_LIST_SUFFIXES = frozenset({".csv", ".json", ".tsv", ".txt"})
+_SPLIT_NUMBER = re.compile(r"split_?(\d+)", re.IGNORECASE)
 
 
 def read_annotations(
-    *, labels: Path | str | None = None, splits: Path | str | None = None, number: int = 1
+    *,
+    labels: Path | str | Sequence[Path | str] | None = None,
+    splits: Path | str | None = None,
+    number: int = 1,
 ) -> dict[str, Annotation]:
-    """Read a CSV of labels, UCF-101's lists, or both, and merge them.
+    """Read lists of videos with their labels, splits and groups, and merge them; a line in the log describes each.
 
-    With both, every split comes from the lists (the CSV's splits are ignored), and labels come from either.
+    labels: lists, or folders of lists. By its content, a list is one of these:
 
-    Raises what read_label_csv and read_splits raise, and LabelError where both name a video's label and disagree.
+    - a table (CSV) whose first line names its columns: our own, those of spreadsheets, Kinetics';
+    - JSON: Something-Something's, Diving48's, Kinetics';
+    - a text with a path and a label a line, or mmaction2's list of videos or of folders of frames;
+    - UCF-101's and HMDB-51's lists, by the names of their files: all that have the same number.
+
+    A folder holds UCF-101's or HMDB-51's lists, or lists whose names have a split in them ("train.json"), which their
+    videos get unless the list names splits itself; so do several lists in `labels`.
+    splits: a list or folder of these, from which every split comes; those in `labels` are ignored then.
+    number: which of several official splits a folder's lists are read of.
+
+    Names, labels and groups are in NFC. A group that no list names is the recording that a name of UCF-101 has in it.
+
+    Raises LabelError, naming the line, for what does not fit the format, and for a video with two labels, splits or
+    groups; InputError for a file that cannot be read.
     """
-    annotations = read_label_csv(Path(labels)) if labels is not None else {}
-    if splits is None:
-        return annotations
-    annotations = {name: Annotation(one.label, None, one.group, place=one.place) for name, one in annotations.items()}
-    for name, from_lists in read_splits(Path(splits), number=number).items():
-        annotations[name] = combined(name, annotations[name], from_lists) if name in annotations else from_lists
+    given = [] if labels is None else [labels] if isinstance(labels, Path | str) else list(labels)
+    annotations: Annotations = {}
+    for path in map(Path, given):
+        for name, one in _read(path, number, split_of_name=len(given) > 1).items():
+            add(annotations, name, replace(one, split=None) if splits is not None else one)
+    if splits is not None:
+        for name, one in _read(Path(splits), number).items():
+            add(annotations, name, one)
     return annotations
 
 
-def _checked_columns(names: list[str], place: str) -> list[str]:
-    columns = [name.lower() for name in names]
-    for column in columns:
-        if column not in _COLUMNS:
-            hint = nearest_names(column, _COLUMNS) or "separate columns by commas"
-            raise LabelError(f"{place}: unknown column {column!r}; allowed are {', '.join(_COLUMNS)}; {hint}")
-    if len(set(columns)) < len(columns):
-        raise LabelError(f"{place}: a column is named twice in {','.join(columns)}; name each once")
-    if "video" not in columns or len(columns) < 2:
-        raise LabelError(f"{place}: columns are {','.join(columns)}; needed are video and label, split or group")
-    return columns
+def _read(path: Path, number: int, *, split_of_name: bool = False) -> Annotations:
+    """Read a list or a folder of lists, and log what it is."""
+    annotations, what = _recognized(path, number)
+    if not annotations:
+        raise LabelError(f"{quoted(path)} names no video: write a line 'video,label' and one line a video under it")
+    if split_of_name and (split := _split_in(path.stem)):
+        annotations = _with_split(annotations, split)
+    annotations = {name: _finished(name, one) for name, one in annotations.items()}
+    _log.info("%s: %s: %s", quoted(path), what, _counts(annotations))
+    return annotations
 
 
-def _annotation_of_row(values: list[str], columns: list[str], place: str) -> tuple[str, Annotation]:
-    if len(values) != len(columns):
-        raise LabelError(
-            f"{place}: {len(values)} values for {len(columns)} columns ({','.join(columns)}); quote commas"
-        )
-    row = dict(zip(columns, values, strict=True))
-    if not row["video"]:
-        raise LabelError(f"{place}: no video is named; write its key in the column 'video'")
-    split = None if row.get("split") is None else _checked_split(row["split"], place)
-    return row["video"], Annotation(row.get("label"), split, row.get("group"), place=place)
-
-
-def _checked_split(split: str, place: str) -> str:
-    lower = split.lower()
-    if lower == "val":
-        return "validation"
-    if lower and lower not in SPLITS:
-        hint = nearest_names(lower, SPLITS)
-        raise LabelError(
-            f"{place}: unknown split {split!r}; allowed are {', '.join(SPLITS)} or nothing; {hint}".rstrip("; ")
-        )
-    return lower
-
-
-def _split_lists(path: Path, number: int) -> dict[str, Path]:
-    """Return the two lists as {"train": ..., "test": ...}."""
+def _recognized(path: Path, number: int) -> tuple[Annotations, str]:
+    """Return the annotations of a list or a folder of lists, and what it is, in words."""
     if path.is_dir():
-        return _split_lists_in(path, number)
-    read_text(path)  # raises for an unreadable path before its partner is missed
-    match = _LIST_NAME.fullmatch(path.name)
-    if not match:
-        expected = "trainlistNN.txt or testlistNN.txt"
-        raise LabelError(f"{str(path)!r} is not named {expected}: give such a list, or the folder that holds it")
-    return {split: path.with_name(f"{split}list{match[2]}.txt") for split in ("train", "test")}
+        return _recognized_folder(path, number)
+    for pattern, read in _BY_NAME.items():
+        if path.is_file() and (match := pattern.fullmatch(path.name)):
+            return read(path.parent, _names_in(path.parent), int(match[2]))
+    text = read_text(path)
+    if text.lstrip().startswith(("{", "[")):
+        return read_json(path, text)
+    if (delimiter := table_delimiter(text)) is not None:
+        return read_table(path, text, delimiter)
+    return read_list(path, text)
 
 
-def _split_lists_in(folder: Path, number: int) -> dict[str, Path]:
+def _recognized_folder(folder: Path, number: int) -> tuple[Annotations, str]:
+    names = _names_in(folder)
+    for pattern, read in _BY_NAME.items():
+        if any(pattern.fullmatch(name) for name in names):
+            return read(folder, names, number)
+    return _lists_of_splits(folder, names, number)
+
+
+def _names_in(folder: Path) -> list[str]:
     try:
-        files = sorted(folder.iterdir())
+        return sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise InputError(f"cannot read the folder {str(folder)!r}: {error.strerror}; change its permissions") from error
-    found = {(match[1], int(match[2])): file for file in files if (match := _LIST_NAME.fullmatch(file.name))}
-    numbers = sorted({one for _, one in found})
-    if number not in numbers:
-        there = f"it has {some_names(map(str, numbers))}" if numbers else "there is no trainlistNN.txt in it"
-        raise LabelError(f"{str(folder)!r} has no lists with the number {number}: {there}")
-    return {split: found.get((split, number), folder / f"{split}list{number:02}.txt") for split in ("train", "test")}
+        raise InputError(
+            f"cannot read the folder {quoted(folder)}: {error.strerror}; change its permissions"
+        ) from error
 
 
-def _read_classes(path: Path) -> dict[int, str]:
-    classes: dict[int, str] = {}
-    for place, line in _lines(path):
-        number, *names = line.split(maxsplit=1)
-        if not (number.isdecimal() and names):
-            raise LabelError(f"{place}: {line!r} is not a class; write its number and name, such as '1 Archery'")
-        if int(number) in classes or names[0] in classes.values():
-            raise LabelError(f"{place}: {line!r} repeats a number or a name; each must be there once")
-        classes[int(number)] = names[0]
-    return classes
+def _lists_of_splits(folder: Path, names: Sequence[str], number: int) -> tuple[Annotations, str]:
+    """Read the lists in a folder whose names have a split in them, and this number if they have any."""
+    splits = {
+        name: split
+        for name in names
+        if Path(name).suffix.lower() in _LIST_SUFFIXES and (split := _split_in(Path(name).stem))
+    }
+    chosen = {name: split for name, split in splits.items() if _number_in(name) in (None, number)}
+    if not chosen:
+        numbers = sorted({_number_in(name) for name in splits} - {None})  # type: ignore[type-var]
+        if numbers:
+            there = ", ".join(map(str, numbers))
+            raise LabelError(f"{quoted(folder)} has no lists with the number {number}: it has {there}")
+        known = "UCF-101's, HMDB-51's, or lists with a split in their names, such as train.csv and test.csv"
+        raise LabelError(f"{quoted(folder)} holds no lists that are recognized: {known}; name one list itself")
+    annotations: Annotations = {}
+    for name, split in chosen.items():
+        for video, one in _with_split(_recognized(folder / name, number)[0], split).items():
+            add(annotations, video, one)
+    return annotations, f"lists {', '.join(chosen)}"
 
 
-def _name_and_number(line: str) -> tuple[str, int | None]:
-    name, *last = line.rsplit(maxsplit=1)
-    return (name, int(last[0])) if last and last[0].isdecimal() else (line, None)
+def _split_in(stem: str) -> str | None:
+    """Return the split in the name of a list, None if there is none or several are."""
+    words = re.findall("[a-z]+", stem.casefold())
+    found = {NAMES_OF_SPLITS[word] for word in words if word in NAMES_OF_SPLITS}
+    return found.pop() if len(found) == 1 else None
 
 
-def _label_of(name: str, number: int | None, classes: Mapping[int, str], place: str) -> str:
-    folder = name.split("/")[-2] if "/" in name else ""
-    known = folder in classes.values()
-    if number is None:
-        if not known:
-            hint = nearest_names(folder, classes.values()) or "add a class number to the line"
-            raise LabelError(f"{place}: the folder {folder!r} of {name!r} is no class of classInd.txt; {hint}")
-        return folder
-    if number not in classes:
-        raise LabelError(f"{place}: class number {number} is not in classInd.txt, which has {_range(classes)}")
-    if known and folder != classes[number]:
-        raise LabelError(
-            f"{place}: class {number} is {classes[number]!r}, but {name!r} is in {folder!r}; correct one of them"
-        )
-    return classes[number]
+def _number_in(name: str) -> int | None:
+    match = _SPLIT_NUMBER.search(name)
+    return int(match[1]) if match else None
 
 
-def _range(classes: Mapping[int, str]) -> str:
-    return f"{min(classes)} to {max(classes)}" if classes else "none"
+def _with_split(annotations: Annotations, split: str) -> Annotations:
+    return {name: replace(one, split=split) if one.split is None else one for name, one in annotations.items()}
 
 
-def _add(annotations: dict[str, Annotation], name: str, given: Annotation) -> None:
-    if name in annotations:
-        raise LabelError(
-            f"{given.place}: video {name!r} was named before, in {annotations[name].place}; keep one of the lines"
-        )
-    annotations[name] = given
+def _finished(name: str, given: Annotation) -> Annotation:
+    """Return an annotation with its label and group in NFC; a group that is not named is UCF-101's recording."""
+    label = None if given.label is None else composed(given.label)
+    group = recording_of(name) if given.group is None else composed(given.group)
+    return replace(given, label=label, group=group)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the place and the text of each line that is not blank."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield _place(path, number), line.strip()
-
-
-def _place(path: Path, line: int) -> str:
-    return f"{str(path)!r}, line {line}"
+def _counts(annotations: Mapping[str, Annotation]) -> str:
+    labels = {one.label for one in annotations.values()} - {None, ""}
+    groups = {one.group for one in annotations.values()} - {None, ""}
+    splits = Counter(one.split for one in annotations.values())
+    counts = [f"{len(annotations)} videos", f"{len(labels)} labels"]
+    counts += [f"{splits[split]} {split}" for split in SPLITS if splits[split]]
+    counts += [f"{len(groups)} groups"] if groups else []
+    return ", ".join(counts)

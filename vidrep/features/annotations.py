@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import LabelError, some_names
-from ..video.sources import VIDEO_EXTENSIONS
+from ..names import composed
+from ..video.folder_search import VIDEO_EXTENSIONS
 from .groups import choose_groups
 from .store import Features
 from .table import without_crop
@@ -23,12 +24,14 @@ class Annotation:
     """What an annotation file gives for one video: None where it has no such column, '' where the cell is empty.
 
     place: the file and the line, for messages.
+    other_names: what else the video may be called, tried in this order where the name that it stands under is nowhere.
     """
 
     label: str | None
     split: str | None
     group: str | None = None
     place: str = field(default="", compare=False, kw_only=True)
+    other_names: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ def annotate(
 ) -> AnnotatedVideos:
     r"""Merge annotations into the labels, splits and groups of a feature file.
 
-    Every video has a group: from the annotations, else from the pattern, else from the file's column, else its source
-    video. Names that match no video and videos without an annotation are logged.
+    Every video has a group: from the annotations, else from the pattern, else from the file's column, else as
+    choose_groups has it. Names that match no video and videos without an annotation are logged.
 
     group_pattern: a regular expression for keys, such as r"person(\d+)"; see groups_by_pattern.
 
@@ -82,15 +85,23 @@ def annotate(
 
 
 def merge(
-    keys: Sequence[str], labels: Sequence[str], splits: Sequence[str], annotations: Mapping[str, Annotation]
+    keys: Sequence[str],
+    labels: Sequence[str],
+    splits: Sequence[str],
+    annotations: Mapping[str, Annotation],
+    *,
+    paths: Sequence[str] = (),
 ) -> MergedAnnotations:
     """Merge annotations into the labels and splits of videos, which are given in the order of their keys.
 
-    A name in the annotations is a video's key, or else the end of exactly one key ("Archery/a.avi" of
-    "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if there is none, the same
-    is tried without the endings of crops, where a name stands for all crops of one video, and last without extensions
-    of videos and arrays (.npy, .npz). Several names may be of one video if they do not contradict each other. Videos
-    without an annotation stay as they are.
+    A name in the annotations is a video's path, also without an extension, or its key, or else the end of exactly one
+    key ("Archery/a.avi" of "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if
+    there is none, the same is tried without the endings of crops, where a name stands for all crops of one video, and
+    last without extensions of videos and arrays (.npy, .npz). A name that is nowhere is read again as a Windows path,
+    "left\\a.mp4" as "left/a.mp4". Several names may be of one video if they do not contradict each other. Videos
+    without an annotation stay as they are. All names are compared, and labels, splits and groups returned, in NFC.
+
+    paths: the videos' absolute paths, if they have some.
 
     Raises LabelError for a name that could be several videos, names of one video that contradict each other, and if
     no annotated video is among the keys.
@@ -98,7 +109,7 @@ def merge(
     if not len(keys) == len(labels) == len(splits):
         raise ValueError(f"{len(keys)} keys, {len(labels)} labels and {len(splits)} splits; give one of each a video")
     new_labels, new_splits, groups = list(labels), list(splits), [""] * len(keys)
-    by_video, missing = _by_video(keys, annotations)
+    by_video, missing = _by_video(_VideoFinder(keys, paths), annotations)
     if annotations and not by_video:
         raise _nothing_in_common(keys, annotations)
     for index, given in by_video.items():
@@ -106,6 +117,7 @@ def merge(
         new_splits[index] = new_splits[index] if given.split is None else given.split
         groups[index] = given.group or ""
     unlisted = [key for index, key in enumerate(keys) if index not in by_video] if annotations else []
+    new_labels, new_splits, groups = ([composed(name) for name in names] for names in (new_labels, new_splits, groups))
     return MergedAnnotations(new_labels, new_splits, groups, missing, unlisted)
 
 
@@ -118,12 +130,11 @@ class _NameIndex:
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "_NameIndex":
-        by_whole, by_end = defaultdict(list), defaultdict(list)
+        by_end = defaultdict(list)
         for index, name in enumerate(names):
-            by_whole[name].append(index)
             for end in _ends(name):
                 by_end[end].append(index)
-        return cls(dict(by_whole), dict(by_end))
+        return cls(_positions(names), dict(by_end))
 
     def find(self, name: str) -> list[int]:
         """Return where `name` is; if nowhere, where names end with it or are an end of it."""
@@ -146,17 +157,34 @@ def _without_extension(name: str) -> str:
     return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
 
 
+def _positions(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each name stands in the sequence."""
+    positions = defaultdict(list)
+    for index, name in enumerate(names):
+        positions[name].append(index)
+    return dict(positions)
+
+
 class _VideoFinder:
     """Finds videos by their names in annotations."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._sources = [without_crop(key) for key in keys]
-        self._by_key = _NameIndex.of(keys)
-        self._by_source = self._by_key if self._sources == list(keys) else _NameIndex.of(self._sources)
+    def __init__(self, keys: Sequence[str], paths: Sequence[str] = ()) -> None:
+        self.keys = [composed(key) for key in keys]
+        whole = [composed(path).replace("\\", "/") for path in paths]
+        self._by_path, self._by_bare_path = _positions(whole), _positions([_without_extension(path) for path in whole])
+        self._sources = [without_crop(key) for key in self.keys]
+        self._by_key = _NameIndex.of(self.keys)
+        self._by_source = self._by_key if self._sources == self.keys else _NameIndex.of(self._sources)
         self._by_bare_source = _NameIndex.of([_without_extension(source) for source in self._sources])
 
-    def find(self, name: str) -> list[int]:
-        """Return the positions of the keys that a name may stand for."""
+    def find(self, names: Sequence[str]) -> list[int]:
+        """Return the positions of the keys that the first of these names which is there may stand for."""
+        as_windows = [name.replace("\\", "/") for name in names if "\\" in name]
+        return next(filter(None, map(self._find, [*map(composed, names), *map(composed, as_windows)])), [])
+
+    def _find(self, name: str) -> list[int]:
+        if of_path := self._by_path.get(name) or self._by_bare_path.get(_without_extension(name)):
+            return of_path
         found = self._by_key.find(name) or self._by_source.find(name)
         return found or self._by_bare_source.find(_without_extension(name))
 
@@ -165,20 +193,20 @@ class _VideoFinder:
         return len({self._sources[index] for index in found}) == 1
 
 
-def _by_video(keys: Sequence[str], annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
+def _by_video(videos: _VideoFinder, annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
     """Return the annotation of each video, by its position among the keys, and the names that match none."""
-    videos = _VideoFinder(keys)
     by_video: dict[int, Annotation] = {}
     missing: list[str] = []
     for name, given in annotations.items():
-        found = videos.find(name)
+        found = videos.find([name, *given.other_names])
         if not found:
             missing.append(name)
         elif len(found) > 1 and not videos.are_one(found):
-            several = some_names(repr(keys[index]) for index in found)
+            several = some_names(repr(videos.keys[index]) for index in found)
             raise LabelError(f"{given.place or 'annotations'}: {name!r} could be {several}; write the whole key")
         for index in found:
-            by_video[index] = combined(keys[index], by_video[index], given) if index in by_video else given
+            known = by_video.get(index)
+            by_video[index] = given if known is None else combined(videos.keys[index], known, given)
     return by_video, missing
 
 
@@ -193,19 +221,21 @@ def _nothing_in_common(keys: Sequence[str], annotations: Mapping[str, Annotation
 
 def combined(video: str, first: Annotation, second: Annotation) -> Annotation:
     """Return the union of two annotations of one video; raises LabelError if they contradict each other."""
-    places = " and ".join(place for place in (first.place, second.place) if place)
+    places = " and ".join(dict.fromkeys(place for place in (first.place, second.place) if place))
     where = f"{places}: " if places else ""
-    if first.label and second.label and first.label != second.label:
-        raise LabelError(f"{where}{video!r} has the labels {first.label!r} and {second.label!r}; correct one of them")
-    if first.split and second.split and first.split != second.split:
-        raise LabelError(f"{where}{video!r} is in the splits {first.split!r} and {second.split!r}; keep one of them")
-    if first.group and second.group and first.group != second.group:
-        raise LabelError(f"{where}{video!r} is in the groups {first.group!r} and {second.group!r}; keep one of them")
+    for got, one, other, remedy in (
+        ("has the labels", first.label, second.label, "correct one of them"),
+        ("is in the splits", first.split, second.split, "keep one of them"),
+        ("is in the groups", first.group, second.group, "keep one of them"),
+    ):
+        if one and other and composed(one) != composed(other):
+            raise LabelError(f"{where}{video!r} {got} {one!r} and {other!r}; {remedy}")
     return Annotation(
         _named(first.label, second.label),
         _named(first.split, second.split),
         _named(first.group, second.group),
         place=places,
+        other_names=tuple(dict.fromkeys([*first.other_names, *second.other_names])),
     )
 
 

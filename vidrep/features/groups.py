@@ -4,7 +4,10 @@ import re
 from collections.abc import Sequence
 
 from ..errors import ConfigError, LabelError
+from ..names import composed
 from .table import VideoRow
+
+_UCF101_NAME = re.compile(r"v_(\w+_g\d+)_c\d+")
 
 
 def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
@@ -16,7 +19,7 @@ def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
     Raises ConfigError for an invalid pattern, LabelError, naming the first key, if it does not match every key.
     """
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(composed(pattern))
     except re.error as error:
         raise ConfigError(
             f"group pattern {pattern!r}: not a regular expression ({error}); give one such as 'person([0-9]+)'"
@@ -36,11 +39,20 @@ def _matched(pattern: re.Pattern[str], key: str) -> str:
     return (match[1 if pattern.groups else 0] or "") if match else ""
 
 
+def recording_of(name: str) -> str | None:
+    """Return the recording of a video of UCF-101 by its name: "Archery_g08" of ".../v_Archery_g08_c01.avi".
+
+    Its recordings are cut into clips that share a background and often a person.
+    """
+    match = _UCF101_NAME.match(name.replace("\\", "/").rpartition("/")[2])
+    return match[1] if match else None
+
+
 def choose_groups(videos: Sequence[VideoRow], annotated: Sequence[str], pattern: str | None = None) -> list[str]:
     """Return the group of each video; none is ''.
 
-    Annotations come first, then the pattern, the file's column, and last the source video: its SHA-256, or without one
-    its key, so that the crops of a video, and copies of it, are one group.
+    Annotations come first, then the pattern, the file's column, the recording in a name of UCF-101, and last the source
+    video: its SHA-256, or without one its key, so that the crops of a video, and copies of it, are one group.
 
     annotated: the groups that annotations name, '' where they name none.
 
@@ -53,5 +65,6 @@ def choose_groups(videos: Sequence[VideoRow], annotated: Sequence[str], pattern:
         for index, group in zip(open_ones, found, strict=True):
             groups[index] = group
     return [
-        group or row.group or row.source_sha256 or row.source_key for group, row in zip(groups, videos, strict=True)
+        group or row.group or recording_of(row.source_key) or row.source_sha256 or row.source_key
+        for group, row in zip(groups, videos, strict=True)
     ]

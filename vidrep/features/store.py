@@ -12,6 +12,7 @@ slice of a memory map. A file is written under a temporary name and published wh
 import copy
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -293,8 +294,9 @@ def _read_table(file: UntrustedFile, old_names: Mapping[str, str], *, decoding_v
 
 
 def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:
-    if len({row.path for row in rows}) != len(rows):
-        raise UnfitError("a video is in its table twice")
+    for key, count in Counter(row.path for row in rows).items():
+        if count > 1:
+            raise UnfitError(f"video {key!r} is in its table twice, in one Unicode normalization or two")
     end_before = 0
     for row in sorted(rows, key=lambda row: row.start):
         is_inside = row.start >= 0 and row.length >= 0 and row.start + row.length <= num_features

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..names import composed
+
 Status = Literal["ok", "partial"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -66,6 +68,7 @@ COLUMNS: dict[str, type] = {field.name: field.type for field in fields(VideoRow)
 REQUIRED_COLUMNS = frozenset({"path", "start", "length", "checksum"})
 """Columns without which a file's rows cannot be found or checked. Any other may be absent."""
 
+_COMPARED = frozenset({"path", "label", "split", "group"})
 _NUMBER_DTYPES = {int: np.dtype("<i8"), bool: np.dtype("<i8"), float: np.dtype("<f8")}
 
 
@@ -91,6 +94,8 @@ def columns_of(rows: Sequence[VideoRow]) -> dict[str, NDArray[np.generic]]:
 def rows_of(columns: Mapping[str, NDArray[np.generic]]) -> list[VideoRow]:
     """Turn columns back into rows; a field without a column has its default.
 
+    Keys, labels, splits and groups come in NFC, in which they are compared, also from files that have another form.
+
     Raises UnicodeDecodeError if a text column is not UTF-8.
     """
     decoded: dict[str, list[Any]] = {}
@@ -99,4 +104,6 @@ def rows_of(columns: Mapping[str, NDArray[np.generic]]) -> list[VideoRow]:
         decoded[name] = (
             [value.decode("utf-8") for value in values] if kind is str else [kind(value) for value in values]
         )
+        if name in _COMPARED:
+            decoded[name] = [composed(value) for value in decoded[name]]
     return [VideoRow(**dict(zip(decoded, values, strict=True))) for values in zip(*decoded.values(), strict=True)]

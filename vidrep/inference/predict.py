@@ -91,7 +91,7 @@ def predict(
             return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):
             raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-        sources = find_videos(inputs, images=images, frame_rate=frame_rate)
+        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False)
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
             summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)

@@ -6,7 +6,7 @@ model.json holds registered names (of the cell, objectives, head, transforms) an
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..config.settings import Likelihood
 from ..errors import ConfigError, InputError
 from ..files import write_text, writing_file
+from ..names import composed
 from .description import ModelDescription
 from .encoder import Numerics
 from .inputs import InputTransforms
@@ -58,7 +59,7 @@ def save_model(folder: Path, description: ModelDescription, state: Mapping[str, 
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """Read model.json of a run folder.
+    """Read model.json of a run folder; names of classes come in NFC, as labels do.
 
     Raises InputError if the folder holds no finished model, or one of another version.
     """
@@ -79,6 +80,7 @@ def read_description(folder: Path) -> ModelDescription:
             )
         description = ModelDescription(**content)
         _check(description)
+        description = replace(description, classes=[composed(name) for name in description.classes])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not a model description ({reason})") from error

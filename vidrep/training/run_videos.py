@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from ..features.annotations import SPLITS
 from ..features.table import VideoRow
+from ..names import composed
 from ..sequences.split import VideoSplit
 
 CONFIG_NAME = "config.toml"
@@ -82,7 +83,7 @@ def read_used_videos(folder: Path) -> UsedVideos:
             for row in csv.DictReader(file):
                 if row["split"] != "test":
                     content |= {row["checksum"], row["source_sha256"]}
-                    groups.add(row["group"])
+                    groups.add(composed(row["group"]))
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
     return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), pattern)

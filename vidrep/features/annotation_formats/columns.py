@@ -1,0 +1,98 @@
+"""Columns of a table of videos, and members of a JSON object: which of them means what."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ...errors import LabelError
+from ..annotations import Annotation
+from .entries import checked_split
+
+# Of several columns with one meaning, the first here counts.
+_MEANINGS: Mapping[str, tuple[str, ...]] = {
+    "video": (
+        *("video", "path", "file", "filename", "file_name", "filepath", "file_path", "video_path", "video_name"),
+        *("vid_name", "clip", "clip_path", "clip_name", "video_id", "youtube_id", "id"),
+    ),
+    "label": ("template", "label", "class", "class_name", "action", "category"),
+    "split": ("split", "subset"),
+    "group": ("group", "person", "subject", "participant", "recording"),
+}
+TIMES = ("time_start", "time_end")
+"""Kinetics' columns of the seconds between which a video was cut out of its source."""
+
+_KNOWN = frozenset(name for names in _MEANINGS.values() for name in names)
+# A name so much like one that is needed and lacking is a mistake in writing, no column of something else.
+_ALIKE = 0.75
+
+
+def column_name(name: str) -> str:
+    """Return a column's name in the form that is compared: "Video Name" as "video_name"."""
+    return "_".join(name.casefold().replace("-", " ").split())
+
+
+def num_known(names: Sequence[str]) -> int:
+    """Return how many of the names are those of columns that mean something here."""
+    return len({column_name(name) for name in names} & _KNOWN)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table.
+
+    used: the column of each meaning (video, label, split, group) that is there. left_out: the others, as written.
+    """
+
+    used: Mapping[str, str]
+    left_out: Sequence[str]
+
+    @classmethod
+    def of(cls, names: Sequence[str], place: str) -> "Columns":
+        """Recognize columns by their names; LabelError if the video is not among them, or nothing is said of it."""
+        known = [column_name(name) for name in names]
+        written = ",".join(names)
+        if len(set(known)) < len(known):
+            raise LabelError(f"{place}: a column is named twice in {written}; name each once")
+        used = {
+            meaning: next(name for name in candidates if name in known)
+            for meaning, candidates in _MEANINGS.items()
+            if not set(candidates).isdisjoint(known)
+        }
+        for name in known:
+            near = difflib.get_close_matches(name, _MEANINGS.keys() - used.keys(), n=1, cutoff=_ALIKE)
+            if near and name not in _KNOWN:
+                raise LabelError(f"{place}: unknown column {name!r}; did you mean {near[0]!r}?")
+        if "video" not in used or len(used) < 2:
+            raise LabelError(f"{place}: columns are {written}; needed are video and label, split or group")
+        left_out = [name for name, own in zip(names, known, strict=True) if own not in {*used.values(), *TIMES}]
+        return cls(used, left_out)
+
+    def annotation(self, row: Mapping[str, str], place: str) -> tuple[str, Annotation]:
+        """Return what a row, its values by column, gives for its video, and the video's name.
+
+        Kinetics names its videos by id and times: "ID_000084_000094", or "ID" alone.
+        """
+        values = {meaning: row.get(column) for meaning, column in self.used.items()}
+        name = values["video"]
+        if not name:
+            raise LabelError(f"{place}: no video is named; write its key in the column {self.used['video']!r}")
+        split = values.get("split")
+        label = values.get("label")
+        if label and self.used["label"] == "template":
+            label = label.replace("[", "").replace("]", "")
+        whole = segment_name(name, *(row.get(time) for time in TIMES))
+        return whole, Annotation(
+            label,
+            None if split is None else checked_split(split, place),
+            values.get("group"),
+            place=place,
+            other_names=() if whole == name else (name,),
+        )
+
+
+def segment_name(video: str, start: str | None, end: str | None) -> str:
+    """Return what Kinetics' downloaders call seconds start .. end of a video, "ID_000084_000094"; else its own name."""
+    try:
+        return f"{video}_{int(float(start or '')):06d}_{int(float(end or '')):06d}"
+    except ValueError:
+        return video
