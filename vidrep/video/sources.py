@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -93,6 +93,19 @@ def find_videos(
     return _without_repeats(found + _keyed_files(files))
 
 
+def find_files(
+    folder: Path, suffixes: Collection[str], *, follow_links: bool = False
+) -> tuple[list[Path], Counter[str]]:
+    """Find a folder's files with these suffixes, in lower or upper case, as videos are found: at any depth, sorted.
+
+    Return them, and how many files there are of each other suffix. Raises InputError for a folder that cannot be read.
+    """
+    contents = _search(folder, suffixes=suffixes, follow_links=follow_links)
+    if contents.num_links_left_out and not contents.videos:
+        _log.warning("%s: %d symbolic links are left out", _quoted(folder), contents.num_links_left_out)
+    return sorted(contents.videos), contents.num_others
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file that the user named, without a byte order mark.
 
@@ -164,7 +177,7 @@ class _Contents:
     num_links_left_out: int = 0
 
 
-def _search(root: Path, *, follow_links: bool) -> _Contents:
+def _search(root: Path, *, suffixes: Collection[str] = VIDEO_EXTENSIONS, follow_links: bool) -> _Contents:
     contents = _Contents()
     real_root = os.path.realpath(root)
     folders, links, searched = [root], list[Path](), set[str]()
@@ -185,7 +198,7 @@ def _search(root: Path, *, follow_links: bool) -> _Contents:
             elif target.is_dir():
                 (links if entry.is_symlink() else folders).append(path)
             elif target.is_file():
-                if path.suffix.lower() in VIDEO_EXTENSIONS:
+                if path.suffix.lower() in suffixes:
                     contents.videos.append(path)
                 else:
                     contents.num_others[path.suffix.lower() or "no extension"] += 1
