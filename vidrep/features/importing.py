@@ -130,7 +130,7 @@ def _videos(source: Path, *, array: str, follow_links: bool, output: Path) -> li
             videos = found.videos
             _log.info("%s: %d videos, %s: %s", source, len(videos), found.layout, some_names(v.key for v in videos))
             if found.left_out:
-                count, names = len(found.left_out), some_names(found.left_out)
+                count, names = len(found.left_out), some_names({path.rpartition("/")[2]: 1 for path in found.left_out})
                 _log.warning("%s: %d other arrays are left out: %s", source, count, names)
     named = [replace(video, key=_composed(video.key), label=_composed(video.label)) for video in videos]
     if twice := [key for key, count in Counter(video.key for video in named).items() if count > 1]:

@@ -31,7 +31,7 @@ class Hdf5Tree(ArrayTree):
             if file.attribute("format") == FORMAT:
                 raise FeatureFileError(f"{path}: already a feature file of vidrep; use it as it is")
             self._state = file.state
-            for name in file.paths():
+            for name in sorted(file.paths()):
                 try:
                     self._layouts[name] = self._layout(file, name)
                 except UnfitError as error:

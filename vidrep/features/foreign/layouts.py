@@ -136,9 +136,7 @@ def _num_dimensions(tree: ArrayTree, path: str) -> int:
 
 
 def _video(tree: ArrayTree, key: str, path: str) -> ForeignVideo:
-    return ForeignVideo(
-        key=key, label=_last(_group(key)), source=str(tree.path), load=partial(_frames, tree, path)
-    )
+    return ForeignVideo(key=key, label=_last(_group(key)), source=str(tree.path), load=partial(_frames, tree, path))
 
 
 def _frames(tree: ArrayTree, path: str) -> ForeignFrames:
