@@ -6,11 +6,12 @@ import sys
 
 import typer
 
+from vidrep.errors import LONGEST_MESSAGE, shortened
 from vidrep.training.ranks import is_main_process
 
 
 def note(text: str) -> None:
-    """Print a line on standard error; of several processes, the main one alone prints.
+    """Print a line on standard error, shortened like an error; of several processes, the main one alone prints.
 
     Where standard error cannot be written any more, because its reader has ended or its disk is full, this line and all
     later ones are dropped: the work goes on.
@@ -18,7 +19,7 @@ def note(text: str) -> None:
     if not is_main_process():
         return
     try:
-        typer.echo(text, err=True)
+        typer.echo(shortened(text, LONGEST_MESSAGE), err=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 

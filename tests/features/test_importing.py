@@ -119,7 +119,7 @@ def damage(root: Path) -> dict[str, str]:
         "empty.npy": "neither an .npy nor an .npz file",
         "text.npy": "neither an .npy nor an .npz file",
         "cut.npy": "not an array that can be read",
-        "two.npz": "2 arrays (first, second); there must be one",
+        "two.npz": "2 arrays of frames and values (first, second); there must be one",
         "cut.npz": "not an array that can be read",
         "damaged.npz": "not an array that can be read",
         "objects.npy": "not an array that can be read (Array can't be memory-mapped: Python objects in dtype.)",

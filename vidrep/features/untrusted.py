@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError
+from ..errors import LONGEST_MESSAGE, FeatureFileError, shortened
 
 # Deflate, the strongest of HDF5's own filters, unpacks a byte to at most 1032.
 _LARGEST_COMPRESSION = 1100
@@ -109,8 +109,8 @@ def open_untrusted(path: Path, *, what: str, advice: str) -> Iterator["Untrusted
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the message of an exception in one line, its type if it has no message."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    """Return the message of an exception in one line, shortened like an error; its type if it has no message."""
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__, LONGEST_MESSAGE)
     return f"it lacks {reason}" if isinstance(error, KeyError) else reason
 
 

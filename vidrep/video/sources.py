@@ -93,17 +93,22 @@ def find_videos(
     return _without_repeats(found + _keyed_files(files))
 
 
-def find_files(
-    folder: Path, suffixes: Collection[str], *, follow_links: bool = False
-) -> tuple[list[Path], Counter[str]]:
-    """Find a folder's files with these suffixes, in lower or upper case, as videos are found: at any depth, sorted.
+@dataclass(frozen=True)
+class FoundFiles:
+    """What `find_files` found: files, sorted; how many there are of each other suffix; how many links are left out."""
 
-    Return them, and how many files there are of each other suffix. Raises InputError for a folder that cannot be read.
+    paths: list[Path]
+    num_others: Counter[str]
+    num_links_left_out: int
+
+
+def find_files(folder: Path, suffixes: Collection[str], *, follow_links: bool = False) -> FoundFiles:
+    """Find a folder's files with these suffixes, in lower or upper case, at any depth, as find_videos does.
+
+    Raises InputError for a folder that cannot be read.
     """
     contents = _search(folder, suffixes=suffixes, follow_links=follow_links)
-    if contents.num_links_left_out and not contents.videos:
-        _log.warning("%s: %d symbolic links are left out", _quoted(folder), contents.num_links_left_out)
-    return sorted(contents.videos), contents.num_others
+    return FoundFiles(sorted(contents.videos), contents.num_others, contents.num_links_left_out)
 
 
 def read_text(path: Path) -> str:

@@ -35,13 +35,14 @@ def videos_of_folder(
 
     Raises InputError if there is no file, or videos have features of several kinds.
     """
-    found, num_others = find_files(folder, SUFFIXES, follow_links=follow_links)
-    paths = [path for path in found if without is None or path.absolute() != without.absolute()]
+    found = find_files(folder, SUFFIXES, follow_links=follow_links)
+    paths = [path for path in found.paths if without is None or path.absolute() != without.absolute()]
     if not paths:
-        raise InputError(f"{folder}: no {' or '.join(SUFFIXES)} file in this folder; there must be one a video")
-    if num_others:
-        others = some_names(f"{count} {suffix!r}" for suffix, count in num_others.most_common())
-        _log.warning("%s: %d other files are left out: %s", folder, num_others.total(), others)
+        links = f" ({found.num_links_left_out} symbolic links left out)" if found.num_links_left_out else ""
+        raise InputError(f"{folder}: no {' or '.join(SUFFIXES)} file in this folder{links}; there must be one a video")
+    if found.num_others:
+        others = some_names(f"{count} {suffix!r}" for suffix, count in found.num_others.most_common())
+        _log.warning("%s: %d other files are left out: %s", folder, found.num_others.total(), others)
     described = _described_videos(paths)
     in_described = {path for video in described for path in video.files()}
     return [_video(folder, path, path, partial(_load, path, array)) for path in paths if path not in in_described] + [

@@ -47,14 +47,17 @@ class Hdf5Tree(ArrayTree):
         layout = self._layouts[name]
         if layout.offset is None:
             require_unpackable(self.path, name, layout.num_bytes // max(1, layout.shape[0]))
-        return RowsFile(self.path, self._state, {name: layout}).open()[name]
+        return self._open(name)
 
     def read(self, name: str) -> NDArray[Any]:
         """Return a whole array, memory-mapped unless it is packed."""
         layout = self._layouts[name]
         if layout.offset is None:
             require_unpackable(self.path, name, layout.num_bytes)
-        return self.rows(name)[:]
+        return self._open(name)[0 : layout.shape[0]]
+
+    def _open(self, name: str) -> Rows:
+        return RowsFile(self.path, self._state, {name: self._layouts[name]}).open()[name]
 
     def column(self, name: str) -> NDArray[Any]:
         """Read a small array of numbers or text, of bytes where it is text."""

@@ -82,16 +82,19 @@ def only_video_of(tree: ArrayTree, *, array: str = "") -> ForeignFrames:
 
     Raises FeatureFileError, which names the file, if it holds no video or several, or if that cannot be read.
     """
-    candidates = [path for path in (*tree.arrays, *tree.unfit) if _may_be_video(tree, path, least_dimensions=1)]
+    if "" in tree.arrays:
+        return _frames(tree, "")
+    candidates = [path for path in (*tree.arrays, *tree.unfit) if _may_be_video(tree, path)]
     wanted = array or _FEATURES
     chosen = [path for path in candidates if wanted in (path, _last(path))]
-    if "" in tree.arrays or not (chosen or array):
-        chosen = [path for path in candidates if _num_dimensions(tree, path) > 1] or candidates
+    if not (chosen or array):
+        chosen = candidates
     if len(chosen) == 1:
         return _frames(tree, chosen[0])
     rule = f"one must be named {array!r}" if array else "there must be one"
     advice = "" if array or not candidates else "; --array NAME takes one"
-    raise FeatureFileError(f"{tree.path}: {len(candidates)} arrays ({some_names(candidates)}); {rule}{advice}")
+    what = some_names(candidates) or f"it holds {_described(tree, list(tree.arrays)) or 'none'}"
+    raise FeatureFileError(f"{tree.path}: {len(candidates)} arrays of frames and values ({what}); {rule}{advice}")
 
 
 # ---- an array or a group a video
@@ -101,7 +104,7 @@ def _by_key(tree: ArrayTree, candidates: Sequence[str], array: str) -> dict[str,
     """Choose the arrays that are videos: return their paths by key."""
     if array == EVERY_ARRAY:
         return {path: path for path in candidates}
-    if array in tree.arrays:
+    if array in candidates:
         return {tree.path.stem: array}
     named = [path for path in candidates if _group(path) and _last(path) == (array or _FEATURES)]
     if named:
@@ -119,12 +122,12 @@ def _by_key(tree: ArrayTree, candidates: Sequence[str], array: str) -> dict[str,
     return {path: path for path in candidates}
 
 
-def _may_be_video(tree: ArrayTree, path: str, *, least_dimensions: int = 2) -> bool:
-    """Whether an array has the dimensions of a video; an array that cannot be read may have them."""
+def _may_be_video(tree: ArrayTree, path: str) -> bool:
+    """Return whether an array has the dimensions of a video; an array that cannot be read may have them."""
     if _last(path) in _NO_FEATURES:
         return False
     info = tree.arrays.get(path)
-    return info is None or (info.is_numeric and len(info.shape) >= least_dimensions)
+    return info is None or (info.is_numeric and len(info.shape) >= 2)
 
 
 def _num_dimensions(tree: ArrayTree, path: str) -> int:
@@ -297,7 +300,7 @@ def _left_out(tree: ArrayTree, taken: Sequence[str]) -> list[str]:
 
 
 def _described(tree: ArrayTree, paths: Sequence[str]) -> str:
-    return some_names(f"{shortened(path)} {tree.arrays[path].shape}" for path in paths)
+    return some_names(f"{path} {tree.arrays[path].shape}" for path in paths)
 
 
 def _refusal(tree: ArrayTree, problem: str) -> FeatureFileError:

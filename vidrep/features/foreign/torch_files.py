@@ -1,5 +1,6 @@
 """.pt and .pth files of PyTorch: a tensor, or tensors by name. Nothing in them is executed."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class _TorchTree(ArrayTree):
     def __init__(self, path: Path) -> None:
         self._values: dict[str, Any] = {}
         arrays, unfit = {}, {}
-        for name, value in _named(_content(path)):
+        for name, value in _named(_content(path), set()):
             try:
                 array = _array(value)
             except ValueError as error:
@@ -43,22 +44,25 @@ def _content(path: Path) -> object:
     import torch  # here, as it takes seconds to import
 
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # the format before torch 1.6 cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # on old formats, and on how long a check may take
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            except RuntimeError:  # the format before torch 1.6 cannot be mapped
+                return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of unknown origin can fail in any way; torch's advice is to execute it
         raise FeatureFileError(
             f"{path}: not a file of tensors that can be read safely; save plain tensors with torch.save"
         ) from error
 
 
-def _named(content: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
-    if not isinstance(content, Mapping) or depth == _DEEPEST:
+def _named(content: object, visited: set[int], path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of nested dictionaries by path; a dictionary that is too deep, or there twice, is a value."""
+    if not isinstance(content, Mapping) or id(content) in visited or path.count("/") == _DEEPEST:
         yield path, content
         return
+    visited.add(id(content))
     for name, value in content.items():
-        yield from _named(value, f"{path}/{name}" if path else str(name), depth + 1)
+        yield from _named(value, visited, f"{path}/{name}" if path else str(name))
 
 
 def _array(value: object) -> NDArray[Any]:
