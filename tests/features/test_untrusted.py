@@ -334,7 +334,7 @@ def test_numbers_in_the_other_byte_order_are_not_taken_for_ours(ours: Path) -> N
         ("labels", np.array([b"x" * 70_000, b"y"]), "/labels holds texts of 70000 bytes; at most 65536 are read"),
         ("split", np.array([b"train", b"elsewhere"]), "split 'elsewhere'; allowed are train, validation, test"),
         ("video_ids", np.array([b"same", b"same"]), "two videos have the same name"),
-        ("labels", np.zeros((2, 1)), "/labels has shape (2, 1), wanted is (2,)"),
+        ("labels", np.zeros((2, 2)), "/labels has shape (2, 2), wanted is (2,)"),
     ],
     ids=range(6),
 )

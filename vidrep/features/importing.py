@@ -29,6 +29,8 @@ from .writer import require_new_file, writing_features
 
 _log = logging.getLogger(__name__)
 
+# As of a path on Linux. The table of a feature file pads all keys to the longest.
+_LONGEST_KEY = 4096
 _STORED_AS = {"float16": "float16", "float32": "float32", "float64": "float32", "uint8": "uint8"}
 
 
@@ -123,15 +125,15 @@ def _videos(source: Path, *, array: str, follow_links: bool, output: Path) -> li
         raise InputError(f"{source}: no such folder or file; give a folder with a file a video, or a file of many")
     else:
         tree = open_tree(source)
-        if list(tree.arrays) == [""]:
+        if list(tree.arrays) == [""] and not array:
             videos = sequences_of(tree)
         else:
             found = videos_of(tree, array=array)
             videos = found.videos
             _log.info("%s: %d videos, %s: %s", source, len(videos), found.layout, some_names(v.key for v in videos))
-            if found.left_out:
-                count, names = len(found.left_out), some_names({path.rpartition("/")[2]: 1 for path in found.left_out})
-                _log.warning("%s: %d other arrays are left out: %s", source, count, names)
+            _report_left_out(source, found.left_out)
+    if longest := max((len(video.key) for video in videos if len(video.key) > _LONGEST_KEY), default=0):
+        raise FeatureFileError(f"{source}: a video has a name of {longest} characters; at most {_LONGEST_KEY} are read")
     named = [replace(video, key=_composed(video.key), label=_composed(video.label)) for video in videos]
     if twice := [key for key, count in Counter(video.key for video in named).items() if count > 1]:
         raise FeatureFileError(f"{source}: two videos have the same name: {some_names(twice)}; names must differ")
@@ -148,35 +150,38 @@ class _Shape:
     """What the first reading of a video found.
 
     whole: the shape of its array. length: T, without leading axes of 1. frame: the shape and the type of a frame.
-    has_times: whether the source has times that can be taken, one a frame; None if it has none at all.
+    has_times: whether the source has times that can be taken, one a frame; None if it has none at all. left_out: the
+    other arrays of its file.
     """
 
     whole: tuple[int, ...]
     length: int
     frame: tuple[tuple[int, ...], str]
     has_times: bool | None
+    left_out: Sequence[str]
 
 
 def _survey(videos: Sequence[ForeignVideo]) -> tuple[dict[str, _Shape], list[Failure]]:
     """Read every array: return the shapes of those that agree with most others, by key, and failures for the rest."""
-    read: dict[str, tuple[ForeignVideo, tuple[int, ...], str, int | None]] = {}
+    read: dict[str, tuple[ForeignVideo, tuple[int, ...], str, int | None, Sequence[str]]] = {}
     failures: list[Failure] = []
     for video in videos:
         try:
             loaded = video.load()
             _require_features(loaded.features)
-            read[video.key] = (video, loaded.features.shape, loaded.features.dtype.name, _num_times(loaded))
+            whole, dtype = loaded.features.shape, loaded.features.dtype.name
+            read[video.key] = (video, whole, dtype, _num_times(loaded), loaded.left_out)
         except (InputError, MemoryError) as error:
             reason = reason_of(error).removeprefix(f"{video.source}: ")
             failures.append(Failure(path=video.key, status="failed", reason=reason, source=video.source))
     if not read:
         raise InputError(f"none of the {len(videos)} arrays can be imported; {failures[0].path}: {failures[0].reason}")
-    several_frames = {(whole[1:], dtype) for _, whole, dtype, _ in read.values() if len(whole) == 2 or whole[0] > 1}
+    frames = {(whole[1:], dtype) for _, whole, dtype, *_ in read.values() if len(whole) == 2 or whole[0] > 1}
     shapes = {}
-    for key, (_, whole, dtype, num_times) in read.items():
-        length, *frame = _without_leading_axes(whole, {frame for frame, kind in several_frames if kind == dtype})
+    for key, (_, whole, dtype, num_times, left_out) in read.items():
+        length, *frame = _without_leading_axes(whole, dtype, frames)
         has_times = None if num_times is None else num_times == length
-        shapes[key] = _Shape(whole, length, (tuple(frame), dtype), has_times)
+        shapes[key] = _Shape(whole, length, (tuple(frame), dtype), has_times, left_out)
     kinds = Counter(shape.frame for shape in shapes.values())
     usual = max(kinds, key=lambda kind: kinds[kind])
     for key, (video, *_) in read.items():
@@ -202,12 +207,14 @@ def _num_times(loaded: ForeignFrames) -> int | None:
     seconds = loaded.seconds
     if seconds is None:
         return None
-    return len(seconds) if seconds.ndim == 1 and np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all() else -1
+    return len(seconds) if np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all() else -1
 
 
-def _without_leading_axes(whole: tuple[int, ...], frames: Collection[tuple[int, ...]]) -> tuple[int, ...]:
+def _without_leading_axes(
+    whole: tuple[int, ...], dtype: str, frames: Collection[tuple[tuple[int, ...], str]]
+) -> tuple[int, ...]:
     """Drop leading axes of 1, as in (1, T, D), unless what follows is the shape of a frame of other videos."""
-    while len(whole) > 2 and whole[0] == 1 and whole[1:] not in frames:
+    while len(whole) > 2 and whole[0] == 1 and (whole[1:], dtype) not in frames:
         whole = whole[1:]
     return whole
 
@@ -225,8 +232,15 @@ def _seconds(loaded: ForeignFrames, shape: _Shape, fps: float) -> NDArray[np.flo
     return np.arange(shape.length) / (fps or loaded.fps or 1.0)
 
 
+def _report_left_out(source: Path, paths: Sequence[str]) -> None:
+    if paths:
+        names = some_names(dict.fromkeys(path.rpartition("/")[2] for path in paths))
+        _log.warning("%s: %d other arrays are left out: %s", source, len(paths), names)
+
+
 def _report(source: Path, shapes: Mapping[str, _Shape], fps: float) -> None:
     """Log what was changed in the features, or not taken from the source."""
+    _report_left_out(source, [path for shape in shapes.values() for path in shape.left_out])
     squeezed = [key for key, shape in shapes.items() if len(shape.whole) > 1 + len(shape.frame[0])]
     if squeezed:
         example = f"of shape {shapes[squeezed[0]].whole}: {some_names(squeezed)}"

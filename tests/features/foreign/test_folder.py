@@ -134,7 +134,7 @@ def test_a_rate_without_features_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_a_video_in_any_format(tmp_path: Path) -> None:
+def test_a_file_a_video_in_any_format(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "in"
     (folder / "run").mkdir(parents=True)
     np.savez(folder / "run/a.npz", features=frames(1), fps=5.0)
@@ -150,6 +150,7 @@ def test_a_file_a_video_in_any_format(tmp_path: Path) -> None:
     assert [row.path for row in videos] == [f"run/{n}" for n in ("a.npz", "b.h5", "c.mat", "d.pt", "e.pth")]
     assert [row.label for row in videos] == [f"label {name}" for name in "abcde"]
     assert [row.fps for row in videos] == [5, 5, 5, 0, 0]
+    assert caplog.messages[-1] == f"{folder}: 2 other arrays are left out: scores, label"
     for index in range(5):
         np.testing.assert_array_equal(summary.features.rows(index), frames(index + 1))
         expected = np.arange(4) / (1 if index == 4 else 5)
@@ -169,6 +170,14 @@ def test_several_arrays_in_a_file_of_a_folder(tmp_path: Path) -> None:
         InputError, match=r"a.npz: 2 arrays of frames and values \(rgb, flow\); one must be named 'audio'"
     ):
         imported(tmp_path, array="audio")
+
+
+def test_an_array_without_a_name_is_not_taken_for_another(tmp_path: Path) -> None:
+    save(tmp_path / "in/x_rgb.npy", frames(1))
+    with pytest.raises(InputError, match=r"x_rgb.npy: 1 arrays of .* \(without a name\); one must be named 'flow'"):
+        imported(tmp_path, array="flow")
+    with pytest.raises(InputError, match=r"x_rgb.npy: no array 'flow' .*; it holds \(4, 3\); --array NAME"):
+        import_features(tmp_path / "in/x_rgb.npy", tmp_path / "out.h5", array="flow")
 
 
 def test_the_output_is_no_source(tmp_path: Path) -> None:

@@ -156,24 +156,28 @@ def test_one_array_by_its_path(tmp_path: Path) -> None:
 def test_pictures_of_one_video_or_all_videos(tmp_path: Path) -> None:
     pictures = {"v1/features": np.zeros((5, 3, 2), np.uint8), "v2/features": np.ones((6, 3, 2), np.uint8)}
     message = refusal(tmp_path, pictures)
-    assert "not clear whether v1/features (5, 3, 2), v2/features (6, 3, 2) are pictures of one video" in message
+    assert (
+        "not clear whether v1/features (5, 3, 2), v2/features (6, 3, 2) are pictures of one video each, as " in message
+    )
+    assert "as --array features takes them, or all videos, as --array v1/features takes one of them" in message
     features = imported(tmp_path, pictures, array="features").features
     assert features.frame_shape == (3, 2)
     assert [row.length for row in features.videos] == [5, 6]
 
 
 def test_messages_are_bounded_however_much_a_file_holds(tmp_path: Path) -> None:
-    arrays = {f"a-rather-long-name-of-a-video-{number:05d}/x": np.zeros((1, 2, 2), np.int8) for number in range(5000)}
+    arrays = {f"a-rather-long-name-of-a-video-{number:05d}/x": np.zeros((1, 2, 2), np.int8) for number in range(2000)}
     with pytest.raises(InputError) as caught:
         imported(tmp_path, arrays)
     assert str(caught.value).startswith(
-        "none of the 5000 arrays can be imported; a-rather-long-name-of-a-video-00000: "
+        "none of the 2000 arrays can be imported; a-rather-long-name-of-a-video-00000: "
     )
     assert len(str(caught.value)) < 300
     assert " and 995 more; --array NAME" in refusal(
         tmp_path, {f"g{n}/{k}": frames(0) for n in range(500) for k in "ab"}
     )
     assert "(60005 characters)" in refusal(tmp_path, {"x" * 60_000: np.zeros(3)})
+    assert "a video has a name of 60000 characters; at most 4096" in refusal(tmp_path, {"x" * 60_000: frames(0)})
     assert "split 'xxx" in refusal(tmp_path, {"features": np.zeros((1, 2, 3)), "split": np.array([b"x" * 9000])})
 
 

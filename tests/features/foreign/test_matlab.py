@@ -66,7 +66,7 @@ def test_a_variable_a_video(tmp_path: Path, caplog: pytest.LogCaptureFixture, sa
 @VERSIONS
 def test_all_videos_in_one_variable(tmp_path: Path, save: Any) -> None:
     videos = np.stack([frames(seed) for seed in range(4)])
-    save(tmp_path / "in.mat", {"features": videos, "labels": np.array([[1], [2], [1], [2]], np.int64)})
+    save(tmp_path / "in.mat", {"features": videos, "labels": np.array([1, 2, 1, 2], np.int64)})
     features = imported(tmp_path / "in.mat").features
     assert [row.label for row in features.videos] == ["1", "2", "1", "2"]
     np.testing.assert_array_equal([features.rows(index) for index in range(4)], videos)
@@ -77,7 +77,7 @@ def test_one_video_a_file(tmp_path: Path, save: Any) -> None:
     folder = tmp_path / "in"
     (folder / "run").mkdir(parents=True)
     save(folder / "run/a.MAT", {"features": frames(1), "fps": 4.0, "other": np.zeros((2, 2))})
-    save(folder / "run/b.mat", {"anything": frames(2), "timestamps": np.arange(5.0)[:, None] / 4})
+    save(folder / "run/b.mat", {"anything": frames(2), "timestamps": np.arange(5.0) / 4})
     summary = import_features(folder, tmp_path / "out.h5")
     assert summary.failures == []
     assert [(row.path, row.label, row.fps) for row in summary.features.videos] == [

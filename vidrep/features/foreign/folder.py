@@ -7,7 +7,7 @@ x_timestamps_ms.npy    the times of its T features in milliseconds
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -136,4 +136,4 @@ def _load_described(path: Path, beside: Mapping[str, Path]) -> ForeignFrames:
             rate = rate_of(values)
         else:
             seconds = seconds_of(values, name)
-    return ForeignFrames(frames.features, rate, seconds)
+    return replace(frames, fps=rate, seconds=seconds)

@@ -17,7 +17,7 @@ A video by itself, (T, ...), at any depth:
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,7 +66,12 @@ def videos_of(tree: ArrayTree, *, array: str = "") -> FoundVideos:
     paths = _by_key(tree, candidates, array)
     deep = [] if array else [path for path in paths.values() if _num_dimensions(tree, path) > 2]
     if deep:
-        raise _refusal(tree, f"it is not clear whether {_described(tree, deep)} are pictures of one video each or more")
+        path, what = deep[0], _described(tree, deep)
+        raise _refusal(
+            tree,
+            f"it is not clear whether {what} are pictures of one video each, as --array {shortened(_last(path))} takes "
+            f"them, or all videos, as --array {shortened(path)} takes one of them",
+        )
     is_by_group = all(key == _group(path) for key, path in paths.items())
     return FoundVideos(
         [_video(tree, key, path) for key, path in sorted(paths.items())],
@@ -82,7 +87,7 @@ def only_video_of(tree: ArrayTree, *, array: str = "") -> ForeignFrames:
 
     Raises FeatureFileError, which names the file, if it holds no video or several, or if that cannot be read.
     """
-    if "" in tree.arrays:
+    if "" in tree.arrays and not array:
         return _frames(tree, "")
     candidates = [path for path in (*tree.arrays, *tree.unfit) if _may_be_video(tree, path)]
     wanted = array or _FEATURES
@@ -90,10 +95,13 @@ def only_video_of(tree: ArrayTree, *, array: str = "") -> ForeignFrames:
     if not (chosen or array):
         chosen = candidates
     if len(chosen) == 1:
-        return _frames(tree, chosen[0])
+        return replace(_frames(tree, chosen[0]), left_out=_left_out(tree, [*chosen, *_beside(tree, chosen[0])]))
     rule = f"one must be named {array!r}" if array else "there must be one"
     advice = "" if array or not candidates else "; --array NAME takes one"
-    what = some_names(candidates) or f"it holds {_described(tree, list(tree.arrays)) or 'none'}"
+    what = (
+        some_names(path or "without a name" for path in candidates)
+        or f"it holds {_described(tree, list(tree.arrays)) or 'none'}"
+    )
     raise FeatureFileError(f"{tree.path}: {len(candidates)} arrays of frames and values ({what}); {rule}{advice}")
 
 
@@ -146,8 +154,8 @@ def _frames(tree: ArrayTree, path: str) -> ForeignFrames:
     if path in tree.unfit:
         raise FeatureFileError(f"{tree.path}: {tree.unfit[path]}")
     beside = _beside(tree, path)
-    rates = [rate_of(tree.column(one)) for one in beside if _last(one) in RATES]
-    times = [seconds_of(tree.column(one), _last(one)) for one in beside if _last(one) in TIMES]
+    rates = [rate_of(_vector(tree, one)) for one in beside if _last(one) in RATES]
+    times = [seconds_of(_vector(tree, one), _last(one)) for one in beside if _last(one) in TIMES]
     return ForeignFrames(tree.read(path), rates[0] if rates else 0.0, times[0] if times else None)
 
 
@@ -158,19 +166,25 @@ def rate_of(values: NDArray[Any]) -> float:
 
 
 def seconds_of(values: NDArray[Any], name: str) -> NDArray[np.float64]:
-    """Return an array of times of this name, one of TIMES, in seconds."""
-    return values.astype(np.float64) * TIMES[name]
+    """Return an array of times of this name, one of TIMES, in seconds, (n,)."""
+    return values.reshape(-1).astype(np.float64) * TIMES[name]
 
 
 def _beside(tree: ArrayTree, path: str) -> list[str]:
     """Return the arrays in the group of a video's array that hold its rate and its times."""
     group = _group(path)
     found = [f"{group}/{name}" if group else name for name in (*RATES, *TIMES)]
-    return [one for one in found if one in tree.arrays and tree.arrays[one].is_numeric and _is_column(tree, one)]
+    return [one for one in found if one in tree.arrays and tree.arrays[one].is_numeric and _is_vector(tree, one)]
 
 
-def _is_column(tree: ArrayTree, path: str) -> bool:
-    return len(tree.arrays[path].shape) <= 1
+def _is_vector(tree: ArrayTree, path: str) -> bool:
+    """Return whether an array has one dimension, or others of size 1 only, as a row of MATLAB."""
+    return sum(size != 1 for size in tree.arrays[path].shape) <= 1
+
+
+def _vector(tree: ArrayTree, path: str) -> NDArray[Any]:
+    values = tree.column(path) if len(tree.arrays[path].shape) <= 1 else tree.read(path)
+    return values.reshape(-1)
 
 
 # ---- one array of all videos
@@ -243,9 +257,9 @@ def _texts(tree: ArrayTree, column: str, num_videos: int) -> list[str]:
     if not column:
         return []
     shape = tree.arrays[column].shape
-    if shape != (num_videos,):
+    if not _is_vector(tree, column) or math.prod(shape) != num_videos:
         raise FeatureFileError(f"{tree.path}: /{column} has shape {shape}, wanted is ({num_videos},)")
-    values = tree.column(column).tolist()
+    values = _vector(tree, column).tolist()
     class_names = tree.class_names(column) if _last(column) in _LABELS else None
     if class_names is not None and all(isinstance(value, int) for value in values):
         for value in values:
@@ -300,7 +314,7 @@ def _left_out(tree: ArrayTree, taken: Sequence[str]) -> list[str]:
 
 
 def _described(tree: ArrayTree, paths: Sequence[str]) -> str:
-    return some_names(f"{path} {tree.arrays[path].shape}" for path in paths)
+    return some_names(f"{path} {tree.arrays[path].shape}".lstrip() for path in paths)
 
 
 def _refusal(tree: ArrayTree, problem: str) -> FeatureFileError:

@@ -1,7 +1,7 @@
 """A file as a tree of named arrays, whatever its format, and the videos that are found in it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,13 @@ class ForeignFrames:
     """A video's features as they are in the source.
 
     features: (T, ...), maybe with leading axes of 1. fps: 0.0 if unknown. seconds: the times that the source has for
-    the frames, not checked; None if it has none.
+    the frames, (n,), not checked; None if it has none. left_out: other arrays of a file that is this video's alone.
     """
 
     features: NDArray[Any]
     fps: float = 0.0
     seconds: NDArray[np.float64] | None = None
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
