@@ -12,6 +12,7 @@ import sys
 
 import typer
 
+from vidrep.errors import LONGEST_MESSAGE, shortened
 from vidrep.training.ranks import is_main_process
 
 from .layout import in_a_line
@@ -34,7 +35,8 @@ def as_json(content: object) -> str:
 
 
 def note(text: str) -> None:
-    """Print a text as one line on standard error; of several processes, the main one alone prints.
+    """Print a text as one line on standard error, shortened like an error; of several processes, the main one alone
+    prints.
 
     Where standard error cannot be written any more, because its reader has ended or its disk is full, this line and all
     later ones are dropped: the work goes on.
@@ -42,7 +44,7 @@ def note(text: str) -> None:
     if not is_main_process():
         return
     try:
-        typer.echo(in_a_line(text), err=True)
+        typer.echo(shortened(in_a_line(text), LONGEST_MESSAGE), err=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 

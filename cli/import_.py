@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import show_log
-from .help import sampling_option
+from .help import input_option, sampling_option
 from .layout import in_a_line
-from .options import AnnotationOptions, NewFeatureFile, Overwrite, Quiet
+from .options import AnnotationOptions, FollowLinks, NewFeatureFile, Overwrite, Quiet
 from .problems import report_annotations, report_failures
 from .progress import progress_bar
 
@@ -21,15 +21,24 @@ def import_command(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder with one .npy or .npz a video (class folders as labels), or an .h5 of shape "
-            "(videos, frames, values), or Moving MNIST's mnist_test_seq.npy.",
+            help="A folder with a .npy, .npz, .h5, .mat or .pt a video (class folders as labels), or a file of many "
+            "videos: an array or a group each, or one array (videos, frames, values), or Moving MNIST's "
+            "mnist_test_seq.npy.",
             show_default=False,
         ),
     ],
     output: NewFeatureFile,
     annotations: AnnotationOptions,
+    array: Annotated[
+        str,
+        input_option(
+            "--array", metavar="NAME", help="Which array to take where a video has several; '*': each is a video."
+        ),
+    ] = "",
+    follow_links: FollowLinks = False,
     fps: Annotated[
-        float, sampling_option("--fps", help="Frames a second of these features, for their times; 0: unknown.")
+        float,
+        sampling_option("--fps", help="Frames a second of these features, instead of times in the source; 0: unknown."),
     ] = 0.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -40,7 +49,14 @@ def import_command(
     show_log(quiet=quiet)
     with progress_bar("import", quiet=quiet) as on_progress:
         summary = import_features(
-            source, output, fps=fps, annotations=annotations.read(), overwrite=overwrite, on_progress=on_progress
+            source,
+            output,
+            array=array,
+            fps=fps,
+            annotations=annotations.read(),
+            follow_links=follow_links,
+            overwrite=overwrite,
+            on_progress=on_progress,
         )
     report_annotations(summary.missing, summary.unlisted)
     if not quiet:

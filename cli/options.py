@@ -35,6 +35,7 @@ FeaturesIfAny = Annotated[
 NewFeatureFile = Annotated[
     Path, output_option("--output", "-o", metavar="FILE", help="A feature file (.h5).", show_default=False)
 ]
+FollowLinks = Annotated[bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
 Threads = Annotated[int | None, speed_option("--threads", min=1, help="CPU threads; default: chosen for this machine.")]
@@ -72,9 +73,7 @@ class SourceOptions(ImageOptions):
     lists: Annotated[
         list[Path] | None, input_option("--list", metavar="FILE", help="A text file with one video path a line.")
     ] = None
-    follow_links: Annotated[
-        bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")
-    ] = False
+    follow_links: FollowLinks = False
     split_folders: Annotated[
         bool,
         input_option(

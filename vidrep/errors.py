@@ -25,9 +25,15 @@ from typing import ClassVar
 
 
 class VidrepError(Exception):
-    """Root of all errors that vidrep raises on purpose; each of them is one of its classes below."""
+    """Root of all errors that vidrep raises on purpose; each of them is one of its classes below.
+
+    message: shortened in its middle if it is longer than LONGEST_MESSAGE, whatever names it repeats.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message, LONGEST_MESSAGE))
 
 
 class ConfigError(VidrepError):
@@ -88,14 +94,28 @@ class Stopped(VidrepError):  # noqa: N818 - nothing went wrong
     exit_code = 130
 
 
+LONGEST_MESSAGE = 2000
+"""The characters that a message may have. A name from a file may be of any length, so that every message is bounded."""
+_LONGEST_NAME = 200
+
+
+def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
+    """Return a text of at most `longest` characters: its beginning and its end if it has more."""
+    if len(text) <= longest:
+        return text
+    left_out = f" ...({len(text)} characters)... "
+    end = (longest - len(left_out)) // 3
+    return text[: longest - len(left_out) - end] + left_out + text[-end:]
+
+
 def nearest_names(name: str, allowed: Iterable[str], *, count: int = 3) -> str:
     """Return a hint with the allowed names most like `name`, "did you mean 'a' or 'b'?", or '' if none is near."""
     near = difflib.get_close_matches(name, list(allowed), n=count, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+    return f"did you mean {' or '.join(repr(shortened(one)) for one in near)}?" if near else ""
 
 
 def some_names(names: Iterable[str], *, count: int = 5) -> str:
-    """Join the first few of many names for a message: "a, b, c and 7 more"."""
+    """Join the first few of many names, each shortened, for a message: "a, b, c and 7 more"."""
     every = list(names)
-    shown = ", ".join(every[:count])
+    shown = ", ".join(map(shortened, every[:count]))
     return shown if len(every) <= count else f"{shown} and {len(every) - count} more"

@@ -119,7 +119,7 @@ def damage(root: Path) -> dict[str, str]:
         "empty.npy": "neither an .npy nor an .npz file",
         "text.npy": "neither an .npy nor an .npz file",
         "cut.npy": "not an array that can be read",
-        "two.npz": "2 arrays (first, second); there must be one",
+        "two.npz": "2 arrays of frames and values (first, second); there must be one",
         "cut.npz": "not an array that can be read",
         "damaged.npz": "not an array that can be read",
         "objects.npy": "not an array that can be read (Array can't be memory-mapped: Python objects in dtype.)",
@@ -240,7 +240,7 @@ def test_labels_of_one_array(tmp_path: Path, labels: Any, classes: Any, expected
     [
         (
             {"features": ARRAY[0]},
-            r"no array 'features' of shape \(videos, frames, values\); it holds features \(2, 4\)",
+            r"no array 'features' of shape \(videos, frames, values\), .*; it holds features \(2, 4\); --array NAME",
         ),
         ({}, "it holds no array"),
         ({"one": ARRAY, "two": ARRAY}, r"it holds one \(3, 2, 4\), two \(3, 2, 4\)"),
@@ -249,7 +249,7 @@ def test_labels_of_one_array(tmp_path: Path, labels: Any, classes: Any, expected
         ({"features": ARRAY, "labels": [0, -1, 0], "classes": ["a", "b"]}, "label -1, where"),
         ({"features": ARRAY, "split": ["train", "test", "x"]}, "split 'x'; allowed are train, validation, test"),
         ({"features": ARRAY, "names": ["a", "b", "a"]}, "two videos have the same name"),
-        ({"features": ARRAY, "names": np.array([b"\xff", b"b", b"a"])}, "not a readable HDF5 file"),
+        ({"features": ARRAY, "names": np.array([b"\xff", b"b", b"a"])}, "/names is not UTF-8 text"),
     ],
 )
 def test_arrays_that_are_laid_out_otherwise(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
@@ -272,7 +272,7 @@ def test_an_array_that_lies_in_another_file_is_not_followed(tmp_path: Path) -> N
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
     with h5py.File(tmp_path / "in.h5", "r+") as file:
         del file["features"]
-    said = "it holds no array; /linked is a soft link; .*; /virtual has its values in another file"
+    said = "it holds no array; /linked is a soft link; .*, /virtual has its values in another file"
     with pytest.raises(FeatureFileError, match=said):
         import_features(tmp_path / "in.h5", tmp_path / "f.h5")
 
@@ -329,10 +329,10 @@ def test_what_is_no_source(arrays: Arrays, tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("text")
     (tmp_path / "text.txt").write_text("text")
     for source, message in {
-        "absent": "no such folder or file; give a folder of .npy files or an .h5 file",
-        "empty": "no .npy or .npz file in this folder",
+        "absent": "no such folder or file; give a folder with a file a video, or a file of many",
+        "empty": "no .npy or .npz or .h5 or .hdf5 or .mat or .pt or .pth file in this folder",
         "text.h5": "not a readable HDF5 file",
-        "text.txt": "neither a folder of .npy or .npz files nor an .h5 file",
+        "text.txt": "no file that can be imported; it must end in .npy, .npz, .h5,",
     }.items():
         with pytest.raises(InputError, match=message):
             import_features(tmp_path / source, tmp_path / "f.h5")

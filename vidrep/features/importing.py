@@ -1,12 +1,13 @@
-"""Features of other programs turned into a feature file: a folder of arrays, an HDF5 array, Moving MNIST's .npy."""
+"""Features of other programs turned into a feature file; foreign/ finds and reads them."""
 
+import logging
 import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +17,20 @@ from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
 from .annotations import Annotation, merge
 from .failures import Failure, failures_path, write_failures
-from .foreign import read_video_array
-from .rows import Rows
-from .store import SUFFIXES, Features, open_features
+from .foreign.folder import videos_of_folder
+from .foreign.formats import open_tree
+from .foreign.layouts import sequences_of, videos_of
+from .foreign.tree import ForeignFrames, ForeignVideo
+from .store import Features, open_features
 from .table import VideoRow
 from .untrusted import reason_of
 from .versions import library_versions
 from .writer import require_new_file, writing_features
 
-ARRAY_SUFFIXES = (".npy", ".npz")
-# What numpy raises for files that are damaged, hold pickled objects or are no arrays at all.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_log = logging.getLogger(__name__)
+
+# As of a path on Linux. The table of a feature file pads all keys to the longest.
+_LONGEST_KEY = 4096
 _STORED_AS = {"float16": "float16", "float32": "float32", "float64": "float32", "uint8": "uint8"}
 
 
@@ -53,78 +48,63 @@ class ImportSummary:
     unlisted: list[str]
 
 
-class _Item(Protocol):
-    """One video's features before they are imported."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-    @property
-    def group(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-
-    def read(self) -> NDArray[np.generic]:
-        """Return the frames, (T, ...); raises VideoError if they cannot be read."""
-
-    def fingerprint(self) -> tuple[int, str]:
-        """Return the size and SHA-256 of the source file, (0, "") if the video has none of its own."""
-
-
 def import_features(
     source: Path | str,
     output: Path | str,
     *,
+    array: str = "",
     fps: float = 0.0,
     annotations: Mapping[str, Annotation] | None = None,
+    follow_links: bool = False,
     overwrite: bool = False,
     on_progress: ProgressListener = ignore_progress,
 ) -> ImportSummary:
     """Write features of other programs as a feature file, one row a frame; float64 is stored as float32.
 
-    source: a folder with one .npy or .npz array (T, ...) a video, class folders as labels; or an .h5 file with an array
-        (V, T, ...) and, if it has them, labels, splits, groups and names (docs/feature-file.md gives their names); or
-        the .npy file of Moving MNIST's test sequences, uint8 (T, V, H, W), time first: they get the split "test".
-    fps: frames a second of the features, for the timestamps; unknown if 0, which counts frames as seconds.
+    source: a folder with a file a video, class folders as labels; or a file of many videos: an array or a group each,
+        or one array (V, T, ...); or the .npy file of Moving MNIST's test sequences, uint8 (T, V, H, W), time first.
+        docs/feature-file.md lists the formats and layouts.
+    array: the array to take where a video has several; see foreign.layouts.videos_of and foreign.folder.
+    fps: frames a second of the features, for the timestamps, instead of rates and times in the source. Where neither
+        is known, frames count as seconds.
     annotations: take precedence over the labels, splits and groups of the source.
+    follow_links: take symbolic links in a folder to files and folders anywhere.
 
-    An array that cannot be read, holds values that are not finite, or is of another shape or type than most becomes a
-    failure.
+    Leading axes of 1 are dropped. An array that cannot be read, holds values that are not finite, or is of another
+    shape or type than most becomes a failure. What was taken, and what was not, is logged.
     Raises InputError if nothing can be imported, OutputError if the output exists.
     """
     source, output = Path(source), Path(output)
     if not 0 <= fps < math.inf:
         raise ConfigError(f"fps {fps}: give the frames a second of the features, 0 if they are not known")
     require_new_file(output, overwrite=overwrite)
-    items = _items(source)
-    shapes, failures = _survey(items)
-    kept = [item for item in items if item.key in shapes]
-    wanted = merge([i.key for i in kept], [i.label for i in kept], [i.split for i in kept], annotations or {})
-    frame_shape, dtype = next(iter(shapes.values()))[1:]
+    videos = _videos(source, array=array, follow_links=follow_links, output=output)
+    shapes, failures = _survey(videos)
+    kept = [video for video in videos if video.key in shapes]
+    wanted = merge([v.key for v in kept], [v.label for v in kept], [v.split for v in kept], annotations or {})
+    frame_shape, dtype = next(iter(shapes.values())).frame
+    _report(source, shapes, fps)
     with writing_features(
         output,
-        settings={"kind": "import", "source": source.name},
+        settings={"kind": "import", "source": source.name} | ({"array": array} if array else {}),
         versions=library_versions("numpy"),
-        num_rows=sum(length for length, _, _ in shapes.values()),
+        num_rows=sum(shape.length for shape in shapes.values()),
         frame_shape=frame_shape,
         dtype=_STORED_AS[dtype],
     ) as writer:
-        for index, item in enumerate(kept):
-            frames = _stored(item.read())
-            size, sha256 = item.fingerprint()
+        for index, video in enumerate(kept):
+            shape, loaded = shapes[video.key], video.load()
+            size, sha256 = (video.file.stat().st_size, sha256_of_file(video.file)) if video.file else (0, "")
             row = VideoRow(
-                item.key,
+                video.key,
                 label=wanted.labels[index],
                 split=wanted.splits[index],
-                group=wanted.groups[index] or item.group,
-                fps=fps,
+                group=wanted.groups[index] or video.group,
+                fps=fps or loaded.fps,
                 source_size=size,
                 source_sha256=sha256,
             )
-            writer.append(frames, np.arange(len(frames)) / (fps or 1.0))
+            writer.append(_stored(loaded.features).reshape(shape.length, *frame_shape), _seconds(loaded, shape, fps))
             writer.end_video(row)
             on_progress(Progress(done=index + 1, total=len(kept), unit="videos"))
     write_failures(failures_path(output), failures)
@@ -137,170 +117,140 @@ def import_features(
     )
 
 
-_Shape = tuple[int, tuple[int, ...], str]
-"""Frames, shape of a frame, dtype."""
+def _videos(source: Path, *, array: str, follow_links: bool, output: Path) -> list[ForeignVideo]:
+    """Find the videos of a source, sorted by key, and log how they lie in it."""
+    if source.is_dir():
+        videos = videos_of_folder(source, array=array, follow_links=follow_links, without=output)
+    elif not source.exists():
+        raise InputError(f"{source}: no such folder or file; give a folder with a file a video, or a file of many")
+    else:
+        tree = open_tree(source)
+        if list(tree.arrays) == [""] and not array:
+            videos = sequences_of(tree)
+        else:
+            found = videos_of(tree, array=array)
+            videos = found.videos
+            _log.info("%s: %d videos, %s: %s", source, len(videos), found.layout, some_names(v.key for v in videos))
+            _report_left_out(source, found.left_out)
+    if longest := max((len(video.key) for video in videos if len(video.key) > _LONGEST_KEY), default=0):
+        raise FeatureFileError(f"{source}: a video has a name of {longest} characters; at most {_LONGEST_KEY} are read")
+    named = [replace(video, key=_composed(video.key), label=_composed(video.label)) for video in videos]
+    if twice := [key for key, count in Counter(video.key for video in named).items() if count > 1]:
+        raise FeatureFileError(f"{source}: two videos have the same name: {some_names(twice)}; names must differ")
+    return sorted(named, key=lambda video: video.key)
 
 
-def _survey(items: Sequence[_Item]) -> tuple[dict[str, _Shape], list[Failure]]:
+def _composed(name: str) -> str:
+    """Return a name in composed form (NFC), in which names are compared everywhere."""
+    return unicodedata.normalize("NFC", name)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the first reading of a video found.
+
+    whole: the shape of its array. length: T, without leading axes of 1. frame: the shape and the type of a frame.
+    has_times: whether the source has times that can be taken, one a frame; None if it has none at all. left_out: the
+    other arrays of its file.
+    """
+
+    whole: tuple[int, ...]
+    length: int
+    frame: tuple[tuple[int, ...], str]
+    has_times: bool | None
+    left_out: Sequence[str]
+
+
+def _survey(videos: Sequence[ForeignVideo]) -> tuple[dict[str, _Shape], list[Failure]]:
     """Read every array: return the shapes of those that agree with most others, by key, and failures for the rest."""
-    shapes: dict[str, _Shape] = {}
+    read: dict[str, tuple[ForeignVideo, tuple[int, ...], str, int | None, Sequence[str]]] = {}
     failures: list[Failure] = []
-    for item in items:
+    for video in videos:
         try:
-            frames = item.read()
-            if frames.ndim < 2 or not frames.size or frames.dtype.name not in _STORED_AS:
-                raise VideoError(
-                    f"an array of shape {frames.shape} and type {frames.dtype}; wanted is (frames, values) of "
-                    + ", ".join(_STORED_AS)
-                )
-            if not np.isfinite(_stored(frames)).all():
-                raise VideoError(f"values that are not finite (NaN, or too large for {_STORED_AS[frames.dtype.name]})")
-            shapes[item.key] = (len(frames), frames.shape[1:], frames.dtype.name)
-        except VideoError as error:
-            failures.append(Failure(path=item.key, status="failed", reason=str(error), source=item.source))
-    kinds = [shape[1:] for shape in shapes.values()]
-    if not kinds:
-        raise InputError(f"none of the {len(items)} arrays can be imported; {failures[0].path}: {failures[0].reason}")
-    usual = max(dict.fromkeys(kinds), key=kinds.count)
-    for item in items:
-        if item.key in shapes and shapes[item.key][1:] != usual:
-            got = shapes.pop(item.key)[1:]
+            loaded = video.load()
+            _require_features(loaded.features)
+            whole, dtype = loaded.features.shape, loaded.features.dtype.name
+            read[video.key] = (video, whole, dtype, _num_times(loaded), loaded.left_out)
+        except (InputError, MemoryError) as error:
+            reason = reason_of(error).removeprefix(f"{video.source}: ")
+            failures.append(Failure(path=video.key, status="failed", reason=reason, source=video.source))
+    if not read:
+        raise InputError(f"none of the {len(videos)} arrays can be imported; {failures[0].path}: {failures[0].reason}")
+    frames = {(whole[1:], dtype) for _, whole, dtype, *_ in read.values() if len(whole) == 2 or whole[0] > 1}
+    shapes = {}
+    for key, (_, whole, dtype, num_times, left_out) in read.items():
+        length, *frame = _without_leading_axes(whole, dtype, frames)
+        has_times = None if num_times is None else num_times == length
+        shapes[key] = _Shape(whole, length, (tuple(frame), dtype), has_times, left_out)
+    kinds = Counter(shape.frame for shape in shapes.values())
+    usual = max(kinds, key=lambda kind: kinds[kind])
+    for key, (video, *_) in read.items():
+        if (got := shapes[key].frame) != usual:
+            del shapes[key]
             reason = f"frames of {got[0]} {got[1]}, where most videos have {usual[0]} {usual[1]}"
-            failures.append(Failure(path=item.key, status="failed", reason=reason, source=item.source))
+            failures.append(Failure(path=key, status="failed", reason=reason, source=video.source))
     return shapes, failures
 
 
-def _stored(frames: NDArray[np.generic]) -> NDArray[np.generic]:
+def _require_features(features: NDArray[Any]) -> None:
+    if features.ndim < 2 or not features.size or features.dtype.name not in _STORED_AS:
+        raise VideoError(
+            f"an array of shape {features.shape} and type {features.dtype}; wanted is (frames, values) of "
+            + ", ".join(_STORED_AS)
+        )
+    if not np.isfinite(_stored(features)).all():
+        raise VideoError(f"values that are not finite (NaN, or too large for {_STORED_AS[features.dtype.name]})")
+
+
+def _num_times(loaded: ForeignFrames) -> int | None:
+    """Count the times of a video; -1 if they step back or are not finite, None if there are none."""
+    seconds = loaded.seconds
+    if seconds is None:
+        return None
+    return len(seconds) if np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all() else -1
+
+
+def _without_leading_axes(
+    whole: tuple[int, ...], dtype: str, frames: Collection[tuple[tuple[int, ...], str]]
+) -> tuple[int, ...]:
+    """Drop leading axes of 1, as in (1, T, D), unless what follows is the shape of a frame of other videos."""
+    while len(whole) > 2 and whole[0] == 1 and (whole[1:], dtype) not in frames:
+        whole = whole[1:]
+    return whole
+
+
+def _stored(features: NDArray[Any]) -> NDArray[Any]:
     """Convert to the type that a feature file holds; what is too large for it becomes infinite."""
     with np.errstate(over="ignore"):
-        return frames.astype(_STORED_AS[frames.dtype.name])
+        return features.astype(_STORED_AS[features.dtype.name])
 
 
-def _items(source: Path) -> list[_Item]:
-    if source.is_dir():
-        found: list[_Item] = [
-            _ArrayFile(source, path)
-            for path in sorted(source.rglob("*"))
-            if path.suffix in ARRAY_SUFFIXES
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        ]
-        if not found:
-            raise InputError(f"{source}: no .npy or .npz file in this folder; there must be one a video")
-        return sorted(found, key=lambda item: item.key)
-    if not source.exists():
-        raise InputError(f"{source}: no such folder or file; give a folder of .npy files or an .h5 file")
-    if source.suffix in ARRAY_SUFFIXES:
-        return list(_sequences(source))
-    if source.suffix not in SUFFIXES:
-        raise InputError(f"{source}: neither a folder of .npy or .npz files nor an .h5 file")
-    return list(_array_rows(source))
+def _seconds(loaded: ForeignFrames, shape: _Shape, fps: float) -> NDArray[np.float64]:
+    """Return the times of a video's frames: by the rate that was given, from the source, by the rate of the source."""
+    if loaded.seconds is not None and shape.has_times and not fps:
+        return loaded.seconds
+    return np.arange(shape.length) / (fps or loaded.fps or 1.0)
 
 
-class _ArrayFile:
-    """A video's features in an .npy file, or an .npz file with one array."""
-
-    split = group = ""
-
-    def __init__(self, root: Path, path: Path) -> None:
-        self._path = path
-        relative = path.relative_to(root)
-        self.key = relative.as_posix()
-        self.label = relative.parent.name
-        self.source = str(path)
-
-    def read(self) -> NDArray[np.generic]:
-        """Return the frames; an .npy file is memory-mapped. Pickled objects are never loaded."""
-        try:
-            # Opened here: numpy leaves a file open that begins like a zip archive and is none.
-            with self._path.open("rb") as file:
-                magic = file.read(6)
-                if magic == b"\x93NUMPY":
-                    mapped: NDArray[np.generic] = np.load(self._path, mmap_mode="r", allow_pickle=False)
-                    return mapped
-                if magic[:2] != b"PK":
-                    raise VideoError("neither an .npy nor an .npz file")
-                file.seek(0)
-                arrays = np.load(file, allow_pickle=False)
-                if len(arrays.files) != 1:
-                    raise VideoError(f"{len(arrays.files)} arrays ({some_names(arrays.files)}); there must be one")
-                array: NDArray[np.generic] = arrays[arrays.files[0]]
-                return array
-        except _UNREADABLE as error:
-            raise VideoError(f"not an array that can be read ({reason_of(error)})") from error
-
-    def fingerprint(self) -> tuple[int, str]:
-        """Return the file's size and SHA-256."""
-        return self._path.stat().st_size, sha256_of_file(self._path)
+def _report_left_out(source: Path, paths: Sequence[str]) -> None:
+    if paths:
+        names = some_names(dict.fromkeys(path.rpartition("/")[2] for path in paths))
+        _log.warning("%s: %d other arrays are left out: %s", source, len(paths), names)
 
 
-@dataclass(frozen=True)
-class _Sequence:
-    """A sequence of an array whose first dimension is time, (T, V, H, W)."""
-
-    key: str
-    source: str
-    array: NDArray[np.generic]
-    number: int
-    label = group = ""
-    split = "test"
-
-    def read(self) -> NDArray[np.generic]:
-        """Return the frames, (T, H, W), from the memory map."""
-        return self.array[:, self.number]
-
-    def fingerprint(self) -> tuple[int, str]:
-        """Return (0, ""): the sequence has no file of its own."""
-        return 0, ""
-
-
-def _sequences(source: Path) -> Iterator[_Sequence]:
-    """Yield the sequences of a file such as mnist_test_seq.npy, under the keys that generated ones have."""
-    try:
-        array = _ArrayFile(source.parent, source).read()
-    except VideoError as error:
-        raise InputError(f"{source}: {error}") from error
-    if array.ndim != 4 or array.dtype != np.uint8 or not array.size:
-        raise InputError(
-            f"{source}: an array of shape {array.shape} and type {array.dtype}; a file by itself must hold sequences "
-            "like Moving MNIST's, (frames, sequences, height, width) of uint8; for other features give the folder, "
-            "with one file a video"
-        )
-    for number in range(array.shape[1]):
-        yield _Sequence(f"{number:08d}", str(source), array, number)
-
-
-@dataclass(frozen=True)
-class _ArrayRow:
-    """A video's features as one row of a big array."""
-
-    key: str
-    label: str
-    split: str
-    group: str
-    source: str
-    array: Rows
-    number: int
-
-    def read(self) -> NDArray[np.generic]:
-        """Return the frames; those that are not in chunks are memory-mapped."""
-        try:
-            frames: NDArray[np.generic] = self.array[self.number : self.number + 1][0]
-        except (FeatureFileError, MemoryError) as error:
-            raise VideoError(f"not an array that can be read ({reason_of(error)})") from error
-        return frames
-
-    def fingerprint(self) -> tuple[int, str]:
-        """Return (0, ""): the video has no file of its own."""
-        return 0, ""
-
-
-def _array_rows(source: Path) -> Iterator[_ArrayRow]:
-    array = read_video_array(source)
-    blank = [""] * array.num_videos
-    names = array.names or [f"{number:06d}" for number in range(array.num_videos)]
-    labels, splits, groups = array.labels or blank, array.splits or blank, array.groups or blank
-    if len(set(names)) != len(names):
-        raise FeatureFileError(f"{source}: two videos have the same name; names must differ")
-    for index in sorted(range(len(names)), key=lambda index: names[index]):
-        yield _ArrayRow(names[index], labels[index], splits[index], groups[index], str(source), array.features, index)
+def _report(source: Path, shapes: Mapping[str, _Shape], fps: float) -> None:
+    """Log what was changed in the features, or not taken from the source."""
+    _report_left_out(source, [path for shape in shapes.values() for path in shape.left_out])
+    squeezed = [key for key, shape in shapes.items() if len(shape.whole) > 1 + len(shape.frame[0])]
+    if squeezed:
+        example = f"of shape {shapes[squeezed[0]].whole}: {some_names(squeezed)}"
+        _log.info("%s: leading axes of 1 are dropped from %d arrays %s", source, len(squeezed), example)
+    timed = [key for key, shape in shapes.items() if shape.has_times]
+    if timed:
+        _log.info("%s: the times of %d videos are %s", source, len(timed), f"by --fps {fps:g}" if fps else "its own")
+    wrong = [key for key, shape in shapes.items() if shape.has_times is False]
+    if wrong and not fps:
+        _log.warning(
+            "%s: times of %d videos are not taken, as they step back, are not finite, or are not one a frame: %s",
+            source, len(wrong), some_names(wrong),
+        )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from ..errors import OutputError, shortened
 
 Settings = dict[str, Any]
 """What made the features, JSON-like: equal settings give equal rows for equal sources."""
@@ -27,7 +27,7 @@ def settings_difference(
             if difference := settings_difference(one, other, prefix=f"{prefix}{key}."):
                 return difference
         elif one != other:
-            return f"{prefix}{key} is {one!r}, not {other!r}"
+            return f"{prefix}{key} is {shortened(repr(one))}, not {shortened(repr(other))}"
     return ""
 
 

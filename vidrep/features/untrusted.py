@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeatureFileError
+from ..errors import LONGEST_MESSAGE, FeatureFileError, shortened
 from .hdf5 import open_hdf5
 
 # Deflate, the strongest of HDF5's own filters, unpacks a byte to at most 1032.
@@ -38,6 +38,8 @@ _MOST_ATTRIBUTE_VALUES = 1 << 12
 _HEAP_SIGNATURE = re.compile(rb"GCOL\x01\0\0\0")
 _HEAP_OBJECT = struct.Struct("<H6xQ")
 _LARGEST_HEAP_BYTES = 1 << 18
+_MOST_OBJECTS = 1 << 20
+_DEEPEST_GROUP = 32
 _NUMBER_KINDS = "biuf"
 _LINKS = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "a link into another file"}
 
@@ -110,8 +112,8 @@ def open_untrusted(path: Path, *, what: str, advice: str) -> Iterator["Untrusted
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the message of an exception in one line, its type if it has no message."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    """Return the message of an exception in one line, shortened like an error; its type if it has no message."""
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__, LONGEST_MESSAGE)
     return f"it lacks {reason}" if isinstance(error, KeyError) else reason
 
 
@@ -158,9 +160,34 @@ class UntrustedFile:
             raise UnfitError("its offsets or sizes have more than 8 bytes")
         self._file, self.state = file, state
 
-    def names(self) -> list[str]:
-        """Return the names at the top of the file."""
-        return list(self._file)
+    def paths(self) -> Iterator[str]:
+        """Yield the path of everything that is no group, "features" or "videos/path", at any depth.
+
+        Whatever several links lead to has the path of the first one. Raises UnfitError if there is too much in the
+        file, or groups are nested too deep.
+        """
+        visited = {h5py.h5o.get_info(self._file.id).addr}
+        groups, num_objects = [""], 0
+        while groups:
+            above = groups.pop()
+            group = self._linked_hard(above) if above else self._file.id
+            for name in h5py.Group(group):
+                path = f"{above}/{name}" if above else name
+                num_objects += 1
+                if num_objects > _MOST_OBJECTS or path.count("/") > _DEEPEST_GROUP:
+                    raise UnfitError(f"more than {_MOST_OBJECTS} objects, or in groups deeper than {_DEEPEST_GROUP}")
+                encoded = name.encode("utf-8", "surrogateescape")
+                if group.links.get_info(encoded).type != h5py.h5l.TYPE_HARD:
+                    yield path
+                    continue
+                found = h5py.h5o.get_info(group, encoded)
+                if found.addr in visited:
+                    continue
+                visited.add(found.addr)
+                if found.type == h5py.h5o.TYPE_GROUP:
+                    groups.append(path)
+                else:
+                    yield path
 
     def array(self, name: str) -> "PlainArray":
         """Return an array, "features" or "videos/path", that can be read safely.
@@ -199,12 +226,12 @@ class UntrustedFile:
             raise UnfitError(f"/{name} is {_LINKS.get(kind, 'a link')}; only values in the file itself are read")
         return h5py.h5o.open(group, encoded)
 
-    def attribute(self, name: str) -> str | int | float | None:
-        """Return an attribute of the file that is one text or number; None if it is not there.
+    def attribute(self, name: str, *, of: str = "") -> str | int | float | None:
+        """Return an attribute that is one text or number, of the file or of the array `of`; None if it is not there.
 
         Raises UnfitError if it is anything else.
         """
-        value = _attribute(self._file.id, name)
+        value = _attribute(self._linked_hard(of) if of else self._file.id, name)
         if value is None:
             return None
         if value.shape:
@@ -247,12 +274,12 @@ class PlainArray:
     layout: ArrayLayout
 
     def column(self) -> NDArray[np.generic]:
-        """Read a whole array of shape (n,): numbers, bytes, or for variable-length text objects that are bytes.
+        """Read a whole array of shape (n,) or (): numbers, bytes, or for variable-length text objects that are bytes.
 
-        Raises UnfitError if it has another number of dimensions or is larger than a column may be.
+        Raises UnfitError if it has more dimensions or is larger than a column may be.
         """
         layout = self.layout
-        if len(layout.shape) != 1 or layout.num_bytes > _LARGEST_COLUMN_BYTES:
+        if len(layout.shape) > 1 or layout.num_bytes > _LARGEST_COLUMN_BYTES:
             raise UnfitError(
                 f"/{layout.name} of shape {layout.shape} has {layout.num_bytes} bytes; wanted is one dimension and at "
                 f"most {_LARGEST_COLUMN_BYTES} bytes"

@@ -14,6 +14,9 @@ from ..models.members import member_folders
 from ..models.saved import DESCRIPTION_NAME, read_description
 from ..video.reading import DECODING_VERSION
 
+# Of labels and classes: more than any data set has whose names a person reads.
+_MOST_NAMES = 1000
+
 
 def info(path: Path | str, *, verify: bool = False) -> dict[str, Any]:
     """Describe a feature file, a folder of parts or a run folder: names and values, JSON-like.
@@ -76,7 +79,7 @@ def _with_part(features: Features, key: str) -> str:
 
 def _counts(names: Any) -> str:
     counts = Counter(names)
-    return ", ".join(f"{name or '(none)'} {count}" for name, count in sorted(counts.items()))
+    return some_names((f"{name or '(none)'} {count}" for name, count in sorted(counts.items())), count=_MOST_NAMES)
 
 
 def _num_groups(features: Features) -> str:
@@ -104,7 +107,8 @@ def _describe_run(path: Path) -> dict[str, Any]:
     }
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
-        description["classes (training videos)"] = ", ".join(f"{name} {count}" for name, count in pairs)
+        counts = (f"{name} {count}" for name, count in pairs)
+        description["classes (training videos)"] = some_names(counts, count=_MOST_NAMES)
         description["predictor"] = str(Predictor.load(path))
         if verdict := _read_verdict(path / "selection" / "results.json"):
             description["chosen"] = verdict

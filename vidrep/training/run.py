@@ -29,7 +29,7 @@ from typing import Any
 import tomli_w
 import torch
 
-from ..errors import ConfigError, InputError, OutputError, Stopped
+from ..errors import ConfigError, InputError, OutputError, Stopped, shortened
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER
@@ -273,7 +273,10 @@ def _is_left_over(name: str) -> bool:
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], *, free: Set[str] = frozenset()) -> str:
     """Name what differs, "this 3, the run has 2; and 4 more", or '' if nothing does; `free` may."""
     changed = [name for name in sorted((before.keys() | now.keys()) - free) if before.get(name) != now.get(name)]
-    shown = [f"{name} {now.get(name)!r}, the run has {before.get(name)!r}" for name in changed[:_MOST_SHOWN]]
+    shown = [
+        f"{name} {shortened(repr(now.get(name)))}, the run has {shortened(repr(before.get(name)))}"
+        for name in changed[:_MOST_SHOWN]
+    ]
     more = len(changed) - len(shown)
     return "; ".join([*shown, f"and {more} more"] if more else shown)
 

@@ -55,10 +55,14 @@ class FolderContents:
         counts = sorted(self.num_others.items(), key=lambda one: (-one[1], one[0]))
         return some_names(f"{count} {repr(extension)[1:-1]}" for extension, count in counts)
 
-    def log_left_out(self, name: str) -> None:
-        """Log how many files and links were left out; name: of what was searched."""
+    def log_links(self, name: str) -> None:
+        """Log how many links were left out; name: of what was searched."""
         if self.num_links_left_out:
             _log.warning("%s: %d symbolic links are left out: %s", name, self.num_links_left_out, self.why_links)
+
+    def log_left_out(self, name: str) -> None:
+        """Log how many files and links were left out; name: of what was searched."""
+        self.log_links(name)
         if self.num_others:
             count = self.num_others.total()
             _log.info("%s: %d files are left out, no videos by their extensions: %s", name, count, self.others())

@@ -132,6 +132,73 @@ def test_features_of_a_folded_network_equal_a_plain_script_but_for_rounding(
     assert steps.max() <= 2
 
 
+def fine_tuned(num_classes: int | None, prefix: str = "") -> dict[str, Tensor]:
+    """Weights of a ResNet-18 trained on `num_classes` classes, without a classifier if None."""
+    torch.manual_seed(3)
+    state = models.resnet18(weights=None).state_dict()
+    for name in ("fc.weight", "fc.bias"):
+        values = state.pop(name)
+        if num_classes:
+            state[name] = values[:num_classes].clone()
+    return {prefix + name: value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "left_out"),
+    [
+        (fine_tuned(10), "left out are fc.weight, fc.bias"),
+        (fine_tuned(None), "missing are fc.weight, fc.bias"),
+        ({"state_dict": fine_tuned(10, "model."), "epoch": 3}, "left out are fc.weight, fc.bias"),
+        ({"model_state_dict": fine_tuned(7, "module.")}, "left out are fc.weight, fc.bias"),
+        ({"model": {"state_dict": fine_tuned(7, "module.model.")}}, "left out are fc.weight, fc.bias"),
+        (
+            fine_tuned(None) | {"head.0.weight": torch.zeros(3, 512), "fc.1.weight": torch.zeros(3, 512)},
+            "left out are head.0.weight, fc.1.weight; missing are fc.weight, fc.bias",
+        ),
+    ],
+    ids=range(6),
+)
+def test_own_weights_with_another_classifier_give_the_features_before_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: Any, left_out: str
+) -> None:
+    torch.save(content, tmp_path / "mine.pth")
+    caplog.set_level("INFO", logger="vidrep")
+    options: dict[str, Any] = {"model": "resnet18", "device": "cpu", "batch_size": 2, "precision": "fp32"}
+    extractor = CnnExtractor(weights=str(tmp_path / "mine.pth"), **options)
+    file = f"resnet18 from {tmp_path / 'mine.pth'}"
+    assert caplog.messages == [f"weights of {file}: all 120 that the features need are taken; {left_out}"]
+    backbone = models.resnet18(weights=None)
+    backbone.fc = nn.Identity()
+    backbone.load_state_dict(fine_tuned(None))
+    frames = some_frames(2)
+    preset = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
+    images = torch.stack([preset(torch.from_numpy(frame).permute(2, 0, 1)) for frame in frames])
+    with torch.inference_mode():
+        expected = backbone.eval()(images).numpy()
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(extractor.encode(prepared_of(extractor, frames)), expected, rtol=2e-3, atol=1e-4)
+    # The same layers under another classifier have the same hash, and are found again by it.
+    torch.save(fine_tuned(4), tmp_path / "other.pth")
+    other = CnnExtractor.from_settings(extractor.settings, device="cpu", weights=tmp_path / "other.pth")
+    assert other.settings["weights_sha256"] == extractor.settings["weights_sha256"]
+
+
+def test_own_weights_must_fit_up_to_the_layer(tmp_path: Path) -> None:
+    cut = {name: value for name, value in fine_tuned(None).items() if not name.startswith("layer4.")}
+    torch.save(cut, tmp_path / "cut.pth")
+    options: dict[str, Any] = {"model": "resnet18", "weights": str(tmp_path / "cut.pth"), "device": "cpu"}
+    with pytest.raises(WeightsError, match=r"missing layer4.0.conv1.weight, .*very model, or an earlier --layer"):
+        CnnExtractor(**options)
+    assert CnnExtractor(layer="layer3", **options).frame_shape == (256,)
+    torch.save(cut | {"layer1.0.bn1.weight": torch.zeros(3)}, tmp_path / "cut.pth")
+    with pytest.raises(WeightsError, match=r"layer1.0.bn1.weight has shape \(3,\), the model \(64,\)"):
+        CnnExtractor(layer="layer3", **options)
+    # All weights of ResNet-18 but the last are in ResNet-34, with the same shapes: others are in the blocks between.
+    torch.save(models.resnet34(weights=None).state_dict(), tmp_path / "cut.pth")
+    with pytest.raises(WeightsError, match=r"unexpected layer1.2.conv1.weight, "):
+        CnnExtractor(**options)
+
+
 @pytest.mark.real_data
 def test_features_of_real_frames_equal_a_plain_script(real_data: Path, tmp_path: Path) -> None:
     weights = real_data / "weights" / "squeezenet1_1_imagenet_fp16.pth"

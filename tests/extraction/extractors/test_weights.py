@@ -128,6 +128,16 @@ def test_state_is_read_without_wrappers(tmp_path: Path) -> None:
     read = read_state(saved(tmp_path / "a.pth", {"state_dict": {"module.a": torch.arange(3)}}))
     assert list(read) == ["a"]
     np.testing.assert_array_equal(read["a"].numpy(), [0, 1, 2])
+    wrapped = saved(tmp_path / "b.pth", {"model_state_dict": {"_orig_mod.module.model.b": torch.ones(1)}, "epoch": 1})
+    assert list(read_state(wrapped)) == ["b"]
+    twice = saved(tmp_path / "c.pth", {"module.a": torch.ones(1), "a": torch.zeros(1)})
+    assert "names differ only in module. or model. or _orig_mod.; save one" in refusal("squeezenet1_1", twice)
+
+
+def test_a_file_that_wraps_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, object] = {}
+    content["model"] = content
+    assert "it holds no state dictionary" in refusal("squeezenet1_1", saved(tmp_path / "a.pth", content))
 
 
 @pytest.mark.parametrize("failure", [URLError("Name or service not known"), RuntimeError("invalid hash"), EOFError()])

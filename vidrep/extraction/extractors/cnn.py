@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,7 +46,7 @@ class CnnExtractor(Extractor):
         takes the input of the last weighted layer (the penultimate activation)."""
         weights: str = "DEFAULT"
         """"DEFAULT" (torchvision's best, downloaded once), "none" (random, always the same), or a file of a state
-        dictionary (.pth, .pt, .safetensors)."""
+        dictionary (.pth, .pt, .safetensors) that fits in the layers up to `layer`."""
         region: str = "center"
         """"center" is exactly the preprocessing of the model's default weights in torchvision (resize, center crop,
         normalize), which covers less than half of a wide frame; "frame" squeezes the whole frame into the square."""
@@ -67,9 +67,8 @@ class CnnExtractor(Extractor):
         check_region(chosen.region)
         self._device = choose_device(self.device)
         precision, compute_dtype = choose_precision(chosen.precision, self._device, allowed=EXTRACTION_PRECISIONS)
-        network, origin = load_network(chosen.model, chosen.weights)
-        nodes = _graph_nodes(network)
-        layer = _node_of_layer(chosen.layer, nodes, chosen.model) if chosen.layer else _penultimate_node(network, nodes)
+        network, origin = load_network(chosen.model, chosen.weights, used=self._used_weights)
+        layer = self._layer_of(network)
         preset = models.get_model_weights(chosen.model).DEFAULT.transforms()
         if not isinstance(preset, ImageClassification):
             raise WeightsError(
@@ -110,6 +109,17 @@ class CnnExtractor(Extractor):
             "std": list(preset.std),
             "precision": precision,
         }
+
+    def _layer_of(self, network: nn.Module) -> str:
+        nodes, layer = _graph_nodes(network), self.options.layer
+        return _node_of_layer(layer, nodes, self.options.model) if layer else _penultimate_node(network, nodes)
+
+    def _used_weights(self, network: nn.Module) -> Collection[str]:
+        """Return the names of the weights that the features depend on: those of the layers up to the chosen one."""
+        with _quiet_tracing():
+            graph = create_feature_extractor(network, {self._layer_of(network): "features"})
+        names: list[str] = list(graph.state_dict())
+        return names
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -158,10 +168,10 @@ class CnnExtractor(Extractor):
                     if extractor._found["weights_sha256"] == wanted:
                         return extractor
                 others.append(str(path.absolute()))
-        rejected = f"; other weights are in {', '.join(others)}" if others else ""
+        rejected = f"; other weights are in {some_names(others)}" if others else ""
         raise WeightsError(
             f"the weights file {name} of {settings['model']} (its weights have the hash {wanted[:12]}) is not in "
-            f"{', '.join(str(folder.absolute()) for folder in folders)}{rejected}; give the file with --weights, or "
+            f"{some_names(str(folder.absolute()) for folder in folders)}{rejected}; give the file with --weights, or "
             f"name its folder in {FOLDERS_VARIABLE}"
         )
 

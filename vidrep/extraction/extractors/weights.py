@@ -1,11 +1,11 @@
-"""Weights of torchvision's networks: downloaded or read from a file, fitted strictly, identified by their hash."""
+"""Weights of torchvision's networks: downloaded or read from a file, fitted to a network, identified by their hash."""
 
 import contextlib
 import hashlib
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,10 +14,14 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from ...errors import WeightsError, nearest_names, some_names
+from ...errors import WeightsError, nearest_names, shortened, some_names
 
 _log = logging.getLogger(__name__)
 
+# Under which keys training programs save a state dictionary, and what they put in front of the names in it.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "model.", "_orig_mod.")
+_DEEPEST_WRAPPER = 4
 # The random weights of `--weights none` are the same every time.
 _RANDOM_WEIGHTS_SEED = 0
 
@@ -40,8 +44,12 @@ def _downloads() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
+def load_network(
+    model: str, weights: str, *, used: Callable[[nn.Module], Collection[str]] | None = None
+) -> tuple[nn.Module, str]:
     """Build a torchvision classification model with its weights; return it and the weights' origin for the record.
+
+    used: names the weights that must be in a file; without it all must, and nothing else. See fit_state.
 
     Raises WeightsError, in one line, for an unknown model and for weights that cannot be had or do not fit.
     """
@@ -58,7 +66,7 @@ def load_network(model: str, weights: str) -> tuple[nn.Module, str]:
         network: nn.Module = models.get_model(model, weights=None, **options)
     if weights == "none":
         return network, f"random, seed {_RANDOM_WEIGHTS_SEED}"
-    fit_state(network, read_state(Path(weights)), what=f"{model} from {weights}")
+    fit_state(network, read_state(Path(weights)), what=f"{model} from {weights}", used=used)
     return network, "file"
 
 
@@ -94,35 +102,83 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of unknown origin can fail in any way; none of them is our bug
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"weights {path}: not a state dictionary that can be read safely ({reason})") from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+        reason = shortened(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        raise WeightsError(
+            f"weights {path}: not a state dictionary that can be read safely ({reason}); save the model's state_dict() "
+            "alone"
+        ) from error
+    for _ in range(_DEEPEST_WRAPPER):
+        inner = [content[name] for name in _WRAPPERS if isinstance(content, Mapping) and name in content]
+        content = next((value for value in inner if isinstance(value, Mapping)), content)
     if not isinstance(content, Mapping) or not all(
         isinstance(n, str) and isinstance(v, Tensor) for n, v in content.items()
     ):
         raise WeightsError(f"weights {path}: it holds no state dictionary (names with tensors)")
-    return {name.removeprefix("module."): value for name, value in content.items()}
+    state = {_without_prefixes(name): value for name, value in content.items()}
+    if len(state) < len(content):
+        raise WeightsError(f"weights {path}: names differ only in {' or '.join(_PREFIXES)}; save one of the two models")
+    return state
 
 
-def fit_state(network: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
-    """Load a state dictionary that must fit exactly.
+def _without_prefixes(name: str) -> str:
+    while prefix := next(filter(name.startswith, _PREFIXES), ""):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def fit_state(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    what: str,
+    used: Callable[[nn.Module], Collection[str]] | None = None,
+) -> None:
+    """Load a state dictionary that fits exactly, or at least in the weights that are used.
+
+    used: names the weights that must fit; it is called if not all do. What does not fit besides them is left out, which
+        is logged, and the network's weights that are not used become 0, so that its hash is that of the used ones. A
+        weight that the network lacks is left out only if it is in no module with used weights: the third block of
+        ResNet-34's layer1 does not fit the two of ResNet-18.
 
     Raises WeightsError with the missing and unexpected names, or the first shape that differs.
     """
     wanted = network.state_dict()
-    missing = [name for name in wanted if name not in state]
-    unexpected = [name for name in state if name not in wanted]
+    unfit = [name for name in state if name not in wanted or state[name].shape != wanted[name].shape]
+    if not unfit and len(state) == len(wanted):
+        network.load_state_dict(state)
+        return
+    needed = set(wanted if used is None else used(network))
+    missing = [name for name in wanted if name in needed and name not in state]
+    used_modules = {module for name in needed for module in _modules_above(name)} | ({""} if used is None else set())
+    modules = {name for name, _ in network.named_modules()}
+    unexpected = [
+        name
+        for name in state
+        if name not in wanted and next(filter(modules.__contains__, _modules_above(name)), "") in used_modules
+    ]
     if missing or unexpected:
         parts = [f"missing {some_names(missing)}"] if missing else []
         parts += [f"unexpected {some_names(unexpected)}"] if unexpected else []
-        raise WeightsError(f"weights do not fit {what}: {'; '.join(parts)}; give the weights of this very model")
-    for name, value in state.items():
-        if value.shape != wanted[name].shape:
-            got, want = tuple(value.shape), tuple(wanted[name].shape)
+        earlier = "" if used is None else ", or an earlier --layer"
+        raise WeightsError(
+            f"weights do not fit {what}: {'; '.join(parts)}; give the weights of this very model{earlier}"
+        )
+    for name in unfit:
+        if name in needed:
+            got, want = tuple(state[name].shape), tuple(wanted[name].shape)
             raise WeightsError(f"weights do not fit {what}: {name} has shape {got}, the model {want}")
-    network.load_state_dict(state)
+    network.load_state_dict({name: state[name] if name in needed else wanted[name].zero_() for name in wanted})
+    absent = [name for name in wanted if name not in needed and name not in state]
+    left_out = "; ".join(
+        f"{how} {some_names(names)}" for how, names in (("left out are", unfit), ("missing are", absent)) if names
+    )
+    _log.info("weights of %s: all %d that the features need are taken; %s", what, len(needed), left_out)
+
+
+def _modules_above(name: str) -> list[str]:
+    """Return the modules that a weight is in, the innermost first, but not the network: "a.b" and "a" of "a.b.c"."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def sha256_of_state(state: Mapping[str, Tensor]) -> str:
