@@ -634,17 +634,15 @@ def test_a_pipe_is_refused_and_left_out_of_folders(make: MakeFiles) -> None:
 @pytest.fixture
 def close(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Let no folder of a name be read; a mode would not do, for tests may run as root, who may read everything."""
-    scandir = os.scandir
+    scandir, closed = os.scandir, set[str]()
 
-    def close_folder(name: str) -> None:
-        def scan(folder: Path) -> object:
-            if Path(folder).name == name:
-                raise PermissionError(13, "Permission denied")
-            return scandir(folder)
+    def scan(folder: Path) -> object:
+        if Path(folder).name in closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
 
-        monkeypatch.setattr(os, "scandir", scan)
-
-    return close_folder
+    monkeypatch.setattr(os, "scandir", scan)
+    return closed.add
 
 
 def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(
@@ -663,16 +661,23 @@ def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(
     assert find_videos(["cli*"]) == found
     both = find_videos(["clips", "other"])
     assert replace(folder, key="clips/left/lost+found") in both and len(both) == 4
+    named = VideoSource(Path("clips/left/lost+found"), "lost+found", "", unreadable=why)
+    assert find_videos(["clips/left/lost+found", "other"]) == [
+        named,
+        VideoSource(Path("other/d.mp4"), "other/d.mp4", ""),
+    ]
+    assert find_videos(["clips/left/l*", "other"])[0].path == named.path
 
 
-def test_a_source_that_cannot_be_read_is_refused(make: MakeFiles, close: Callable[[str], None]) -> None:
+def test_nothing_but_folders_that_cannot_be_read_is_refused(make: MakeFiles, close: Callable[[str], None]) -> None:
     make("clips/a.mp4", "more/lost+found/c.mp4", "more/e.txt")
     close("clips")
-    assert refusal("clips") == (
-        "cannot read the folder 'clips': Permission denied; change its permissions or name other sources"
-    )
+    why = "the folder cannot be read (Permission denied)"
+    expected = f"no video was found; 'clips': {why}; change the permissions or name other sources"
+    assert refusal("clips") == refusal("cl*") == expected
     close("lost+found")
-    assert "is a video: 1 .txt (1 folders in it cannot be read: 'more/lost+found'); known are" in refusal("more")
+    assert refusal("more") == expected.replace("'clips'", "'more/lost+found'")
+    assert refusal("clips", "more").startswith(f"no video was found; 'clips': {why}, 'more/lost+found': {why}; change")
 
 
 def test_a_path_in_a_closed_folder_is_refused(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError, some_names
+from ..errors import some_names
 from .numbered_images import FrameFolders, is_image
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ A file named by itself is taken whatever its extension."""
 class FolderContents:
     """What is in a folder, at any depth.
 
-    videos: the videos' paths. unreadable: folders in it that cannot be read, each with the reason.
+    videos: the videos' paths. unreadable: folders that cannot be read, each with the reason.
     num_others: how many files were left out, by extension. num_links_left_out: symbolic links, and why.
     """
 
@@ -78,13 +78,11 @@ def search(
     """Find the videos in a folder: files with one of these suffixes, in lower or upper case, at any depth.
 
     Hidden files and folders are left out, symbolic links are too unless they lead to a file inside the same folder. A
-    folder inside that cannot be read is listed, and does not stop the search.
+    folder that cannot be read, `root` among them, is listed, and does not stop the search.
 
     follow_links: take symbolic links to files and folders anywhere. Every folder is searched once, by its own path if
         it lies in `root`.
     frames: which folders of images, and which images, are videos; None: none are.
-
-    Raises InputError if `root` itself cannot be read.
     """
     return _Search(root, follow_links=follow_links, suffixes=suffixes, frames=frames).run()
 
@@ -95,7 +93,7 @@ class _Search:
     def __init__(
         self, root: Path, *, follow_links: bool, suffixes: Collection[str], frames: FrameFolders | None
     ) -> None:
-        self._root, self._real_root, self._follow_links = root, os.path.realpath(root), follow_links
+        self._real_root, self._follow_links = os.path.realpath(root), follow_links
         self._suffixes, self._frames = suffixes, frames
         self._images = dict[Path, list[str]]()
         self._folders, self._linked_folders = [root], list[Path]()
@@ -124,9 +122,6 @@ class _Search:
             with os.scandir(folder) as entries:
                 visible = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
-            if folder == self._root:
-                message = f"cannot read the folder {str(folder)!r}: {error.strerror}"
-                raise InputError(f"{message}; change its permissions or name other sources") from error
             self._found.unreadable[folder] = f"the folder cannot be read ({error.strerror})"
             return []
         kept = [entry for entry in visible if not entry.is_symlink() or self._is_taken(Path(entry.path))]

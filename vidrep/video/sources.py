@@ -51,7 +51,7 @@ def find_videos(
 
     - A folder: its files with a known extension (VIDEO_EXTENSIONS), at any depth. Hidden files and folders are left
       out, symbolic links are too unless they lead to a file inside the same folder; how many were, and how many files
-      with other extensions, is logged. A folder inside that cannot be read is a source with the reason in `unreadable`.
+      with other extensions, is logged. A folder that cannot be read is a source with the reason in `unreadable`.
       A folder of numbered images that holds no video file, also the one that is named, is itself a video.
     - A file, taken whatever its extension.
     - A pattern, if no such path exists and it has one of `*?[` in it. `*` leaves out hidden names; `**` is any depth
@@ -79,8 +79,8 @@ def find_videos(
     labels are in NFC, whatever the form of the names on disk.
     The same file reached twice under one key is taken once.
 
-    Raises InputError for a source that does not exist or cannot be read, is a URL, names no video, or for two files
-    with one key.
+    Raises InputError for a source that does not exist, is a URL or names no video, for two files with one key, and if
+    there is nothing but folders that cannot be read.
     """
     if isinstance(sources, str):
         raise TypeError(f"sources must be a sequence of paths, not one string: [{sources!r}]")
@@ -103,8 +103,11 @@ def find_videos(
     frames.require_asked_for(files.videos)
     frames.log()
     located.append(_located_files(files))
-    videos = _without_repeats(_with_labels(located, split_folders=split_folders))
-    return [replace(video, frame_rate=frames.rate_of(video.path)) for video in videos]
+    found = _without_repeats(_with_labels(located, split_folders=split_folders))
+    if all(one.unreadable for one in found):
+        why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
+        raise InputError(f"no video was found; {why}; change the permissions or name other sources")
+    return [replace(one, frame_rate=frames.rate_of(one.path)) for one in found]
 
 
 @dataclass(frozen=True)
@@ -128,29 +131,20 @@ class _Located:
 
 def _located_in_folder(given: Given, contents: FolderContents, *, name_in_front: bool) -> list[_Located]:
     root = Path(given.text)
-    if not contents.videos:
+    if not (contents.videos or contents.unreadable):
         raise InputError(f"{given.place}{_why_no_video(root, contents)}")
     contents.log_left_out(quoted(root))
     # '.' and '..' have no name of their own.
     name = root.name if root.name not in ("", "..") else Path(os.path.realpath(root)).name
     prefix = [name] if name_in_front and name else []
     return [
-        _Located(
-            path,
-            _key_parts([*prefix, *(path.relative_to(root).parts or (name,))]),
-            quoted(root),
-            len(prefix),
-            unreadable,
-        )
-        for path, unreadable in contents.paths()
+        _Located(path, _key_parts([*prefix, *path.relative_to(root).parts] or [name]), quoted(root), len(prefix), why)
+        for path, why in contents.paths()
     ]
 
 
 def _why_no_video(root: Path, contents: FolderContents) -> str:
     links = f" ({contents.num_links_left_out} symbolic links left out)" if contents.num_links_left_out else ""
-    if contents.unreadable:
-        folders = some_names(quoted(folder) for folder in contents.unreadable)
-        links += f" ({len(contents.unreadable)} folders in it cannot be read: {folders})"
     num_files = contents.num_others.total()
     if not num_files:
         return f"the folder {quoted(root)} holds no files{links}: name a folder with videos"
@@ -168,7 +162,7 @@ def _contents_of_pattern(given: Given, frames: FrameFolders, *, follow_links: bo
     for folder in matches:
         if folder.is_dir():
             contents.add(search(folder, follow_links=follow_links, frames=frames))
-    if not contents.videos:
+    if not (contents.videos or contents.unreadable):
         raise InputError(f"{given.place}the pattern {quoted(given.text)} matches only folders without a video")
     contents.log_left_out(quoted(given.text))
     return contents

@@ -39,6 +39,7 @@ def read_table(path: Path, text: str, delimiter: str) -> tuple[Annotations, str]
     rows = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=delimiter, strict=True)
     annotations: Annotations = {}
     names: list[str] = []
+    keys: list[str] = []
     columns = Columns({}, [])
     try:
         for cells in rows:
@@ -47,15 +48,14 @@ def read_table(path: Path, text: str, delimiter: str) -> tuple[Annotations, str]
             if not any(values):
                 continue
             if not names:
-                columns, names = Columns.of(values, place), values
+                columns, names, keys = Columns.of(values, place), values, [column_name(value) for value in values]
                 continue
             if len(values) != len(names):
                 raise LabelError(
                     f"{place}: {len(values)} values for {len(names)} columns ({delimiter.join(names)}); quote values "
                     f"that hold {_DELIMITERS[delimiter]}"
                 )
-            row = dict(zip(map(column_name, names), values, strict=True))
-            add(annotations, *columns.annotation(row, place))
+            add(annotations, *columns.annotation(dict(zip(keys, values, strict=True)), place))
     except csv.Error as error:
         raise LabelError(f"{place_of(path, rows.line_num)}: not a CSV ({error}); write one video a line") from error
     return annotations, f"a table separated by {_DELIMITERS[delimiter]}, {description(columns)}"
