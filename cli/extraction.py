@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vidrep.extraction.estimate import Estimate
     from vidrep.extraction.extract import ExtractSummary
     from vidrep.extraction.extractors.extractor import Extractor
+    from vidrep.extraction.placement import Changes
     from vidrep.video.sources import VideoSource
 
 
@@ -144,6 +145,21 @@ def _estimate_text(expected: "Estimate", sources: Sequence["VideoSource"], outpu
     )
 
 
+def _changes_text(changes: "Changes") -> str:
+    """Describe in a line what is not as it was, '' if all videos are new."""
+    kinds = {
+        "added": changes.added,
+        "moved": changes.moved,
+        "relabeled": changes.relabeled,
+        "replaced": changes.replaced,
+        "back": changes.back,
+        "missing": changes.missing,
+    }
+    counts = [f"{len(keys)} {name}" for name, keys in kinds.items() if keys]
+    is_first = not changes.num_unchanged and len(counts) == bool(changes.added)
+    return "" if is_first else f"\n{', '.join([*counts, f'{changes.num_unchanged} unchanged'])}"
+
+
 def _summary_text(summary: "ExtractSummary") -> str:
     """Describe what an extraction did, and what limited its speed."""
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
@@ -153,6 +169,7 @@ def _summary_text(summary: "ExtractSummary") -> str:
         f"{summary.num_new} new{removed}, "
         f"{summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
     )
+    text += _changes_text(summary.changes)
     rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}
     if not rates:
         return text

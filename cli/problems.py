@@ -1,5 +1,6 @@
 """What went wrong without ending a command: videos that failed, and labels of videos that are not there."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ def report_failures(failures: Sequence["Failure"], path: Path | None = None) -> 
         note(f"{failure.status}: {failure.path}: {failure.reason}")
     if len(failures) > _FAILURES_SHOWN:
         note(f"... and {len(failures) - _FAILURES_SHOWN} more")
-    num_failed = sum(failure.status == "failed" for failure in failures)
+    counts = Counter(failure.status for failure in failures)
     where = f"; all are listed in {path}" if path else ""
-    note(f"{num_failed} videos failed, {len(failures) - num_failed} are partial{where}")
+    conflicts = f", {counts['conflict']} contradict each other" if counts["conflict"] else ""
+    note(f"{counts['failed']} videos failed, {counts['partial']} are partial{conflicts}{where}")
     raise typer.Exit(EXIT_SOME_FAILED)

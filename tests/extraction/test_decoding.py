@@ -10,11 +10,12 @@ import pytest
 from fixture_types import MakeClip
 
 from vidrep.extraction.decoding import decode_video
-from vidrep.extraction.events import Decoding, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
+from vidrep.extraction.events import Decoding, FrameReady, Job, KnownContent, VideoEnded, VideoFailed, VideoUnchanged
 from vidrep.extraction.preparation import Preparation
 from vidrep.extraction.workers import decode
 from vidrep.files import sha256_of_file
 from vidrep.video.decoders import open_video
+from vidrep.video.reading import DECODING_VERSION
 from vidrep.video.sampling import Sampling
 
 CROPS = Decoding(preparation=Preparation(side=8, crops=2, seed=4), sampling=Sampling())
@@ -48,11 +49,11 @@ def test_a_video_becomes_its_prepared_frames(job: Job, sampling: Sampling) -> No
 
 
 def test_a_video_that_is_done_is_not_decoded(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    size, sha256 = job.path.stat().st_size, sha256_of_file(job.path)
-    for other in [(size + 1, sha256), (size, sha256[::-1])]:
-        assert isinstance(list(decode_video(replace(job, done=other), CROPS))[-1], VideoEnded)
+    sha256, content = sha256_of_file(job.path), KnownContent(DECODING_VERSION, fps=5.0)
+    other = replace(CROPS, known={sha256[::-1]: content})
+    assert isinstance(list(decode_video(job, other))[-1], VideoEnded)
     monkeypatch.setattr("vidrep.extraction.decoding.open_video", None)  # it is not to be called
-    assert list(decode_video(replace(job, done=(size, sha256)), CROPS)) == [VideoUnchanged(5)]
+    assert list(decode_video(job, replace(CROPS, known={sha256: content}))) == [VideoUnchanged(5, sha256)]
 
 
 def test_a_bad_video_is_said_to_be_bad_and_the_next_one_comes(job: Job, tmp_path: Path) -> None:

@@ -613,7 +613,10 @@ def test_pruning_drops_what_has_no_source(
     before = rows_by_key(tmp_path / output)
     (folder / "left" / "b.mp4").unlink()
     kept = patches(find_videos([folder]), tmp_path / output)
-    assert (kept.num_removed, rows_by_key(tmp_path / output)) == (0, before)
+    assert (kept.num_removed, kept.num_videos, kept.changes.missing) == (0, 2, ["left/b.mp4"])
+    assert [row.path for row in open_features(tmp_path / output).missing] == ["left/b.mp4"]
+    stored = open_features(tmp_path / output, as_stored=True)
+    assert {row.path: stored.rows(index).tobytes() for index, row in enumerate(stored.videos)} == before
     pruned = patches(find_videos([folder]), tmp_path / output, prune=True)
     assert (pruned.num_removed, pruned.num_new, pruned.num_videos) == (1, 0, 2)
     del before["left/b.mp4"]

@@ -21,10 +21,20 @@ from misbehaving import Misbehaving, WithoutStart
 from numpy.typing import NDArray
 
 from vidrep.errors import ResourceError
-from vidrep.extraction.events import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
+from vidrep.extraction.events import (
+    Decoding,
+    Event,
+    FrameReady,
+    Job,
+    KnownContent,
+    VideoEnded,
+    VideoFailed,
+    VideoUnchanged,
+)
 from vidrep.extraction.preparation import Preparation
 from vidrep.extraction.workers import decode, default_workers
 from vidrep.files import sha256_of_file
+from vidrep.video.reading import DECODING_VERSION
 from vidrep.video.sampling import Sampling
 
 # So large that a slot of shared memory has room for one frame of them; the fast way, for torch takes long to import.
@@ -105,13 +115,14 @@ def test_workers_give_what_one_process_gives(
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     jobs = jobs_of(clips_folder)
     done = jobs[2].path
-    jobs[2] = replace(jobs[2], done=(done.stat().st_size, sha256_of_file(done)))
+    known = {sha256_of_file(done): KnownContent(DECODING_VERSION, 5.0)}
     jobs += [Job(6, tmp_path / "broken.mp4", "b", None), Job(7, tmp_path / "absent.mp4", "c", None)]
-    expected = collected(decode(jobs, decoding(preparation)))
+    how = replace(decoding(preparation), known=known)
+    expected = collected(decode(jobs, how))
     assert sorted(len(frames) for frames, _, _ in expected.values()) == [0, 0, 0, 3, 5, 6, 7, 8]
     kinds = [type(expected[number][2]) for number in range(8)]
     assert kinds == [VideoEnded, VideoEnded, VideoUnchanged, *[VideoEnded] * 3, VideoFailed, VideoFailed]
-    found = collected(decode(iter(jobs), decoding(preparation), workers=workers))
+    found = collected(decode(iter(jobs), how, workers=workers))
     assert_same(found, expected)
     assert multiprocessing.active_children() == []
 
@@ -229,6 +240,7 @@ from pathlib import Path
 from misbehaving import Misbehaving
 from vidrep.extraction.events import Decoding, Job
 from vidrep.extraction.workers import decode
+from vidrep.video.reading import DECODING_VERSION
 from vidrep.video.sampling import Sampling
 
 jobs = [Job(number, Path(sys.argv[1]), key, None) for number, key in enumerate(["hang at 2", "dawdle at 1"])]

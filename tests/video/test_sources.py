@@ -7,7 +7,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +110,26 @@ def test_equal_stems_in_different_folders_or_with_different_extensions_are_fine(
     assert [video.key for video in find_videos(["clips"])] == ["left/a.mp4", "right/a.avi", "right/a.mp4"]
 
 
-def test_several_folders_put_their_names_in_front(make: MakeFiles) -> None:
+def test_several_folders_put_their_names_in_front_where_paths_are_equal(make: MakeFiles) -> None:
     make("x/train_clips/left/a.mp4", "x/test_clips/left/a.mp4", "x/test_clips/b.mp4")
-    expected = [("test_clips/b.mp4", ""), ("test_clips/left/a.mp4", "left"), ("train_clips/left/a.mp4", "left")]
-    assert keys_and_labels(find_videos(["x/train_clips", "x/test_clips/"])) == expected
+    expected = [("b.mp4", ""), ("test_clips/left/a.mp4", "left"), ("train_clips/left/a.mp4", "left")]
+    found = find_videos(["x/train_clips", "x/test_clips/"])
+    assert keys_and_labels(found) == expected
+    places = [("test_clips", "b.mp4"), ("test_clips", "left/a.mp4"), ("train_clips", "left/a.mp4")]
+    assert [video.place for video in found] == places
+    assert all(video.is_searched for video in found)
+    assert [video.place for video in find_videos(["x/test_clips"])] == places[:2]  # as beside the other
 
 
 def test_dots_are_called_by_the_folder_that_they_mean(make: MakeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     make("home/a.mp4", "other/b.mp4", "home/sub/c.mp4")
     monkeypatch.chdir("home")
     assert [video.key for video in find_videos(["."])] == ["a.mp4", "sub/c.mp4"]
-    assert [video.key for video in find_videos([".", "../other"])] == ["home/a.mp4", "home/sub/c.mp4", "other/b.mp4"]
+    places = [("home", "a.mp4"), ("home", "sub/c.mp4"), ("other", "b.mp4")]
+    assert [video.place for video in find_videos([".", "../other"])] == places
     monkeypatch.chdir("sub")
-    assert [video.key for video in find_videos(["..", "."])] == ["home/a.mp4", "home/sub/c.mp4", "sub/c.mp4"]
+    places = [("home", "a.mp4"), ("home", "sub/c.mp4"), ("sub", "c.mp4")]
+    assert [video.place for video in find_videos(["..", "."])] == places
 
 
 def test_links_are_taken_only_to_files_inside(make: MakeFiles) -> None:
@@ -187,7 +193,8 @@ def test_a_folder_may_itself_be_a_link(make: MakeFiles) -> None:
     Path("link").symlink_to("real")
     Path("real/c.mp4").symlink_to("left/a.mp4")
     assert [video.key for video in find_videos(["link"])] == ["c.mp4", "left/a.mp4"]
-    assert [video.key for video in find_videos(["link", "other"])] == ["link/c.mp4", "link/left/a.mp4", "other/b.mp4"]
+    places = [("link", "c.mp4"), ("link", "left/a.mp4"), ("other", "b.mp4")]
+    assert [video.place for video in find_videos(["link", "other"])] == places
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse names that are not UTF-8")
@@ -220,22 +227,28 @@ def test_files_give_paths_relative_to_what_they_have_in_common(make: MakeFiles, 
 def test_folders_and_files_mix(make: MakeFiles) -> None:
     make("clips/left/a.mp4", "more/x/b.mp4", "more/y/c.mp4")
     found = find_videos(["more/x/b.mp4", "clips", "more/y/c.mp4"])
-    assert keys_and_labels(found) == [("clips/left/a.mp4", "left"), ("x/b.mp4", "x"), ("y/c.mp4", "y")]
+    assert keys_and_labels(found) == [("left/a.mp4", "left"), ("x/b.mp4", "x"), ("y/c.mp4", "y")]
+    assert [(video.root, video.is_searched) for video in found] == [("clips", True), ("more", False), ("more", False)]
 
 
 def test_the_same_file_reached_twice_is_taken_once(make: MakeFiles) -> None:
     make("clips/left/a.mp4")
     assert [v.key for v in find_videos(["clips/left/a.mp4", "./clips/left/a.mp4", "clips/*/a.mp4"])] == ["a.mp4"]
-    assert [v.key for v in find_videos(["clips", "clips/"])] == ["clips/left/a.mp4"]
+    assert [v.key for v in find_videos(["clips", "clips/"])] == ["left/a.mp4"]
     Path("links/clips").mkdir(parents=True)
     Path("links/clips/left").symlink_to(Path("clips/left").absolute())
-    assert [v.key for v in find_videos(["clips/left", "links/clips/left"])] == ["left/a.mp4"]
+    assert [v.key for v in find_videos(["clips/left", "links/clips/left"])] == ["a.mp4"]
 
 
-def test_two_files_with_one_key_are_refused(make: MakeFiles) -> None:
-    make("one/clips/left/a.mp4", "two/clips/left/a.mp4")
-    message = refusal("one/clips", "two/clips")
-    assert "key 'clips/left/a.mp4': 'one/clips/left/a.mp4' and 'two/clips/left/a.mp4'; rename one" in message
+def test_roots_of_one_name_have_their_parents_in_front(make: MakeFiles) -> None:
+    make("one/clips/left/a.mp4", "two/clips/left/a.mp4", "two/clips/b.mp4", "other/c.mp4")
+    found = find_videos(["one/clips", "two/clips", "other"])
+    assert [(video.root, video.key) for video in found] == [
+        ("one/clips", "one/clips/left/a.mp4"),
+        ("other", "c.mp4"),
+        ("two/clips", "b.mp4"),
+        ("two/clips", "two/clips/left/a.mp4"),
+    ]
 
 
 # ---- patterns
@@ -285,7 +298,7 @@ def test_list_files_count_as_sources(make: MakeFiles) -> None:
     make("clips/left/a b.mp4", "clips/right/c.mp4", "more/d.mp4")
     lines = "\ufeffclips/left/a b.mp4\r\n\r\n   \nclips/r*/*.mp4\nmore"
     Path("list.txt").write_bytes(lines.encode())
-    expected = [("left/a b.mp4", "left"), ("more/d.mp4", ""), ("right/c.mp4", "right")]
+    expected = [("left/a b.mp4", "left"), ("right/c.mp4", "right"), ("d.mp4", "")]
     assert keys_and_labels(find_videos([], list_files=[Path("list.txt")])) == expected
 
 
@@ -293,7 +306,7 @@ def test_a_list_of_one_folder_is_one_folder(make: MakeFiles) -> None:
     make("clips/a.mp4")
     Path("list.txt").write_text("clips\n")
     assert [video.key for video in find_videos([], list_files=[Path("list.txt")])] == ["a.mp4"]
-    assert [video.key for video in find_videos(["clips"], list_files=[Path("list.txt")])] == ["clips/a.mp4"]
+    assert [video.key for video in find_videos(["clips"], list_files=[Path("list.txt")])] == ["a.mp4"]
 
 
 def test_a_list_may_end_its_paths_with_null_bytes(make: MakeFiles) -> None:
@@ -481,14 +494,15 @@ def test_several_sources_are_splits_by_their_own_names_or_by_their_folders(
 ) -> None:
     caplog.set_level(logging.INFO, "vidrep")
     make("one/train/run/a.mp4", "one/test/run/b.mp4", "two/clips/run/c.mp4")
-    expected = {"train/run/a.mp4": ("run", "train"), "test/run/b.mp4": ("run", "test")}
+    expected = {"run/a.mp4": ("run", "train"), "run/b.mp4": ("run", "test")}
     assert labels_and_splits(find_videos(["one/train", "one/test"])) == expected
+    expected = {"train/run/a.mp4": ("run", "train"), "test/run/b.mp4": ("run", "test")}
     assert [message.partition(",")[0] for message in caplog.messages] == ["the folders: test"]
     assert labels_and_splits(find_videos(["one/*/*/*.mp4"])) == expected
     assert labels_and_splits(find_videos(["one", "two/clips"])) == {
-        "one/train/run/a.mp4": ("run", "train"),
-        "one/test/run/b.mp4": ("run", "test"),
-        "clips/run/c.mp4": ("run", ""),
+        "train/run/a.mp4": ("run", "train"),
+        "test/run/b.mp4": ("run", "test"),
+        "run/c.mp4": ("run", ""),
     }
 
 
@@ -651,22 +665,20 @@ def test_a_folder_that_cannot_be_read_is_listed_and_stops_nothing(
     make("clips/a.mp4", "clips/left/b.mp4", "clips/left/lost+found/c.mp4", "other/d.mp4")
     close("lost+found")
     why = "the folder cannot be read (Permission denied)"
-    folder = VideoSource(Path("clips/left/lost+found"), "left/lost+found", "", unreadable=why)
     found = find_videos(["clips"])
-    assert found == [
-        VideoSource(Path("clips/a.mp4"), "a.mp4", ""),
-        VideoSource(Path("clips/left/b.mp4"), "left/b.mp4", "left"),
-        folder,
+    assert [(video.key, video.unreadable) for video in found] == [
+        ("a.mp4", ""),
+        ("left/b.mp4", ""),
+        ("left/lost+found", why),
     ]
+    assert not any(video.is_searched for video in found)
     assert find_videos(["cli*"]) == found
     both = find_videos(["clips", "other"])
-    assert replace(folder, key="clips/left/lost+found") in both and len(both) == 4
-    named = VideoSource(Path("clips/left/lost+found"), "lost+found", "", unreadable=why)
-    assert find_videos(["clips/left/lost+found", "other"]) == [
-        named,
-        VideoSource(Path("other/d.mp4"), "other/d.mp4", ""),
-    ]
-    assert find_videos(["clips/left/l*", "other"])[0].path == named.path
+    assert [(video.key, video.is_searched) for video in both[3:]] == [("d.mp4", True)]
+    assert both[:3] == found
+    named = find_videos(["clips/left/lost+found", "other"])
+    assert [(video.key, video.unreadable) for video in named] == [("lost+found", why), ("d.mp4", "")]
+    assert find_videos(["clips/left/l*", "other"])[0].path == named[0].path
 
 
 def test_nothing_but_folders_that_cannot_be_read_is_refused(make: MakeFiles, close: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from ..registry import EXTRACTORS
 from ..video.sampling import Sampling
 from .extractors.extractor import Extractor
 
-EXTRACTION_SETTINGS = frozenset({"sampling", "video_stream"})
+EXTRACTION_SETTINGS = frozenset({"sampling", "video_stream", "placed_by"})
 """Recorded settings that are no extractor's: how frames are got."""
 
 

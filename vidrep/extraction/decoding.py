@@ -9,7 +9,7 @@ from ..files import sha256_of_file
 from ..video.decoders import open_video
 from ..video.numbered_images import numbered_images
 from ..video.reading import DECODING_VERSION
-from .events import Decoding, Event, FrameReady, Job, VideoEnded, VideoFailed, VideoUnchanged
+from .events import Decoding, Event, FrameReady, Job, KnownContent, VideoEnded, VideoFailed, VideoUnchanged
 
 
 def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None] | None = None) -> Iterator[Event]:
@@ -21,10 +21,11 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
     spent = -time.thread_time()
     try:
         size, sha256 = _fingerprint(job.path, on_packet)
-        if job.done == (size, sha256) and not _reads_otherwise(job, on_packet):
-            yield VideoUnchanged(job.number)
+        known = decoding.known.get(sha256)
+        if known is not None and job.frame_rate in (None, known.fps) and not _reads_otherwise(job, known, on_packet):
+            yield VideoUnchanged(job.number, sha256)
             return
-        prepare = decoding.preparation.for_video(job.key)
+        prepare = decoding.preparation.for_video(job.key or sha256)
         with open_video(job.path, stream=decoding.stream, frame_rate=job.frame_rate, on_packet=on_packet) as video:
             for frame in video.frames(decoding.sampling):
                 ready = FrameReady(job.number, prepare(frame.rgb), frame.seconds)
@@ -38,12 +39,12 @@ def decode_video(job: Job, decoding: Decoding, *, on_progress: Callable[[], None
     yield VideoEnded(job.number, size, sha256, report, spent + time.thread_time())
 
 
-def _reads_otherwise(job: Job, on_packet: Callable[[], None]) -> bool:
-    if job.decoding_version >= DECODING_VERSION:
+def _reads_otherwise(job: Job, known: KnownContent, on_packet: Callable[[], None]) -> bool:
+    if known.decoding_version >= DECODING_VERSION:
         return False
     from ..video.changes import changed_since
 
-    return bool(changed_since(job.decoding_version, job.path, on_packet))
+    return bool(changed_since(known.decoding_version, job.path, on_packet))
 
 
 def _do_nothing() -> None:

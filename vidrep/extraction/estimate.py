@@ -24,6 +24,7 @@ from .encoding import batch_shape, network_threads, use_one_core
 from .events import Decoding
 from .extractors.extractor import Extractor, require_complete
 from .output import ExtractionOutput
+from .placement import known_contents
 from .workers import default_workers
 
 # So many headers are read, so many videos and frames of each are tried; more would hardly change the estimate.
@@ -78,16 +79,12 @@ def estimate(
     threads = available_cores() if threads is None else threads
     decoding = Decoding(preparation=extractor.preparation, sampling=sampling, stream=video_stream)
     settings = settings_to_record(extractor, sampling=sampling, video_stream=video_stream)
-    done = ExtractionOutput(output, start_over=overwrite).done(settings)
+    rows = ExtractionOutput(output, start_over=overwrite).rows(settings)
     num_folders = sum(bool(source.unreadable) for source in sources)
     sources = [source for source in sources if not source.unreadable]
     crops = extractor.preparation.crop_names
     sizes = [_size(source.path) for source in sources]
-    to_do = [
-        number
-        for number, source in enumerate(sources)
-        if not all(_is_done(done.get(source.key + crop), sizes[number], source.frame_rate) for crop in crops)
-    ]
+    to_do = _to_do(sources, sizes, rows, crops)
     tried = _spread(to_do, _MAX_HEADERS)
     expected = {number: _expected_frames(sources[number], decoding) for number in tried}
     readable = {number: frames for number, frames in expected.items() if frames is not None}
@@ -98,7 +95,7 @@ def estimate(
     seconds_per_frame = _seconds_per_frame(trials, decoding, extractor, workers=workers, threads=threads)
     frame_bytes = int(np.prod(extractor.frame_shape, dtype=np.int64)) * np.dtype(extractor.dtype).itemsize + 8
     new_bytes = num_features * len(crops) * frame_bytes
-    output_bytes = new_bytes + sum(row.length for row in done.values()) * frame_bytes
+    output_bytes = new_bytes + sum(row.length for row in rows) * frame_bytes
     return Estimate(
         num_videos=len(sources),
         num_done=len(sources) - len(to_do),
@@ -120,8 +117,33 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     return [numbers[place] for place in places]
 
 
-def _is_done(row: VideoRow | None, size: int, frame_rate: float | None) -> bool:
-    return row is not None and row.source_size == size and frame_rate in (None, row.fps)
+def _to_do(
+    sources: Sequence[VideoSource], sizes: Sequence[int], rows: Sequence[VideoRow], crops: Sequence[str]
+) -> list[int]:
+    """Return the numbers of the sources that are probably not in the output.
+
+    Their content is not read: a file is taken for known if rows at its path are of one of its size, or else rows whose
+    own file is not at its path any more, and so may be this one.
+    """
+    known = known_contents(rows, crops)
+    paths = {source.place[1] for source in sources}
+    in_place: set[tuple[str, int, float]] = set()
+    without_file: set[tuple[int, float]] = set()
+    for row in rows:
+        if row.source_sha256 in known:
+            in_place.add((row.source_key, row.source_size, row.fps))
+            if row.source_key not in paths:
+                without_file.add((row.source_size, row.fps))
+    if_any_rate = {(path, size) for path, size, _ in in_place}, {size for size, _ in without_file}
+
+    def is_done(number: int) -> bool:
+        source, size = sources[number], sizes[number]
+        if source.frame_rate is None:
+            return (source.place[1], size) in if_any_rate[0] or size in if_any_rate[1]
+        rate = source.frame_rate
+        return (source.place[1], size, rate) in in_place or (size, rate) in without_file
+
+    return [number for number in range(len(sources)) if not is_done(number)]
 
 
 def _size(path: Path) -> int:

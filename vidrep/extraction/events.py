@@ -1,9 +1,11 @@
 """What decoding takes, jobs, and what it yields, events."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from ..video.reading import DECODING_VERSION, DecodeReport
+from ..video.reading import DecodeReport
 from ..video.sampling import Sampling
 from .preparation import Pixels, Preparation
 
@@ -12,26 +14,35 @@ from .preparation import Pixels, Preparation
 class Job:
     """A video to decode.
 
-    number: by which events name it. key: what random crops depend on.
-    done: size and SHA-256 of the source whose rows are there already, if they are; decoding_version: of these rows.
+    number: by which events name it. key: what random crops depend on; '': on the content, whatever its name is.
     frame_rate: images a second of a folder of frames; None for a file.
     """
 
     number: int
     path: Path
-    key: str
-    done: tuple[int, str] | None
-    decoding_version: int = DECODING_VERSION
+    key: str = ""
     frame_rate: float | None = None
+
+
+class KnownContent(NamedTuple):
+    """What there is of a content: the version of decoding that read it, and the rate of its frames."""
+
+    decoding_version: int
+    fps: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How every video is decoded. stream: which of its video streams, see `open_video`."""
+    """How every video is decoded.
+
+    stream: which of its video streams, see `open_video`.
+    known: the contents whose rows are there already, by SHA-256.
+    """
 
     preparation: Preparation
     sampling: Sampling
     stream: int | None = None
+    known: Mapping[str, KnownContent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +67,10 @@ class VideoEnded:
 
 @dataclass(frozen=True, slots=True)
 class VideoUnchanged:
-    """The file is the one whose rows are there, and would give the same ones."""
+    """The file's content is known, and would give the rows that are there."""
 
     number: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

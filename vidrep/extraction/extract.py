@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError, Stopped, some_names
@@ -21,10 +21,11 @@ from ..video.sampling import Sampling
 from ..video.sources import VideoSource
 from .compatibility import settings_to_record
 from .encoding import BatchedEncoder, network_threads
-from .events import Decoding
+from .events import Decoding, KnownContent
 from .extractors.extractor import Extractor, require_complete
 from .output import ExtractionOutput
 from .parts import PartsWriter
+from .placement import Changes, Placement, known_contents
 from .rates import StageRates
 from .work import ExtractionWork
 from .worker_process import end_worker_without_main_guard
@@ -41,8 +42,8 @@ class ExtractSummary:
 
     num_videos, num_frames: in the output now; num_frames counts rows, those of every crop. num_new, num_new_frames:
         videos computed by this call, and features of them, those of all crops counted once.
-    num_removed: videos dropped because their source is gone. seconds: how long it took, once the extractor was
-        made. rates: of its stages.
+    num_removed: videos dropped because their source is gone. changes: what is not as it was. seconds: how long it took,
+        once the extractor was made. rates: of its stages.
     failures: videos that are not, or not wholly, in the output; `failures_file` lists them too.
     missing, unlisted: videos that labels or splits name and that are not there, and the other way round.
     """
@@ -53,6 +54,7 @@ class ExtractSummary:
     num_new: int
     num_new_frames: int
     num_removed: int
+    changes: Changes
     seconds: float
     rates: StageRates
     failures: list[Failure]
@@ -85,7 +87,8 @@ def extract(
     video_stream: which of the video streams of each file, see `vidrep.video.decoders.open_video`.
     annotations: labels and splits that replace those of the sources (see `vidrep.features.annotations`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
-    prune: drop videos from `output` that are not among the sources any more.
+    prune: drop videos from `output` whose source is gone: what lay in a folder that was searched whole, and is not
+        there now. Without it their rows are kept, marked as missing, and used by nothing until the source is back.
     workers, timeout: decoding processes, see `vidrep.extraction.workers.decode`; None starts one a core, 0 decodes in
         this process. A script that starts some needs its calls under `if __name__ == "__main__":`.
     threads: batches that a network on the CPU computes at the same time; None: one a core.
@@ -138,7 +141,7 @@ def _extract_into(
 ) -> ExtractSummary:
     began = time.monotonic()
     settings = pipeline.settings()
-    done = destination.done(settings)
+    before = destination.rows(settings)
     videos = [source for source in sources if not source.unreadable]
     wanted = merge(
         [video.key for video in videos],
@@ -155,43 +158,54 @@ def _extract_into(
         frame_shape=pipeline.extractor.frame_shape,
         dtype=pipeline.extractor.dtype,
     )
+    crop_names = pipeline.extractor.preparation.crop_names
     folders = [source for source in sources if source.unreadable]
-    work = ExtractionWork(videos, wanted, pipeline.extractor.preparation.crop_names, done, writer, unreadable=folders)
+    work = ExtractionWork(videos, wanted, crop_names, before, writer, unreadable=folders)
     try:
         with writer:
-            pipeline.run(work, lambda: on_progress(work.progress(time.monotonic() - began)))
+            known = known_contents(before, crop_names)
+            pipeline.run(work, known, lambda: on_progress(work.progress(time.monotonic() - began)))
         publishing = time.monotonic()
-        gone = work.videos_without_source() if prune else set[str]()
-        names = work.names() if annotations else work.names_with_new_splits()
-        features = destination.publish(
-            names, settings=settings, unchanged=work.unchanged, without=gone, check_stop=pipeline.check_stop
-        )
+        placement = Placement(videos, wanted, work.contents, before, has_annotations=bool(annotations))
+        edited = placement.edited_without_missing if prune else placement.edited
+        features = destination.publish(edited, settings=settings, check_stop=pipeline.check_stop)
+        num_removed = sum(edited(row) is None for row in before if placement.edited(row) is not None)
         publish_seconds = time.monotonic() - publishing
     except Stopped:
         write_failures(destination.failures, work.sorted_failures())
         raise
-    failures = work.sorted_failures() + work.partial_videos(features)
+    failures = sorted(work.sorted_failures() + placement.conflicts, key=lambda failure: failure.path)
+    failures += work.partial_videos(features)
     write_failures(destination.failures, failures)
-    if work.replaced:
-        changed = some_names(sorted(work.replaced))
-        _log.warning("%d videos took the place of others with the same key: %s", len(work.replaced), changed)
+    changes = placement.changes
+    if changes.replaced:
+        count, keys = len(changes.replaced), some_names(changes.replaced)
+        _log.warning("%d videos took the place of others with the same key: %s", count, keys)
+    if changes.copies:
+        _log.warning("%d files are copies, and count once: %s", len(changes.copies), some_names(changes.copies))
     if work.notes:
         _log.warning("%d videos are whole, but note: %s", len(work.notes), some_names(sorted(work.notes)))
     if work.decoded_anew:
         count, keys = len(work.decoded_anew), some_names(sorted(work.decoded_anew))
         _log.warning("%d videos were decoded again, as this vidrep reads them otherwise: %s", count, keys)
-    if features is None:
-        raise InputError(
-            f"none of the {len(videos)} videos could be read; {failures[0].path}: {failures[0].reason} "
-            f"(every reason is in {destination.failures})"
+    if changes.missing and not prune:
+        count, keys = len(changes.missing), some_names(changes.missing)
+        _log.warning(
+            "%d videos are gone: %s; their rows are kept, but not used, until they are back, or --prune drops them",
+            count,
+            keys,
         )
+    if features is None:
+        reasons = f"; {failures[0].path}: {failures[0].reason} (every reason is in {destination.failures})"
+        raise InputError(f"none of the {len(videos)} videos could be read{reasons if failures else ''}")
     return ExtractSummary(
         output=destination.output,
         num_videos=len(features) // pipeline.num_crops,
         num_frames=features.num_frames,
         num_new=work.num_new,
         num_new_frames=work.num_new_frames,
-        num_removed=len(gone) // pipeline.num_crops,
+        num_removed=num_removed // pipeline.num_crops,
+        changes=changes,
         seconds=time.monotonic() - began,
         rates=pipeline.rates(work, features, publish_seconds),
         failures=failures,
@@ -234,13 +248,17 @@ class _Pipeline:
         """Return what a feature file records of how its features were made."""
         return settings_to_record(self.extractor, sampling=self._decoding.sampling, video_stream=self._decoding.stream)
 
-    def run(self, work: ExtractionWork, on_video: Callable[[], None]) -> None:
-        """Pass all videos of the work through; `on_video` is called after each."""
+    def run(self, work: ExtractionWork, known: Mapping[str, KnownContent], on_video: Callable[[], None]) -> None:
+        """Pass all videos of the work through, those of known content undecoded; call `on_video` after each."""
         if not self._workers:
             self._decoding.preparation.load()
         check_stop = self.check_stop
         events = decode(
-            work.jobs(), self._decoding, workers=self._workers, timeout=self._timeout, check_stop=check_stop
+            work.jobs(),
+            replace(self._decoding, known=known),
+            workers=self._workers,
+            timeout=self._timeout,
+            check_stop=check_stop,
         )
         with (
             torch_on_one_core(),

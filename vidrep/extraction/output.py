@@ -1,7 +1,6 @@
 """An extraction's output on disk: what of it is there already, and how the new part replaces the old."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import FeatureFileError, FileInUseError, OutputError, some_names
@@ -11,7 +10,6 @@ from ..features.store import SUFFIXES, VERSION, Features, open_features
 from ..features.table import VideoRow
 from ..features.writer import write_merged
 from ..files import remove, remove_leftovers, rename_folder
-from ..video.reading import DECODING_VERSION
 from .parts import find_parts, remove_parts
 
 
@@ -74,12 +72,12 @@ class ExtractionOutput:
         """
         published = [self.output] if self._merges and not self._starts_over and self.output.exists() else []
         try:
-            return [open_features(path) for path in (*published, *find_parts(self.parts))]
+            return [open_features(path, as_stored=True) for path in (*published, *find_parts(self.parts))]
         except FileInUseError as error:
             raise OutputError(f"{error}; what is finished is kept") from error
 
-    def done(self, settings: Settings) -> dict[str, VideoRow]:
-        """Return the rows of the videos that are there, by key.
+    def rows(self, settings: Settings) -> list[VideoRow]:
+        """Return the rows of the videos that are there, as they are stored, the oldest first.
 
         Raises OutputError if they were made with other settings, or cannot be read.
         """
@@ -89,40 +87,28 @@ class ExtractionOutput:
             raise OutputError(f"{error}; to make {self.output} anew, give --overwrite or another output") from error
         if self._starts_over and any(settings_difference(features.settings, settings) for features in opened):
             remove_parts(self.parts)  # of another attempt to start over
-            return {}
+            return []
         for features in opened:
             require_same_settings(self.output, features.settings, settings)
-        return {row.path: row for features in opened for row in features.videos}
+        return [row for features in opened for row in features.videos]
 
     def publish(
         self,
-        names: Mapping[str, tuple[str, str, str]],
+        edit: Callable[[VideoRow], VideoRow | None],
         *,
         settings: Settings,
-        unchanged: Collection[str] = (),
-        without: Collection[str] = (),
         check_stop: Callable[[], None] = lambda: None,
     ) -> Features | None:
-        """Make the output of what is there; return it, or None, with nothing changed, if there is no video.
+        """Make the output of what is there; return it, or None, with nothing changed, if no video is to be used.
 
         Files of an older version of the format are rewritten.
 
-        names: (label, split, group) by key, which replace the videos' own; '' for the group leaves it. settings: to
-            record.
-        unchanged: keys of rows that the current version of decoding gives too.
-        without: keys of videos to leave out.
+        edit: returns a row as it is to be; None leaves it out. settings: to record.
         check_stop: called now and then while rows are copied; it may raise, and the output stays as it was.
         """
-
-        def edit(row: VideoRow) -> VideoRow | None:
-            if row.path in without:
-                return None
-            label, split, group = names.get(row.path, (row.label, row.split, row.group))
-            version = DECODING_VERSION if row.path in unchanged else row.decoding_version
-            return replace(row, label=label, split=split, group=group or row.group, decoding_version=version)
-
         opened = self._opened()
-        if not any(edit(row) for features in opened for row in features.videos):
+        after = [edit(row) for features in opened for row in features.videos]
+        if not any(row is not None and not row.missing for row in after):
             return None
         changed = [
             features.format_version < VERSION or any(edit(row) != row for row in features.videos) for features in opened

@@ -42,7 +42,7 @@ class Preparation:
     region: "frame" squeezes the whole frame into the square; "center" scales the shorter side and crops the middle.
     color: keep RGB; otherwise gray as ITU-R 601 luma weighs it.
     crops: so many squares of the frame's own pixels, at places that are the same in every frame of a video and random
-        over videos, a function of `seed` and the video's key. A frame smaller than a square is enlarged.
+        over videos, a function of `seed` and the SHA-256 of the video. A frame smaller than a square is enlarged.
     grid: the region in grid x grid cells, each made `side` pixels wide.
     resize: "exact" is torchvision's, antialiased, in floating point; "fast" computes the same in whole numbers, which
         takes half of the time or less, and is off by a level of brightness here and there (bicubic: more, beside

@@ -12,7 +12,10 @@ from .store import SUFFIXES
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that is not in the feature file (status "failed") or only in part ("partial")."""
+    """A video that a feature file lacks, wholly or in part.
+
+    status: "failed"; "partial" if a part is there; "conflict" if its files contradict each other, and it is not used.
+    """
 
     path: str
     status: str

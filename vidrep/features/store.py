@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureFileError
+from ..names import keys_of_places
 from .checksum import RowsChecksum
 from .rows import LoadedRows, Rows, RowsFile, release_pages
 from .settings import Settings, settings_difference
@@ -53,10 +54,12 @@ class FileContent:
 
 
 class Features:
-    """The features of many videos, read from one file or from a folder of parts, memory-mapped, sorted by key.
+    """The features of many videos, read from one file or from a folder of parts, memory-mapped.
 
-    videos: one VideoRow a video, in the order of their keys; `start` counts rows within the video's own file.
-        A video that is in several parts is read from the last: the newest.
+    videos: one VideoRow a video, sorted by root and path; `start` counts rows within the video's own file. `path` is
+        the key: "a.mp4", or with the root in front, "clips/a.mp4", where several roots have that path. A video that
+        is in several parts is read from the last: the newest.
+    missing: rows of videos whose source is gone, or that are not to be used, as they are stored.
     file_numbers: (V,) which file each video is in; first_rows: (V,) its first row there.
     format_version: the oldest version of its files; below VERSION, the next extraction rewrites them.
 
@@ -64,16 +67,20 @@ class Features:
     Features can be pickled: the other process maps the files itself.
     """
 
-    def __init__(self, path: Path, files: Sequence[FileContent]) -> None:
+    def __init__(self, path: Path, files: Sequence[FileContent], *, as_stored: bool = False) -> None:
+        """See `open_features`."""
         self.path = path
         self.settings, self.versions = files[-1].settings, files[-1].versions
         self.format_version = min(file.format_version for file in files)
         layout = files[0].rows.layouts["features"]
         self.frame_shape: tuple[int, ...] = layout.shape[1:]
         self.dtype = layout.dtype.name
-        located = {row.path: (row, number) for number, file in enumerate(files) for row in file.table}
-        self.videos = [located[key][0] for key in sorted(located)]
-        self.file_numbers = np.array([located[row.path][1] for row in self.videos], dtype=np.int64)
+        located = {row.place: (row, number) for number, file in enumerate(files) for row in file.table}
+        stored = [located[place] for place in sorted(located)]
+        there = [one for one in stored if as_stored or not one[0].missing]
+        self.missing = [row for row, _ in stored if row.missing and not as_stored]
+        self.videos = [row for row, _ in there] if as_stored else _with_keys([row for row, _ in there])
+        self.file_numbers = np.array([number for _, number in there], dtype=np.int64)
         self.first_rows = np.array([row.start for row in self.videos], dtype=np.int64)
         self._index = {row.path: index for index, row in enumerate(self.videos)}
         self._use([file.rows for file in files])
@@ -190,8 +197,10 @@ def opened(features: Features | Path | str) -> Features:
     return features if isinstance(features, Features) else open_features(features)
 
 
-def open_features(path: Path | str) -> Features:
+def open_features(path: Path | str, *, as_stored: bool = False) -> Features:
     """Open a feature file, or a folder of parts as if it were one; rows are not read yet.
+
+    as_stored: with the videos that are missing, and with paths within their roots instead of keys, as extraction needs.
 
     Raises FeatureFileError, naming the file, if it is missing, damaged, not ours or of an unknown version.
     """
@@ -216,7 +225,13 @@ def open_features(path: Path | str) -> Features:
                 f"{file.rows.path} and {paths[0]} were made with different settings: {difference}; "
                 "keep them in separate folders"
             )
-    return Features(path, files)
+    return Features(path, files, as_stored=as_stored)
+
+
+def _with_keys(rows: Sequence[VideoRow]) -> list[VideoRow]:
+    """Return rows with their keys as paths: the root is in front where several have one path."""
+    keys = keys_of_places([row.place for row in rows])
+    return [row if row.path == key else replace(row, path=key) for row, key in zip(rows, keys, strict=True)]
 
 
 def _kind_of_frame(file: RowsFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -294,9 +309,9 @@ def _read_table(file: UntrustedFile, old_names: Mapping[str, str], *, decoding_v
 
 
 def _check_table(rows: Sequence[VideoRow], *, num_features: int) -> None:
-    for key, count in Counter(row.path for row in rows).items():
+    for (_, path), count in Counter(row.place for row in rows).items():
         if count > 1:
-            raise UnfitError(f"video {key!r} is in its table twice, in one Unicode normalization or two")
+            raise UnfitError(f"video {path!r} is in its table twice, in one Unicode normalization or two")
     end_before = 0
     for row in sorted(rows, key=lambda row: row.start):
         is_inside = row.start >= 0 and row.length >= 0 and row.start + row.length <= num_features

@@ -20,7 +20,9 @@ _CROP = re.compile(r"#(crop-\d+|cell-\d+-\d+)")
 class VideoRow:
     """What a feature file records of one video. A column that a file lacks has the default given here.
 
-    path: the key: the path relative to its source folder, '/' separated; a crop's ends in "#crop-1" or "#cell-1-2".
+    path: relative to its source folder, '/' separated; a crop's ends in "#crop-1" or "#cell-1-2". In a file, root and
+        path together are unique. Where features are read, it is the key: the root is in front of it if several videos
+        have this path.
     start, length: its frames are rows start .. start + length of /features and /timestamps; the writer fills them in.
     label, split, group: names, '' if none. Videos of one group, such as those of one person, belong in one split.
     fps: the stream's average frame rate before sampling, 0.0 if unknown.
@@ -28,8 +30,8 @@ class VideoRow:
     status, message: "ok", perhaps with a note, or "partial" with the reason.
     source_size, source_sha256: the source's bytes and their SHA-256; 0 and '' if there is no source file.
     decoding_version: which frames of the source these are, see `vidrep.video.reading`; 0 if not known.
-    root: the folder that `path` is relative to, '' unless recorded.
-    missing: whether the source is gone.
+    root: the name of the folder that `path` is relative to, '' unless recorded.
+    missing: whether the source is gone, or not to be used: it is read by the next extraction alone.
     checksum: SHA-256 of its rows of /features followed by those of /timestamps, little-endian, in hexadecimal; the
         writer fills it in.
     """
@@ -51,6 +53,11 @@ class VideoRow:
     root: str = ""
     missing: bool = False
     checksum: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Root and path: unique in a file, and what its rows are sorted by."""
+        return self.root, self.path
 
     @property
     def source_key(self) -> str:

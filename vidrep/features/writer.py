@@ -148,18 +148,19 @@ def write_merged(
     edit: Callable[[VideoRow], VideoRow | None],
     check_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Publish one file that holds the videos of all `parts`, in the order of their keys.
+    """Publish one file that holds the videos of all `parts`, sorted by root and path.
 
-    A video that is in several parts is taken from the last. The parts must agree in settings, shape and type.
+    parts: opened as stored. They must agree in settings, shape and type.
     settings: to record; None: those of the last part.
-    edit: returns the row to write for a video, such as one with another label; None leaves the video out.
+    edit: returns the row to write for a video, such as one with another label; None leaves the video out. Of those that
+        it puts into one place, that of the last part is taken.
     check_stop: called now and then while rows are copied; if it raises, `path` stays as it was.
 
     Raises FeatureFileError, naming the video, if its rows no longer have their checksum.
     """
-    located = {row.path: (part, index) for part in parts for index, row in enumerate(part.videos)}
-    edited = [(part, index, edit(part.videos[index])) for _, (part, index) in sorted(located.items())]
-    chosen = [(part, index, row) for part, index, row in edited if row is not None]
+    edited = [(part, index, edit(row)) for part in parts for index, row in enumerate(part.videos)]
+    located = {row.place: (part, index, row) for part, index, row in edited if row is not None}
+    chosen = [located[place] for place in sorted(located)]
     with writing_features(
         path,
         settings=parts[-1].settings if settings is None else settings,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError, some_names
-from ..names import composed
+from ..names import composed, keys_of_places, names_of_folders
 from .folder_search import FolderContents, search
 from .named_paths import Given, given_paths, kind_of, matches_of, quoted
 from .numbered_images import IMAGE_EXTENSIONS, FrameFolders
@@ -21,11 +21,14 @@ class VideoSource:
     """One video to work on: a file, or a folder of frames (see `vidrep.video.numbered_images`).
 
     path: the file or folder, as it is reached from the source that was given.
-    key: its name in every file of ours, '/' separated, in NFC, unique among the videos that were found together.
+    key: its name in messages and lists, '/' separated, in NFC, unique among the videos that were found together: its
+        path within its root, with the root's name in front where several have that path.
     label: the name of its class folder within its source, '' if it has none there.
     split: that of the folder that holds its class folder (see `find_videos`), '' if that is none.
     unreadable: why the path, a folder in a source, cannot be searched; '' for a video.
     frame_rate: images a second of a folder of frames; None for a file.
+    root: the name of the folder that it was found in. path_in_root: relative to that; '' if it is the key.
+    is_searched: whether all of its root was searched, so that what is not found in it is gone.
     """
 
     path: Path
@@ -34,6 +37,14 @@ class VideoSource:
     split: str = ""
     unreadable: str = ""
     frame_rate: float | None = None
+    root: str = ""
+    path_in_root: str = ""
+    is_searched: bool = False
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Root and path within it: what a feature file knows it by."""
+        return self.root, self.path_in_root or self.key
 
 
 def find_videos(
@@ -45,7 +56,7 @@ def find_videos(
     images: bool = False,
     frame_rate: float | None = None,
 ) -> list[VideoSource]:
-    """Find the videos that the sources name, sorted by key.
+    """Find the videos that the sources name, sorted by root and path.
 
     A source is one of these:
 
@@ -72,12 +83,12 @@ def find_videos(
         given one by one are refused.
     frame_rate: images a second of folders of frames; None: 25, which is logged.
 
-    Keys and labels: one folder alone gives paths relative to it ("left/a.mp4", label "left"). Beside other sources the
-    folder's name goes in front ("clips/left/a.mp4", label "left"). Files give paths relative to the folder that all
-    of them have in common, so the key of a file depends on which others are given with it; a single one gives its name.
-    The label is '' for videos directly in that folder. Bytes in a name that are not UTF-8 are written '\\xff'. Keys and
-    labels are in NFC, whatever the form of the names on disk.
-    The same file reached twice under one key is taken once.
+    Roots, keys and labels: a folder is a root, and its videos have paths relative to it ("left/a.mp4", label "left").
+    The root of files is the folder that all of them have in common. A root goes by its folder's name, with parents in
+    front as far as it takes to tell roots apart; it goes in front of a key where several videos have that path
+    ("clips/left/a.mp4"). The label is '' for videos directly in a root. Bytes in a name that are not UTF-8 are written
+    '\\xff'. Keys and labels are in NFC, whatever the form of the names on disk.
+    The same file reached twice in one root is taken once.
 
     Raises InputError for a source that does not exist, is a URL or names no video, for two files with one key, and if
     there is nothing but folders that cannot be read.
@@ -95,7 +106,7 @@ def find_videos(
             if contents.videos == [Path(one.text)]:  # a folder of frames
                 files.videos.append(Path(one.text))
             else:
-                located.append(_located_in_folder(one, contents, name_in_front=len(given) > 1))
+                located.append(_located_in_folder(one, contents))
         elif kind == "file":
             files.videos.append(Path(one.text))
         else:
@@ -103,7 +114,7 @@ def find_videos(
     frames.require_asked_for(files.videos)
     frames.log()
     located.append(_located_files(files))
-    found = _without_repeats(_with_labels(located, split_folders=split_folders))
+    found = _with_keys(_without_repeats(_with_labels(located, split_folders=split_folders)))
     if all(one.unreadable for one in found):
         why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
         raise InputError(f"no video was found; {why}; change the permissions or name other sources")
@@ -114,33 +125,39 @@ def find_videos(
 class _Located:
     """A video, or a folder that cannot be read, and where it lies.
 
-    parts: of its key. start: where its path within its source begins in them: 1 if the source's name is in front.
-    source: what was given, for messages.
+    root: the absolute path of its root. parts: of its path within that. source: what was given, for messages.
     """
 
     path: Path
+    root: Path
     parts: tuple[str, ...]
     source: str
-    start: int = 0
+    is_searched: bool = False
     unreadable: str = ""
 
-    @property
-    def parts_in_source(self) -> tuple[str, ...]:
-        return self.parts[self.start :]
 
-
-def _located_in_folder(given: Given, contents: FolderContents, *, name_in_front: bool) -> list[_Located]:
+def _located_in_folder(given: Given, contents: FolderContents) -> list[_Located]:
     root = Path(given.text)
     if not (contents.videos or contents.unreadable):
         raise InputError(f"{given.place}{_why_no_video(root, contents)}")
     contents.log_left_out(quoted(root))
-    # '.' and '..' have no name of their own.
-    name = root.name if root.name not in ("", "..") else Path(os.path.realpath(root)).name
-    prefix = [name] if name_in_front and name else []
+    absolute = _absolute(root)
     return [
-        _Located(path, _key_parts([*prefix, *path.relative_to(root).parts] or [name]), quoted(root), len(prefix), why)
+        _Located(
+            path,
+            absolute,
+            _key_parts(path.relative_to(root).parts or [absolute.name]),
+            quoted(root),
+            is_searched=not contents.unreadable,
+            unreadable=why,
+        )
         for path, why in contents.paths()
     ]
+
+
+def _absolute(path: Path) -> Path:
+    """Return an absolute path with a name of its own, which '.', '..' and '/a/..' do not have."""
+    return Path(os.path.realpath(path)) if path.name in ("", "..") else Path(os.path.normpath(path.absolute()))
 
 
 def _why_no_video(root: Path, contents: FolderContents) -> str:
@@ -173,9 +190,9 @@ def _located_files(contents: FolderContents) -> list[_Located]:
     if not found:
         return []
     absolute = [Path(os.path.normpath(path.absolute())) for path, _ in found]
-    common = os.path.commonpath([path.parent for path in absolute])
+    common = Path(os.path.commonpath([path.parent for path in absolute]))
     return [
-        _Located(path, _key_parts(whole.relative_to(common).parts), quoted(common), 0, unreadable)
+        _Located(path, common, _key_parts(whole.relative_to(common).parts), quoted(common), unreadable=unreadable)
         for (path, unreadable), whole in zip(found, absolute, strict=True)
     ]
 
@@ -193,17 +210,25 @@ def _with_labels(located: Sequence[Sequence[_Located]], *, split_folders: bool) 
 
     located: what each folder that was given holds, and last the files.
     """
-    batches = [(batch, _splits_of(batch) if split_folders else {}) for batch in located if batch]
-    together = [replace(one, start=0, source="the folders") for batch in located for one in batch]
-    if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
-        splits = _splits_of(together)
-        batches = [(together, splits)] if splits else batches
-    return [_source(one, splits) for batch, splits in batches for one in batch]
+    batches = [batch for batch in located if batch]
+    roots = names_of_folders([one.root for batch in batches for one in batch])
+    of_batches = [_splits_of(batch) if split_folders else {} for batch in batches]
+    if split_folders and len(batches) > 1 and not any(of_batches):
+        # Folders named one by one may be splits: their names are those of their videos' top folders.
+        splits = _splits_of([_beside_others(one) for batch in batches for one in batch])
+        if splits:
+            return [_source(_beside_others(one), roots, splits, in_front=1) for batch in batches for one in batch]
+    return [_source(one, roots, splits) for batch, splits in zip(batches, of_batches, strict=True) for one in batch]
+
+
+def _beside_others(one: _Located) -> _Located:
+    """Return a video with its root's name in front of its path."""
+    return replace(one, parts=(*_key_parts([one.root.name]), *one.parts), source="the folders")
 
 
 def _splits_of(located: Sequence[_Located]) -> dict[str, str]:
     """Return the split of each top folder, {} if they are no splits, and log which of both they are."""
-    videos = [one.parts_in_source for one in located if not one.unreadable]
+    videos = [one.parts for one in located if not one.unreadable]
     splits, top_folders = splits_of_folders(videos), top_folders_of(videos)
     if splits:
         _log.info(
@@ -220,26 +245,49 @@ def _splits_of(located: Sequence[_Located]) -> dict[str, str]:
     return splits
 
 
-def _source(located: _Located, splits: Mapping[str, str]) -> VideoSource:
-    parts, key = located.parts_in_source, "/".join(located.parts)
-    if located.unreadable:
-        return VideoSource(located.path, key, "", unreadable=located.unreadable)
+def _source(
+    located: _Located, roots: Mapping[Path, str], splits: Mapping[str, str], *, in_front: int = 0
+) -> VideoSource:
+    """Return a source with the label and split of its folders.
+
+    in_front: how many of its parts stand in front of its path in its root.
+    """
+    parts = located.parts
     split = splits.get(parts[0], "") if len(parts) > 1 else ""
-    if split:
-        return VideoSource(located.path, key, parts[1] if len(parts) > 2 else "", split)
-    return VideoSource(located.path, key, parts[-2] if len(parts) > 1 else "")
+    folders = parts[1:-1] if split else parts[in_front:-1]
+    return VideoSource(
+        located.path,
+        key="",
+        label=(folders[0] if split else folders[-1]) if folders and not located.unreadable else "",
+        split=split if not located.unreadable else "",
+        unreadable=located.unreadable,
+        root=roots[located.root],
+        path_in_root="/".join(parts[in_front:]),
+        is_searched=located.is_searched,
+    )
 
 
 def _without_repeats(found: list[VideoSource]) -> list[VideoSource]:
-    by_key: dict[str, VideoSource] = {}
+    """Return videos by place, each once, also if two roots, such as a link and its target, hold it under one path."""
+    by_place: dict[tuple[str, str], VideoSource] = {}
+    taken: set[tuple[str, str]] = set()
     for video in found:
-        first = by_key.setdefault(video.key, video)
-        if first is not video and os.path.realpath(first.path) != os.path.realpath(video.path):
-            raise _two_with_one_key(video.key, first.path, video.path)
-    return sorted(by_key.values(), key=lambda video: video.key)
+        target = os.path.realpath(video.path)
+        first = by_place.get(video.place)
+        if first is not None and os.path.realpath(first.path) != target:
+            raise _two_in_one_place(video.path_in_root, first.path, video.path)
+        if (target, video.path_in_root) not in taken:
+            taken.add((target, video.path_in_root))
+            by_place[video.place] = video
+    return [by_place[place] for place in sorted(by_place)]
 
 
-def _two_with_one_key(key: str, first: Path, second: Path) -> InputError:
+def _with_keys(videos: Sequence[VideoSource]) -> list[VideoSource]:
+    keys = keys_of_places([video.place for video in videos])
+    return [replace(video, key=key) for video, key in zip(videos, keys, strict=True)]
+
+
+def _two_in_one_place(key: str, first: Path, second: Path) -> InputError:
     both = f"{quoted(first)} and {quoted(second)}"
     if composed(os.fspath(first)) == composed(os.fspath(second)):
         both = f"{os.fspath(first)!a} and {os.fspath(second)!a}, which differ in Unicode's normalization alone"

@@ -14,6 +14,7 @@ from vidrep.errors import ConfigError
 from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import open_features
+from vidrep.files import sha256_of_file
 from vidrep.video.decoders import open_video
 from vidrep.video.sampling import Sampling
 from vidrep.video.sources import find_videos
@@ -76,7 +77,7 @@ def test_a_video_becomes_a_sequence_for_each_crop(
     extract(find_videos([tmp_path / "a.mp4"]), tmp_path / "f.h5", extractor, workers=0)
     features = open_features(tmp_path / "f.h5")
     assert [row.path for row in features.videos] == crops
-    prepare = extractor.preparation.for_video("a.mp4")
+    prepare = extractor.preparation.for_video(sha256_of_file(tmp_path / "a.mp4"))
     with open_video(tmp_path / "a.mp4") as video:
         expected = np.stack([prepare(frame.rgb) for frame in video.frames(Sampling())], axis=1)
     assert expected.shape == (len(crops), 4, 8, 8, 3)
@@ -88,7 +89,7 @@ def test_settings_name_only_what_matters() -> None:
     """Features that were made before there were crops and cells are those that are made without them now."""
     plain = {"kind": "patches", "size": 8, "region": "frame", "color": False, "resize": "exact"}
     assert PatchExtractor(size=8).settings == PatchExtractor(size=8, seed=4).settings == plain
-    assert PatchExtractor(size=8, crops=2, seed=4).settings == {**plain, "crops": 2, "seed": 4}
+    assert PatchExtractor(size=8, crops=2, seed=4).settings == {**plain, "crops": 2, "seed": 4, "placed_by": "content"}
     assert PatchExtractor(size=8, grid=2).settings == {**plain, "grid": 2}
 
 

@@ -64,7 +64,9 @@ class PatchExtractor(Extractor):
         """What a feature file records; settings of crops and cells only where there are some."""
         unused = {"grid"} if self.options.grid == 1 else set()
         unused |= set() if self.options.crops else {"crops", "seed"}
-        return {name: value for name, value in super().settings.items() if name not in unused}
+        # Former vidreps placed crops by the name of a video, so that a moved one would have got others.
+        placed = {"placed_by": "content"} if self.options.crops else {}
+        return {name: value for name, value in super().settings.items() if name not in unused} | placed
 
     def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the patches as they are."""
