@@ -37,6 +37,8 @@ def evaluate(
     shuffle_frames: bool = False,
     probe: bool = False,
     filmstrip: Path | str | None = None,
+    errors: Path | str | None = None,
+    predictions: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
     on_progress: ProgressListener = ignore_progress,
@@ -55,6 +57,8 @@ def evaluate(
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
+    errors, predictions: CSV files of the videos that a classifier takes for another class than they have, the worst
+        first, and of all videos in their order, with the probability of each class.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.
 
@@ -65,7 +69,7 @@ def evaluate(
     if (features is None) == (mnist is None):
         raise ConfigError("give a run either features or a folder of MNIST digits to be measured on, one of the two")
     options = EvaluationOptions(
-        mnist=None if mnist is None else Path(mnist),
+        mnist=_path(mnist),
         num_digits=num_digits,
         num_sequences=num_sequences,
         seed=seed,
@@ -75,7 +79,9 @@ def evaluate(
         group_pattern=group_pattern,
         shuffle_frames=shuffle_frames,
         probe=probe,
-        filmstrip=None if filmstrip is None else Path(filmstrip),
+        filmstrip=_path(filmstrip),
+        errors=_path(errors),
+        predictions=_path(predictions),
         on_progress=on_progress,
     )
     with torch_settings(choose_device(device), threads=threads) as settings:
@@ -96,6 +102,10 @@ def evaluate(
         selected = evaluator.select(trained, _select(trained.folder, features, options))
         require_sound(features, selected.indices)
         return evaluator.on_features(trained, selected, options)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _warn_of_training_digits(features: Features) -> None:

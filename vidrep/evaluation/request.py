@@ -21,7 +21,7 @@ class EvaluationOptions:
     mnist: a folder of MNIST digits to make Moving MNIST of, in place of features; num_digits, num_sequences, seed: of
     these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
     window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
-    filmstrip: a PNG to draw.
+    filmstrip: a PNG to draw. errors, predictions: CSV files of a classifier's mistakes, and of all that it predicts.
 
     Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
     """
@@ -37,6 +37,8 @@ class EvaluationOptions:
     shuffle_frames: bool = False
     probe: bool = False
     filmstrip: Path | None = None
+    errors: Path | None = None
+    predictions: Path | None = None
     on_progress: ProgressListener = ignore_progress
 
     def __post_init__(self) -> None:
