@@ -8,6 +8,7 @@ from .layout import table
 
 if TYPE_CHECKING:
     from vidrep.evaluation.classification import ClassificationEvaluation
+    from vidrep.evaluation.compare import Comparison
     from vidrep.evaluation.prediction import PredictionEvaluation
     from vidrep.evaluation.probe import ProbeResult
     from vidrep.metrics.classification import Accuracy
@@ -32,6 +33,8 @@ _MOST_TIME_STEPS = 10
 # Of more classes than that, the table has those few that are predicted worst.
 _MOST_CLASSES, _FEWEST_CLASSES = 30, 20
 _MOST_MISTAKES, _MOST_NAMES = 10, 10
+# Of the value of a setting.
+_MOST_LETTERS = 40
 _TIME_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -105,6 +108,32 @@ def class_table(classes: "Sequence[ClassMetrics]") -> str:
     return "\n".join([table(head, rows), *notes])
 
 
+def comparison_report(result: "Comparison") -> str:
+    """Describe runs beside each other: their scores, the settings that differ, and a sentence."""
+    runs = [one.run for one in result.runs]
+    scores = [
+        [
+            one.run,
+            one.predictor,
+            f"{one.score:.3f}",
+            *(["", ""] if one.better is None else _difference_cells(one.better)),
+        ]
+        for one in result.runs
+    ]
+    head = ["", "predictor", result.measure, f"better than {runs[0]} by", "95 % interval"]
+    settings = [[key, *(_shortened(value) for value in of_runs)] for key, of_runs in result.settings.items()]
+    parts = (
+        f"{result.num_videos} {result.which}{_left_out(result.num_left_out, 'a run')}\n{table(head, scores)}",
+        table(["settings that differ", *runs], settings) if settings else "the settings are the same",
+        result.verdict,
+    )
+    return "\n\n".join(parts)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
+
+
 def _names(names: Sequence[str]) -> str:
     from vidrep.errors import some_names
 
@@ -176,8 +205,8 @@ def probe_table(result: "ProbeResult") -> str:
     )
 
 
-def _left_out(count: int) -> str:
-    return f" ({count} left out: the run was trained on them)" if count else ""
+def _left_out(count: int, who: str = "the run") -> str:
+    return f" ({count} left out: {who} was trained on them)" if count else ""
 
 
 def prediction_table(metrics: "PredictionMetrics") -> str:

@@ -21,6 +21,11 @@ def claim(paired: PairedDifference) -> str:
     return "better" if paired.low > 0 else "worse" if paired.high < 0 else "open"
 
 
+def claim_in_words(paired: PairedDifference, other: str) -> str:
+    """Say what an interval shows of the first of two: "better than OTHER (+0.123, 95 % interval ...)"."""
+    return _CLAIMS[claim(paired)].format(f"{other} ({accuracy_difference(paired)})")
+
+
 def accuracy_verdict(subject: str, differences: Mapping[str, PairedDifference]) -> str:
     """Say in one sentence what a classifier is better or worse than.
 

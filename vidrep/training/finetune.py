@@ -213,8 +213,6 @@ def _finish(
         groups=[videos.annotated.groups[video] for video in fitted_on],
         num_classes=len(videos.classes),
         encoders=baseline_encoders(start),
-        chosen={} if selection is None else selection.linear,
-        seed=config.training.seed,
         device=choose_device(options.device),
     )
     save_baselines(run.path, baselines)
