@@ -77,8 +77,10 @@ def classification_report(result: "ClassificationEvaluation") -> str:
         f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
         f"{_left_out(result.num_left_out)}\n" + table(head, rows)
     )
+    if result.shuffled:
+        return summary
     verdict = "\n".join(filter(None, (result.verdict, _line(result.overfitting))))
-    return "\n\n".join(filter(None, (summary, class_table(result.by_class), _mistakes_table(result), verdict)))
+    return "\n\n".join((summary, class_table(result.by_class), _mistakes_table(result), verdict))
 
 
 def class_table(classes: "Sequence[ClassMetrics]") -> str:
@@ -101,7 +103,7 @@ def class_table(classes: "Sequence[ClassMetrics]") -> str:
         if len(shown) < len(classes)
         else []
     )
-    never = [f"{one.name} ({one.support})" for one in classes if one.support and not one.num_predicted]
+    never = [f"{one.name} ({one.support})" for one in classes if one.support and not one.predictions]
     absent = [one.name for one in classes if not one.support]
     notes += [f"never predicted, with the number of their videos: {_names(never)}"] if never else []
     notes += [f"classes without a video here: {_names(absent)}"] if absent else []

@@ -19,7 +19,7 @@ def test_every_class_has_scikit_learns_metrics() -> None:
     expected = precision_recall_fscore_support(true, predicted)
     for number, one in enumerate(confusion.by_class()):
         assert (one.name, one.support) == (CLASSES[number], (true == number).sum())
-        assert one.num_predicted == (predicted == number).sum()
+        assert one.predictions == (predicted == number).sum()
         assert (one.precision, one.recall, one.f1) == pytest.approx([of[number] for of in expected[:3]])
         wrong = predicted[(true == number) & (predicted != number)]
         counts = np.bincount(wrong, minlength=4)
@@ -29,12 +29,12 @@ def test_every_class_has_scikit_learns_metrics() -> None:
 def test_what_would_divide_by_zero_is_none_and_the_first_of_equals_is_confused() -> None:
     found = Confusion.of(CLASSES, np.array([0, 0, 0, 1, 1]), np.array([0, 2, 1, 0, 0])).by_class()
     assert found[0] == ClassMetrics(
-        name="a", support=3, num_predicted=3, precision=1 / 3, recall=1 / 3, f1=1 / 3, confused_with="b", num_confused=1
+        name="a", support=3, predictions=3, precision=1 / 3, recall=1 / 3, f1=1 / 3, confused_with="b", num_confused=1
     )
     assert found[1] == ClassMetrics(
-        name="b", support=2, num_predicted=1, precision=0.0, recall=0.0, f1=0.0, confused_with="a", num_confused=2
+        name="b", support=2, predictions=1, precision=0.0, recall=0.0, f1=0.0, confused_with="a", num_confused=2
     )
     assert (found[2].support, found[2].recall, found[2].precision, found[2].f1) == (0, None, 0.0, 0.0)
     assert found[3] == ClassMetrics(
-        name="d", support=0, num_predicted=0, precision=None, recall=None, f1=None, confused_with="", num_confused=0
+        name="d", support=0, predictions=0, precision=None, recall=None, f1=None, confused_with="", num_confused=0
     )

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 class ClassMetrics:
     """How well a classifier does on one class.
 
-    support: how often the class is true; num_predicted: how often it is predicted. precision, recall, f1: None where
+    support: how often the class is true; predictions: how often it is predicted. precision, recall, f1: None where
     the count that they divide by is 0. confused_with: the class that is predicted most often in its place, the first
     of equals, '' if none is; num_confused: how often.
     """
 
     name: str
     support: int
-    num_predicted: int
+    predictions: int
     precision: float | None
     recall: float | None
     f1: float | None
@@ -62,7 +62,7 @@ class Confusion:
                 ClassMetrics(
                     name=name,
                     support=support,
-                    num_predicted=predicted,
+                    predictions=predicted,
                     precision=_share(right, predicted),
                     recall=_share(right, support),
                     f1=_share(2 * right, support + predicted),
