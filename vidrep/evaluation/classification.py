@@ -64,16 +64,17 @@ class ClassificationEvaluation:
 
     @property
     def verdict(self) -> str:
-        """One sentence on what predicts: is it better than mean feature, single frame and the best baseline?
+        """One sentence on what predicts: is it better than mean feature, single frame and the best other baseline?
 
         '' with shuffled frames, which baselines read in order.
         """
         if self.shuffled:
             return ""
-        best = max(self.baselines, key=lambda name: self.baselines[name].accuracy)
-        names = [name for name in dict.fromkeys([*_NAMED_BASELINES, best]) if name in self.differences]
-        is_linear = self.predictor in self.baselines
-        subject = f"The linear baseline {self.predictor}, which predicts," if is_linear else f"The {self.predictor}"
+        others = {name: one.accuracy for name, one in self.baselines.items() if name != self.predictor}
+        best = max(others, key=lambda name: others[name])
+        names = dict.fromkeys([*(name for name in _NAMED_BASELINES if name in others), best])
+        is_baseline = self.predictor in self.baselines
+        subject = f"The linear baseline {self.predictor}, which predicts," if is_baseline else f"The {self.predictor}"
         return accuracy_verdict(subject, {name: self.differences[name] for name in names})
 
     def to_json(self) -> dict[str, Any]:

@@ -278,7 +278,7 @@ def _recorded(folder: Path) -> dict[str, str]:
             num_videos = sum(row["split"] != "test" for row in csv.DictReader(file))
     except (OSError, KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error}); is it a run folder?") from error
-    return settings | {"videos trained on": str(num_videos), "predictor": str(Predictor.load(folder))}
+    return settings | {"videos trained on": str(num_videos)}
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
