@@ -1,8 +1,7 @@
 """`vidrep evaluate`: metrics with baselines beside them."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,6 +71,14 @@ def evaluate_command(
             "--filmstrip", metavar="FILE", help="Draw some windows into this PNG: true frames above the model's."
         ),
     ] = None,
+    errors: Annotated[
+        Path | None,
+        output_option("--errors", metavar="FILE", help="A CSV file of all mistakes of a classifier, the worst first."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        output_option("--predictions", metavar="FILE", help="A CSV file of all that a classifier predicts."),
+    ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -82,7 +89,7 @@ def evaluate_command(
     """
     from vidrep.errors import ConfigError
 
-    sequence_options = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
+    sequence_options: dict[str, Any] = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
     generated = {name: value for name, value in sequence_options.items() if value is not None}
     if (features is None) == (mnist is None):
         raise ConfigError("give either FEATURES or --mnist FOLDER to measure the run on")
@@ -110,11 +117,13 @@ def evaluate_command(
             shuffle_frames=shuffle_frames,
             probe=probe,
             filmstrip=filmstrip,
+            errors=errors,
+            predictions=predictions,
             device=device,
             threads=threads,
             on_progress=on_progress,
         )
-    typer.echo(console.as_json(asdict(result)) if as_json else _report(result))
+    typer.echo(console.as_json(result.to_json()) if as_json else _report(result))
 
 
 def _report(result: "ClassificationEvaluation | PredictionEvaluation") -> str:

@@ -97,9 +97,10 @@ def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | N
         held_out = "none is held out: evaluate on videos that took no part"
     validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
     models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
-    tried = f"{selection_report(result.selection)}\n" if result.selection is not None else ""
+    tried = result.verdict if result.selection is None else selection_report(result.selection)
+    overfitting = "" if result.overfitting is None else f"\n{result.overfitting}"
     return (
-        f"{tried}{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
+        f"{tried}\n{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
         f"{waiting_text(result.outcome.data_share)}\n"
-        f"{result.num_train_videos} videos for training{validation}; {held_out}"
+        f"{result.num_train_videos} videos for training{validation}; {held_out}{overfitting}"
     )

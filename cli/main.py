@@ -7,6 +7,7 @@ import typer
 
 from vidrep import __version__
 
+from .compare import compare_command
 from .console import replace_what_cannot_be_encoded
 from .demo import demo_command
 from .evaluate import evaluate_command
@@ -50,6 +51,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "train": train_command,
     "finetune": finetune_command,
     "evaluate": evaluate_command,
+    "compare": compare_command,
     "predict": predict_command,
     "info": info_command,
     "sample": sample_command,

@@ -1,14 +1,18 @@
 """What the commands that measure a run print: metrics with baselines beside them."""
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .layout import table
 
 if TYPE_CHECKING:
     from vidrep.evaluation.classification import ClassificationEvaluation
+    from vidrep.evaluation.compare import Comparison
     from vidrep.evaluation.prediction import PredictionEvaluation
     from vidrep.evaluation.probe import ProbeResult
     from vidrep.metrics.classification import Accuracy
+    from vidrep.metrics.confusion import ClassMetrics
     from vidrep.metrics.paired import PairedDifference
     from vidrep.metrics.prediction import PredictionMetrics
     from vidrep.training.selection import Selection
@@ -26,6 +30,11 @@ _PREDICTORS = ("model", "model, teacher-forced", "mean frame", "persistence", "z
 _DECIMALS = {"ssim": 4}
 # Of long predictions, the table has these time steps and the last one.
 _MOST_TIME_STEPS = 10
+# Of more classes than that, the table has those few that are predicted worst.
+_MOST_CLASSES, _FEWEST_CLASSES = 30, 20
+_MOST_MISTAKES, _MOST_NAMES = 10, 10
+# Of the value of a setting.
+_MOST_LETTERS = 40
 _TIME_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -37,7 +46,15 @@ def prediction_report(result: "PredictionEvaluation") -> str:
         f"{metrics.num_future} future frames, free running{_left_out(result.num_left_out)}"
     )
     probe = "" if result.probe is None else probe_table(result.probe)
-    return "\n".join(filter(None, (head, prediction_table(metrics), time_step_table(metrics), probe)))
+    parts = (
+        head,
+        prediction_table(metrics),
+        time_step_table(metrics),
+        probe,
+        result.verdict,
+        _line(result.overfitting),
+    )
+    return "\n".join(filter(None, parts))
 
 
 def classification_report(result: "ClassificationEvaluation") -> str:
@@ -56,10 +73,92 @@ def classification_report(result: "ClassificationEvaluation") -> str:
             for name, accuracy in result.baselines.items()
         ]
         head = ["", "accuracy", "+-", "balanced", f"{_short(result.predictor)} better by", "95 % interval"]
-    return (
+    summary = (
         f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
         f"{_left_out(result.num_left_out)}\n" + table(head, rows)
     )
+    if result.shuffled:
+        return summary
+    verdict = "\n".join(filter(None, (result.verdict, _line(result.overfitting))))
+    return "\n\n".join((summary, class_table(result.by_class), _mistakes_table(result), verdict))
+
+
+def class_table(classes: "Sequence[ClassMetrics]") -> str:
+    """Lay out how well each class is predicted, a row for each; of many classes those of the lowest F1."""
+    shown = list(classes)
+    if len(shown) > _MOST_CLASSES:
+        shown = sorted(classes, key=lambda one: math.inf if one.f1 is None else one.f1)[:_FEWEST_CLASSES]
+    rows = [
+        [
+            one.name,
+            str(one.support),
+            *("-" if value is None else f"{value:.3f}" for value in (one.precision, one.recall, one.f1)),
+            f"{one.confused_with} ({one.num_confused})" if one.confused_with else "-",
+        ]
+        for one in shown
+    ]
+    head = ["class", "videos", "precision", "recall", "F1", "most confused with"]
+    notes = (
+        [f"the {len(shown)} of {len(classes)} classes with the lowest F1; --json has all"]
+        if len(shown) < len(classes)
+        else []
+    )
+    never = [f"{one.name} ({one.support})" for one in classes if one.support and not one.predictions]
+    absent = [one.name for one in classes if not one.support]
+    notes += [f"never predicted, with the number of their videos: {_names(never)}"] if never else []
+    notes += [f"classes without a video here: {_names(absent)}"] if absent else []
+    return "\n".join([table(head, rows), *notes])
+
+
+def comparison_report(result: "Comparison") -> str:
+    """Describe runs beside each other: their scores, the settings that differ, and a sentence."""
+    runs = [one.run for one in result.runs]
+    scores = [
+        [
+            one.run,
+            one.predictor,
+            f"{one.score:.3f}",
+            *(["", ""] if one.better is None else _difference_cells(one.better)),
+        ]
+        for one in result.runs
+    ]
+    head = ["", "predictor", result.measure, f"better than {runs[0]} by", "95 % interval"]
+    settings = [[key, *(_shortened(value) for value in of_runs)] for key, of_runs in result.settings.items()]
+    parts = (
+        f"{result.num_videos} {result.which}{_left_out(result.num_left_out, 'a run')}\n{table(head, scores)}",
+        table(["settings that differ", *runs], settings) if settings else "the settings are the same",
+        result.verdict,
+    )
+    return "\n\n".join(parts)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
+
+
+def _names(names: Sequence[str]) -> str:
+    from vidrep.errors import some_names
+
+    return some_names(names, count=_MOST_NAMES)
+
+
+def _mistakes_table(result: "ClassificationEvaluation") -> str:
+    """Lay out the worst mistakes, "no mistakes" if there is none."""
+    mistakes = result.mistakes
+    if not mistakes:
+        return "no mistakes"
+    shown = mistakes[:_MOST_MISTAKES]
+    rows = [
+        [one.path or one.video, one.true, one.predicted, f"{one.probability:.3f}", f"{one.probability_of_true:.3f}"]
+        for one in shown
+    ]
+    head = ["worst mistakes", "true", "predicted", "probability", "of the true class"]
+    more = [f"and {len(mistakes) - len(shown)} more; --errors FILE.csv has all"] if len(mistakes) > len(shown) else []
+    return "\n".join([table(head, rows), *more])
+
+
+def _line(value: object | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _short(predictor: str) -> str:
@@ -108,8 +207,8 @@ def probe_table(result: "ProbeResult") -> str:
     )
 
 
-def _left_out(count: int) -> str:
-    return f" ({count} left out: the run was trained on them)" if count else ""
+def _left_out(count: int, who: str = "the run") -> str:
+    return f" ({count} left out: {who} was trained on them)" if count else ""
 
 
 def prediction_table(metrics: "PredictionMetrics") -> str:

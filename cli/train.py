@@ -75,8 +75,9 @@ def _report(result: "PretrainResult", *, is_generated: bool) -> str:
     what = "sequences of held-out digits" if is_generated else f"{result.num_validation_videos} validation videos"
     models = f"{result.num_models} models, the first: " if result.num_models > 1 else ""
     windows = f", {result.validation.num_windows} windows, free running" if result.validation.by_objective else ""
+    overfitting = "" if result.overfitting is None else f"\n{result.overfitting}"
     return (
         f"{result.folder}: {models}{outcome_text(result.outcome)}; {result.num_parameters:,} parameters{videos}; "
         f"{waiting_text(result.outcome.data_share)}\n"
-        f"on {what}{windows}:\n{prediction_table(result.validation)}"
+        f"on {what}{windows}:\n{prediction_table(result.validation)}\n{result.verdict}{overfitting}"
     )

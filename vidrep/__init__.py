@@ -14,6 +14,7 @@ limit_spinning()  # before anything imports torch
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
     from .config.reader import load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
+    from .evaluation.compare import compare
     from .evaluation.evaluate import evaluate
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
@@ -44,6 +45,7 @@ __all__ = [
     "Sampling",
     "SourceSampleConfig",
     "__version__",
+    "compare",
     "evaluate",
     "extract",
     "find_videos",
@@ -70,6 +72,7 @@ _HOMES = {
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
     "SourceSampleConfig": "synthetic.source_samples",
+    "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
     "find_videos": "video.sources",

@@ -26,6 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, stdout, stderr = vidrep("train", features, "-o", folder / "pretrained", "--recipe", "demo-pretrain", *TINY)
     assert code == 0, stderr
     assert "mean frame" in stdout
+    assert re.search(r"^The prediction of the future is .*repeating the last frame \(squared error ", stdout, re.M)
     assert re.search(r"parameters, \d+ videos; \d+\.\d % of the time waiting for data\n", stdout)
     code, _, stderr = vidrep(
         "finetune",
@@ -53,6 +54,38 @@ def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     metrics = json.loads(stdout)
     assert metrics["num_videos"] == 8
     assert metrics["baselines"]["majority class"]["accuracy"] == pytest.approx(1 / 8)
+
+
+def test_evaluate_shows_classes_and_mistakes_and_writes_them(made: Path, tmp_path: Path) -> None:
+    run, features, errors = made / "actions", made / "features.h5", tmp_path / "errors.csv"
+    code, stdout, stderr = vidrep("evaluate", run, features, "--errors", errors, "--predictions", tmp_path / "all.csv")
+    assert code == 0, stderr
+    assert re.search(r"^class +videos +precision +recall +F1 +most confused with$", stdout, re.M)
+    assert re.search(r"^clockwise +1 +(\d\.\d{3}|-) ", stdout, re.M)
+    assert re.search(r"^The LSTM is .*mean feature \([+-]\d\.\d{3}, .*single frame \(", stdout, re.M)
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 9
+    listed = [line.split(",")[0] for line in errors.read_text().splitlines()[1:]]
+    for key in listed[:8]:
+        assert re.search(rf"^{key} ", stdout, re.M)
+    confusion = json.loads(vidrep("evaluate", run, features, "--json")[1])["confusion"]
+    assert (confusion["rows"], confusion["columns"], len(confusion["classes"])) == ("true", "predicted", 8)
+    one_line(["evaluate", run, features, "--errors", CLIPS / "labels.csv"], 5, "labels.csv exists and is no table")
+    one_line(["evaluate", made / "pretrained", features, "--errors", errors], 2, "are for classifiers")
+
+
+def test_runs_are_compared(made: Path, tmp_path: Path) -> None:
+    features, other = made / "features.h5", tmp_path / "other"
+    code, stdout, stderr = vidrep("finetune", features, "-o", other, "--recipe", "demo-finetune", *TINY)
+    assert code == 0, stderr
+    assert stdout.startswith("not cross-validated: evaluate shows whether it is better than mean feature and single")
+    code, stdout, stderr = vidrep("compare", made / "actions", other, features)
+    assert code == 0, stderr
+    assert "started_from.encoder_sha256" in stdout
+    assert re.search(rf"^By accuracy per video, on 8 videos, {other} is .*{made / 'actions'} \(", stdout, re.M)
+    content = json.loads(vidrep("compare", made / "actions", other, features, "--json")[1])
+    assert [one["run"] for one in content["runs"]] == [str(made / "actions"), str(other)]
+    one_line(["compare", other, features], 2, "2 paths: give two runs or more, and last the features")
+    one_line(["compare", other, made / "pretrained", features], 2, "compare runs of one kind")
 
 
 def test_a_probe_of_a_pretraining_prints_a_table(made: Path) -> None:
@@ -294,6 +327,7 @@ def test_features_of_another_width_are_refused(made: Path, tmp_path: Path) -> No
     for arguments in (
         ["finetune", other, "-o", tmp_path / "run", "--from", made / "pretrained"],
         ["evaluate", made / "actions", other],
+        ["compare", made / "actions", made / "actions", other],
         ["predict", made / "actions", other],
     ):
         one_line([*arguments], 3, "other.h5", "(6, 6)", "(8, 8)")

@@ -99,7 +99,7 @@ def test_metrics_of_the_lstm_are_those_of_its_predictions(tmp_path: Path, featur
     assert result.which == "videos of split 'test'"
     assert_accuracy(result.per_video, np.array(true), np.array(predicted))
     assert_accuracy(result.per_window, np.array(true_windows), np.array(predicted_windows), num_independent=9)
-    np.testing.assert_array_equal(result.confusion, confusion_matrix(true, predicted, labels=[0, 1, 2]))
+    np.testing.assert_array_equal(result.confusion.counts, confusion_matrix(true, predicted, labels=[0, 1, 2]))
     assert len(set(predicted)) > 1
 
 

@@ -77,7 +77,7 @@ def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path)
     assert isinstance(result, ClassificationEvaluation)
     test = [index for index, row in enumerate(features.videos) if row.split == "test"]
     assert (len(test), result.num_videos) == (24, 8)
-    assert sum(map(sum, result.confusion)) == 8
+    assert sum(map(sum, result.confusion.counts)) == 8
     model, description = load_model(run)
     windows = classification_windows(features, test, description)
     probabilities = classify_windows(model, windows, device=next(model.parameters()).device)

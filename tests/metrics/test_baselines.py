@@ -8,16 +8,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from small_features import features_of, pretrain_config
+from small_features import features_of, finetune_config, pretrain_config
 
+from vidrep.config.settings import EncoderSettings, SelectionSettings
 from vidrep.errors import InputError
+from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.metrics.baselines import Baselines, baseline_encoders, fit_baselines, load_baselines, save_baselines
-from vidrep.metrics.cross_validation import CrossValidation, cross_validate_linear
+from vidrep.metrics.cross_validation import cross_validate_linear
 from vidrep.metrics.video_features import mean_feature, ordered_bins
 from vidrep.models.logistic_regression import DEFAULT_COST, fit_linear
 from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.sequences.folds import grouped_folds
+from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 
 CPU = torch.device("cpu")
@@ -39,7 +42,6 @@ def fitted(
     *,
     groups: list[str] | None = None,
     start: Path | None = None,
-    chosen: dict[str, CrossValidation] | None = None,
 ) -> Baselines:
     encoders = baseline_encoders(None if start is None else PretrainedEncoders.load([start]))
     return fit_baselines(
@@ -49,8 +51,6 @@ def fitted(
         groups=groups or [row.path for row in features.videos],
         num_classes=2,
         encoders=encoders,
-        chosen=chosen or {},
-        seed=0,
         device=CPU,
     )
 
@@ -129,12 +129,36 @@ def test_what_only_the_order_of_frames_shows_is_found_by_the_ordered_bins(tmp_pa
     assert max(accuracies["mean feature"], accuracies["single frame"]) < 0.8
 
 
-def test_what_was_chosen_before_is_not_chosen_again(tmp_path: Path) -> None:
+def test_they_do_not_depend_on_how_the_network_is_trained(tmp_path: Path) -> None:
+    """Pretrainings whose scalers differ, steps, seed, transforms, a cross-validated choice: the same baselines."""
     features = videos_of(tmp_path)
-    before = CrossValidation(setting=0.125, accuracy=0.75, log_loss=0.5, probabilities=np.empty((0, 2)))
-    found = {one.name: one.fitted for one in fitted(features, chosen={"ordered bins": before}).every}
-    assert (found["ordered bins"].setting, found["ordered bins"].validation_accuracy) == (0.125, 0.75)
-    rows = np.concatenate([ordered_bins(np.array(features.rows(video))) for video in range(len(features))])
-    expected = fit_linear(rows, classes_of(features), 2, 0.125)
-    np.testing.assert_allclose(found["ordered bins"].classifier.probabilities(rows), expected.probabilities(rows))
-    assert found["mean feature"].setting != 0.125
+    scales = (1.0, 50.0)
+    starts = []
+    for scale in scales:
+        folder = tmp_path / f"scaled-{scale:g}"
+        folder.mkdir()
+        scaled = {
+            row.path: scale * np.asarray(features.rows(video), dtype=np.float32) + scale
+            for video, row in enumerate(features.videos)
+        }
+        starts.append(train(features_of(folder, scaled), folder / "run", pretrain_config(steps=2), device="cpu").folder)
+    narrow, wide = (PretrainedEncoders.load([start]).inputs().std for start in starts)
+    torch.testing.assert_close(wide, 50 * narrow)
+    split = {row.path: Annotation(None, "train") for row in features.videos}
+    chooses = {"selection": SelectionSettings(folds=2, least_steps=2, most_steps=2)}
+    encoder = EncoderSettings(hidden_size=3)
+    runs = {
+        "from one": (finetune_config(encoder=EncoderSettings(), steps=2), starts[0]),
+        "from another": (finetune_config(encoder=EncoderSettings(), steps=2), starts[1]),
+        "from scratch": (finetune_config(encoder=encoder, steps=5, seed=7, settings={"transforms": ()}), None),
+        "chosen": (finetune_config(encoder=encoder, steps=2, seed=3, settings=chooses), None),
+    }
+    found = {}
+    for name, (config, start) in runs.items():
+        run = finetune(features, tmp_path / name, config, pretrained=start, annotations=split, device="cpu").folder
+        of_features = Baselines(tuple(one for one in load_baselines(run).every if not one.encoder))
+        assert [one.name for one in of_features.every] == OF_FEATURES
+        found[name] = of_features.probabilities(features, range(12), {}, device=CPU)
+    for name, expected in found.pop("from one").items():
+        for other in found.values():
+            np.testing.assert_array_equal(other[name], expected)

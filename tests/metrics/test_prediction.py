@@ -17,7 +17,7 @@ from vidrep.config.checks import NoSettings
 from vidrep.config.settings import Likelihood
 from vidrep.features.store import Features
 from vidrep.metrics import prediction
-from vidrep.metrics.prediction import Curve, PredictionMetrics, filmstrip_rows, prediction_metrics
+from vidrep.metrics.prediction import Curve, PredictionMetrics, filmstrip_rows, prediction_metrics, window_errors
 from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.classifier import Classifier
 from vidrep.models.encoder import StackSpec
@@ -251,6 +251,27 @@ def test_the_last_frames_of_the_context_are_reconstructed(tmp_path: Path) -> Non
     expected = {name: per_time_step((guess - target) ** 2) for name, guess in guesses.items()}
     assert {len(steps) for steps in expected.values()} == {2}
     assert_curves(metrics.by_objective["reconstruction"]["squared_error"], expected)
+
+
+def test_errors_of_windows_are_numpys_and_their_groups_make_the_interval(tmp_path: Path) -> None:
+    model, windows, features = prepared(tmp_path, "float32", "gaussian", 5, length=CONTEXT + FUTURE)
+    found = window_errors(model, batches_of(windows), num_context=CONTEXT, num_future=FUTURE, device=CPU)
+    training = np.concatenate([features.rows(3), features.rows(4)]).astype(np.float64)
+    expected = targets_and_guesses(model, windows, features)
+    saved = measured(model, windows, features).saved_errors
+    for objective, (target, guesses) in expected.items():
+        errors = {
+            name: np.square((guess - target) / training.std(axis=0)).sum(axis=-1).mean(axis=0)
+            for name, guess in guesses.items()
+        }
+        for name, of_windows in errors.items():
+            np.testing.assert_allclose(found.by_objective[objective][name], of_windows, rtol=1e-5)
+        for name in ("persistence", "mean frame"):
+            shares = (errors[name] - errors["model"]) / errors[name].mean()
+            np.testing.assert_allclose(found.saved(objective, name), shares, rtol=1e-4, atol=1e-6)
+            assert saved[objective][name].difference == pytest.approx(shares.mean(), abs=1e-6)
+    numbers = {key: number for number, key in enumerate(sorted(row.path for row in features.videos))}
+    assert found.groups.tolist() == [numbers[features.videos[video].path] for video in windows.videos]
 
 
 def test_a_roll_out_begins_like_a_short_one(tmp_path: Path) -> None:

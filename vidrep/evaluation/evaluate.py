@@ -6,11 +6,8 @@ from pathlib import Path
 
 from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, InputError, LabelError
-from ..extraction.compatibility import require_same_features
 from ..features.annotations import AnnotatedVideos, Annotation, annotate
 from ..features.store import Features, opened
-from ..models.members import member_folders
-from ..models.saved import load_model
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..training.run_videos import UsedVideos, read_used_videos
@@ -20,6 +17,8 @@ from .prediction import PredictionEvaluation
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 
 _log = logging.getLogger(__name__)
+
+NOT_TRAINED_ON = "videos that the run was not trained on"
 
 
 def evaluate(
@@ -37,6 +36,8 @@ def evaluate(
     shuffle_frames: bool = False,
     probe: bool = False,
     filmstrip: Path | str | None = None,
+    errors: Path | str | None = None,
+    predictions: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
     on_progress: ProgressListener = ignore_progress,
@@ -55,6 +56,8 @@ def evaluate(
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
+    errors, predictions: CSV files of the videos that a classifier takes for another class than they have, the worst
+        first, and of all videos in their order, with the probability of each class.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.
 
@@ -65,7 +68,7 @@ def evaluate(
     if (features is None) == (mnist is None):
         raise ConfigError("give a run either features or a folder of MNIST digits to be measured on, one of the two")
     options = EvaluationOptions(
-        mnist=None if mnist is None else Path(mnist),
+        mnist=_path(mnist),
         num_digits=num_digits,
         num_sequences=num_sequences,
         seed=seed,
@@ -75,27 +78,27 @@ def evaluate(
         group_pattern=group_pattern,
         shuffle_frames=shuffle_frames,
         probe=probe,
-        filmstrip=None if filmstrip is None else Path(filmstrip),
+        filmstrip=_path(filmstrip),
+        errors=_path(errors),
+        predictions=_path(predictions),
         on_progress=on_progress,
     )
     with torch_settings(choose_device(device), threads=threads) as settings:
-        loaded = [load_model(folder) for folder in member_folders(Path(run))]
-        trained = TrainedRun(Path(run), [model for model, _ in loaded], loaded[0][1], settings.device)
+        trained = TrainedRun.load(Path(run), settings.device)
         evaluator = EVALUATORS[trained.description.kind]
         evaluator.check(trained, options)
         if features is None:
             return evaluator.on_sequences(trained, options)
-        features, description = opened(features), trained.description
-        require_same_features(
-            features,
-            settings=description.extractor,
-            frame_shape=tuple(description.frame_shape),
-            dtype=description.dtype,
-        )
+        features = opened(features)
+        trained.require_features(features)
         _warn_of_training_digits(features)
-        selected = evaluator.select(trained, _select(trained.folder, features, options))
+        selected = evaluator.select(trained, select_videos(trained.folder, features, options))
         require_sound(features, selected.indices)
         return evaluator.on_features(trained, selected, options)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _warn_of_training_digits(features: Features) -> None:
@@ -107,7 +110,11 @@ def _warn_of_training_digits(features: Features) -> None:
         )
 
 
-def _select(run: Path, features: Features, options: EvaluationOptions) -> SelectedVideos:
+def select_videos(run: Path, features: Features, options: EvaluationOptions) -> SelectedVideos:
+    """Return the videos to measure a run on: of the split that is asked for, else those that it did not train on.
+
+    Raises InputError if there are none.
+    """
     before, split = read_used_videos(run), options.split
     annotated = _annotated(features, options, before)
     used = {
@@ -133,7 +140,7 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
             f"{features.path}: the run was trained on, or its weights were chosen by, all of its videos; give features "
             "of others"
         )
-    which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
+    which = "videos of split 'test'" if has_test else NOT_TRAINED_ON
     sources = features.source_videos
     num_left_out = len({*sources[candidates].tolist()} - {*sources[chosen].tolist()})
     return SelectedVideos(features, annotated, chosen, which, num_left_out)

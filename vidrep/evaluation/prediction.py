@@ -1,6 +1,6 @@
 """Metrics of a pretraining: on windows of videos, or on Moving MNIST sequences that are made on demand."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..sequences.windows import Windows, WindowSet, empty_windows, sliding_windo
 from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 from ..synthetic.rendering import GeneratedWindows
+from ..training.overfitting import Overfitting, find_overfitting
 from ..training.preparation import MAX_VALIDATION_WINDOWS, require_several, require_windows
 from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
 from .probe import ProbeResult, probe_representations
@@ -28,7 +29,8 @@ from .request import EvaluationOptions, SelectedVideos, TrainedRun
 class PredictionEvaluation:
     """Metrics of a pretraining: on what, how many videos of it (or generated sequences), and the metrics per frame.
 
-    probe: what classifiers make of its representations, if that was asked for.
+    probe: what classifiers make of its representations, if that was asked for. overfitting: of the training, None for
+    none.
     """
 
     which: str
@@ -36,6 +38,16 @@ class PredictionEvaluation:
     num_left_out: int
     metrics: PredictionMetrics
     probe: ProbeResult | None = None
+    overfitting: Overfitting | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what the frames that are emitted are worth."""
+        return self.metrics.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, and the verdict, JSON-like."""
+        return asdict(self) | {"verdict": self.verdict}
 
 
 def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
@@ -44,6 +56,8 @@ def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
         raise ConfigError(
             f"{run.folder}: {len(run.models)} encoders; measure one of them, such as {member_folder(run.folder, 1)}"
         )
+    if options.errors is not None or options.predictions is not None:
+        raise ConfigError(f"{run.folder}: a pretraining; files of mistakes and predictions are for classifiers")
     description, num_future = run.description, options.num_future
     if options.shuffle_frames:
         raise ConfigError(f"{run.folder}: a pretraining; shuffled frames are for classifiers")
@@ -78,6 +92,7 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
         num_left_out=selected.num_left_out,
         metrics=_measure(run, FeatureBatchSet(windows, numbers, run.device), options, _views_of(run, windows, numbers)),
         probe=probe_representations(run, selected) if options.probe else None,
+        overfitting=find_overfitting(run.folder),
     )
 
 
@@ -109,6 +124,7 @@ def evaluate_on_sequences(run: TrainedRun, options: EvaluationOptions) -> Predic
         num_videos=options.num_sequences,
         num_left_out=0,
         metrics=_measure(run, GeneratedBatchSet(windows, run.device), options),
+        overfitting=find_overfitting(run.folder),
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 
 from ..errors import ConfigError
+from ..extraction.compatibility import require_same_features
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation
 from ..features.store import Features
 from ..models.description import ModelDescription
-from ..models.saved import TrainedModel
+from ..models.members import member_folders
+from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
 
 
@@ -21,7 +23,7 @@ class EvaluationOptions:
     mnist: a folder of MNIST digits to make Moving MNIST of, in place of features; num_digits, num_sequences, seed: of
     these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
     window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
-    filmstrip: a PNG to draw.
+    filmstrip: a PNG to draw. errors, predictions: CSV files of a classifier's mistakes, and of all that it predicts.
 
     Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
     """
@@ -37,6 +39,8 @@ class EvaluationOptions:
     shuffle_frames: bool = False
     probe: bool = False
     filmstrip: Path | None = None
+    errors: Path | None = None
+    predictions: Path | None = None
     on_progress: ProgressListener = ignore_progress
 
     def __post_init__(self) -> None:
@@ -55,6 +59,21 @@ class TrainedRun:
     models: Sequence[TrainedModel]
     description: ModelDescription
     device: torch.device
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> "TrainedRun":
+        """Read a run folder; raises as `load_model` does."""
+        loaded = [load_model(member) for member in member_folders(folder)]
+        return cls(folder, [model for model, _ in loaded], loaded[0][1], device)
+
+    def require_features(self, features: Features) -> None:
+        """Raise FeatureFileError, with the difference, unless features are like those that the run was trained on."""
+        require_same_features(
+            features,
+            settings=self.description.extractor,
+            frame_shape=tuple(self.description.frame_shape),
+            dtype=self.description.dtype,
+        )
 
     @property
     def model(self) -> TrainedModel:

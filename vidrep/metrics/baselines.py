@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..features.store import Features
 from ..files import writing_file
 from ..models.pretrained import PretrainedEncoders
-from .cross_validation import CrossValidation, mean_by_number
+from .cross_validation import mean_by_number
 from .representations import FrozenEncoder, represent
-from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best, fit_with
+from .row_classifiers import CLASSIFIER_KINDS, FittedClassifier, LabeledVideos, fit_best
 from .video_features import VIDEO_FEATURES, frames_of, source_numbers, video_rows
 
 NAME = "baselines.safetensors"
@@ -31,6 +31,7 @@ _DESCRIBED = ("kind", "reads", "setting", "validation_accuracy")
 FROZEN, RANDOM = "frozen encoder", "random encoder"
 """The encoder that a classifier started from, and an untrained one of the same architecture."""
 
+_FOLDS_SEED = 0
 _KINDS_OF_ENCODERS = {FROZEN: ("linear", "kNN", "prototypes"), RANDOM: ("linear",)}
 
 
@@ -108,29 +109,20 @@ def fit_baselines(
     groups: Sequence[str],
     num_classes: int,
     encoders: Mapping[str, FrozenEncoder],
-    chosen: Mapping[str, CrossValidation],
-    seed: int,
     device: torch.device,
 ) -> Baselines:
     """Fit classifiers to videos, (V,), with what cross-validation over whole groups chooses.
 
-    classes, groups: of each of the videos, (V,). encoders: those of `baseline_encoders`. chosen: what was chosen before
-    for features of videos, by name; for the others folds are made. seed: of these.
-    Crops of a video are several rows of one video in the folds.
+    classes, groups: of each of the videos, (V,). encoders: those of `baseline_encoders`.
+    Crops of a video are several rows of one video in the folds, which depend on the videos alone: runs that learn from
+    the same videos are measured against the same baselines, however their networks are trained.
     """
     first, sources = source_numbers(features, videos)
-    labeled = LabeledVideos.of(classes[first], [groups[number] for number in first], num_classes, seed=seed)
+    labeled = LabeledVideos.of(classes[first], [groups[number] for number in first], num_classes, seed=_FOLDS_SEED)
     every = []
     for name in VIDEO_FEATURES:
         samples = video_rows(features, videos, name).renumbered(sources, len(first))
-        every.append(
-            Baseline(
-                "",
-                fit_with("linear", name, samples, labeled, chosen[name])
-                if name in chosen
-                else fit_best("linear", {name: samples}, labeled),
-            )
-        )
+        every.append(Baseline("", fit_best("linear", {name: samples}, labeled)))
     for encoder, frozen in encoders.items():
         representations = {
             name: samples.renumbered(sources, len(first))

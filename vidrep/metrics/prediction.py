@@ -26,11 +26,13 @@ from ..sequences.windows import WindowSet, batches_of
 from ..viewing.filmstrip import FilmRow
 from .frame_metrics import absolute_error, bernoulli_nats, entropy_floor, squared_error
 from .image_metrics import has_ssim, psnr, ssim
+from .paired import PairedDifference
+from .window_errors import MEAN_FRAME, MODEL, PERSISTENCE, WindowErrors, prediction_verdict
 
 # Windows that are decoded at once, and values of their frames at most.
 _MAX_WINDOWS, _MAX_VALUES = 64, 1 << 24
 
-MODEL, TEACHER_FORCED = "model", "model, teacher-forced"
+TEACHER_FORCED = f"{MODEL}, teacher-forced"
 ENTROPY_FLOOR = "entropy floor"
 
 # Values of a predictor's frames that are measured at once: few enough for the processor's cache. With whole batches,
@@ -67,6 +69,9 @@ class PredictionMetrics:
         it emits, for conditional decoders; "mean frame" (of the training split); "persistence" (the last frame of the
         context); "zeros"; and for nats "entropy floor", below which no prediction of such frames can go.
     objective_losses: the validation loss of each objective that emits no frames, per frame where it counts frames.
+    saved_errors: objective -> "persistence" or "mean frame" -> the share of its squared error that the model saves, 1
+        for all of it and less than 0 for a model that is worse, with an interval over groups; of the squared error in
+        the model's own units: standardized, transformed or, for "bernoulli" frames, original ones.
     """
 
     num_windows: int
@@ -75,6 +80,12 @@ class PredictionMetrics:
     num_future: int
     by_objective: dict[str, dict[str, dict[str, Curve]]]
     objective_losses: dict[str, float] = field(default_factory=dict)
+    saved_errors: dict[str, dict[str, PairedDifference]] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what the frames that are emitted are worth, the future if there is one."""
+        return prediction_verdict(self.saved_errors)
 
 
 def prediction_metrics(
@@ -94,13 +105,7 @@ def prediction_metrics(
     same windows if None.
     """
     prediction = _Prediction.of(model, batches.windows, num_context, num_future, device)
-    measures = _measures(prediction, frame_shape)
-    sums: dict[_Key, NDArray[np.float64]] = {}  # of each time step, over all windows
-    for indices in batches_of(batches, windows_at_once(batches.num_frames, model.inputs.mean.numel())):
-        for predicted in prediction.emit(batches.batch(indices).frames):
-            for key, total in _totals(predicted, measures).items():
-                sums[key] = sums[key] + total if key in sums else total
-        on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
+    sums, errors = _measure(prediction, batches, _measures(prediction, frame_shape), on_progress)
     by_objective: defaultdict[str, dict[str, dict[str, Curve]]] = defaultdict(dict)
     for (objective, metric, predictor), total in sums.items():
         steps = total / len(batches)
@@ -113,7 +118,43 @@ def prediction_metrics(
         num_future=num_future,
         by_objective=dict(by_objective),
         objective_losses=prediction.other_losses(batches if views is None else views),
+        saved_errors=errors.paired(),
     )
+
+
+def window_errors(
+    model: TrainedModel, batches: BatchSet, *, num_context: int, num_future: int, device: torch.device
+) -> WindowErrors:
+    """Return the squared error of each window by each predictor; see `prediction_metrics`."""
+    prediction = _Prediction.of(model, batches.windows, num_context, num_future, device)
+    name, measure = _squared_error(prediction)
+    return _measure(prediction, batches, {name: measure}, ignore_progress)[1]
+
+
+def _measure(
+    prediction: "_Prediction", batches: BatchSet, measures: "dict[str, _Measure]", on_progress: ProgressListener
+) -> "tuple[dict[_Key, NDArray[np.float64]], WindowErrors]":
+    """Return the sum of each metric over all windows, by time step, (N,), and the squared error of each window."""
+    sums: dict[_Key, NDArray[np.float64]] = {}
+    errors: defaultdict[str, defaultdict[str, list[NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
+    groups = []
+    squared_error_name, _ = _squared_error(prediction)
+    for indices in batches_of(batches, windows_at_once(batches.num_frames, prediction.inputs.mean.numel())):
+        batch = batches.batch(indices)
+        groups.append(indices if batch.group is None else batch.group.cpu().numpy())
+        for predicted in prediction.emit(batch.frames):
+            for key, values in _measured(predicted, measures).items():
+                objective, metric, predictor = key
+                total = values.sum(axis=1)
+                sums[key] = sums[key] + total if key in sums else total
+                if metric == squared_error_name:
+                    errors[objective][predictor].append(values.mean(axis=0))
+        on_progress(Progress(done=int(indices[-1]) + 1, total=len(batches), unit="windows"))
+    of_windows = {
+        objective: {name: np.concatenate(parts) for name, parts in by_predictor.items()}
+        for objective, by_predictor in errors.items()
+    }
+    return sums, WindowErrors(np.concatenate(groups), of_windows)
 
 
 def windows_at_once(length: int, frame_size: int) -> int:
@@ -235,8 +276,8 @@ class _Prediction:
 
     def _trivial_guesses(self, true: Tensor, start: int, stop: int) -> dict[str, Tensor]:
         """Return the guesses that need no model, of windows (T + F, B, D)."""
-        trivial = {"mean frame": self.inputs.mean} if self.inputs.is_invertible else {}
-        trivial |= {"persistence": true[self.num_context - 1], "zeros": true.new_zeros(())}
+        trivial = {MEAN_FRAME: self.inputs.mean} if self.inputs.is_invertible else {}
+        trivial |= {PERSISTENCE: true[self.num_context - 1], "zeros": true.new_zeros(())}
         return {name: frame.expand_as(true[start:stop]) for name, frame in trivial.items()}
 
     @torch.inference_mode()
@@ -265,13 +306,12 @@ _Measure = Callable[[Tensor, Tensor], Tensor]
 def _measures(prediction: _Prediction, frame_shape: tuple[int, ...]) -> dict[str, _Measure]:
     """Return the measures that such frames have."""
     if not prediction.inputs.is_invertible:
-        return {"squared_error_transformed": squared_error}
+        return dict([_squared_error(prediction)])
     measures: dict[str, _Measure] = {"squared_error": squared_error, "absolute_error": absolute_error}
     if prediction.network.likelihood == "bernoulli":
         measures = {"nats": bernoulli_nats} | measures
     else:
-        std = prediction.inputs.std
-        measures["squared_error_standardized"] = lambda guess, target: squared_error(guess / std, target / std)
+        measures |= dict([_squared_error(prediction)])
     if prediction.dtype == np.uint8 and len(frame_shape) in (2, 3):
         if has_ssim(frame_shape):
             measures["ssim"] = partial(ssim, frame_shape=frame_shape)
@@ -279,12 +319,22 @@ def _measures(prediction: _Prediction, frame_shape: tuple[int, ...]) -> dict[str
     return measures
 
 
+def _squared_error(prediction: _Prediction) -> tuple[str, _Measure]:
+    """Return the name and the measure of the squared error in a model's own units."""
+    if not prediction.inputs.is_invertible:
+        return "squared_error_transformed", squared_error
+    if prediction.network.likelihood == "bernoulli":
+        return "squared_error", squared_error
+    std = prediction.inputs.std
+    return "squared_error_standardized", lambda guess, target: squared_error(guess / std, target / std)
+
+
 @torch.inference_mode()
-def _totals(predicted: _Predicted, measures: dict[str, _Measure]) -> dict[_Key, NDArray[np.float64]]:
-    """Sum the metrics of each time step's frames over the windows of a batch: (N,) each."""
+def _measured(predicted: _Predicted, measures: dict[str, _Measure]) -> dict[_Key, NDArray[np.float64]]:
+    """Return the metrics of each time step's frames, of the windows of a batch: (N, B) each."""
     names: Sequence[str] = list(predicted.guesses)
-    num_steps = len(predicted.target)
-    totals: defaultdict[_Key, NDArray[np.float64]] = defaultdict(lambda: np.zeros(num_steps))
+    num_steps, num_windows = predicted.target.shape[:2]
+    values: defaultdict[_Key, NDArray[np.float64]] = defaultdict(lambda: np.empty((num_steps, num_windows)))
     values_at_once = _VALUES_AT_ONCE_ON_CUDA if predicted.target.is_cuda else _VALUES_AT_ONCE
     size = max(1, values_at_once // predicted.target.shape[-1])
     for step, frames in enumerate(predicted.target):
@@ -293,9 +343,10 @@ def _totals(predicted: _Predicted, measures: dict[str, _Measure]) -> dict[_Key, 
             stacked = torch.stack([guess[step, some] for guess in predicted.guesses.values()])
             target = frames[None, some]
             for metric, measure in measures.items():
-                values = measure(stacked, target.expand_as(stacked)).sum(dim=1).tolist()
-                for name, value in zip(names, values, strict=True):
-                    totals[predicted.objective, metric, name][step] += value
+                measured = measure(stacked, target.expand_as(stacked)).cpu().numpy()
+                for name, of_windows in zip(names, measured, strict=True):
+                    values[predicted.objective, metric, name][step, some] = of_windows
             if "nats" in measures:
-                totals[predicted.objective, "nats", ENTROPY_FLOOR][step] += float(entropy_floor(target).sum())
-    return totals
+                floor = entropy_floor(target)[0].cpu().numpy()
+                values[predicted.objective, "nats", ENTROPY_FLOOR][step, some] = floor
+    return values

@@ -176,15 +176,21 @@ class ClassifierRun:
         return {name: mean_by_number(found[read], numbers, num_sources) for name, found in of_videos.items()}
 
     def predict(
-        self, features: Features, videos: Sequence[int], *, device: torch.device
+        self,
+        features: Features,
+        videos: Sequence[int],
+        *,
+        device: torch.device,
+        groups: Sequence[str] | None = None,
     ) -> dict[int, NDArray[np.float64]]:
         """Return the class probabilities of each source video by what predicts: {index of its first video: (K,)}.
 
-        With `classifier.center_groups`, they depend on which videos of a group of the features are classified together.
+        With `classifier.center_groups`, they depend on which videos of a group are classified together; groups: see
+        `classify`.
         """
         windows = self.windows(features, videos)
         if len(windows) == 0:
             return {}
-        of_lstm = average_over_windows(windows, self.classify(windows, device=device))
+        of_lstm = average_over_windows(windows, self.classify(windows, device=device, groups=groups))
         chosen = self.predictor.combined(np.stack(list(of_lstm.values())), features, videos)
         return dict(zip(of_lstm, chosen, strict=True))

@@ -97,15 +97,8 @@ def fit_best(kind: str, candidates: Mapping[str, VideoRows], labeled: LabeledVid
         chosen = {reads: _validate(of_kind, reads, rows, labeled) for reads, rows in candidates.items()}
     best = most_accurate(chosen.values()) if chosen else None
     reads = next((name for name, one in chosen.items() if one is best), next(iter(candidates)))
-    return fit_with(kind, reads, candidates[reads], labeled, best)
-
-
-def fit_with(
-    kind: str, reads: str, rows: VideoRows, labeled: LabeledVideos, best: CrossValidation | None
-) -> FittedClassifier:
-    """Fit a kind of classifier to rows with the best setting; with the default one if best is None."""
-    of_kind = CLASSIFIER_KINDS[kind]
     setting = of_kind.default if best is None else best.setting
+    rows = candidates[reads]
     (classifier,) = of_kind.fit(rows.rows, labeled.classes[rows.videos], labeled.num_classes, (setting,))
     return FittedClassifier(
         kind=kind,

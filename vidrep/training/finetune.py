@@ -23,6 +23,7 @@ from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
+from .overfitting import Overfitting, find_overfitting
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -49,6 +50,18 @@ class FinetuneResult:
     num_test_videos: int
     selection: Selection | None = None
     num_models: int = 1
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what predicts, by cross-validation."""
+        if self.selection is None:
+            return "not cross-validated: evaluate shows whether it is better than mean feature and single frame"
+        return self.selection.verdict
+
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """How the training overfits, by the run's metrics; None if it does not."""
+        return find_overfitting(self.folder)
 
 
 def finetune(
@@ -200,8 +213,6 @@ def _finish(
         groups=[videos.annotated.groups[video] for video in fitted_on],
         num_classes=len(videos.classes),
         encoders=baseline_encoders(start),
-        chosen={} if selection is None else selection.linear,
-        seed=config.training.seed,
         device=choose_device(options.device),
     )
     save_baselines(run.path, baselines)

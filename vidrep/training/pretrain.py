@@ -19,6 +19,7 @@ from ..progress import ProgressListener, ignore_progress
 from ..viewing.filmstrip import can_be_shown, write_filmstrip
 from .ensemble import finish_members, run_of_several, train_members
 from .loop import TrainingOutcome, never
+from .overfitting import Overfitting, find_overfitting
 from .pretraining_data import NO_VIDEOS, PretrainData, data_of_features, data_of_mnist, videos_of_features
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -39,6 +40,16 @@ class PretrainResult:
     num_validation_videos: int
     num_parameters: int
     num_models: int = 1
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what the frames that it predicts for held-out videos are worth."""
+        return self.validation.verdict
+
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """How the training overfits, by the run's metrics; None if it does not."""
+        return find_overfitting(self.folder)
 
 
 def train(

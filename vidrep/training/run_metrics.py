@@ -33,6 +33,21 @@ class Metrics:
             self._events.append(line)
 
 
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Read the lines of metrics.jsonl, one a validation, as far as they are complete; none if it is not there.
+
+    Raises InputError if it is not one that a training writes.
+    """
+    path = run / METRICS_NAME
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the metrics of a run ({error})") from error
+
+
 def cut_metrics(run: Path, step: int) -> None:
     """Remove the lines of metrics.jsonl that come after `step`, and a half-written last line.
 

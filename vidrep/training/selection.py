@@ -8,7 +8,7 @@ Shapes: S source videos, K classes.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +68,6 @@ class Selection:
 
     config: of the classifier to train, on all videos. from_run: whether it starts from the pretrained encoders.
     num_videos, num_groups, num_folds: of the cross-validation; 0 if there could be none, and then nothing was tried.
-    linear: the best of each linear baseline, by what it reads.
     """
 
     config: FinetuneConfig
@@ -79,7 +78,6 @@ class Selection:
     num_videos: int = 0
     num_groups: int = 0
     num_folds: int = 0
-    linear: Mapping[str, CrossValidation] = field(default_factory=dict, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -201,10 +199,10 @@ def _choose(
     true = labeled.classes[is_validated]
     groups = [group for group, kept in zip(labeled.groups, is_validated, strict=True) if kept]
     lstms = [_of_candidate(one, of_lstm[one.name][is_validated], true) for one in every]
-    best_linear = {name: most_accurate(validated) for name, validated in of_linear.items()}
     linears = [
         _found("linear", name, one.probabilities[is_validated], true, predictor=Predictor("linear", name, one.setting))
-        for name, one in best_linear.items()
+        for name, validated in of_linear.items()
+        for one in [most_accurate(validated)]
     ]
     averages = _averages(lstms, of_linear, is_validated, true)
     # By the log loss, which distinguishes more than the accuracy of few videos.
@@ -236,7 +234,6 @@ def _choose(
         num_videos=len(true),
         num_groups=len(set(groups)),
         num_folds=num_folds,
-        linear=best_linear,
     )
 
 
@@ -309,6 +306,6 @@ def _penalty_of(candidate: Candidate) -> str:
 
 
 def _write_results(run: RunFolder, selection: Selection) -> None:
-    content = {name: value for name, value in asdict(selection).items() if name not in ("config", "linear")}
+    content = {name: value for name, value in asdict(selection).items() if name != "config"}
     del content["predictor"]["linear"]
     write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": selection.verdict})
