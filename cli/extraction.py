@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import show_log
+from .console import note, show_log
 from .help import output_option, speed_option
 from .layout import duration, in_a_line, size
 from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
@@ -74,8 +74,13 @@ def run_extraction(
     if work.dry_run:
         _print_estimate(build, source, sampling, work)
         return
+    from vidrep.errors import some_names
+
     summary = _extract(build, source, sampling, annotations, work, quiet=common.quiet)
     report_annotations(summary.missing, summary.unlisted)
+    if copies := summary.changes.copies:
+        names = some_names(f"{copy} (of {first})" for copy, first in copies.items())
+        note(f"warning: {len(copies)} files are copies, and count once: {names}")
     if not common.quiet:
         typer.echo(_summary_text(summary))
     report_failures(summary.failures, summary.failures_file)

@@ -66,7 +66,7 @@ def test_evaluate_shows_classes_and_mistakes_and_writes_them(made: Path, tmp_pat
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 9
     listed = [line.split(",")[0] for line in errors.read_text().splitlines()[1:]]
     for key in listed[:8]:
-        assert re.search(rf"^{key} ", stdout, re.M)
+        assert re.search(rf"^clips/{key} ", stdout, re.M)
     confusion = json.loads(vidrep("evaluate", run, features, "--json")[1])["confusion"]
     assert (confusion["rows"], confusion["columns"], len(confusion["classes"])) == ("true", "predicted", 8)
     one_line(["evaluate", run, features, "--errors", CLIPS / "labels.csv"], 5, "labels.csv exists and is no table")

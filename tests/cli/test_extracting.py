@@ -91,8 +91,8 @@ def test_paths_on_standard_input(tmp_path: Path) -> None:
     given = ["-dash first.mp4", "línea ünï.mp4"]
     if sys.platform != "win32":
         given.append("two\nlines.mp4")
-    for name in given:
-        (odd / name).write_bytes(next((CLIPS / "up").iterdir()).read_bytes())
+    for name, clip in zip(given, sorted((CLIPS / "up").iterdir()), strict=False):
+        (odd / name).write_bytes(clip.read_bytes())
     annotations = "\0".join(str(odd / name) for name in given).encode()
     done = run("-", "-o", tmp_path / "f.h5", "--workers", "1", *SMALL, stdin=annotations)
     assert done.returncode == 0, done.stderr

@@ -13,10 +13,11 @@ from vidrep.features.store import open_features
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
     """The folders of frames run/a and jump/b, with flow beside the first."""
-    for name in ("run/a/img_1", "run/a/img_2", "run/a/img_4", "run/a/flow_x_1", "jump/b/img_1", "jump/b/img_2"):
+    names = ("run/a/img_1", "run/a/img_2", "run/a/img_4", "run/a/flow_x_1", "jump/b/img_1", "jump/b/img_2")
+    for number, name in enumerate(names):
         path = tmp_path / "clips" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(path), np.full((8, 8, 3), 100, np.uint8))
+        assert cv2.imwrite(str(path), np.full((8, 8, 3), 20 * number, np.uint8))
     return tmp_path / "clips"
 
 

@@ -181,8 +181,6 @@ def _extract_into(
     if changes.replaced:
         count, keys = len(changes.replaced), some_names(changes.replaced)
         _log.warning("%d videos took the place of others with the same key: %s", count, keys)
-    if changes.copies:
-        _log.warning("%d files are copies, and count once: %s", len(changes.copies), some_names(changes.copies))
     if work.notes:
         _log.warning("%d videos are whole, but note: %s", len(work.notes), some_names(sorted(work.notes)))
     if work.decoded_anew:
@@ -196,8 +194,9 @@ def _extract_into(
             keys,
         )
     if features is None:
+        what = "are to be used, as they contradict each other" if placement.conflicts else "could be read"
         reasons = f"; {failures[0].path}: {failures[0].reason} (every reason is in {destination.failures})"
-        raise InputError(f"none of the {len(videos)} videos could be read{reasons if failures else ''}")
+        raise InputError(f"none of the {len(videos)} videos {what}{reasons if failures else ''}")
     return ExtractSummary(
         output=destination.output,
         num_videos=len(features) // pipeline.num_crops,

@@ -16,7 +16,7 @@ from ..video.reading import DECODING_VERSION
 from ..video.sources import VideoSource
 from .events import KnownContent
 
-Place = tuple[str, str]
+RootAndPath = tuple[str, str]
 """The name of a root, and a path in it, without the ending of a crop."""
 
 
@@ -26,7 +26,7 @@ class Changes:
 
     added: of new content. moved, relabeled: of content that was there. back: which were missing before.
     replaced: whose place other content took. missing: whose source is gone since the last extraction.
-    copies: "b.mp4 (of a.mp4)": files of content that is there under another key, which counts once.
+    copies: files of content that is there under another key, which counts once: {"b.mp4": "a.mp4"}.
     num_unchanged: videos that are as they were.
     """
 
@@ -36,7 +36,7 @@ class Changes:
     back: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    copies: list[str] = field(default_factory=list)
+    copies: dict[str, str] = field(default_factory=dict)
     num_unchanged: int = 0
 
 
@@ -44,7 +44,7 @@ class Changes:
 class _Target:
     """What the rows of a content are to say; a group of '' leaves that of the rows."""
 
-    place: Place
+    place: RootAndPath
     label: str
     split: str
     group: str
@@ -135,10 +135,10 @@ class Placement:
         after = self.edited(row)
         return None if after is None or after.missing else after
 
-    def _place_of(self, row: VideoRow) -> Place:
+    def _place_of(self, row: VideoRow) -> RootAndPath:
         return row.root or self._root_of_old_rows, row.source_key
 
-    def _places_of_sources(self, contents: Mapping[int, str]) -> dict[int, Place]:
+    def _places_of_sources(self, contents: Mapping[int, str]) -> dict[int, RootAndPath]:
         """Return the place of each source: a searched folder that shares nothing with rows of its name is another."""
         rows_of: dict[str, list[VideoRow]] = defaultdict(list)
         for row in self._before.values():
@@ -168,7 +168,7 @@ class Placement:
             return None
         first = numbers[0]
         key = self._sources[first].key
-        self.changes.copies.extend(f"{self._sources[other].key} (of {key})" for other in numbers[1:])
+        self.changes.copies |= {self._sources[other].key: key for other in numbers[1:]}
         target = _Target(
             self._places[first], next(iter(labels), ""), next(iter(splits), ""), self._wanted.groups[first]
         )

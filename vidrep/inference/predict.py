@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -95,7 +95,9 @@ def predict(
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
             summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)
-            videos = _classify(classifier, open_features(summary.output), settings.device)
+            found = {one.path: one for one in _classify(classifier, open_features(summary.output), settings.device)}
+        copies = [replace(found[first], path=copy) for copy, first in summary.changes.copies.items() if first in found]
+        videos = sorted([*found.values(), *copies], key=lambda one: one.path)
         return Predictions(videos=videos, failures=summary.failures)
 
 
@@ -110,7 +112,8 @@ def _extract(
 ) -> ExtractSummary:
     try:
         return extract(
-            sources,
+            # What their folders say is not asked here, and must not contradict itself.
+            [replace(source, label="", split="") for source in sources],
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),
