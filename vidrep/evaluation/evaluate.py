@@ -8,6 +8,7 @@ from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, InputError, LabelError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import AnnotatedVideos, Annotation, annotate
+from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..models.members import member_folders
 from ..models.saved import load_model
@@ -34,6 +35,7 @@ def evaluate(
     split: str | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
+    group_blocks: int | None = None,
     shuffle_frames: bool = False,
     probe: bool = False,
     filmstrip: Path | str | None = None,
@@ -50,8 +52,8 @@ def evaluate(
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that trained the run, or by which its weights were chosen, are left out, in the
         second case with the other videos of their groups.
-    annotations, group_pattern: labels, splits and groups in place of the file's. A pattern that made the groups in
-        training makes them here too, unless another is given.
+    annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's. A rule that made the
+        groups in training makes them here too, unless another is given.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
@@ -72,7 +74,7 @@ def evaluate(
         num_future=num_future,
         split=split,
         annotations=annotations,
-        group_pattern=group_pattern,
+        group_rule=GroupRule(group_pattern, group_blocks),
         shuffle_frames=shuffle_frames,
         probe=probe,
         filmstrip=None if filmstrip is None else Path(filmstrip),
@@ -140,10 +142,10 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
 
 
 def _annotated(features: Features, options: EvaluationOptions, before: UsedVideos) -> AnnotatedVideos:
-    """Annotate features, whose groups are made as in training unless a pattern is given."""
-    if options.group_pattern is None and before.group_pattern is not None:
+    """Annotate features, whose groups are made as in training unless a rule is given."""
+    if not options.group_rule.is_given and before.group_rule.is_given:
         try:
-            return annotate(features, options.annotations, before.group_pattern)
+            return annotate(features, options.annotations, before.group_rule)
         except LabelError as error:
             _log.warning("groups are not made as in training: %s", error)
-    return annotate(features, options.annotations, options.group_pattern)
+    return annotate(features, options.annotations, options.group_rule)

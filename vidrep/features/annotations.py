@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import LabelError, some_names
-from ..video.sources import VIDEO_EXTENSIONS
-from .groups import choose_groups
+from .groups import NO_RULE, GroupRule, choose_groups
+from .keys import without_extension
 from .store import Features
 from .table import without_crop
 
@@ -15,7 +15,6 @@ SPLITS = ("train", "validation", "test")
 """The names that a split can have; '' is none."""
 
 _log = logging.getLogger(__name__)
-_DROPPED_EXTENSIONS = VIDEO_EXTENSIONS | {".npy", ".npz"}  # not any: "subject.01" is not "subject.02"
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,14 @@ class AnnotatedVideos:
 
 
 def annotate(
-    features: Features, annotations: Mapping[str, Annotation] | None = None, group_pattern: str | None = None
+    features: Features, annotations: Mapping[str, Annotation] | None = None, group_rule: GroupRule = NO_RULE
 ) -> AnnotatedVideos:
-    r"""Merge annotations into the labels, splits and groups of a feature file.
+    """Merge annotations into the labels, splits and groups of a feature file.
 
-    Every video has a group: from the annotations, else from the pattern, else from the file's column, else its source
+    Every video has a group: from the annotations, else by the rule, else from the file's column, else its source
     video. Names that match no video and videos without an annotation are logged.
 
-    group_pattern: a regular expression for keys, such as r"person(\d+)"; see groups_by_pattern.
-
-    Raises what merge and groups_by_pattern raise.
+    Raises what merge and choose_groups raise.
     """
     videos = features.videos
     merged = merge(
@@ -78,7 +75,8 @@ def annotate(
         _log.warning("%d annotated videos are not in the features: %s", count, names)
     if merged.unlisted:
         _log.warning("%d videos have no annotation: %s", len(merged.unlisted), some_names(merged.unlisted))
-    return AnnotatedVideos(merged.labels, merged.splits, choose_groups(videos, merged.groups, group_pattern))
+    groups = choose_groups(videos, merged.groups, labels=merged.labels, rule=group_rule)
+    return AnnotatedVideos(merged.labels, merged.splits, groups)
 
 
 def merge(
@@ -140,12 +138,6 @@ def _ends(name: str) -> Iterator[str]:
         yield name
 
 
-def _without_extension(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    stem, dot, extension = last.rpartition(".")
-    return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
-
-
 class _VideoFinder:
     """Finds videos by their names in annotations."""
 
@@ -153,12 +145,12 @@ class _VideoFinder:
         self._sources = [without_crop(key) for key in keys]
         self._by_key = _NameIndex.of(keys)
         self._by_source = self._by_key if self._sources == list(keys) else _NameIndex.of(self._sources)
-        self._by_bare_source = _NameIndex.of([_without_extension(source) for source in self._sources])
+        self._by_bare_source = _NameIndex.of([without_extension(source) for source in self._sources])
 
     def find(self, name: str) -> list[int]:
         """Return the positions of the keys that a name may stand for."""
         found = self._by_key.find(name) or self._by_source.find(name)
-        return found or self._by_bare_source.find(_without_extension(name))
+        return found or self._by_bare_source.find(without_extension(name))
 
     def are_one(self, found: Sequence[int]) -> bool:
         """Return whether some keys are crops of one video."""
