@@ -25,7 +25,7 @@ from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
-from .nested_validation import FoldsResult, measure_on_folds
+from .nested_validation import FoldsResult, measure_on_folds, require_testable
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -176,6 +176,8 @@ def _train_several(
     budget_minutes: float | None,
 ) -> _Trained:
     """Test on folds and choose what to train, if that is wanted, and train the models, each in a folder of its own."""
+    if config.test_folds:
+        require_testable(videos, config.test_folds)
     budget = budget_minutes if budget_minutes is None else budget_minutes / (config.test_folds + 1)
 
     def train_fold(of_fold: RunFolder, videos: FinetuneVideos, options: SessionOptions) -> None:

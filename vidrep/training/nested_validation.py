@@ -83,6 +83,12 @@ def _compared(paired: PairedDifference) -> str:
     return f"{paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f}), {shown}"
 
 
+def require_testable(videos: FinetuneVideos, num_folds: int) -> None:
+    """Raise LabelError if a class is in fewer groups than there are folds."""
+    labeled = LabeledSources.of(videos)
+    require_groups(labeled.labels, labeled.groups, num_folds)
+
+
 def measure_on_folds(
     run: RunFolder,
     videos: FinetuneVideos,
@@ -94,11 +100,8 @@ def measure_on_folds(
     """Train a run on the other folds for each of `config.test_folds`, and test it on the fold; killed, it goes on.
 
     train_one: trains a run on videos of split "train" and "validation", or goes on with it, to its end.
-
-    Raises LabelError if a class is in fewer groups than there are folds.
     """
     labeled = LabeledSources.of(videos)
-    require_groups(labeled.labels, labeled.groups, config.test_folds)
     folds = grouped_folds(labeled.labels, labeled.groups, config.test_folds, config.training.seed)
     tested = []
     for number, fold in enumerate(folds, start=1):
