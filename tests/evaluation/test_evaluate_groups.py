@@ -155,6 +155,24 @@ def test_videos_of_a_group_that_was_trained_on_are_left_out(tmp_path: Path) -> N
         evaluate(run, features, group_pattern="^left|^right", device="cpu")
 
 
+def test_a_given_test_split_that_divides_a_group_is_kept_and_the_group_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The numbers 6 to 9 are split test: whole blocks of two, and half of two blocks of four."""
+    splits = {key: "test" if 6 <= int(key[-6:-4]) < 10 else "train" for key in circles(12)}
+    features = features_of(tmp_path, circles(12), splits)
+    run = finetune(features, tmp_path / "run", finetune_config(steps=1), group_blocks=2, device="cpu").folder
+    assert "divide" not in caplog.text
+    assert isinstance(result := evaluate(run, features, device="cpu"), ClassificationEvaluation)
+    assert (result.num_videos, result.per_video.num_groups) == (8, 4)
+    assert "divide" not in caplog.text
+    assert isinstance(result := evaluate(run, features, group_blocks=4, device="cpu"), ClassificationEvaluation)
+    assert (result.num_videos, result.per_video.num_groups) == (8, 4)
+    assert caplog.messages[-1] == (
+        "the given splits divide 4 groups, and are kept: left 4-7, left 8-11, right 4-7, right 8-11 trained the run too"
+    )
+
+
 class SameGroup(Objective):
     """Outputs of windows of one group are to differ."""
 

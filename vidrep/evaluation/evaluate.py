@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..devices import choose_device, torch_settings
-from ..errors import ConfigError, InputError, LabelError
+from ..errors import ConfigError, InputError, LabelError, some_names
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import AnnotatedVideos, Annotation, annotate
 from ..features.groups import GroupRule
@@ -126,10 +126,13 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
         return SelectedVideos(features, annotated, chosen, f"videos of split {split!r}", 0)
     has_test = "test" in annotated.splits
     candidates = [index for index in range(len(features)) if not has_test or annotated.splits[index] == "test"]
+    groups = before.groups | {annotated.groups[index] for index in used}
     if not has_test:
-        groups = before.groups | {annotated.groups[index] for index in used}
         used = {index for index in candidates if annotated.groups[index] in groups}
     chosen = [index for index in candidates if index not in used]
+    if divided := sorted(groups.intersection(annotated.groups[index] for index in chosen)):
+        names = some_names(divided)
+        _log.warning("the given splits divide %d groups, and are kept: %s trained the run too", len(divided), names)
     if not chosen:
         raise InputError(
             f"{features.path}: the run was trained on, or its weights were chosen by, all of its videos; give features "
