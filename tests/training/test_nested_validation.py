@@ -15,6 +15,7 @@ from small_features import Videos, circles, features_of
 from vidrep.config.reader import load_recipe
 from vidrep.config.settings import FinetuneConfig
 from vidrep.errors import ConfigError, InputError, LabelError, OutputError, Stopped
+from vidrep.evaluation.evaluate import evaluate
 from vidrep.inference.predict import predict
 from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.intervals import LEAST_GROUPS, bootstrap_interval
@@ -100,6 +101,8 @@ def test_the_figures_are_those_of_the_runs_of_the_folds(measured: FinetuneResult
     assert folds.predictors == ["LSTM"] * 3
     assert list(folds.baselines) == ["majority class", "single frame", "mean feature", "ordered bins"]
     assert folds.baselines["majority class"].accuracy == 0.5  # all classes are equally frequent in all folds
+    with pytest.raises(InputError, match=r"give features of others, or read .*results\.json: what its folds tested$"):
+        evaluate(measured.folder, features, device="cpu")
     results = read(measured.folder / "folds" / "results.json")
     assert (results["num_folds"], results["verdict"]) == (3, folds.verdict)
     assert results["predicted"]["accuracy"] == folds.predicted.accuracy

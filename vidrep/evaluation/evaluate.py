@@ -13,6 +13,7 @@ from ..features.store import Features, opened
 from ..models.members import member_folders
 from ..models.saved import load_model
 from ..progress import ProgressListener, ignore_progress
+from ..training.nested_validation import FOLDS_FOLDER, RESULTS_NAME
 from ..training.preparation import require_sound
 from ..training.run_videos import UsedVideos, read_used_videos
 from .classification import ClassificationEvaluation
@@ -134,9 +135,11 @@ def _select(run: Path, features: Features, options: EvaluationOptions) -> Select
         names = some_names(divided)
         _log.warning("the given splits divide %d groups, and are kept: %s trained the run too", len(divided), names)
     if not chosen:
+        of_folds = run / FOLDS_FOLDER / RESULTS_NAME
+        tested = f", or read {of_folds}: what its folds tested" if of_folds.is_file() else ""
         raise InputError(
             f"{features.path}: the run was trained on, or its weights were chosen by, all of its videos; give features "
-            "of others"
+            f"of others{tested}"
         )
     which = "videos of split 'test'" if has_test else "videos that the run was not trained on"
     sources = features.source_videos
