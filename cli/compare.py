@@ -60,6 +60,7 @@ def compare_command(
             split=split,
             annotations=annotations.read(),
             group_pattern=annotations.group,
+            group_blocks=annotations.group_blocks,
             device=device,
             threads=threads,
             on_progress=on_progress,

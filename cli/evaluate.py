@@ -95,9 +95,10 @@ def evaluate_command(
         raise ConfigError("give either FEATURES or --mnist FOLDER to measure the run on")
     if generated and mnist is None:
         raise ConfigError("--num-digits, --sequences and --seed are for --mnist FOLDER; leave them out")
-    if mnist is not None and (annotations.labels or annotations.splits or annotations.group or probe):
+    if mnist is not None and (annotations.are_given or probe):
         raise ConfigError(
-            "--labels, --splits, --group and --probe are for features; sequences of --mnist have no labels"
+            "--labels, --splits, --group, --group-blocks and --probe are for features; sequences of --mnist have no "
+            "labels"
         )
 
     from vidrep.evaluation.evaluate import evaluate
@@ -114,6 +115,7 @@ def evaluate_command(
             split=split,
             annotations=annotations.read(),
             group_pattern=annotations.group,
+            group_blocks=annotations.group_blocks,
             shuffle_frames=shuffle_frames,
             probe=probe,
             filmstrip=filmstrip,

@@ -13,11 +13,13 @@ from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .progress import progress_bar
 from .stopping import stopping_on_signals
-from .tables import selection_report
+from .tables import few_videos, folds_report, selection_report
 from .training import advise_on_data, outcome_text, waiting_text
 
 if TYPE_CHECKING:
     from vidrep.training.finetune import FinetuneResult
+
+_USUAL_FOLDS = 5
 
 
 def finetune_command(
@@ -48,6 +50,15 @@ def finetune_command(
             show_default=False,
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        training_option(
+            "--folds",
+            metavar="K",
+            min=2,
+            help="In place of a test split: test every labeled video, by a classifier of the other folds; test_folds.",
+        ),
+    ] = None,
     budget: Annotated[
         float | None,
         training_option("--budget", metavar="MINUTES", help="Try fewer candidates if all would take longer."),
@@ -61,6 +72,8 @@ def finetune_command(
         changes: dict[str, Any] = {"classifier.freeze_encoder": True} if freeze else {}
         if auto is not None:
             changes["selection.enabled"] = auto
+        if folds is not None:
+            changes["test_folds"] = folds
         config = recipe.build(FinetuneConfig, **changes)
 
         from vidrep.features.store import open_features
@@ -79,6 +92,7 @@ def finetune_command(
                 threads=compute.threads,
                 annotations=annotations.read(),
                 group_pattern=annotations.group,
+                group_blocks=annotations.group_blocks,
                 resume=run.resume,
                 overwrite=run.overwrite,
                 should_stop=should_stop,
@@ -95,12 +109,29 @@ def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | N
     held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
+    if result.folds is not None:
+        held_out = "the folds, below, show how good such classifiers are"
     validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
     models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
-    tried = result.verdict if result.selection is None else selection_report(result.selection)
-    overfitting = "" if result.overfitting is None else f"\n{result.overfitting}"
-    return (
-        f"{tried}\n{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
-        f"{waiting_text(result.outcome.data_share)}\n"
-        f"{result.num_train_videos} videos for training{validation}; {held_out}{overfitting}"
+    # With folds their verdict is the one: it is of videos that nothing was chosen on.
+    verdict = result.verdict if result.folds is None and result.selection is None else ""
+    parts = (
+        selection_report(result.selection) if result.selection is not None else verdict,
+        f"{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
+        f"{waiting_text(result.outcome.data_share)}",
+        f"{result.num_train_videos} videos for training{validation}; {held_out}",
+        "" if result.overfitting is None else str(result.overfitting),
+        folds_report(result.folds) if result.folds is not None else _advice(result),
     )
+    return "\n".join(filter(None, parts))
+
+
+def _advice(result: "FinetuneResult") -> str:
+    """Return what to do if there are too few videos to measure the run on, "" if there are enough."""
+    if result.num_test_videos and not result.rarely_tested:
+        return ""
+    folds = min(result.most_folds, _USUAL_FOLDS)
+    rare = few_videos(result.rarely_tested) if result.rarely_tested else "No video is held out"
+    if folds < 2:
+        return f"{rare}: label more videos, or more groups of them, to have something to measure it on."
+    return f"{rare}. The same command with --folds {folds} and a new -o tests every labeled video once."

@@ -168,6 +168,19 @@ class GroupedAnnotationOptions(AnnotationOptions):
             help="What a split must not divide, such as a person: the part of a video's key that this matches.",
         ),
     ] = None
+    group_blocks: Annotated[
+        int | None,
+        labels_option(
+            "--group-blocks",
+            min=1,
+            help="In place of --group: so many neighbors of a label, by the last number in the file name, are a group.",
+        ),
+    ] = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether there is any."""
+        return any(one is not None for one in (self.labels, self.splits, self.group, self.group_blocks))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What the commands that measure a run print: metrics with baselines beside them."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .layout import table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vidrep.metrics.confusion import ClassMetrics
     from vidrep.metrics.paired import PairedDifference
     from vidrep.metrics.prediction import PredictionMetrics
+    from vidrep.training.nested_validation import FoldsResult
     from vidrep.training.selection import Selection
 
 _LOSSES = {
@@ -59,11 +61,13 @@ def prediction_report(result: "PredictionEvaluation") -> str:
 
 def classification_report(result: "ClassificationEvaluation") -> str:
     """Describe how well a classifier does, with the baselines below it."""
+    from vidrep.metrics.intervals import LEAST_TEST_VIDEOS
+
     of_lstm = {"video": result.per_video, "window": result.per_window}
     if result.shuffled:  # baselines read frames in their order, so that nothing is to be compared
         rows = [_accuracy_row(f"LSTM, frames in shuffled order, per {of}", one) for of, one in of_lstm.items()]
         rows += [_accuracy_row(f"{name}, per video", accuracy) for name, accuracy in result.baselines.items()]
-        head = ["", "accuracy", "+-", "balanced"]
+        head = ["", "accuracy", "95 % interval", "balanced"]
     else:
         first = {} if result.predictor == "LSTM" else {f"predictor: {result.predictor}, per video": result.predicted}
         named = first | {f"LSTM, per {of}": one for of, one in of_lstm.items()}
@@ -72,15 +76,61 @@ def classification_report(result: "ClassificationEvaluation") -> str:
             [*_accuracy_row(f"{name}, per video", accuracy), *_difference_cells(result.differences[name])]
             for name, accuracy in result.baselines.items()
         ]
-        head = ["", "accuracy", "+-", "balanced", f"{_short(result.predictor)} better by", "95 % interval"]
-    summary = (
-        f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
-        f"{_left_out(result.num_left_out)}\n" + table(head, rows)
+        head = ["", "accuracy", "95 % interval", "balanced", f"{_short(result.predictor)} better by", "95 % interval"]
+    support = {one.name: one.support for one in result.by_class}
+    rare = few_videos({name: count for name, count in support.items() if count < LEAST_TEST_VIDEOS})
+    summary = "\n".join(
+        [
+            f"{result.num_videos} {result.which}, {result.num_windows} windows, {len(result.classes)} classes"
+            f"{_left_out(result.num_left_out)}",
+            table(head, rows),
+            *_without_interval(result.predicted),
+            *([f"{rare}. `finetune` with --folds tests every labeled video once."] if rare else []),
+        ]
     )
     if result.shuffled:
         return summary
     verdict = "\n".join(filter(None, (result.verdict, _line(result.overfitting))))
     return "\n\n".join((summary, class_table(result.by_class), _mistakes_table(result), verdict))
+
+
+def few_videos(counts: Mapping[str, int]) -> str:
+    """Say which classes have too few test videos, by their counts; "" if none has."""
+    from vidrep.metrics.intervals import LEAST_TEST_VIDEOS
+
+    named = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"Too few videos to measure some classes on (fewer than {LEAST_TEST_VIDEOS}): {named}" if counts else ""
+
+
+def _without_interval(accuracy: "Accuracy") -> list[str]:
+    """Return a line that says why there is no interval, none if there is one."""
+    from vidrep.metrics.intervals import LEAST_GROUPS
+
+    if accuracy.low is not None:
+        return []
+    groups = f"{accuracy.num_groups} group{'s' if accuracy.num_groups > 1 else ''}"
+    return [f"no intervals: the videos are in {groups}, and fewer than {LEAST_GROUPS} show too little"]
+
+
+def folds_report(result: "FoldsResult") -> str:
+    """Describe how good classifiers are on videos that they did not learn from, each video tested once."""
+    predictors = Counter(result.predictors)
+    chosen = ", ".join(f"{name} in {count}" for name, count in predictors.most_common())
+    rows = [[*_accuracy_row("what predicts", result.predicted), "", ""]]
+    rows += [
+        [*_accuracy_row(name, accuracy), *_difference_cells(result.differences[name])]
+        for name, accuracy in result.baselines.items()
+    ]
+    head = [f"{len(result.by_fold)} folds, per video", "accuracy", "95 % interval", "balanced"]
+    by_fold = ", ".join(f"{accuracy:.3f}" for accuracy in result.by_fold)
+    return "\n".join(
+        [
+            table([*head, "what predicts better by", "95 % interval"], rows),
+            *_without_interval(result.predicted),
+            f"what predicts: {chosen} of the folds; fold by fold: {by_fold}",
+            result.verdict,
+        ]
+    )
 
 
 def class_table(classes: "Sequence[ClassMetrics]") -> str:
@@ -181,8 +231,8 @@ def _better_cells(better: "PairedDifference | None") -> list[str]:
 
 
 def _accuracy_row(name: str, accuracy: "Accuracy") -> list[str]:
-    metrics = (accuracy.accuracy, accuracy.standard_error, accuracy.balanced_accuracy)
-    return [name, *(f"{metric:.3f}" for metric in metrics)]
+    interval = "-" if accuracy.low is None else f"{accuracy.low:.3f} to {accuracy.high:.3f}"
+    return [name, f"{accuracy.accuracy:.3f}", interval, f"{accuracy.balanced_accuracy:.3f}"]
 
 
 def _difference_cells(paired: "PairedDifference") -> list[str]:
@@ -203,7 +253,7 @@ def probe_table(result: "ProbeResult") -> str:
     ]
     head = f"classifiers fitted to {result.num_train_videos} labeled videos, measured on {result.num_videos}"
     return f"{head}, {len(result.classes)} classes\n" + table(
-        ["per video", "classifier", "in folds", "accuracy", "+-", "balanced"], rows
+        ["per video", "classifier", "in folds", "accuracy", "95 % interval", "balanced"], rows
     )
 
 

@@ -60,6 +60,7 @@ def train_command(
                 threads=compute.threads,
                 annotations=annotations.read(),
                 group_pattern=annotations.group,
+                group_blocks=annotations.group_blocks,
                 resume=run.resume,
                 overwrite=run.overwrite,
                 should_stop=should_stop,

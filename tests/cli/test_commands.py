@@ -49,7 +49,9 @@ def test_evaluate_prints_accuracies_with_baselines(made: Path) -> None:
     names = ["LSTM, per video", "LSTM, per window", "majority class", "single frame", "mean feature", "ordered bins"]
     for name in [*names, "frozen encoder, ", "random encoder, ", "balanced", "LSTM better by", "95 % interval"]:
         assert name in stdout
-    assert re.search(r"^mean feature, per video +(\d\.\d{3} +){3}[+-]\d\.\d{3} +[+-]\d\.\d{3} to [+-]", stdout, re.M)
+    share, difference = r"\d\.\d{3}", r"[+-]\d\.\d{3}"
+    cells = [share, f"{share} to {share}", share, difference, f"{difference} to {difference}"]
+    assert re.search(f"^mean feature, per video +{' +'.join(cells)}$", stdout, re.M)
     code, stdout, _ = vidrep("evaluate", made / "actions", made / "features.h5", "--json")
     metrics = json.loads(stdout)
     assert metrics["num_videos"] == 8
@@ -92,7 +94,8 @@ def test_a_probe_of_a_pretraining_prints_a_table(made: Path) -> None:
     code, stdout, stderr = vidrep("evaluate", made / "pretrained", made / "features.h5", "--probe")
     assert code == 0, stderr
     assert re.search(r"^classifiers fitted to \d+ labeled videos, measured on \d+, 8 classes$", stdout, re.M)
-    assert re.search(r"^frozen encoder, mean h +kNN, k = \d+ +(\d\.\d{3} *){4}$", stdout, re.M)
+    cells = r"(\d\.\d{3} +){2}\d\.\d{3} to (\d\.\d{3} *){2}"
+    assert re.search(rf"^frozen encoder, mean h +kNN, k = \d+ +{cells}$", stdout, re.M)
     content = json.loads(vidrep("evaluate", made / "pretrained", made / "features.h5", "--probe", "--json")[1])
     assert len(content["probe"]["rows"]) == 24
     one_line(["evaluate", made / "actions", made / "features.h5", "--probe"], 2, "a probe: for a pretraining")
@@ -166,7 +169,7 @@ def test_bad_options_of_evaluate_are_one_line(made: Path, digits: Path) -> None:
     one_line(
         ["evaluate", run, "--mnist", digits, "--labels", CLIPS / "labels.csv"],
         2,
-        "--labels, --splits, --group and --probe are for",
+        "--labels, --splits, --group, --group-blocks and --probe are for",
     )
     one_line(["evaluate", run, "--mnist", digits, "--split", "test"], 2, "without splits")
     one_line(["evaluate", run, "--mnist", digits], 3, "(8, 8)", "at least 28 pixels")

@@ -9,7 +9,7 @@ from vidrep.metrics.paired import PairedDifference
 from vidrep.training.overfitting import Overfitting
 from vidrep_cli.tables import class_table, classification_report, comparison_report
 
-HALF = Accuracy(accuracy=0.5, standard_error=0.25, balanced_accuracy=0.5)
+HALF = Accuracy(accuracy=0.5, low=0.25, high=0.75, balanced_accuracy=0.5, num_groups=8)
 DIFFERENCE = PairedDifference(difference=0.25, low=0.125, high=0.375)
 OVERFITTING = Overfitting(
     since_step=200, lowest=340, step=400, validation=512, training=93, remedies=("fewer steps (--steps 200)", "more")
@@ -50,10 +50,11 @@ def test_a_report_has_the_summary_the_classes_the_mistakes_and_a_verdict() -> No
         classification_report(result_of(confusion, videos))
         == """\
 8 videos of split 'test', 9 windows, 3 classes
-                         accuracy     +-  balanced  LSTM better by     95 % interval
-LSTM, per video             0.500  0.250     0.500
-LSTM, per window            0.500  0.250     0.500
-mean feature, per video     0.500  0.250     0.500          +0.250  +0.125 to +0.375
+                         accuracy   95 % interval  balanced  LSTM better by     95 % interval
+LSTM, per video             0.500  0.250 to 0.750     0.500
+LSTM, per window            0.500  0.250 to 0.750     0.500
+mean feature, per video     0.500  0.250 to 0.750     0.500          +0.250  +0.125 to +0.375
+Too few videos to measure some classes on (fewer than 3): sit 2. `finetune` with --folds tests every labeled video once.
 
 class  videos  precision  recall     F1  most confused with
 jump        3      0.429   1.000  0.600                   -

@@ -11,6 +11,7 @@ import pytest
 from running import vidrep
 
 from vidrep.features.annotations import annotate
+from vidrep.features.groups import GroupRule
 from vidrep.features.store import open_features
 from vidrep.video.writing import write_h264
 
@@ -81,7 +82,7 @@ def test_files_with_keys_in_the_other_form_go_on(make: Callable[..., None]) -> N
     features = open_features("f.h5")
     assert [row.path for row in features.videos] == [f"{COMPOSED}/a.mp4", "run/b.mp4"]
     assert features.index(f"{COMPOSED}/a.mp4") == 0
-    assert annotate(features, None, f"{DECOMPOSED}|run").groups == [COMPOSED, "run"]
+    assert annotate(features, None, GroupRule(f"{DECOMPOSED}|run")).groups == [COMPOSED, "run"]
     code, stdout, _ = vidrep("extract", "patches", "clips", "-o", "f.h5", *SMALL)
     assert code == 0 and "2 videos, 4 frames; 0 new" in stdout
     assert rows() == {f"{COMPOSED}/a.mp4": (COMPOSED, "", ""), "run/b.mp4": ("run", "", "")}

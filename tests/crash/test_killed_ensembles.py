@@ -1,4 +1,4 @@
-"""Killed at any moment, what trains several models goes on to the same bits: selections, ensembles; and contrast."""
+"""Killed at any moment, what trains several models goes on to the same bits: choices, folds, ensembles; contrast."""
 
 import random
 import signal
@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="fork, and /proc says which file a descriptor is of"),
 ]
 
-KINDS = ("contrast", "ensemble", "selection")
+KINDS = ("contrast", "ensemble", "folds", "selection")
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -72,7 +72,8 @@ class Trainings:
         files = [path for path in self.run.rglob("*") if path.is_file()]
         assert not [path for path in files if path.name.startswith(".")]
         # Which candidates are tried is planned by the time that they take.
-        chosen = [*self.run.glob("selection/*.json"), *self.run.glob("predictor.json"), *self.run.glob("ensemble.json")]
+        places = ("selection/*.json", "folds/*.json", "predictor.json", "ensemble.json")
+        chosen = [path for place in places for path in self.run.glob(place)]
         texts = [path for path in files if path.suffix in (".toml", ".csv")]
         rest = {
             str(path.relative_to(self.run)): path.read_bytes() for path in texts + chosen if path.name != "plan.json"

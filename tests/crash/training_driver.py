@@ -43,6 +43,13 @@ SELECTION: dict[str, Any] = {
     "selection.folds": 2,
     "test_fraction": 0.0,
 }
+FOLDS: dict[str, Any] = {
+    "encoder.hidden_size": 5,
+    "training.steps": 4,
+    "training.batch_size": 4,
+    "selection.folds": 2,
+    "test_folds": 2,
+}
 EARLIER_SEED = 5
 
 
@@ -51,7 +58,8 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
 
     Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED; kind
     "transfer" a fine-tuning from the run "pretrained" beside the features; kind "ensemble" one of two models; kind
-    "selection" such a one that chooses among candidates first; kind "contrast" a pretraining by views.
+    "selection" such a one that chooses among candidates first; kind "folds" one that does so for each of two folds, and
+    for all videos; kind "contrast" a pretraining by views.
     """
     written = run / "config.toml"
     how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": written.exists()}
@@ -63,6 +71,8 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
         finetune(open_features(features), run, finetune_config(ensemble=2, **SETTINGS), **how)
     elif kind == "selection":
         finetune(open_features(features), run, load_recipe(FinetuneConfig, changes=SELECTION), **how)
+    elif kind == "folds":
+        finetune(open_features(features), run, load_recipe(FinetuneConfig, changes=FOLDS), **how)
     elif kind == "contrast":
         views = {"objectives": ("contrast",)}
         train(

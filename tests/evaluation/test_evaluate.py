@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.metrics.baselines import baseline_encoders, load_baselines
 from vidrep.metrics.classification import Accuracy
+from vidrep.metrics.intervals import wilson_interval
 from vidrep.metrics.prediction import prediction_metrics
 from vidrep.models.pretrained import PretrainedEncoders
 from vidrep.models.saved import load_model
@@ -69,11 +69,13 @@ def classification(run: Path, features: Features, **options: Any) -> Classificat
     return result
 
 
-def assert_accuracy(found: Accuracy, true: Classes, predicted: Classes, *, num_independent: int = 0) -> None:
+def assert_accuracy(found: Accuracy, true: Classes, predicted: Classes, *, num_groups: int) -> None:
     assert found.accuracy == pytest.approx(accuracy_score(true, predicted))
     assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(true, predicted))
-    spread = math.sqrt(found.accuracy * (1 - found.accuracy) / (num_independent or len(true)))
-    assert found.standard_error == pytest.approx(spread)
+    assert found.num_groups == num_groups
+    assert found.low is not None and found.high is not None and found.low <= found.accuracy <= found.high
+    if num_groups == len(true):
+        assert (found.low, found.high) == wilson_interval(round(found.accuracy * num_groups), num_groups)
 
 
 def test_metrics_of_the_lstm_are_those_of_its_predictions(tmp_path: Path, features: Features) -> None:
@@ -97,8 +99,8 @@ def test_metrics_of_the_lstm_are_those_of_its_predictions(tmp_path: Path, featur
         predicted_windows += [int(one.argmax()) for one in probabilities]
     assert (result.num_videos, result.num_windows, result.num_left_out) == (9, len(true_windows), 0)
     assert result.which == "videos of split 'test'"
-    assert_accuracy(result.per_video, np.array(true), np.array(predicted))
-    assert_accuracy(result.per_window, np.array(true_windows), np.array(predicted_windows), num_independent=9)
+    assert_accuracy(result.per_video, np.array(true), np.array(predicted), num_groups=9)
+    assert_accuracy(result.per_window, np.array(true_windows), np.array(predicted_windows), num_groups=9)
     np.testing.assert_array_equal(result.confusion.counts, confusion_matrix(true, predicted, labels=[0, 1, 2]))
     assert len(set(predicted)) > 1
 
@@ -127,7 +129,7 @@ def test_baselines_are_scikit_learns_on_the_same_videos(tmp_path: Path, features
     }
     assert list(result.baselines) == [*expected, "ordered bins"]
     for name, predicted in expected.items():
-        assert_accuracy(result.baselines[name], true, predicted)
+        assert_accuracy(result.baselines[name], true, predicted, num_groups=9)
 
 
 def test_baselines_of_a_pretrained_start_are_on_its_frozen_encoder(tmp_path: Path, features: Features) -> None:
@@ -151,7 +153,7 @@ def test_baselines_of_a_pretrained_start_are_on_its_frozen_encoder(tmp_path: Pat
     classes = load_model(run)[1].classes
     true = np.array([classes.index(features.videos[index].label) for index in test])
     for name in names:
-        assert_accuracy(result.baselines[name], true, found[name].argmax(axis=1))
+        assert_accuracy(result.baselines[name], true, found[name].argmax(axis=1), num_groups=9)
     shutil.rmtree(run / "pretrained")
     with pytest.raises(InputError, match="pretrained: no such run folder"):
         evaluate(run, features, device="cpu")

@@ -1,7 +1,6 @@
 """What counts as one video, and which videos are of the same group as those that a run was trained on."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from vidrep.features.writer import writing_features
 from vidrep.inference.info import info
 from vidrep.inference.predict import predict
 from vidrep.metrics.classification import average_over_windows, classification_windows, classify_windows
+from vidrep.metrics.intervals import wilson_interval
 from vidrep.models.objectives.objective import Encoded, Loss, Objective, Window
 from vidrep.models.saved import load_model
 from vidrep.registry import OBJECTIVES
@@ -87,8 +87,8 @@ def test_a_source_video_counts_once_however_many_crops_there_are(tmp_path: Path)
         right.append(probabilities[of_source].mean(axis=0).argmax() == classes[of_source][0])
     assert result.per_video.accuracy == np.mean(right)
     for accuracy in (result.per_video, result.per_window, *result.baselines.values()):
-        p = accuracy.accuracy
-        assert accuracy.standard_error == pytest.approx(math.sqrt(p * (1 - p) / 8))
+        assert accuracy.num_groups == 8
+    assert (result.per_video.low, result.per_video.high) == wilson_interval(int(np.sum(right)), 8)
     assert result.per_window.accuracy == np.mean(probabilities.argmax(axis=1) == classes)
 
 
@@ -153,6 +153,24 @@ def test_videos_of_a_group_that_was_trained_on_are_left_out(tmp_path: Path) -> N
     assert (result.num_videos, result.num_left_out) == (3, 17)
     with pytest.raises(InputError, match="was trained on, or its weights were chosen by, all of its videos"):
         evaluate(run, features, group_pattern="^left|^right", device="cpu")
+
+
+def test_a_given_test_split_that_divides_a_group_is_kept_and_the_group_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The numbers 6 to 9 are split test: whole blocks of two, and half of two blocks of four."""
+    splits = {key: "test" if 6 <= int(key[-6:-4]) < 10 else "train" for key in circles(12)}
+    features = features_of(tmp_path, circles(12), splits)
+    run = finetune(features, tmp_path / "run", finetune_config(steps=1), group_blocks=2, device="cpu").folder
+    assert "divide" not in caplog.text
+    assert isinstance(result := evaluate(run, features, device="cpu"), ClassificationEvaluation)
+    assert (result.num_videos, result.per_video.num_groups) == (8, 4)
+    assert "divide" not in caplog.text
+    assert isinstance(result := evaluate(run, features, group_blocks=4, device="cpu"), ClassificationEvaluation)
+    assert (result.num_videos, result.per_video.num_groups) == (8, 4)
+    assert caplog.messages[-1] == (
+        "the given splits divide 4 groups, and are kept: left 4-7, left 8-11, right 4-7, right 8-11 trained the run too"
+    )
 
 
 class SameGroup(Objective):

@@ -9,7 +9,7 @@ import pytest
 
 from vidrep.errors import ConfigError, LabelError
 from vidrep.features.annotations import Annotation, annotate
-from vidrep.features.groups import groups_by_pattern
+from vidrep.features.groups import GroupRule, groups_by_number, groups_by_pattern
 from vidrep.features.store import Features, open_features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
@@ -70,16 +70,16 @@ def test_groups_come_from_annotations_then_the_pattern_then_the_file_then_the_so
     annotations = {"a.mp4": Annotation("x", None, "new"), "b.mp4": Annotation("x", None, "")}
     assert annotate(features).groups == ["old", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
     assert annotate(features, annotations).groups == ["new", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
-    assert annotate(features, None, r"p\d").groups == ["p1", "p2", "p3", "p4", "p4"]
-    assert annotate(features, annotations, r"p\d").groups == ["new", "p2", "p3", "p4", "p4"]
-    assert annotate(features, annotations, "[bcd].mp4").groups == ["new", "b.mp4", "c.mp4", "d.mp4", "d.mp4"]
+    assert annotate(features, None, GroupRule(r"p\d")).groups == ["p1", "p2", "p3", "p4", "p4"]
+    assert annotate(features, annotations, GroupRule(r"p\d")).groups == ["new", "p2", "p3", "p4", "p4"]
+    assert annotate(features, annotations, GroupRule("[bcd].mp4")).groups == ["new", "b.mp4", "c.mp4", "d.mp4", "d.mp4"]
     with pytest.raises(LabelError, match=r"nothing in 1 of 5 keys, first in 'p1/a\.mp4'"):
-        annotate(features, None, "[bcd].mp4")
+        annotate(features, None, GroupRule("[bcd].mp4"))
 
 
 def test_a_pattern_never_divides_the_crops_of_a_video(tmp_path: Path) -> None:
     rows = [VideoRow(f"a.mp4#cell-{number}-1", source_sha256="aa") for number in (1, 2)]
-    assert annotate(features_of(tmp_path, rows), None, ".*").groups == ["a.mp4", "a.mp4"]
+    assert annotate(features_of(tmp_path, rows), None, GroupRule(".*")).groups == ["a.mp4", "a.mp4"]
 
 
 def test_labels_and_splits_are_merged_and_what_does_not_match_is_logged(
@@ -92,3 +92,43 @@ def test_labels_and_splits_are_merged_and_what_does_not_match_is_logged(
     assert (videos.labels, videos.splits, videos.groups) == (["run", "walk"], ["test", ""], ["0.npy", "1.npy"])
     assert "1 annotated videos are not in the features: 9.npy" in caplog.text
     assert "1 videos have no annotation: 1.npy" in caplog.text
+
+
+def test_a_block_is_of_numbers_of_one_label() -> None:
+    keys = ["a/x1.mp4", "a/x3.mp4", "a/x4.mp4", "a/x12.mp4", "b/x3.mp4", "x2.mp4"]
+    labels = ["a", "a", "a", "a", "b", ""]
+    assert groups_by_number(keys, labels, 3) == ["a 1-3", "a 1-3", "a 4-6", "a 10-12", "b 1-3", "1-3"]
+    assert groups_by_number(keys, labels, 1)[:3] == ["a 1-1", "a 3-3", "a 4-4"]
+
+
+def test_the_number_is_the_last_one_of_the_file_name() -> None:
+    keys = ["07/s2e011_b.mp4", "v.02", "k4.m4v", "2026-11-28/007.npy"]
+    assert groups_by_number(keys, ["x"] * 4, 10) == ["x 11-20", "x 1-10", "x 1-10", "x 1-10"]
+
+
+def test_where_numbers_begin_with_zero_blocks_do() -> None:
+    keys = [f"{number:03d}.mp4" for number in range(6)]
+    assert groups_by_number(keys, ["x"] * 6, 3) == ["x 0-2"] * 3 + ["x 3-5"] * 3
+    assert groups_by_number(keys[1:], ["x"] * 5, 3) == ["x 1-3"] * 3 + ["x 4-6"] * 2
+
+
+def test_a_video_without_a_number_is_its_own_group_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [VideoRow("a/1.npy", label="a"), VideoRow("a/2.npy", label="a"), VideoRow("a/x.npy", source_sha256="aa")]
+    features = features_of(tmp_path, rows)
+    assert annotate(features, None, GroupRule(blocks=2)).groups == ["a 1-2", "a 1-2", "aa"]
+    assert caplog.messages == ["1 videos have no number in their file name, and are in no block: a/x.npy"]
+    annotations = {"a/1.npy": Annotation("b", None, ""), "a/x.npy": Annotation(None, None, "own")}
+    assert annotate(features, annotations, GroupRule(blocks=2)).groups == ["b 1-2", "a 1-2", "own"]
+    with pytest.raises(LabelError, match=r"^groups of 2 numbers: no file name has a number, first 'x\.mp4'; "):
+        groups_by_number(["x.mp4", "y.mp4"], ["", ""], 2)
+
+
+def test_a_rule_is_one_of_two() -> None:
+    with pytest.raises(ConfigError, match=r"--group\) and by blocks \(--group-blocks\): give one of the two"):
+        GroupRule("x", 3)
+    with pytest.raises(ConfigError, match="give 1 or more"):
+        GroupRule(blocks=0)
+    for rule in (GroupRule(), GroupRule("x"), GroupRule(blocks=3)):
+        assert GroupRule.from_recorded(rule.recorded) == rule
+    with pytest.raises(TypeError, match="a text and a number"):
+        GroupRule.from_recorded({"blocks": "3"})

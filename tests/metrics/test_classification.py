@@ -10,6 +10,7 @@ from small_features import features_of
 from vidrep.config.checks import NoSettings
 from vidrep.metrics import classification
 from vidrep.metrics.classification import Accuracy, average_over_windows, classify_windows
+from vidrep.metrics.intervals import wilson_interval
 from vidrep.models.cells.lstm import LSTMSettings
 from vidrep.models.classifier import Classifier
 from vidrep.models.encoder import StackSpec
@@ -113,10 +114,10 @@ def test_a_pretraining_does_not_classify(windows: Windows) -> None:
         classify_windows(model, windows, device=torch.device("cpu"))
 
 
-def test_the_standard_error_is_of_independent_predictions() -> None:
+def test_an_accuracy_has_the_interval_of_its_groups() -> None:
     true, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
-    found = Accuracy.of(true, predicted)
-    assert found.accuracy == 0.75
-    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
-    assert found.standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
-    assert Accuracy.of(true, predicted, num_independent=2).standard_error == pytest.approx(np.sqrt(0.75 * 0.25 / 2))
+    few = Accuracy.of(true, predicted, list("abcd"))
+    assert (few.accuracy, few.low, few.high, few.num_groups) == (0.75, None, None, 4)
+    assert few.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    enough = Accuracy.of(np.tile(true, 2), np.tile(predicted, 2), list("abcdefgh"))
+    assert (enough.low, enough.high) == wilson_interval(6, 8)

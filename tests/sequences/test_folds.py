@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrep.errors import LabelError
-from vidrep.sequences.folds import grouped_folds
+from vidrep.sequences.folds import grouped_folds, require_groups
 
 
 def test_folds_of_single_videos_have_every_label_evenly() -> None:
@@ -95,3 +95,16 @@ def test_no_fold_at_all_is_one_line(labels: str, groups: str) -> None:
     with pytest.raises(LabelError, match=r"groups cannot be cross-validated: .* give more labeled groups") as caught:
         grouped_folds(list(labels), list(groups), 5, seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_in_fewer_groups_than_folds_are_named_with_the_folds_that_can_be() -> None:
+    labels, groups = list("aaabbbccc"), list("123456123")
+    require_groups(labels, groups, 3)
+    with pytest.raises(LabelError) as caught:
+        require_groups([*labels, "d", "d", "d"], [*groups, "1", "1", "2"], 4)
+    assert str(caught.value) == (
+        "4 folds, but labels are in fewer groups than that: a in 3, b in 3, c in 3, d in 2; give 2 folds at most, or "
+        "more groups of these labels"
+    )
+    with pytest.raises(LabelError, match=r": d in 1; give more groups of these labels$"):
+        require_groups([*labels, "d", "d"], [*groups, "1", "1"], 2)

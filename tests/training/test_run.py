@@ -16,6 +16,7 @@ from vidrep import files
 from vidrep.config.reader import load_recipe, to_mapping
 from vidrep.config.settings import PretrainConfig
 from vidrep.errors import ConfigError, InputError, OutputError
+from vidrep.features.groups import GroupRule
 from vidrep.features.store import Features
 from vidrep.sequences.split import VideoSplit
 from vidrep.training.run import RunFolder
@@ -37,7 +38,7 @@ def videos(features: Features) -> RunVideos:
         [row.label for row in features.videos],
         VideoSplit(train=[0, 2], validation=[3], test=[1]),
         groups=["anna", "ben", "anna", "cleo"],
-        group_pattern="anna|ben|cleo",
+        group_rule=GroupRule("anna|ben|cleo"),
     )
 
 
@@ -73,7 +74,7 @@ def test_a_run_is_a_recipe_without_its_groups_and_says_so(
     settings = {**to_mapping(pretrain_config()), **videos.recorded()}
     with run.prepared(settings, videos, resume=False, overwrite=False, device=CPU):
         pass
-    assert read_used_videos(run.path).group_pattern == "anna|ben|cleo"
+    assert read_used_videos(run.path).group_rule == GroupRule("anna|ben|cleo")
     assert load_recipe(PretrainConfig, run.path / "config.toml") == pretrain_config()
     assert "its groups are not a setting and are left out; give --group to have them again" in caplog.text
 

@@ -365,6 +365,9 @@ class FinetuneConfig(Settings):
 
     test_fraction: Annotated[float, Range(at_least=0, below=1)] = 0.2
     """Of the groups of videos of each class, held out for `evaluate` if the features name no splits."""
+    test_folds: Annotated[int, Range(at_least=0)] = 0
+    """Folds that all labeled videos are divided into, whatever their splits, each of which tests once a classifier that
+    learned from the others; 0 holds out `test_fraction`."""
     transforms: tuple[str, ...] | Auto = "auto"
     """See `PretrainConfig`; a pretrained run brings its own."""
     objectives: tuple[str, ...] = ()
@@ -397,6 +400,7 @@ class FinetuneConfig(Settings):
         for section, names in chosen.items():
             object.__setattr__(self, section, settings_of_names(section, names, getattr(self, section)))
         _resolve_transforms(self)
+        require(self.test_folds != 1, "test_folds 1: what a fold tests learns from the others; give 2 or more, or 0")
 
 
 def _resolve_transforms(config: PretrainConfig | FinetuneConfig) -> None:

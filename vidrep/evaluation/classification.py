@@ -148,7 +148,8 @@ def evaluate_classifier(
     predicted = combined.argmax(axis=1)
     majority = np.full(num_videos, int(np.argmax(run.description.class_counts)))
     of_baselines = {"majority class": majority, **{name: one.argmax(axis=1) for name, one in found.items()}}
-    groups = [selected.annotated.groups[video] for video in measured]
+    groups_of = selected.annotated.groups
+    groups = [groups_of[video] for video in measured]
     confusion = Confusion.of(classes, true, predicted)
     result = ClassificationEvaluation(
         which=selected.which,
@@ -158,12 +159,14 @@ def evaluate_classifier(
         num_left_out=selected.num_left_out,
         shuffled=options.shuffle_frames,
         per_window=Accuracy.of(
-            class_of_video[windows.videos], probabilities.argmax(axis=1), num_independent=num_videos
+            class_of_video[windows.videos],
+            probabilities.argmax(axis=1),
+            [groups_of[video] for video in windows.videos.tolist()],
         ),
-        per_video=Accuracy.of(true, np.array([one.argmax() for one in of_lstm.values()])),
+        per_video=Accuracy.of(true, np.array([one.argmax() for one in of_lstm.values()]), groups),
         predictor=str(predictor),
-        predicted=Accuracy.of(true, predicted),
-        baselines={name: Accuracy.of(true, of_baseline) for name, of_baseline in of_baselines.items()},
+        predicted=Accuracy.of(true, predicted, groups),
+        baselines={name: Accuracy.of(true, of_baseline, groups) for name, of_baseline in of_baselines.items()},
         differences={
             name: paired_difference(predicted == true, of_baseline == true, groups)
             for name, of_baseline in of_baselines.items()

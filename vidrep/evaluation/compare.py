@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..devices import choose_device, torch_settings
 from ..errors import ConfigError, FeatureFileError, InputError, some_names
 from ..features.annotations import Annotation
+from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.prediction import window_errors
@@ -81,20 +82,21 @@ def compare(
     split: str | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
+    group_blocks: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     on_progress: ProgressListener = ignore_progress,
 ) -> Comparison:
     """Measure two or more runs of one kind on the same videos of `features`, none of which a run was trained on.
 
-    split, annotations, group_pattern: as of `evaluate`. Intervals are over groups; of the groups that the runs were
-    trained with, the fewest.
+    split, annotations, group_pattern, group_blocks: as of `evaluate`. Intervals are over groups; of the groups that the
+    runs were trained with, the fewest.
 
     Raises ConfigError for runs that cannot be compared, and what `evaluate` raises.
     """
     if len(runs) < 2:
         raise ConfigError(f"{len(runs)} run to compare: give two or more, and last the features")
-    options = EvaluationOptions(split=split, annotations=annotations, group_pattern=group_pattern)
+    options = EvaluationOptions(split=split, annotations=annotations, group_rule=GroupRule(group_pattern, group_blocks))
     with torch_settings(choose_device(device), threads=threads) as settings:
         trained = [TrainedRun.load(Path(run), settings.device) for run in runs]
         measure = _require_comparable(trained)

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..devices import choose_device, torch_settings
-from ..errors import ConfigError, InputError, LabelError
+from ..errors import ConfigError, InputError, LabelError, some_names
 from ..features.annotations import AnnotatedVideos, Annotation, annotate
+from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..progress import ProgressListener, ignore_progress
+from ..training.nested_validation import FOLDS_FOLDER, RESULTS_NAME
 from ..training.preparation import require_sound
 from ..training.run_videos import UsedVideos, read_used_videos
 from .classification import ClassificationEvaluation
@@ -33,6 +35,7 @@ def evaluate(
     split: str | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
+    group_blocks: int | None = None,
     shuffle_frames: bool = False,
     probe: bool = False,
     filmstrip: Path | str | None = None,
@@ -51,8 +54,8 @@ def evaluate(
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that trained the run, or by which its weights were chosen, are left out, in the
         second case with the other videos of their groups.
-    annotations, group_pattern: labels, splits and groups in place of the file's. A pattern that made the groups in
-        training makes them here too, unless another is given.
+    annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's. A rule that made the
+        groups in training makes them here too, unless another is given.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
@@ -75,7 +78,7 @@ def evaluate(
         num_future=num_future,
         split=split,
         annotations=annotations,
-        group_pattern=group_pattern,
+        group_rule=GroupRule(group_pattern, group_blocks),
         shuffle_frames=shuffle_frames,
         probe=probe,
         filmstrip=_path(filmstrip),
@@ -131,14 +134,23 @@ def select_videos(run: Path, features: Features, options: EvaluationOptions) -> 
         return SelectedVideos(features, annotated, chosen, f"videos of split {split!r}", 0)
     has_test = "test" in annotated.splits
     candidates = [index for index in range(len(features)) if not has_test or annotated.splits[index] == "test"]
+    groups = before.groups | {annotated.groups[index] for index in used}
     if not has_test:
-        groups = before.groups | {annotated.groups[index] for index in used}
         used = {index for index in candidates if annotated.groups[index] in groups}
     chosen = [index for index in candidates if index not in used]
+    # A video without a hash is a group by its key, which says nothing of another file's video of that name.
+    named = {
+        annotated.groups[index] for index in chosen if annotated.groups[index] != features.videos[index].source_key
+    }
+    if divided := sorted(groups & named):
+        names = some_names(divided)
+        _log.warning("the given splits divide %d groups, and are kept: %s trained the run too", len(divided), names)
     if not chosen:
+        of_folds = run / FOLDS_FOLDER / RESULTS_NAME
+        tested = f", or read {of_folds}: what its folds tested" if of_folds.is_file() else ""
         raise InputError(
             f"{features.path}: the run was trained on, or its weights were chosen by, all of its videos; give features "
-            "of others"
+            f"of others{tested}"
         )
     which = "videos of split 'test'" if has_test else NOT_TRAINED_ON
     sources = features.source_videos
@@ -147,10 +159,10 @@ def select_videos(run: Path, features: Features, options: EvaluationOptions) -> 
 
 
 def _annotated(features: Features, options: EvaluationOptions, before: UsedVideos) -> AnnotatedVideos:
-    """Annotate features, whose groups are made as in training unless a pattern is given."""
-    if options.group_pattern is None and before.group_pattern is not None:
+    """Annotate features, whose groups are made as in training unless a rule is given."""
+    if not options.group_rule.is_given and before.group_rule.is_given:
         try:
-            return annotate(features, options.annotations, before.group_pattern)
+            return annotate(features, options.annotations, before.group_rule)
         except LabelError as error:
             _log.warning("groups are not made as in training: %s", error)
-    return annotate(features, options.annotations, options.group_pattern)
+    return annotate(features, options.annotations, options.group_rule)

@@ -83,12 +83,12 @@ def probe_representations(run: TrainedRun, selected: SelectedVideos) -> ProbeRes
     first_of_test, test_numbers = source_numbers(features, test)
     true = np.array([class_of[labels[test[one]]] for one in first_of_test], dtype=np.int64)
     rows: list[ProbeRow] = []
+    groups = [selected.annotated.groups[test[one]] for one in first_of_test]
     for encoder, fitted_on, measured_on in _representations(run, features, train, test):
         for reads, samples in fitted_on.items():
             of_sources = {reads: samples.renumbered(numbers, len(first))}
-            rows += _measured(
-                encoder, of_sources, measured_on[reads].renumbered(test_numbers, len(true)), labeled, true
-            )
+            of_test = measured_on[reads].renumbered(test_numbers, len(true))
+            rows += _measured(encoder, of_sources, of_test, labeled, true, groups)
     return ProbeResult(classes=classes, num_train_videos=len(first), num_videos=len(true), rows=rows)
 
 
@@ -142,12 +142,13 @@ def _measured(
     test: VideoRows,
     labeled: LabeledVideos,
     true: NDArray[np.int64],
+    groups: Sequence[str],
 ) -> Iterator[ProbeRow]:
     """Yield a row for each kind of classifier on one representation."""
     for kind, of_kind in CLASSIFIER_KINDS.items():
         fitted = fit_best(kind, of_sources, labeled)
         probabilities = test.mean(fitted.classifier.probabilities(test.rows))
-        is_read = ~np.isnan(probabilities[:, 0])
+        is_read = np.flatnonzero(~np.isnan(probabilities[:, 0]))
         yield ProbeRow(
             encoder=encoder,
             reads=fitted.reads,
@@ -155,5 +156,7 @@ def _measured(
             setting_name=of_kind.setting_name,
             setting=fitted.setting,
             validation_accuracy=fitted.validation_accuracy,
-            accuracy=Accuracy.of(true[is_read], probabilities[is_read].argmax(axis=1)),
+            accuracy=Accuracy.of(
+                true[is_read], probabilities[is_read].argmax(axis=1), [groups[one] for one in is_read.tolist()]
+            ),
         )

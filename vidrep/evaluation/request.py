@@ -9,6 +9,7 @@ import torch
 from ..errors import ConfigError
 from ..extraction.compatibility import require_same_features
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation
+from ..features.groups import NO_RULE, GroupRule
 from ..features.store import Features
 from ..models.description import ModelDescription
 from ..models.members import member_folders
@@ -35,7 +36,7 @@ class EvaluationOptions:
     num_future: int | None = None
     split: str | None = None
     annotations: Mapping[str, Annotation] | None = None
-    group_pattern: str | None = None
+    group_rule: GroupRule = NO_RULE
     shuffle_frames: bool = False
     probe: bool = False
     filmstrip: Path | None = None
@@ -44,7 +45,7 @@ class EvaluationOptions:
     on_progress: ProgressListener = ignore_progress
 
     def __post_init__(self) -> None:
-        of_features = (self.split, self.annotations, self.group_pattern, self.shuffle_frames, self.probe)
+        of_features = (self.split, self.annotations, self.group_rule.is_given, self.shuffle_frames, self.probe)
         if self.mnist is not None and any(of_features):
             raise ConfigError("MNIST digits make sequences without splits and labels; those are for features")
         if self.split is not None and self.split not in SPLITS:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from ..errors import LabelError, some_names
 from ..names import composed
-from ..video.folder_search import VIDEO_EXTENSIONS
-from .foreign.formats import SUFFIXES
-from .groups import choose_groups
+from .groups import NO_RULE, GroupRule, choose_groups
+from .keys import without_extension
 from .store import Features
 from .table import without_crop
 
@@ -17,7 +16,6 @@ SPLITS = ("train", "validation", "test")
 """The names that a split can have; '' is none."""
 
 _log = logging.getLogger(__name__)
-_DROPPED_EXTENSIONS = VIDEO_EXTENSIONS.union(SUFFIXES)  # not any: "subject.01" is not "subject.02"
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,14 @@ class AnnotatedVideos:
 
 
 def annotate(
-    features: Features, annotations: Mapping[str, Annotation] | None = None, group_pattern: str | None = None
+    features: Features, annotations: Mapping[str, Annotation] | None = None, group_rule: GroupRule = NO_RULE
 ) -> AnnotatedVideos:
-    r"""Merge annotations into the labels, splits and groups of a feature file.
+    """Merge annotations into the labels, splits and groups of a feature file.
 
-    Every video has a group: from the annotations, else from the pattern, else from the file's column, else as
-    choose_groups has it. Names that match no video and videos without an annotation are logged.
+    Every video has a group: from the annotations, else by the rule, else from the file's column, else as choose_groups
+    has it. Names that match no video and videos without an annotation are logged.
 
-    group_pattern: a regular expression for keys, such as r"person(\d+)"; see groups_by_pattern.
-
-    Raises what merge and groups_by_pattern raise.
+    Raises what merge and choose_groups raise.
     """
     videos = features.videos
     merged = merge(
@@ -82,7 +78,8 @@ def annotate(
         _log.warning("%d annotated videos are not in the features: %s", count, names)
     if merged.unlisted:
         _log.warning("%d videos have no annotation: %s", len(merged.unlisted), some_names(merged.unlisted))
-    return AnnotatedVideos(merged.labels, merged.splits, choose_groups(videos, merged.groups, group_pattern))
+    groups = choose_groups(videos, merged.groups, labels=merged.labels, rule=group_rule)
+    return AnnotatedVideos(merged.labels, merged.splits, groups)
 
 
 def merge(
@@ -152,12 +149,6 @@ def _ends(name: str) -> Iterator[str]:
         yield name
 
 
-def _without_extension(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    stem, dot, extension = last.rpartition(".")
-    return f"{folder}{slash}{stem}" if stem and (dot + extension).lower() in _DROPPED_EXTENSIONS else name
-
-
 def _positions(names: Sequence[str]) -> dict[str, list[int]]:
     """Return where each name stands in the sequence."""
     positions = defaultdict(list)
@@ -172,11 +163,11 @@ class _VideoFinder:
     def __init__(self, keys: Sequence[str], paths: Sequence[str] = ()) -> None:
         self.keys = [composed(key) for key in keys]
         whole = [composed(path).replace("\\", "/") for path in paths]
-        self._by_path, self._by_bare_path = _positions(whole), _positions([_without_extension(path) for path in whole])
+        self._by_path, self._by_bare_path = _positions(whole), _positions([without_extension(path) for path in whole])
         self._sources = [without_crop(key) for key in self.keys]
         self._by_key = _NameIndex.of(self.keys)
         self._by_source = self._by_key if self._sources == self.keys else _NameIndex.of(self._sources)
-        self._by_bare_source = _NameIndex.of([_without_extension(source) for source in self._sources])
+        self._by_bare_source = _NameIndex.of([without_extension(source) for source in self._sources])
 
     def find(self, names: Sequence[str]) -> list[int]:
         """Return the positions of the keys that the first of these names which is there may stand for."""
@@ -184,10 +175,10 @@ class _VideoFinder:
         return next(filter(None, map(self._find, [*map(composed, names), *map(composed, as_windows)])), [])
 
     def _find(self, name: str) -> list[int]:
-        if of_path := self._by_path.get(name) or self._by_bare_path.get(_without_extension(name)):
+        if of_path := self._by_path.get(name) or self._by_bare_path.get(without_extension(name)):
             return of_path
         found = self._by_key.find(name) or self._by_source.find(name)
-        return found or self._by_bare_source.find(_without_extension(name))
+        return found or self._by_bare_source.find(without_extension(name))
 
     def are_one(self, found: Sequence[int]) -> bool:
         """Return whether some keys are crops of one video."""

@@ -112,6 +112,8 @@ def _describe_run(path: Path) -> dict[str, Any]:
         description["predictor"] = str(Predictor.load(path))
         if verdict := _read_verdict(path / "selection" / "results.json"):
             description["chosen"] = verdict
+        if verdict := _read_verdict(path / "folds" / "results.json"):
+            description["tested on folds"] = verdict
     validations = _read_metrics(members[0] / "metrics.jsonl")
     if validations:
         metrics = ", ".join(f"{name} {value:.6g}" for name, value in validations[-1]["validation"].items())

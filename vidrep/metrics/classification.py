@@ -3,7 +3,6 @@
 Shapes: B batch, W windows, V videos, S source videos, K classes, N predictions.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from ..models.saved import TrainedModel
 from ..sequences.clips import clips_of
 from ..sequences.windows import VideoWindows, batches_of, sliding_windows
 from .centering import center_groups
+from .intervals import share_interval
 
 BATCH_SIZE = 64  # windows at once when nothing is learned
 
@@ -27,27 +27,27 @@ BATCH_SIZE = 64  # windows at once when nothing is learned
 class Accuracy:
     """Shares of right predictions, 0 to 1.
 
-    accuracy: over all; standard_error: of it, binomial. balanced_accuracy: the mean over the true classes.
+    accuracy: over all; low, high: its 95 % interval over groups, None for too few, see `share_interval`.
+    balanced_accuracy: the mean over the true classes. num_groups: that the predictions are of.
     """
 
     accuracy: float
-    standard_error: float
+    low: float | None
+    high: float | None
     balanced_accuracy: float
+    num_groups: int
 
     @classmethod
-    def of(cls, true: NDArray[np.int64], predicted: NDArray[np.int64], *, num_independent: int = 0) -> "Accuracy":
-        """Compare the true classes with the predicted ones, both (N,).
-
-        num_independent: how many of them count for the standard error, as windows of one video are not independent; 0
-        for all.
-        """
+    def of(cls, true: NDArray[np.int64], predicted: NDArray[np.int64], groups: Sequence[str]) -> "Accuracy":
+        """Compare the true classes with the predicted ones, both (N,); groups: (N,), of a window that of its video."""
         right = true == predicted
-        accuracy = float(right.mean())
-        balanced = float(np.mean([right[true == one].mean() for one in np.unique(true)]))
+        low, high = share_interval(right, groups) or (None, None)
         return cls(
-            accuracy=accuracy,
-            standard_error=math.sqrt(accuracy * (1 - accuracy) / (num_independent or len(true))),
-            balanced_accuracy=balanced,
+            accuracy=float(right.mean()),
+            low=low,
+            high=high,
+            balanced_accuracy=float(np.mean([right[true == one].mean() for one in np.unique(true)])),
+            num_groups=len(set(groups)),
         )
 
 

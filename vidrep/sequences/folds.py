@@ -56,6 +56,25 @@ def grouped_folds(labels: Sequence[str], groups: Sequence[str], num_folds: int, 
     return folds
 
 
+def require_groups(labels: Sequence[str], groups: Sequence[str], num_folds: int) -> None:
+    """Raise LabelError, naming them, if labels are in fewer groups than there are folds, so that some cannot have each.
+
+    labels, groups: of each video, all named.
+    """
+    groups_of: dict[str, set[str]] = {}
+    for label, group in zip(labels, groups, strict=True):
+        groups_of.setdefault(label, set()).add(group)
+    few = {label: len(some) for label, some in sorted(groups_of.items()) if len(some) < num_folds}
+    if not few:
+        return
+    fewest = min(few.values())
+    advice = f"give {fewest} folds at most, or" if fewest > 1 else "give"
+    there = some_names(f"{label} in {count}" for label, count in few.items())
+    raise LabelError(
+        f"{num_folds} folds, but labels are in fewer groups than that: {there}; {advice} more groups of these labels"
+    )
+
+
 def _parts(num_videos: NDArray[np.int64], num_parts: int) -> NDArray[np.int64]:
     """Distribute groups, (G, K) videos of each label, over parts: (G,)."""
     totals = num_videos.sum(axis=0)

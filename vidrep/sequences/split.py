@@ -81,7 +81,7 @@ def _report_divided_groups(keys: Sequence[str], groups: Sequence[str], chosen: d
     if divided:
         group, places = next(iter(divided.items()))
         where = " and ".join(f"{split} ({key})" for split, key in places.items())
-        _log.warning("%d groups are in more than one split: group %r is in %s", len(divided), group, where)
+        _log.warning("the given splits divide %d groups, and are kept: group %r is in %s", len(divided), group, where)
 
 
 def _hold_out(

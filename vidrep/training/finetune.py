@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..config.settings import FinetuneConfig, TrainingSettings, with_precision
 from ..devices import choose_device
 from ..errors import ConfigError
 from ..features.annotations import Annotation
+from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
 from ..metrics.predictor import Predictor
@@ -23,6 +25,7 @@ from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
 from .loop import TrainingOutcome, never
+from .nested_validation import FoldsResult, measure_on_folds, require_testable
 from .overfitting import Overfitting, find_overfitting
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
@@ -38,7 +41,9 @@ class FinetuneResult:
     """A finished fine-tuning: its run folder, how it went, its classes, and the videos in each split.
 
     from_scratch: whether no pretrained encoder was its start. Crops of one video count as one. selection: what
-    cross-validation chose, None if nothing was to be chosen. outcome: of the first model of an ensemble.
+    cross-validation chose, None if nothing was to be chosen. outcome: of the first model of an ensemble. folds: how
+    good classifiers are that were trained on the other folds, None without `test_folds`. rarely_tested: classes with
+    too few test videos to be measured, and how many. most_folds: that could test all labeled videos.
     """
 
     folder: Path
@@ -50,6 +55,9 @@ class FinetuneResult:
     num_test_videos: int
     selection: Selection | None = None
     num_models: int = 1
+    folds: FoldsResult | None = None
+    rarely_tested: Mapping[str, int] = field(default_factory=dict)
+    most_folds: int = 0
 
     @property
     def verdict(self) -> str:
@@ -73,6 +81,7 @@ def finetune(
     budget_minutes: float | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
+    group_blocks: int | None = None,
     device: str = "auto",
     precision: str | None = None,
     threads: int | None = None,
@@ -91,10 +100,14 @@ def finetune(
         `resume` needs no other run.
     budget_minutes: fewer candidates are tried if all would take longer, by an estimate that is made once.
     Videos of split "test" are not used. Without any split, some of each class's groups are held out for `evaluate`;
-    some more, to choose the weights. See `train` for the other arguments.
+    without cross-validation some more, to choose the weights. See `train` for the other arguments.
 
-    Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
-    the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
+    With `config.test_folds` there is no test split: for each fold of whole groups, all of this is done with the other
+    folds, and tested on it; then with all labeled videos. The result has what the folds found.
+
+    Raises LabelError if there are fewer than two classes or a class has fewer groups than folds, FeatureFileError if
+    the features are not of the kind that the pretrained run was trained on, ConfigError for settings that contradict
+    it, and whatever `train` raises.
     """
     config = with_precision(config or FinetuneConfig(), precision)
     run = RunFolder(Path(output))
@@ -113,12 +126,10 @@ def finetune(
             raise ConfigError("a budget is for choosing among candidates, which selection.enabled (--auto) would do")
         if budget_minutes is not None and budget_minutes <= 0:
             raise ConfigError(f"a budget of {budget_minutes:g} minutes; give more than 0")
-        videos = labeled_videos(opened(features), config, annotations=annotations, group_pattern=group_pattern)
-        if config.selection.enabled or config.training.ensemble > 1:
-            selection, outcomes = _train_several(run, videos, config, start, options, ranks, budget_minutes)
-        else:
-            selection, outcomes = None, [train_classifier(run, videos, config, start, options)]
-            ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, selection))
+        rule = GroupRule(group_pattern, group_blocks)
+        videos = labeled_videos(opened(features), config, annotations=annotations, group_rule=rule)
+        trained = _train(run, videos, config, start, options, ranks, budget_minutes)
+    selection, outcomes = trained.selection, trained.outcomes
     # What cross-validation has chosen is trained on the validation videos too.
     table = (videos if selection is None else _for_training(videos)).of_run
     return FinetuneResult(
@@ -131,6 +142,9 @@ def finetune(
         num_test_videos=table.count("test"),
         selection=selection,
         num_models=len(outcomes),
+        folds=trained.folds,
+        rarely_tested=videos.rarely_tested,
+        most_folds=videos.least_groups,
     )
 
 
@@ -138,6 +152,31 @@ def _folders(pretrained: Path | str | Sequence[Path | str] | None) -> list[Path]
     if pretrained is None:
         return []
     return [Path(pretrained)] if isinstance(pretrained, Path | str) else [Path(one) for one in pretrained]
+
+
+class _Trained(NamedTuple):
+    """What a finished run was trained with, and how; see FinetuneResult."""
+
+    outcomes: list[TrainingOutcome]
+    selection: Selection | None = None
+    folds: FoldsResult | None = None
+
+
+def _train(
+    run: RunFolder,
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    start: PretrainedEncoders | None,
+    options: SessionOptions,
+    ranks: Ranks,
+    budget_minutes: float | None,
+) -> _Trained:
+    """Train one model into the run folder, or several things into folders within it."""
+    if config.test_folds or config.selection.enabled or config.training.ensemble > 1:
+        return _train_several(run, videos, config, start, options, ranks, budget_minutes)
+    outcome = train_classifier(run, videos, config, start, options)
+    ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, None))
+    return _Trained([outcome])
 
 
 def _train_several(
@@ -148,18 +187,26 @@ def _train_several(
     options: SessionOptions,
     ranks: Ranks,
     budget_minutes: float | None,
-) -> tuple[Selection | None, list[TrainingOutcome]]:
-    """Choose what to train if that is wanted, and train the models, each in a folder of its own within the run."""
+) -> _Trained:
+    """Test on folds and choose what to train, if that is wanted, and train the models, each in a folder of its own."""
+    if config.test_folds:
+        require_testable(videos, config.test_folds)
+    budget = budget_minutes if budget_minutes is None else budget_minutes / (config.test_folds + 1)
+
+    def train_fold(of_fold: RunFolder, videos: FinetuneVideos, options: SessionOptions) -> None:
+        _train(of_fold, videos, replace(config, test_folds=0), start, options, ranks, budget)
+
     with run_of_several(run, config, videos.of_run, options, ranks, recorded=recorded_start(start)):
         if start is not None:
             ranks.call_on_rank_zero(lambda: keep_start(start, run))
+        folds = measure_on_folds(run, videos, config, options, ranks, train_fold) if config.test_folds else None
         selection = None
         if config.selection.enabled:
-            selection = select(run, videos, config, start, options, ranks, budget_minutes=budget_minutes)
+            selection = select(run, videos, config, start, options, ranks, budget_minutes=budget)
         outcomes = _train_models(run, videos, config, selection, start, options, ranks)
         ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, selection))
         finish_members(run, len(outcomes), ranks)
-    return selection, outcomes
+    return _Trained(outcomes, selection, folds)
 
 
 def _for_training(videos: FinetuneVideos) -> FinetuneVideos:

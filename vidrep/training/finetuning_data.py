@@ -12,7 +12,9 @@ import numpy as np
 from ..config.settings import FinetuneConfig
 from ..errors import ConfigError, LabelError, some_names
 from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
+from ..features.groups import NO_RULE, GroupRule
 from ..features.store import Features
+from ..metrics.intervals import LEAST_TEST_VIDEOS
 from ..registry import HEADS
 from ..sequences.batches import Batches, BatchMaker, FeatureBatchSet, ShuffledBatches, VideoNumbers
 from ..sequences.clips import Clips, clips_of
@@ -56,17 +58,34 @@ class FinetuneVideos:
     split: VideoSplit
     classes: list[str]
     numbers: VideoNumbers
-    group_pattern: str | None = None
+    group_rule: GroupRule = NO_RULE
 
     def with_split(self, split: VideoSplit) -> "FinetuneVideos":
         """Return the same videos in other splits; the classes stay, though a split may lack one."""
         return replace(self, split=split)
 
     @property
+    def rarely_tested(self) -> dict[str, int]:
+        """Classes with fewer than LEAST_TEST_VIDEOS source videos in split "test", and how many; none without one."""
+        sources = self.features.source_videos
+        labels = [*{int(sources[video]): self.annotated.labels[video] for video in self.split.test}.values()]
+        counts = {name: labels.count(name) for name in self.classes} if labels else {}
+        return {name: count for name, count in counts.items() if count < LEAST_TEST_VIDEOS}
+
+    @property
+    def least_groups(self) -> int:
+        """Of the classes, the least number of groups that one has in all splits."""
+        pairs = {
+            (self.annotated.labels[video], self.annotated.groups[video])
+            for video in [*self.split.train, *self.split.validation, *self.split.test]
+        }
+        return min(sum(label == name for label, _ in pairs) for name in self.classes)
+
+    @property
     def of_run(self) -> RunVideos:
         """What a run's videos.csv holds of them."""
         annotated = self.annotated
-        return RunVideos(self.features.videos, annotated.labels, self.split, annotated.groups, self.group_pattern)
+        return RunVideos(self.features.videos, annotated.labels, self.split, annotated.groups, self.group_rule)
 
 
 def labeled_videos(
@@ -74,10 +93,12 @@ def labeled_videos(
     config: FinetuneConfig,
     *,
     annotations: Mapping[str, Annotation] | None = None,
-    group_pattern: str | None = None,
+    group_rule: GroupRule = NO_RULE,
 ) -> FinetuneVideos:
     """Split the labeled videos of features; raises as `finetune`."""
-    videos = annotate(features, annotations, group_pattern)
+    videos = annotate(features, annotations, group_rule)
+    if config.test_folds:
+        videos = _without_splits(videos)
     labeled = [index for index, label in enumerate(videos.labels) if label]
     if not labeled:
         raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
@@ -95,8 +116,27 @@ def labeled_videos(
         split=split,
         classes=classes,
         numbers=numbers,
-        group_pattern=group_pattern,
+        group_rule=group_rule,
     )
+
+
+def _without_splits(videos: AnnotatedVideos) -> AnnotatedVideos:
+    """Return the videos without their splits, for a run whose folds test all of them."""
+    if num_named := sum(map(bool, videos.splits)):
+        _log.warning("the splits of %d videos are not used: folds test every labeled video once", num_named)
+    return replace(videos, splits=[""] * len(videos.splits))
+
+
+def with_test_videos(
+    videos: FinetuneVideos, train: Sequence[int], test: Sequence[int], config: FinetuneConfig
+) -> FinetuneVideos:
+    """Return the videos with some in split "test"; of the others, some validate if the settings need that."""
+    splits = [""] * len(videos.features)
+    for name, some in (("train", train), ("test", test)):
+        for video in some:
+            splits[video] = name
+    annotated = replace(videos.annotated, splits=splits)
+    return videos.with_split(_split_labeled(videos.features, annotated, sorted([*train, *test]), config))
 
 
 def data_of_labeled(videos: FinetuneVideos, config: FinetuneConfig, context: SessionContext) -> FinetuneData:
@@ -178,11 +218,16 @@ def _split_labeled(
         [videos.labels[index] for index in labeled],
         [videos.splits[index] for index in labeled],
         groups=[videos.groups[index] for index in labeled],
-        validation_fraction=0.0 if _keeps_last(config) else config.training.validation_fraction,
-        test_fraction=config.test_fraction,
+        validation_fraction=0.0 if _needs_no_validation(config) else config.training.validation_fraction,
+        test_fraction=0.0 if config.test_folds else config.test_fraction,
         seed=config.training.seed,
     )
     return VideoSplit(**{name: [labeled[position] for position in getattr(chosen, name)] for name in SPLITS})
+
+
+def _needs_no_validation(config: FinetuneConfig) -> bool:
+    """Return whether no videos are to be held out to choose the weights: folds choose, or nothing does."""
+    return config.selection.enabled or _keeps_last(config)
 
 
 def _keeps_last(config: FinetuneConfig) -> bool:

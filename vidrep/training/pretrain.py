@@ -9,6 +9,7 @@ from typing import Any
 from ..config.settings import PretrainConfig, TrainingSettings, with_precision
 from ..errors import ConfigError
 from ..features.annotations import Annotation
+from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.prediction import PredictionMetrics, filmstrip_rows, prediction_metrics
 from ..models.description import ModelDescription
@@ -60,6 +61,7 @@ def train(
     mnist: Path | str | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
+    group_blocks: int | None = None,
     device: str = "auto",
     precision: str | None = None,
     threads: int | None = None,
@@ -73,7 +75,8 @@ def train(
     features: videos of an opened feature file, or of one at a path, whose split is "test" are not used; some of the
     others are held out, by group, to choose the weights. mnist: in place of features, a folder with the files of
     MNIST, from which sequences are generated without end; some of its training digits are held out.
-    annotations, group_pattern: labels, splits and groups in place of the file's, see `vidrep.features.annotations`.
+    annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's, see
+        `vidrep.features.annotations` and `GroupRule`.
     precision: in place of `training.precision` of the config; None keeps that.
     device, threads, resume, overwrite, should_stop, on_progress: see `SessionOptions`.
     Processes that torchrun starts train together; each calls this, gets the same result and reports its own progress.
@@ -85,7 +88,8 @@ def train(
     config = with_precision(config or PretrainConfig(), precision)
     if (features is None) == (mnist is None):
         raise ConfigError("give features, or the folder of MNIST's files with --mnist: one of the two")
-    if mnist is not None and (annotations or group_pattern):
+    rule = GroupRule(group_pattern, group_blocks)
+    if mnist is not None and (annotations or rule.is_given):
         raise ConfigError("labels, splits and groups are of features; generated sequences have none, leave them out")
 
     videos = None if features is None else opened(features)
@@ -93,7 +97,7 @@ def train(
     def read(config: PretrainConfig, context: SessionContext) -> PretrainData:
         if videos is None:
             return data_of_mnist(Path(str(mnist)), config, context)
-        return data_of_features(videos, config, context, annotations=annotations, group_pattern=group_pattern)
+        return data_of_features(videos, config, context, annotations=annotations, group_rule=rule)
 
     options = SessionOptions(
         device=device,
@@ -125,7 +129,7 @@ def train(
         table = (
             NO_VIDEOS
             if videos is None
-            else videos_of_features(videos, config, annotations=annotations, group_pattern=group_pattern)
+            else videos_of_features(videos, config, annotations=annotations, group_rule=rule)
         )
         with run_of_several(run, config, table, options, ranks):
             results = train_members(run, config.training, options, ranks, train_one)

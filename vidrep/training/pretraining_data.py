@@ -19,6 +19,7 @@ from torch import Tensor
 from ..config.settings import AUTO_OBJECTIVES, COMPOSITE, Likelihood, PretrainConfig, PretrainWindows
 from ..errors import ConfigError, InputError
 from ..features.annotations import Annotation, annotate
+from ..features.groups import NO_RULE, GroupRule
 from ..features.store import Features
 from ..metrics.prediction import windows_at_once
 from ..models.inputs import InputTransforms
@@ -93,13 +94,13 @@ def data_of_features(
     context: SessionContext,
     *,
     annotations: Mapping[str, Annotation] | None = None,
-    group_pattern: str | None = None,
+    group_rule: GroupRule = NO_RULE,
 ) -> PretrainData:
     """Split the videos of features and cut them into windows; raises as `train`.
 
     Of a step's batch only this rank's shard is read.
     """
-    videos = videos_of_features(features, config, annotations=annotations, group_pattern=group_pattern)
+    videos = videos_of_features(features, config, annotations=annotations, group_rule=group_rule)
     split = videos.split
     likelihood = choose_likelihood(features, config.likelihood)
     used = split.train + split.validation
@@ -140,10 +141,10 @@ def videos_of_features(
     config: PretrainConfig,
     *,
     annotations: Mapping[str, Annotation] | None = None,
-    group_pattern: str | None = None,
+    group_rule: GroupRule = NO_RULE,
 ) -> RunVideos:
     """Split the videos of features; raises as `train`."""
-    videos = annotate(features, annotations, group_pattern)
+    videos = annotate(features, annotations, group_rule)
     split = split_videos(
         [row.path for row in features.videos],
         ["" for _ in features.videos],  # which videos are held out must not depend on labels
@@ -158,7 +159,7 @@ def videos_of_features(
             f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
             "choose the weights by; use more videos"
         )
-    return RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern)
+    return RunVideos(features.videos, videos.labels, split, videos.groups, group_rule)
 
 
 def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSplit) -> tuple[str, ...]:

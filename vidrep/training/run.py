@@ -8,6 +8,7 @@ model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
 selection/          what cross-validation tried, and how it did (fine-tuning only)
+folds/              what folds tested: a run for each fold, and how they did together (fine-tuning only)
 ensemble.json       how many models there are in members/, each a run of its own; written once they are finished
 pretrained/         the encoder and the input transforms that a fine-tuning started from
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
@@ -55,6 +56,7 @@ _CONTENTS = {
     "predictor.json",
     "predictor.safetensors",
     "selection",
+    "folds",
     "checkpoints",
     "pretrained",
     "samples",

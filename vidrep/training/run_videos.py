@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..features.annotations import SPLITS
+from ..features.groups import NO_RULE, GroupRule
 from ..features.table import VideoRow
 from ..names import composed
 from ..sequences.split import VideoSplit
@@ -22,14 +23,14 @@ VIDEOS_NAME = "videos.csv"
 class RunVideos:
     """The videos of a run: all rows of its features, their labels and groups, and which split each is in.
 
-    group_pattern: the regular expression that made the groups, None if none did.
+    group_rule: what made the groups, if they are not annotated.
     """
 
     rows: Sequence[VideoRow]
     labels: Sequence[str]
     split: VideoSplit
     groups: Sequence[str]
-    group_pattern: str | None = None
+    group_rule: GroupRule = NO_RULE
 
     def count(self, split: str, *, at_least: int = 1) -> int:
         """Return how many videos of a split have so many frames; crops of one video are one."""
@@ -50,19 +51,19 @@ class RunVideos:
 
     def recorded(self) -> dict[str, Any]:
         """Return what a run's config.toml holds of them."""
-        return {"groups": {"pattern": self.group_pattern}} if self.group_pattern is not None else {}
+        return {"groups": self.group_rule.recorded} if self.group_rule.is_given else {}
 
 
 class UsedVideos(NamedTuple):
     """The videos that trained a run or chose its weights.
 
     content: checksums of rows and of source files: a video that is renamed, or whose frames are sampled otherwise, is
-    still the same one. groups: their names. group_pattern: what made them, None if nothing did.
+    still the same one. groups: their names. group_rule: what made them.
     """
 
     content: frozenset[str]
     groups: frozenset[str]
-    group_pattern: str | None
+    group_rule: GroupRule
 
 
 def read_used_videos(folder: Path) -> UsedVideos:
@@ -73,10 +74,9 @@ def read_used_videos(folder: Path) -> UsedVideos:
     content: set[str] = set()
     groups: set[str] = set()
     try:
-        pattern = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")).get("groups", {}).get("pattern")
-        if not isinstance(pattern, str | None):
-            raise TypeError(f"groups.pattern is {pattern!r}, no text")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
+        recorded = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")).get("groups", {})
+        rule = GroupRule.from_recorded(recorded)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError, ConfigError) as error:
         raise InputError(f"{folder}: {CONFIG_NAME} cannot be read ({error}); is it a run folder?") from error
     try:
         with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
@@ -86,4 +86,4 @@ def read_used_videos(folder: Path) -> UsedVideos:
                     groups.add(composed(row["group"]))
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
-    return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), pattern)
+    return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), rule)

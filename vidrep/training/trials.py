@@ -165,7 +165,7 @@ class Trials:
         """Return which candidates are tried: as planned before, or as many as the budget allows."""
         self._ranks.call_on_rank_zero(self._remove_leftovers)
         path = self._folder / "plan.json"
-        plan = self._ranks.call_on_rank_zero(partial(_read_if_there, path))
+        plan = self._ranks.call_on_rank_zero(partial(read_if_there, path))
         if plan is None:
             plan = self._plan(every, budget_minutes)
             self._ranks.call_on_rank_zero(lambda: write_json(path, plan))
@@ -273,7 +273,7 @@ class Trials:
     def _kept_penalty(self) -> dict[str, Any]:
         """Return what was chosen before, or choose: on other threads its last bits could differ."""
         path = self._folder / "penalty.json"
-        found: dict[str, Any] | None = _read_if_there(path)
+        found: dict[str, Any] | None = read_if_there(path)
         if found is None:
             found = self._choose_penalty()
             write_json(path, found)
@@ -314,7 +314,7 @@ class Trials:
         found = np.full((len(self._labeled.classes), len(self._labeled.videos.classes)), np.nan)
         for number, fold in enumerate(self._folds, start=1):
             path = self._folder / f"{candidate.name}-{number}.json"
-            content = self._ranks.call_on_rank_zero(partial(_read_if_there, path))
+            content = self._ranks.call_on_rank_zero(partial(read_if_there, path))
             if content is None:
                 content = self._try(candidate, fold, path)
             self._require_same_videos(content, fold, path)
@@ -381,7 +381,8 @@ def _stopping_between_trials() -> Iterator[None]:
         raise Stopped("stopped while candidates were tried; --resume goes on with what is left of them") from error
 
 
-def _read_if_there(path: Path) -> Any:
+def read_if_there(path: Path) -> Any:
+    """Read a file of JSON, None if it is not there; raises InputError if it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -391,5 +392,5 @@ def _read_if_there(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file of the selection; raises OutputError if that is impossible."""
+    """Write what a resumed run reads again; raises OutputError if that is impossible."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
