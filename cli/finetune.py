@@ -11,6 +11,7 @@ from .completion import run_folders
 from .console import show_log
 from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .origin import origin_of
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import selection_report
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def finetune_command(
+    context: typer.Context,
     features: Features,
     run: RunOptions,
     recipe: RecipeOptions,
@@ -83,6 +85,7 @@ def finetune_command(
                 overwrite=run.overwrite,
                 should_stop=should_stop,
                 on_progress=on_progress,
+                origin=origin_of(context, **annotations.given()),
             )
     if is_main_process() and not common.quiet:
         typer.echo(_report(result, features, pretrained))

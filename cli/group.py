@@ -14,12 +14,11 @@ from vidrep.errors import OutputError, VidrepError
 from .console import note
 from .expansion import expanded
 from .help import write_parameters
+from .origin import WORDS
 from .refusals import remedy
 
 EXIT_INTERRUPTED = 130
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-_WORDS = "vidrep.words"
 
 
 class VidrepCommand(TyperCommand):
@@ -52,13 +51,13 @@ class VidrepGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line."""
-        words = ctx.meta.setdefault(_WORDS, tuple(args))
+        words = ctx.meta.setdefault(WORDS, tuple(args))
         with _errors_as_exit_codes(words):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _errors_as_exit_codes(ctx.meta[_WORDS]):
+        with _errors_as_exit_codes(ctx.meta[WORDS]):
             return super().invoke(ctx)
 
 

@@ -15,6 +15,7 @@ from .group import CONTEXT_SETTINGS, VidrepGroup, add_command
 from .import_ import import_command
 from .info import info_command
 from .predict import predict_command
+from .recipes import recipes_command
 from .sample import sample_command
 from .train import train_command
 
@@ -38,7 +39,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
     """Turn a folder of videos into features, learn from them without labels, classify with few."""
@@ -51,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate_command,
     "predict": predict_command,
     "info": info_command,
+    "recipes": recipes_command,
     "sample": sample_command,
     "demo": demo_command,
 }

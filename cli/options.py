@@ -1,7 +1,7 @@
 """Options that several commands share, each declared once; a group of them is one parameter of a command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -121,6 +121,15 @@ class AnnotationOptions:
         ),
     ] = None
     split_number: Annotated[int, labels_option("--split-number", min=1, help="Which of several lists in --splits.")] = 1
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are not at their defaults, by name, with paths as text: JSON-like."""
+        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, (value, default) in values.items()
+            if value != default
+        }
 
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""

@@ -10,6 +10,7 @@ from vidrep.training.ranks import is_main_process, joined_ranks
 from .console import show_log
 from .help import input_option
 from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .origin import origin_of
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import prediction_table
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def train_command(
+    context: typer.Context,
     run: RunOptions,
     recipe: RecipeOptions,
     annotations: GroupedAnnotationOptions,
@@ -64,6 +66,7 @@ def train_command(
                 overwrite=run.overwrite,
                 should_stop=should_stop,
                 on_progress=on_progress,
+                origin=origin_of(context, mnist=mnist and str(mnist), **annotations.given()),
             )
     if is_main_process() and not common.quiet:
         typer.echo(_report(result, is_generated=features is None))

@@ -12,7 +12,7 @@ from .version import __version__
 limit_spinning()  # before anything imports torch
 
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
-    from .config.reader import load_recipe
+    from .config.reader import list_recipes, load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.evaluate import evaluate
     from .extraction.extract import extract
@@ -51,6 +51,7 @@ __all__ = [
     "generate_moving_mnist",
     "import_features",
     "info",
+    "list_recipes",
     "load_model",
     "load_recipe",
     "open_features",
@@ -77,6 +78,7 @@ _HOMES = {
     "generate_moving_mnist": "synthetic.generate",
     "import_features": "features.importing",
     "info": "inference.info",
+    "list_recipes": "config.reader",
     "load_model": "models.saved",
     "load_recipe": "config.reader",
     "open_features": "features.store",

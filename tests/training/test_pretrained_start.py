@@ -13,7 +13,8 @@ from vidrep.config.reader import load_recipe, to_mapping
 from vidrep.config.settings import ClassifierSettings, EncoderSettings, FinetuneConfig
 from vidrep.errors import ConfigError, OutputError
 from vidrep.features.store import Features
-from vidrep.models.saved import load_model, read_description
+from vidrep.models.description import read_description
+from vidrep.models.saved import load_model
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 

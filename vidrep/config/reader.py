@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, nearest_names
+from .doors import settings_of_names
 from .old_keys import new_name
 from .settings import FinetuneConfig, PretrainConfig
 
@@ -27,6 +28,15 @@ _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "t
 def recipe_names(kind: str) -> list[str]:
     """Return the names of the shipped recipes of a kind, "pretrain" or "finetune"."""
     return sorted(name for name, text in _shipped().items() if tomllib.loads(text)["kind"] == kind)
+
+
+def list_recipes() -> dict[str, dict[str, str]]:
+    """Return the shipped recipes with a line on each: {"pretrain": {name: line}, "finetune": {name: line}}."""
+    texts = _shipped()  # each begins with a comment that says what it is for
+    return {
+        kind: {name: texts[name].partition("\n")[0].removeprefix("# ").removesuffix(".") for name in recipe_names(kind)}
+        for kind in (PretrainConfig.kind, FinetuneConfig.kind)
+    }
 
 
 def load_recipe(
@@ -68,6 +78,25 @@ def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
     return {name: _with_lists(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
+
+
+def changed_settings(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that differ from the defaults: dotted keys with values."""
+    usual, found = (dict(_leaves(to_mapping(one))) for one in (type(config)(), config))
+    return {
+        key: value
+        for key, value in found.items()
+        if not isinstance(value, Mapping) and value != usual.get(key, _default_of_name(key))
+    }
+
+
+def _default_of_name(key: str) -> Any:
+    """Return the default of a setting of what has a name, such as "transform.pca.size"; None for another key."""
+    section, _, rest = key.partition(".")
+    name, _, own = rest.partition(".")
+    if section not in _DOORS or not own:
+        return None
+    return dict(_leaves(asdict(settings_of_names(section, [name], {})[name]))).get(own)
 
 
 def _with_lists(value: Any) -> Any:

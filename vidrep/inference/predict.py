@@ -17,8 +17,7 @@ from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
-from ..models.description import ModelDescription
-from ..models.kinds import NETWORK_KINDS
+from ..models.description import NETWORK_KINDS, ModelDescription
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import require_sound
 from ..video.sources import find_videos

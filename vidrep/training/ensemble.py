@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..config.reader import to_mapping
+from ..config.reader import changed_settings, to_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig, TrainingSettings
 from ..devices import choose_device
 from ..models.members import member_folder, write_members
@@ -41,6 +41,8 @@ def run_of_several(
             overwrite=options.overwrite,
             device=device,
             num_ranks=ranks.size,
+            origin=options.origin,
+            changes=changed_settings(config),
         )
         with ranks.on_rank_zero(folder):
             yield

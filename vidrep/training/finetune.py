@@ -22,6 +22,7 @@ from .classifier_training import check_classifier, train_classifier
 from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
+from .history import Origin
 from .loop import TrainingOutcome, never
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
@@ -67,6 +68,7 @@ def finetune(
     overwrite: bool = False,
     should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
+    origin: Origin | None = None,
 ) -> FinetuneResult:
     """Train a classifier on the labeled videos of features, or of the feature file at a path, into the run `output`.
 
@@ -92,6 +94,7 @@ def finetune(
         overwrite=overwrite,
         should_stop=should_stop,
         on_progress=on_progress,
+        origin=origin or Origin(),
     )
     with joined_ranks() as ranks:
         start = read_start(run, _folders(pretrained), resume=resume)

@@ -66,7 +66,14 @@ class FinetuneVideos:
     def of_run(self) -> RunVideos:
         """What a run's videos.csv holds of them."""
         annotated = self.annotated
-        return RunVideos(self.features.videos, annotated.labels, self.split, annotated.groups, self.group_pattern)
+        return RunVideos(
+            self.features.videos,
+            annotated.labels,
+            self.split,
+            annotated.groups,
+            self.group_pattern,
+            str(self.features.path),
+        )
 
 
 def labeled_videos(

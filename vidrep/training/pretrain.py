@@ -18,6 +18,7 @@ from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
 from ..viewing.filmstrip import can_be_shown, write_filmstrip
 from .ensemble import finish_members, run_of_several, train_members
+from .history import Origin
 from .loop import TrainingOutcome, never
 from .pretraining_data import NO_VIDEOS, PretrainData, data_of_features, data_of_mnist, videos_of_features
 from .ranks import joined_ranks
@@ -56,6 +57,7 @@ def train(
     overwrite: bool = False,
     should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
+    origin: Origin | None = None,
 ) -> PretrainResult:
     """Pretrain an encoder without labels into the run folder `output`, on features or on Moving MNIST.
 
@@ -64,7 +66,7 @@ def train(
     MNIST, from which sequences are generated without end; some of its training digits are held out.
     annotations, group_pattern: labels, splits and groups in place of the file's, see `vidrep.features.annotations`.
     precision: in place of `training.precision` of the config; None keeps that.
-    device, threads, resume, overwrite, should_stop, on_progress: see `SessionOptions`.
+    device, threads, resume, overwrite, should_stop, on_progress, origin: see `SessionOptions`.
     Processes that torchrun starts train together; each calls this, gets the same result and reports its own progress.
 
     Raises InputError if there is no window to train on, FeatureFileError for damaged rows and values that are not
@@ -91,6 +93,7 @@ def train(
         overwrite=overwrite,
         should_stop=should_stop,
         on_progress=on_progress,
+        origin=origin or Origin(),
     )
     run = RunFolder(Path(output))
 

@@ -158,7 +158,7 @@ def videos_of_features(
             f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
             "choose the weights by; use more videos"
         )
-    return RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern)
+    return RunVideos(features.videos, videos.labels, split, videos.groups, group_pattern, str(features.path))
 
 
 def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSplit) -> tuple[str, ...]:

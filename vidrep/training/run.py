@@ -3,6 +3,7 @@
 config.toml         every setting, resolved
 videos.csv          which video was in which split, with its label, group, and checksums of its rows and its source
 environment.json    versions, device, threads
+history.jsonl       when, by which command and from which features it was started, and each time that it went on
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
@@ -32,10 +33,11 @@ import torch
 from ..errors import ConfigError, InputError, OutputError, Stopped
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
+from ..models.description import DESCRIPTION_NAME
 from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER
-from ..models.saved import DESCRIPTION_NAME
 from ..version import __version__
 from .checkpoints import Checkpoints
+from .history import HISTORY_NAME, Origin, append_start, new_start
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
 from .run_videos import CONFIG_NAME, VIDEOS_NAME, RunVideos
 
@@ -46,6 +48,7 @@ _CONTENTS = {
     CONFIG_NAME,
     VIDEOS_NAME,
     _ENVIRONMENT_NAME,
+    HISTORY_NAME,
     METRICS_NAME,
     "model.safetensors",
     "model.json",
@@ -94,11 +97,14 @@ class RunFolder:
         overwrite: bool,
         device: torch.device,
         num_ranks: int = 1,
+        origin: Origin | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make the folder new, or check that the run can be resumed; write config, videos and environment.
 
         A run that this one replaces is set aside until this one has a model. If the block raises before, the earlier
         run is put back.
+        origin, changes: for history.jsonl, see `Start`.
         Raises OutputError if it exists and neither is wanted, if it is resumed with other settings or videos, or if it
         cannot be written; InputError if there is no run to resume.
         """
@@ -106,6 +112,13 @@ class RunFolder:
         try:
             self._prepare(settings, videos.table(), resume=resume)
             self._write_environment(device, num_ranks)
+            start = new_start(
+                origin or Origin(),
+                features=videos.features_path,
+                content=videos.content,
+                changes={} if resume else changes or {},
+            )
+            append_start(self.path, start)
             yield
         except BaseException as error:
             if not resume and self._restore_earlier():

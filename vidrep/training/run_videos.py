@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..features.annotations import SPLITS
+from ..features.checksum import content_digest
 from ..features.table import VideoRow
 from ..sequences.split import VideoSplit
 
@@ -21,7 +22,8 @@ VIDEOS_NAME = "videos.csv"
 class RunVideos:
     """The videos of a run: all rows of its features, their labels and groups, and which split each is in.
 
-    group_pattern: the regular expression that made the groups, None if none did.
+    group_pattern: the regular expression that made the groups, None if none did. features_path: of their file, as it
+    was given.
     """
 
     rows: Sequence[VideoRow]
@@ -29,6 +31,12 @@ class RunVideos:
     split: VideoSplit
     groups: Sequence[str]
     group_pattern: str | None = None
+    features_path: str = ""
+
+    @property
+    def content(self) -> str:
+        """The hash of the features, "" if there are none; see `content_digest`."""
+        return content_digest(row.checksum for row in self.rows) if self.rows else ""
 
     def count(self, split: str, *, at_least: int = 1) -> int:
         """Return how many videos of a split have so many frames; crops of one video are one."""

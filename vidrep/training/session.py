@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from ..config.reader import to_mapping
+from ..config.reader import changed_settings, to_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig
 from ..devices import choose_device, cpu_threads, is_out_of_memory, torch_settings
 from ..errors import ConfigError
@@ -20,6 +20,7 @@ from ..sequences.batches import FeatureBatchSet
 from ..threads import threads_for, warn_of_spinning
 from .collectives import Ranks
 from .fitting import run_fitting
+from .history import Origin
 from .loop import TrainingOutcome, never, run_training
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -44,6 +45,8 @@ class SessionOptions:
     should_stop: Callable[[], bool] = never
     """Asked after every step; then a checkpoint is written and Stopped is raised."""
     on_progress: ProgressListener = ignore_progress
+    origin: Origin = field(default_factory=Origin)
+    """Recorded in the run."""
 
 
 class SessionContext(NamedTuple):
@@ -106,7 +109,7 @@ def run_session(
         with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.draw_seed, device):
             prepared = prepare(context)
             with cpu_threads(_num_threads(context, prepared, options)):
-                outcome = _train(context, prepared, options, precision)
+                outcome = _train(context, prepared, options, precision, changes=changed_settings(config))
                 result = ranks.call_on_rank_zero(lambda: finish(context, prepared))
     return outcome, prepared, result
 
@@ -132,7 +135,9 @@ def _num_threads(context: SessionContext, prepared: Prepared, options: SessionOp
     )
 
 
-def _train(context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str) -> TrainingOutcome:
+def _train(
+    context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str, changes: Mapping[str, Any]
+) -> TrainingOutcome:
     run, device, _, ranks = context
     config = prepared.config
     if device.type == "cpu":
@@ -155,6 +160,8 @@ def _train(context: SessionContext, prepared: Prepared, options: SessionOptions,
         overwrite=options.overwrite,
         device=device,
         num_ranks=ranks.size,
+        origin=options.origin,
+        changes=changes,
     )
     with ranks.on_rank_zero(folder), explaining_out_of_memory(prepared.data.batch_size):
         ranks.call_on_rank_zero(lambda: prepared.on_start(run))
