@@ -10,7 +10,7 @@ from vidrep.training.ranks import is_main_process, joined_ranks
 from .completion import run_folders
 from .console import show_log
 from .help import input_option, training_option
-from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .origin import origin_of
 from .progress import progress_bar
 from .stopping import stopping_on_signals
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 def finetune_command(
     context: typer.Context,
-    features: Features,
     run: RunOptions,
     recipe: RecipeOptions,
     annotations: GroupedAnnotationOptions,
     compute: ComputeOptions,
     common: CommonOptions,
+    features: FeaturesIfAny = None,
     pretrained: Annotated[
         list[Path] | None,
         input_option(
@@ -57,13 +57,21 @@ def finetune_command(
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
-    with stopping_on_signals() as should_stop, joined_ranks():
+    with stopping_on_signals() as should_stop, joined_ranks() as ranks:
         from vidrep.config.settings import FinetuneConfig
+        from vidrep.errors import ConfigError
 
         changes: dict[str, Any] = {"classifier.freeze_encoder": True} if freeze else {}
         if auto is not None:
             changes["selection.enabled"] = auto
-        config = recipe.build(FinetuneConfig, **changes)
+        # The run is on rank 0.
+        config = ranks.call_on_rank_zero(lambda: recipe.build(FinetuneConfig, run, **changes))
+        start = ranks.call_on_rank_zero(run.first_start)
+        annotations = annotations.or_those_of(start)
+        if start is not None and features is None:
+            features = Path(start.features)
+        if features is None:
+            raise ConfigError("no features: give FEATURES, a feature file that `vidrep extract` made")
 
         from vidrep.features.store import open_features
         from vidrep.training.finetune import finetune

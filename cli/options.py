@@ -1,9 +1,9 @@
 """Options that several commands share, each declared once; a group of them is one parameter of a command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import typer
 
@@ -21,6 +21,7 @@ from .help import (
 if TYPE_CHECKING:
     from vidrep.config.settings import FinetuneConfig, PretrainConfig
     from vidrep.features.annotations import Annotation
+    from vidrep.training.history import Start
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import VideoSource
 
@@ -131,6 +132,16 @@ class AnnotationOptions:
             if value != default
         }
 
+    def or_those_of(self, start: "Start | None") -> Self:
+        """Return the options with those that a run began with in place of what is not given."""
+        began_with = {} if start is None else start.options
+        taken: dict[str, Any] = {
+            one.name: Path(began_with[one.name]) if one.name in ("labels", "splits") else began_with[one.name]
+            for one in fields(self)
+            if one.name in began_with and one.name not in self.given()
+        }
+        return replace(self, **taken)
+
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
         from vidrep.features.annotation_files import read_annotations
@@ -185,14 +196,24 @@ class RecipeOptions:
         training_option("--ensemble", min=1, help="Models that are trained and used as one run; training.ensemble."),
     ] = None
 
-    def build(self, config_class: "type[Config]", **changes: Any) -> "Config":
-        """Read the recipe and change it; `changes` are further ones.
+    def build(
+        self, config_class: "type[Config]", run: "RunOptions", continued: Path | None = None, **changes: Any
+    ) -> "Config":
+        """Read the recipe and change it; `changes` are further ones. A run that goes on has its own settings.
+
+        continued: a run whose settings take the place of the defaults.
 
         Raises ConfigError for what cannot be, and for a setting that two options change.
         """
         from vidrep.config.reader import load_recipe
+        from vidrep.training.resuming import recorded_settings
 
-        return load_recipe(config_class, self.recipe, changes={**self._changes(), **changes})
+        changes = {**self._changes(), **changes}
+        if run.resume:
+            return recorded_settings(config_class, run.output, self.recipe, changes=changes)
+        if continued is not None and self.recipe is None:
+            return recorded_settings(config_class, continued, changes=changes)
+        return load_recipe(config_class, self.recipe, changes=changes)
 
     def _changes(self) -> dict[str, Any]:
         from vidrep.config.reader import parse_change
@@ -217,8 +238,19 @@ class RunOptions:
     output: Annotated[
         Path, output_option("--output", "-o", metavar="FOLDER", help="The run folder.", show_default=False)
     ]
-    resume: Annotated[bool, output_option("--resume", help="Continue from the run's checkpoint.")] = False
+    resume: Annotated[
+        bool,
+        output_option(
+            "--resume", help="Continue from the run's checkpoint, with its features and settings; --steps may be more."
+        ),
+    ] = False
     overwrite: Overwrite = False
+
+    def first_start(self) -> "Start | None":
+        """Return how the run began, if it is to go on and has recorded that."""
+        from vidrep.training.resuming import first_start
+
+        return first_start(self.output) if self.resume else None
 
 
 @dataclass(frozen=True, kw_only=True)

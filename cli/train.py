@@ -7,6 +7,7 @@ import typer
 
 from vidrep.training.ranks import is_main_process, joined_ranks
 
+from .completion import run_folders
 from .console import show_log
 from .help import input_option
 from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
@@ -28,6 +29,15 @@ def train_command(
     compute: ComputeOptions,
     common: CommonOptions,
     features: FeaturesIfAny = None,
+    pretrained: Annotated[
+        Path | None,
+        input_option(
+            "--from",
+            metavar="RUN",
+            help="A run of `vidrep train` whose model learns on, with its settings, on FEATURES of the same kind.",
+            autocompletion=run_folders,
+        ),
+    ] = None,
     mnist: Annotated[
         Path | None,
         input_option(
@@ -42,10 +52,16 @@ def train_command(
     It does not read videos of split "test".
     """
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
-    with stopping_on_signals() as should_stop, joined_ranks():
+    with stopping_on_signals() as should_stop, joined_ranks() as ranks:
         from vidrep.config.settings import PretrainConfig
 
-        config = recipe.build(PretrainConfig)
+        # The run is on rank 0.
+        config = ranks.call_on_rank_zero(lambda: recipe.build(PretrainConfig, run, pretrained))
+        start = ranks.call_on_rank_zero(run.first_start)
+        annotations = annotations.or_those_of(start)
+        if start is not None and features is None and mnist is None:
+            features = Path(start.features) if start.features else None
+            mnist = Path(start.options["mnist"]) if "mnist" in start.options else None
 
         from vidrep.features.store import open_features
         from vidrep.training.pretrain import train
@@ -56,6 +72,7 @@ def train_command(
                 None if features is None else open_features(features),
                 run.output,
                 config,
+                pretrained=pretrained,
                 mnist=mnist,
                 device=compute.device,
                 precision=compute.precision,

@@ -169,8 +169,7 @@ def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos
         pass
     assert str(caught.value) == (
         f"{tmp_path / 'run'}: resumed with training.batch_size 7, the run has 4; training.patience 5, the run has "
-        "10; training.seed 3, the run has 0; and 2 more; resume with the same recipe and settings, or give "
-        "a new folder"
+        "10; training.seed 3, the run has 0; and 1 more; leave that out, or give a new folder"
     )
 
 

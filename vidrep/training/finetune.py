@@ -26,6 +26,7 @@ from .history import Origin
 from .loop import TrainingOutcome, never
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
+from .resuming import settings_of
 from .run import RunFolder
 from .selection import Selection, select
 from .session import SessionOptions
@@ -85,7 +86,7 @@ def finetune(
     Raises LabelError if there are fewer than two classes, FeatureFileError if the features are not of the kind that
     the pretrained run was trained on, ConfigError for settings that contradict it, and whatever `train` raises.
     """
-    config = with_precision(config or FinetuneConfig(), precision)
+    config = with_precision(settings_of(config, FinetuneConfig, Path(output) if resume else None), precision)
     run = RunFolder(Path(output))
     options = SessionOptions(
         device=device,

@@ -16,6 +16,7 @@ from ..sequences.split import VideoSplit
 
 CONFIG_NAME = "config.toml"
 VIDEOS_NAME = "videos.csv"
+PRETRAINED_NAME = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,37 @@ class RunVideos:
         return {"groups": {"pattern": self.group_pattern}} if self.group_pattern is not None else {}
 
 
+def difference(before: str, now: str) -> str:
+    """Return how two tables of videos differ, "3 new, 1 with other features", or '' if they do not."""
+    first, second = ({row["video"]: row for row in csv.DictReader(io.StringIO(one))} for one in (before, now))
+    common = [(first[key], second[key]) for key in first.keys() & second.keys()]
+    counts = {"new": len(second.keys() - first.keys()), "gone": len(first.keys() - second.keys())}
+    for column, what in (("checksum", "features"), ("label", "labels"), ("split", "splits"), ("group", "groups")):
+        counts[f"with other {what}"] = sum(one[column] != other[column] for one, other in common)
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def earlier_videos(folder: Path) -> str:
+    """Return videos.csv of a run with the rows of the runs that it continued; raises InputError if there is none."""
+    try:
+        tables = [path.read_text(encoding="utf-8").splitlines(keepends=True) for path in _tables_of(folder)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
+    return "".join([*tables[0], *(row for table in tables[1:] for row in table[1:] if row not in tables[0])])
+
+
+def trained_content(table: str) -> frozenset[str]:
+    """Return the checksums, of rows and of source files, of the videos in split "train" of a videos.csv."""
+    rows = [row for row in csv.DictReader(io.StringIO(table)) if row["split"] == "train"]
+    return frozenset({row[column] for row in rows for column in ("checksum", "source_sha256")} - {""})
+
+
+def _tables_of(folder: Path) -> list[Path]:
+    """Return videos.csv of a run, and that of the runs that it continued, if it did."""
+    earlier = folder / PRETRAINED_NAME / VIDEOS_NAME
+    return [folder / VIDEOS_NAME, *([earlier] if earlier.is_file() else [])]
+
+
 class UsedVideos(NamedTuple):
     """The videos that trained a run or chose its weights.
 
@@ -86,11 +118,12 @@ def read_used_videos(folder: Path) -> UsedVideos:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
         raise InputError(f"{folder}: {CONFIG_NAME} cannot be read ({error}); is it a run folder?") from error
     try:
-        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["split"] != "test":
-                    content |= {row["checksum"], row["source_sha256"]}
-                    groups.add(row["group"])
+        for path in _tables_of(folder):
+            with path.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    if row["split"] != "test":
+                        content |= {row["checksum"], row["source_sha256"]}
+                        groups.add(row["group"])
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
     return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), pattern)

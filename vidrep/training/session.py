@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from ..config.reader import changed_settings, to_mapping
+from ..config.reader import changed_settings, run_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig
 from ..devices import choose_device, cpu_threads, is_out_of_memory, torch_settings
 from ..errors import ConfigError
@@ -58,6 +58,10 @@ class SessionContext(NamedTuple):
     ranks: Ranks
 
 
+def ignore_run(run: RunFolder) -> None:
+    """Do nothing once the run folder is there: the default."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What pretraining or fine-tuning has prepared to be trained.
@@ -77,7 +81,7 @@ class Prepared:
     stateful: bool = False
     fitted_to: FeatureBatchSet | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
-    on_start: Callable[[RunFolder], None] = lambda run: None
+    on_start: Callable[[RunFolder], None] = ignore_run
 
 
 def run_session(
@@ -154,7 +158,7 @@ def _train(
     )
     ranks.require_same(data=(prepared.source, prepared.videos.table()))
     folder = run.prepared(
-        {**to_mapping(config), **prepared.recorded},
+        {**run_mapping(config), **prepared.recorded},
         prepared.videos,
         resume=options.resume,
         overwrite=options.overwrite,
