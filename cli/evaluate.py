@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import completion
+from .argument_order import require_order
 from .console import show_log
 from .help import evaluation_option, input_option, labels_option, output_option
 from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, Threads
@@ -84,6 +85,7 @@ def evaluate_command(
     """
     from vidrep.errors import ConfigError
 
+    require_order("evaluate", RUN=run, FEATURES=features)
     sequence_options = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
     generated = {name: value for name, value in sequence_options.items() if value is not None}
     if (features is None) == (mnist is None):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import show_log
+from .console import show_log, show_summary
 from .help import output_option, speed_option
 from .layout import duration, size
 from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
@@ -75,8 +75,7 @@ def run_extraction(
         return
     summary = _extract(build, source, sampling, annotations, work, quiet=common.quiet)
     report_annotations(summary.missing, summary.unlisted)
-    if not common.quiet:
-        typer.echo(_summary_text(summary))
+    show_summary(_summary_text(summary), below=_rates_text(summary), quiet=common.quiet)
     report_failures(summary.failures, summary.failures_file)
 
 
@@ -87,7 +86,7 @@ def _extract(
     annotations: AnnotationOptions,
     work: ExtractionOptions,
     *,
-    quiet: bool,
+    quiet: int,
 ) -> "ExtractSummary":
     kept, sources, listed = sampling.build(), source.find(), annotations.read()
 
@@ -145,15 +144,19 @@ def _estimate_text(expected: "Estimate", sources: Sequence["VideoSource"], outpu
 
 
 def _summary_text(summary: "ExtractSummary") -> str:
-    """Describe what an extraction did, and what limited its speed."""
+    """Describe what an extraction did."""
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
+    text = f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}"
+    if not summary.num_new_frames:
+        return text
     rate = summary.num_new_frames / max(summary.seconds, 1e-9)
-    text = (
-        f"{summary.output}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}, "
-        f"{summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
-    )
+    return f"{text}, {summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
+
+
+def _rates_text(summary: "ExtractSummary") -> str:
+    """Describe what limited the speed, '' if nothing was measured."""
     rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}
     if not rates:
-        return text
+        return ""
     stages = ", ".join(f"{name} {value:,.0f}" for name, value in rates.items())
-    return f"{text}\nframes/s of each stage on its own: {stages}; {summary.rates.limiting} is the slowest"
+    return f"frames/s of each stage on its own: {stages}; {summary.rates.limiting} is the slowest"

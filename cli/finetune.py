@@ -7,8 +7,9 @@ import typer
 
 from vidrep.training.ranks import is_main_process, joined_ranks
 
+from .argument_order import require_order
 from .completion import run_folders
-from .console import show_log
+from .console import show_log, show_summary
 from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .origin import origin_of
@@ -56,6 +57,7 @@ def finetune_command(
     ] = None,
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""
+    require_order("finetune", FEATURES=features)
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks() as ranks:
         from vidrep.config.settings import FinetuneConfig
@@ -95,22 +97,27 @@ def finetune_command(
                 on_progress=on_progress,
                 origin=origin_of(context, **annotations.given()),
             )
-    if is_main_process() and not common.quiet:
-        typer.echo(_report(result, features, pretrained))
-        advise_on_data(result.outcome.data_share)
+    if is_main_process():
+        tried = selection_report(result.selection) if result.selection is not None else ""
+        show_summary(_summary(result, pretrained), above=tried, below=_next_step(result, features), quiet=common.quiet)
+        if not common.quiet:
+            advise_on_data(result.outcome.data_share)
 
 
-def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | None) -> str:
+def _summary(result: "FinetuneResult", pretrained: list[Path] | None) -> str:
     names = " and ".join(map(str, pretrained or [])) or "the encoder that the run keeps"
     start = "from scratch" if result.from_scratch else f"from {names}"
+    models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
+    return (
+        f"{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
+        f"{waiting_text(result.outcome.data_share)}"
+    )
+
+
+def _next_step(result: "FinetuneResult", features: Path) -> str:
+    """Describe on which videos it learned, and on which to evaluate it."""
     held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
     validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
-    models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
-    tried = f"{selection_report(result.selection)}\n" if result.selection is not None else ""
-    return (
-        f"{tried}{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
-        f"{waiting_text(result.outcome.data_share)}\n"
-        f"{result.num_train_videos} videos for training{validation}; {held_out}"
-    )
+    return f"{result.num_train_videos} videos for training{validation}; {held_out}"

@@ -18,6 +18,7 @@ from .origin import WORDS
 from .refusals import remedy
 
 EXIT_INTERRUPTED = 130
+_WHOLE_SENTENCE = 1000
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -41,8 +42,16 @@ class VidrepGroup(TyperGroup):
         return params
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands, groups first."""
+        """Return the names of the commands in the order of use, in which they were added; groups come first."""
         return sorted(self.commands, key=lambda name: not isinstance(self.commands[name], TyperGroup))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command with the whole first sentence of its help."""
+        texts = {
+            name: self.commands[name].get_short_help_str(limit=_WHOLE_SENTENCE) for name in self.list_commands(ctx)
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl(list(texts.items()))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write commands, then options."""

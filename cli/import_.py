@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import show_log
+from .console import show_log, show_summary
 from .help import sampling_option
 from .options import AnnotationOptions, NewFeatureFile, Overwrite, Quiet
 from .problems import report_annotations, report_failures
@@ -31,7 +31,7 @@ def import_command(
         float, sampling_option("--fps", help="Frames a second of these features, for their times; 0: unknown.")
     ] = 0.0,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    quiet: Quiet = 0,
 ) -> None:
     """Turn features that others made into a feature file."""
     from vidrep.features.importing import import_features
@@ -42,8 +42,7 @@ def import_command(
             source, output, fps=fps, annotations=annotations.read(), overwrite=overwrite, on_progress=on_progress
         )
     report_annotations(summary.missing, summary.unlisted)
-    if not quiet:
-        typer.echo(f"{output}: {_description(summary.features)}")
+    show_summary(f"{output}: {_description(summary.features)}", quiet=quiet)
     report_failures(summary.failures, summary.failures_file)
 
 

@@ -36,13 +36,26 @@ FeaturesIfAny = Annotated[
 NewFeatureFile = Annotated[
     Path, output_option("--output", "-o", metavar="FILE", help="A feature file (.h5).", show_default=False)
 ]
+Details = Annotated[
+    bool, output_option("--details", help="Print all metrics, such as nats, SSIM and the entropy floor.")
+]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
 Threads = Annotated[int | None, speed_option("--threads", min=1, help="CPU threads; default: chosen for this machine.")]
 Device = Annotated[
     str, speed_option("--device", help="auto, cpu, cuda or mps.", autocompletion=completion.one_of(*completion.DEVICES))
 ]
-Quiet = Annotated[bool, other_option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
+Quiet = Annotated[
+    int,
+    other_option(
+        "--quiet",
+        "-q",
+        count=True,
+        metavar="",
+        help="One line of summary, warnings and errors, no progress; -qq: no summary either.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,4 +309,4 @@ class PluginOptions:
 class CommonOptions(PluginOptions):
     """Options of nearly every command: plug-ins, and how much to print."""
 
-    quiet: Quiet = False
+    quiet: Quiet = 0

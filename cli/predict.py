@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .argument_order import require_order
 from .completion import run_folders
 from .console import show_log
 from .help import input_option, output_option, speed_option
@@ -50,6 +51,7 @@ def predict_command(
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
 
+    require_order("predict", RUN=run, VIDEOS=inputs[0])
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     show_log(quiet=common.quiet)
