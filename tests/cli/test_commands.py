@@ -304,7 +304,18 @@ def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Pat
     run = tmp_path / "run"
     small = ["--set", "moving_mnist.canvas=32", "--set", "windows.context=3", "--set", "windows.num_future=3"]
     code, stdout, stderr = vidrep(
-        "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
+        "train",
+        "--mnist",
+        digits,
+        "-o",
+        run,
+        "--recipe",
+        "modern-mnist-small",
+        *TINY,
+        *small,
+        "--precision",
+        "fp32",
+        "--details",
     )
     assert code == 0, stderr
     assert "on sequences of held-out digits, 1024 windows, free running:" in stdout
