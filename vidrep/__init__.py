@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .features.annotation_files import read_annotations
     from .features.importing import import_features
     from .features.store import open_features
+    from .inference.classifier import load_classifier
     from .inference.info import info
     from .inference.predict import predict
     from .models.saved import load_model
@@ -52,6 +53,7 @@ __all__ = [
     "import_features",
     "info",
     "list_recipes",
+    "load_classifier",
     "load_model",
     "load_recipe",
     "open_features",
@@ -79,6 +81,7 @@ _HOMES = {
     "import_features": "features.importing",
     "info": "inference.info",
     "list_recipes": "config.reader",
+    "load_classifier": "inference.classifier",
     "load_model": "models.saved",
     "load_recipe": "config.reader",
     "open_features": "features.store",

@@ -23,6 +23,7 @@ from ..models.description import NETWORK_KINDS, ModelDescription
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import report_windows, require_sound
 from ..video.sources import find_videos
+from .counts import counted
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +45,16 @@ class VideoPrediction:
         return self.probabilities[self.label]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Predictions:
     """Predictions in the order of the videos' keys, and the videos that could not, or not wholly, be read."""
 
     videos: list[VideoPrediction]
     failures: list[Failure]
+
+    def __repr__(self) -> str:
+        labels = counted(video.label for video in self.videos)
+        return f"Predictions({len(self.videos)} videos: {labels}; {len(self.failures)} failures)"
 
 
 def predict(

@@ -97,16 +97,21 @@ class Predictor:
 
         Sources are in their order; those without frames are left out.
         """
-        of_lstm = at_temperature(of_lstm, self.temperature)
         if self.kind == "lstm":
-            return of_lstm
+            return self.mixed(of_lstm, None)
         assert self.linear is not None
         read = [video for video in videos if features.videos[video].length]
         numbers = np.unique(features.source_videos[read], return_inverse=True)[1]
         rows = VIDEO_FEATURES[self.reads].rows
         found = np.stack([self.linear.probabilities(rows(frames_of(features, video))).mean(axis=0) for video in read])
-        linear = mean_by_number(found, numbers, len(of_lstm))
-        return linear if self.kind == "linear" else (of_lstm + linear) / 2
+        return self.mixed(of_lstm, mean_by_number(found, numbers, len(of_lstm)))
+
+    def mixed(self, of_lstm: NDArray[np.float64], of_linear: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return what predicts from what each part makes of some videos or windows; of_linear: None for the LSTM."""
+        of_lstm = at_temperature(of_lstm, self.temperature)
+        if of_linear is None:
+            return of_lstm
+        return of_linear if self.kind == "linear" else (of_lstm + of_linear) / 2
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Pretraining: an encoder learns without labels, by objectives such as reconstruction and future prediction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class PretrainResult:
 
     folder: Path
     outcome: TrainingOutcome
-    validation: PredictionMetrics
+    validation: PredictionMetrics = field(repr=False)
     num_train_videos: int
     num_validation_videos: int
     num_parameters: int
