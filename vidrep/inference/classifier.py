@@ -55,9 +55,8 @@ class LoadedClassifier:
         Raises InputError for frames of another size.
         """
         stored = self._stored(frames)
-        mean = np.mean(
-            [self._network(one)(one.inputs(stored)).double().cpu().numpy() for one in self._run.models], axis=0
-        )
+        every = [self._network(model)(model.inputs(stored)).double().cpu().numpy() for model in self._run.models]
+        mean: NDArray[np.float64] = np.mean(every, axis=0)
         predictor = self._run.predictor
         if predictor.linear is None:
             return predictor.mixed(mean, None)
