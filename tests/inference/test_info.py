@@ -88,6 +88,8 @@ def test_runs_are_described(tmp_path: Path) -> None:
     assert (description["head.name"], description["head.settings"]) == ("every_step", "no settings")
     with pytest.raises(InputError, match="checksums are in feature files"):
         info(run, verify=True)
+    (run / "videos.csv").unlink()
+    assert "train videos" not in info(run)
 
 
 def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path) -> None:

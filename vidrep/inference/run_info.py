@@ -138,8 +138,10 @@ def _in_words(value: Any) -> str:
 
 
 def _describe_videos(folder: Path) -> dict[str, Any]:
-    """Count the videos of each split, crops of one as one, and of each of its classes."""
+    """Count the videos of each split, crops of one as one, and of each of its classes; a model alone has none."""
     path = folder / VIDEOS_NAME
+    if not path.is_file():
+        return {}
     labels: defaultdict[str, dict[str, str]] = defaultdict(dict)
     try:
         with path.open(encoding="utf-8", newline="") as file:
