@@ -55,7 +55,13 @@ class _LogLine(logging.Handler):
         note(f"{prefix}{record.getMessage()}")
 
 
-def show_log(*, quiet: bool = False) -> None:
+def show_summary(line: str, *, above: str = "", below: str = "", quiet: int) -> None:
+    """Print what a command did, a line with details above and below it; quiet: 1 the line alone, 2 nothing."""
+    if quiet < 2:
+        typer.echo("\n".join(filter(None, [line] if quiet else [above, line, below])))
+
+
+def show_log(*, quiet: int = 0) -> None:
     """Print what the library logs as lines on standard error; if quiet, warnings alone."""
     log = logging.getLogger("vidrep")
     log.setLevel(logging.WARNING if quiet else logging.INFO)

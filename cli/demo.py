@@ -11,7 +11,7 @@ import typer
 
 from .help import input_option, output_option, training_option
 from .layout import duration, fields
-from .options import Threads
+from .options import Details, Threads
 from .tables import classification_report
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 # What a demo folder holds; a folder that holds anything else is never removed.
 _CONTENTS = frozenset({"clips", "features.h5", "features.h5.parts", "features.failures.csv", "pretrained", "actions"})
+
+
+_DETAILS = (
+    "Nats: how improbable the true frame is to the model, the entropy floor is the least that is possible. SSIM and "
+    "PSNR: how alike two pictures are, higher is better. Zeros: black frames."
+)
+_ACCURACIES = (
+    "Accuracy: the share of videos, or of windows of them, whose motion is named rightly; +-: its standard error; "
+    "balanced: the mean over the motions. Chance is 0.125."
+)
 
 
 def demo_command(
@@ -31,6 +41,7 @@ def demo_command(
         int | None, training_option("--steps", min=1, help="Optimizer steps of each training; default: its recipe's.")
     ] = None,
     threads: Threads = None,
+    details: Details = False,
     overwrite: Annotated[bool, output_option("--overwrite", help="Replace an earlier demo.")] = False,
 ) -> None:
     """Run the whole path on sample videos.
@@ -39,7 +50,7 @@ def demo_command(
     """
     began = time.monotonic()
     _clear(output, overwrite=overwrite)
-    in_order, shuffled = _Demo(context, output, threads).run(videos_per_class, steps)
+    in_order, shuffled = _Demo(context, output, threads, details).run(videos_per_class, steps)
     typer.echo(f"\nDone in {duration(time.monotonic() - began)}. Accuracy on {in_order.num_videos} videos:")
     accuracies = {"LSTM": in_order.per_video, "LSTM, frames shuffled": shuffled.per_video, **in_order.baselines}
     typer.echo(fields({name: f"{accuracy.accuracy:.3f}" for name, accuracy in accuracies.items()}))
@@ -69,6 +80,7 @@ class _Demo:
     context: typer.Context
     output: Path
     threads: int | None
+    details: bool
 
     def run(
         self, videos_per_class: int, steps: int | None
@@ -83,11 +95,15 @@ class _Demo:
         labels = ["--labels", clips / "labels.csv"]
         self._run("extract", "patches", clips, "-o", features, "--size", 16, *labels, *self._threads_option)
         typer.echo("\nWithout labels: read 12 frames, reconstruct them, predict the next 8.")
-        self._run("train", features, "-o", pretrained, "--recipe", "demo-pretrain", *training)
+        details = ["--details"] if self.details else []
+        self._run("train", features, "-o", pretrained, "--recipe", "demo-pretrain", *training, *details)
+        if self.details:
+            typer.echo(_DETAILS)
         typer.echo("\nWith labels: the encoder becomes a classifier.")
         self._run("finetune", features, "--from", pretrained, "-o", actions, "--recipe", "demo-finetune", *training)
         typer.echo("\nOn videos that it did not train on:")
         in_order = self._evaluate(actions, features)
+        typer.echo(_ACCURACIES)
         typer.echo("\nThe same classifier on the same videos, their frames in shuffled order:")
         shuffled = self._evaluate(actions, features, shuffle_frames=True)
         typer.echo("\nOne new video file of each of two classes:")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import completion, console
+from .argument_order import require_order
 from .help import evaluation_option, input_option, labels_option, output_option
 from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, Threads
 from .progress import progress_bar
@@ -89,6 +90,7 @@ def evaluate_command(
     """
     from vidrep.errors import ConfigError
 
+    require_order("evaluate", RUN=run, FEATURES=features)
     sequence_options: dict[str, Any] = {"num_digits": num_digits, "num_sequences": sequences, "seed": seed}
     generated = {name: value for name, value in sequence_options.items() if value is not None}
     if (features is None) == (mnist is None):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import note, show_log
+from .console import note, show_log, show_summary
 from .help import output_option, speed_option
 from .layout import duration, in_a_line, size
 from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
@@ -81,8 +81,8 @@ def run_extraction(
     if copies := summary.changes.copies:
         names = some_names(f"{copy} (of {first})" for copy, first in copies.items())
         note(f"warning: {len(copies)} files are copies, and count once: {names}")
-    if not common.quiet:
-        typer.echo(_summary_text(summary))
+    below = "\n".join(filter(None, (_changes_text(summary.changes), _rates_text(summary))))
+    show_summary(_summary_text(summary), below=below, quiet=common.quiet)
     report_failures(summary.failures, summary.failures_file)
 
 
@@ -93,7 +93,7 @@ def _extract(
     annotations: AnnotationOptions,
     work: ExtractionOptions,
     *,
-    quiet: bool,
+    quiet: int,
 ) -> "ExtractSummary":
     kept, sources, listed = sampling.build(), source.find(), annotations.read()
 
@@ -162,21 +162,26 @@ def _changes_text(changes: "Changes") -> str:
     }
     counts = [f"{len(keys)} {name}" for name, keys in kinds.items() if keys]
     is_first = not changes.num_unchanged and len(counts) == bool(changes.added)
-    return "" if is_first else f"\n{', '.join([*counts, f'{changes.num_unchanged} unchanged'])}"
+    return "" if is_first else ", ".join([*counts, f"{changes.num_unchanged} unchanged"])
 
 
 def _summary_text(summary: "ExtractSummary") -> str:
-    """Describe what an extraction did, and what limited its speed."""
+    """Describe what an extraction did."""
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
-    rate = summary.num_new_frames / max(summary.seconds, 1e-9)
     text = (
         f"{in_a_line(summary.output)}: {summary.num_videos} videos, {summary.num_frames} frames; "
-        f"{summary.num_new} new{removed}, "
-        f"{summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
+        f"{summary.num_new} new{removed}"
     )
-    text += _changes_text(summary.changes)
+    if not summary.num_new_frames:
+        return text
+    rate = summary.num_new_frames / max(summary.seconds, 1e-9)
+    return f"{text}, {summary.num_new_frames} frames in {duration(summary.seconds)} ({rate:,.0f} frames/s)"
+
+
+def _rates_text(summary: "ExtractSummary") -> str:
+    """Describe what limited the speed, '' if nothing was measured."""
     rates = {name: value for name, value in asdict(summary.rates).items() if value is not None}
     if not rates:
-        return text
+        return ""
     stages = ", ".join(f"{name} {value:,.0f}" for name, value in rates.items())
-    return f"{text}\nframes/s of each stage on its own: {stages}; {summary.rates.limiting} is the slowest"
+    return f"frames/s of each stage on its own: {stages}; {summary.rates.limiting} is the slowest"

@@ -1,7 +1,9 @@
 """`vidrep extract NAME` for the extractors that plug-ins register: each name is a command."""
 
+import glob
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +61,10 @@ class ExtractGroup(VidrepGroup):
         from vidrep.errors import ConfigError, nearest_names
         from vidrep.registry import EXTRACTORS
 
+        if Path(name).exists() or glob.has_magic(name):
+            return ConfigError(
+                f"{name} is what to extract from, and the extractor is missing: `vidrep extract cnn {name} ...`"
+            )
         names = sorted({*self.commands, *EXTRACTORS.names()})
         hint = nearest_names(name, names) or f"known are {', '.join(names)}"
         return ConfigError(f"extractor {name!r} is not registered; {hint}; a plug-in's needs --plugin MODULE")

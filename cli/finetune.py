@@ -7,10 +7,12 @@ import typer
 
 from vidrep.training.ranks import is_main_process, joined_ranks
 
+from .argument_order import require_order
 from .completion import run_folders
-from .console import show_log
+from .console import show_log, show_summary
 from .help import input_option, training_option
-from .options import CommonOptions, ComputeOptions, Features, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
+from .origin import origin_of
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import few_videos, folds_report, selection_report
@@ -23,12 +25,13 @@ _USUAL_FOLDS = 5
 
 
 def finetune_command(
-    features: Features,
+    context: typer.Context,
     run: RunOptions,
     recipe: RecipeOptions,
     annotations: GroupedAnnotationOptions,
     compute: ComputeOptions,
     common: CommonOptions,
+    features: FeaturesIfAny = None,
     pretrained: Annotated[
         list[Path] | None,
         input_option(
@@ -65,16 +68,25 @@ def finetune_command(
     ] = None,
 ) -> None:
     """Learn to classify from labeled videos. It does not read videos of split "test"."""
+    require_order("finetune", FEATURES=features)
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
-    with stopping_on_signals() as should_stop, joined_ranks():
+    with stopping_on_signals() as should_stop, joined_ranks() as ranks:
         from vidrep.config.settings import FinetuneConfig
+        from vidrep.errors import ConfigError
 
         changes: dict[str, Any] = {"classifier.freeze_encoder": True} if freeze else {}
         if auto is not None:
             changes["selection.enabled"] = auto
         if folds is not None:
             changes["test_folds"] = folds
-        config = recipe.build(FinetuneConfig, **changes)
+        # The run is on rank 0.
+        config = ranks.call_on_rank_zero(lambda: recipe.build(FinetuneConfig, run, **changes))
+        start = ranks.call_on_rank_zero(run.first_start)
+        annotations = annotations.or_those_of(start)
+        if start is not None and features is None:
+            features = Path(start.features)
+        if features is None:
+            raise ConfigError("no features: give FEATURES, a feature file that `vidrep extract` made")
 
         from vidrep.features.store import open_features
         from vidrep.training.finetune import finetune
@@ -97,33 +109,39 @@ def finetune_command(
                 overwrite=run.overwrite,
                 should_stop=should_stop,
                 on_progress=on_progress,
+                origin=origin_of(context, **annotations.given()),
             )
-    if is_main_process() and not common.quiet:
-        typer.echo(_report(result, features, pretrained))
-        advise_on_data(result.outcome.data_share)
+    if is_main_process():
+        # With folds their verdict is the one: it is of videos that nothing was chosen on.
+        verdict = result.verdict if result.folds is None else ""
+        tried = selection_report(result.selection) if result.selection is not None else verdict
+        show_summary(_summary(result, pretrained), above=tried, below=_next_step(result, features), quiet=common.quiet)
+        if not common.quiet:
+            advise_on_data(result.outcome.data_share)
 
 
-def _report(result: "FinetuneResult", features: Path, pretrained: list[Path] | None) -> str:
+def _summary(result: "FinetuneResult", pretrained: list[Path] | None) -> str:
     names = " and ".join(map(str, pretrained or [])) or "the encoder that the run keeps"
     start = "from scratch" if result.from_scratch else f"from {names}"
+    models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
+    return (
+        f"{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
+        f"{waiting_text(result.outcome.data_share)}"
+    )
+
+
+def _next_step(result: "FinetuneResult", features: Path) -> str:
+    """Describe on which videos it learned, and on which to evaluate it."""
     held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
     if result.folds is not None:
         held_out = "the folds, below, show how good such classifiers are"
     validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
-    models = f"{result.num_models} models, the first " if result.num_models > 1 else ""
-    # With folds their verdict is the one: it is of videos that nothing was chosen on.
-    verdict = result.verdict if result.folds is None and result.selection is None else ""
-    parts = (
-        selection_report(result.selection) if result.selection is not None else verdict,
-        f"{result.folder}: {start}, {len(result.classes)} classes, {models}{outcome_text(result.outcome)}; "
-        f"{waiting_text(result.outcome.data_share)}",
-        f"{result.num_train_videos} videos for training{validation}; {held_out}",
-        "" if result.overfitting is None else str(result.overfitting),
-        folds_report(result.folds) if result.folds is not None else _advice(result),
-    )
-    return "\n".join(filter(None, parts))
+    learned = f"{result.num_train_videos} videos for training{validation}; {held_out}"
+    overfitting = "" if result.overfitting is None else str(result.overfitting)
+    measured = folds_report(result.folds) if result.folds is not None else _advice(result)
+    return "\n".join(filter(None, (learned, overfitting, measured)))
 
 
 def _advice(result: "FinetuneResult") -> str:

@@ -14,12 +14,12 @@ from vidrep.errors import OutputError, VidrepError
 from .console import note
 from .expansion import expanded
 from .help import write_parameters
+from .origin import WORDS
 from .refusals import remedy
 
 EXIT_INTERRUPTED = 130
+_WHOLE_SENTENCE = 1000
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-_WORDS = "vidrep.words"
 
 
 class VidrepCommand(TyperCommand):
@@ -42,8 +42,16 @@ class VidrepGroup(TyperGroup):
         return params
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands, groups first."""
+        """Return the names of the commands in the order of use, in which they were added; groups come first."""
         return sorted(self.commands, key=lambda name: not isinstance(self.commands[name], TyperGroup))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command with the whole first sentence of its help."""
+        texts = {
+            name: self.commands[name].get_short_help_str(limit=_WHOLE_SENTENCE) for name in self.list_commands(ctx)
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl(list(texts.items()))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write commands, then options."""
@@ -52,13 +60,13 @@ class VidrepGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line."""
-        words = ctx.meta.setdefault(_WORDS, tuple(args))
+        words = ctx.meta.setdefault(WORDS, tuple(args))
         with _errors_as_exit_codes(words):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _errors_as_exit_codes(ctx.meta[_WORDS]):
+        with _errors_as_exit_codes(ctx.meta[WORDS]):
             return super().invoke(ctx)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import show_log
+from .console import show_log, show_summary
 from .help import input_option, sampling_option
 from .layout import in_a_line
 from .options import AnnotationOptions, FollowLinks, NewFeatureFile, Overwrite, Quiet
@@ -41,7 +41,7 @@ def import_command(
         sampling_option("--fps", help="Frames a second of these features, instead of times in the source; 0: unknown."),
     ] = 0.0,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    quiet: Quiet = 0,
 ) -> None:
     """Turn features that others made into a feature file."""
     from vidrep.features.importing import import_features
@@ -59,8 +59,7 @@ def import_command(
             on_progress=on_progress,
         )
     report_annotations(summary.missing, summary.unlisted)
-    if not quiet:
-        typer.echo(f"{in_a_line(output)}: {_description(summary.features)}")
+    show_summary(f"{in_a_line(output)}: {_description(summary.features)}", quiet=quiet)
     report_failures(summary.failures, summary.failures_file)
 
 

@@ -17,6 +17,7 @@ from .group import CONTEXT_SETTINGS, VidrepGroup, add_command
 from .import_ import import_command
 from .info import info_command
 from .predict import predict_command
+from .recipes import recipes_command
 from .sample import sample_command
 from .train import train_command
 
@@ -40,7 +41,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Turn a folder of videos into features, learn from them without labels, classify with few."""
@@ -54,6 +56,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "predict": predict_command,
     "info": info_command,
+    "recipes": recipes_command,
     "sample": sample_command,
     "demo": demo_command,
 }

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
-import typer
-
 from .completion import one_of
+from .console import show_summary
 from .help import features_option, input_option
 from .options import NewFeatureFile, Overwrite, Quiet
 from .progress import progress_bar
@@ -34,7 +33,7 @@ def moving_mnist_command(
     ] = 0.1,
     seed: Annotated[int, features_option("--seed", min=0, help="Equal seeds make equal sequences.")] = 0,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    quiet: Quiet = 0,
 ) -> None:
     """Moving MNIST, generated: bouncing digits, uint8."""
     from vidrep.synthetic.generate import generate_moving_mnist
@@ -52,5 +51,4 @@ def moving_mnist_command(
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    if not quiet:
-        typer.echo(f"{output}: {len(features)} sequences of {frames} frames, {digits} digits, seed {seed}")
+    show_summary(f"{output}: {len(features)} sequences of {frames} frames, {digits} digits, seed {seed}", quiet=quiet)

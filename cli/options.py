@@ -1,9 +1,9 @@
 """Options that several commands share, each declared once; a group of them is one parameter of a command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import typer
 
@@ -21,6 +21,7 @@ from .help import (
 if TYPE_CHECKING:
     from vidrep.config.settings import FinetuneConfig, PretrainConfig
     from vidrep.features.annotations import Annotation
+    from vidrep.training.history import Start
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import VideoSource
 
@@ -36,13 +37,26 @@ NewFeatureFile = Annotated[
     Path, output_option("--output", "-o", metavar="FILE", help="A feature file (.h5).", show_default=False)
 ]
 FollowLinks = Annotated[bool, input_option("--follow-links", help="Follow symbolic links that lead out of a folder.")]
+Details = Annotated[
+    bool, output_option("--details", help="Print all metrics, such as nats, SSIM and the entropy floor.")
+]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
 Threads = Annotated[int | None, speed_option("--threads", min=1, help="CPU threads; default: chosen for this machine.")]
 Device = Annotated[
     str, speed_option("--device", help="auto, cpu, cuda or mps.", autocompletion=completion.one_of(*completion.DEVICES))
 ]
-Quiet = Annotated[bool, other_option("--quiet", "-q", help="No progress and no summary; warnings and errors only.")]
+Quiet = Annotated[
+    int,
+    other_option(
+        "--quiet",
+        "-q",
+        count=True,
+        metavar="",
+        help="One line of summary, warnings and errors, no progress; -qq: no summary either.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +163,26 @@ class AnnotationOptions:
         int, labels_option("--split-number", min=1, help="Which of a data set's official splits.")
     ] = 1
 
+    def given(self) -> dict[str, Any]:
+        """Return the options that are not at their defaults, by name, with paths as text: JSON-like."""
+        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        return {
+            name: [str(path) for path in value] if name == "labels" else str(value) if name == "splits" else value
+            for name, (value, default) in values.items()
+            if value != default
+        }
+
+    def or_those_of(self, start: "Start | None") -> Self:
+        """Return the options with those that a run began with in place of what is not given."""
+        began_with = {} if start is None else start.options
+        names = {one.name for one in fields(self)} & began_with.keys() - self.given().keys()
+        taken: dict[str, Any] = {name: began_with[name] for name in names}
+        if "labels" in taken:
+            taken["labels"] = [Path(path) for path in taken["labels"]]
+        if "splits" in taken:
+            taken["splits"] = Path(taken["splits"])
+        return replace(self, **taken)
+
     def read(self) -> "Mapping[str, Annotation]":
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
         from vidrep.features.annotation_files import read_annotations
@@ -216,14 +250,24 @@ class RecipeOptions:
         training_option("--ensemble", min=1, help="Models that are trained and used as one run; training.ensemble."),
     ] = None
 
-    def build(self, config_class: "type[Config]", **changes: Any) -> "Config":
-        """Read the recipe and change it; `changes` are further ones.
+    def build(
+        self, config_class: "type[Config]", run: "RunOptions", continued: Path | None = None, **changes: Any
+    ) -> "Config":
+        """Read the recipe and change it; `changes` are further ones. A run that goes on has its own settings.
+
+        continued: a run whose settings take the place of the defaults.
 
         Raises ConfigError for what cannot be, and for a setting that two options change.
         """
         from vidrep.config.reader import load_recipe
+        from vidrep.training.resuming import recorded_settings
 
-        return load_recipe(config_class, self.recipe, changes={**self._changes(), **changes})
+        changes = {**self._changes(), **changes}
+        if run.resume:
+            return recorded_settings(config_class, run.output, self.recipe, changes=changes)
+        if continued is not None and self.recipe is None:
+            return recorded_settings(config_class, continued, changes=changes)
+        return load_recipe(config_class, self.recipe, changes=changes)
 
     def _changes(self) -> dict[str, Any]:
         from vidrep.config.reader import parse_change
@@ -248,8 +292,19 @@ class RunOptions:
     output: Annotated[
         Path, output_option("--output", "-o", metavar="FOLDER", help="The run folder.", show_default=False)
     ]
-    resume: Annotated[bool, output_option("--resume", help="Continue from the run's checkpoint.")] = False
+    resume: Annotated[
+        bool,
+        output_option(
+            "--resume", help="Continue from the run's checkpoint, with its features and settings; --steps may be more."
+        ),
+    ] = False
     overwrite: Overwrite = False
+
+    def first_start(self) -> "Start | None":
+        """Return how the run began, if it is to go on and has recorded that."""
+        from vidrep.training.resuming import first_start
+
+        return first_start(self.output) if self.resume else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,4 +350,4 @@ class PluginOptions:
 class CommonOptions(PluginOptions):
     """Options of nearly every command: plug-ins, and how much to print."""
 
-    quiet: Quiet = False
+    quiet: Quiet = 0

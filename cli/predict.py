@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
+from .argument_order import require_order
 from .completion import run_folders
 from .help import input_option, output_option, speed_option
 from .layout import in_a_line
@@ -51,6 +52,7 @@ def predict_command(
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
 
+    require_order("predict", RUN=run, VIDEOS=inputs[0])
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     console.show_log(quiet=common.quiet)

@@ -19,7 +19,7 @@ _PLAIN_TENTHS = 2
 
 
 @contextmanager
-def progress_bar(title: str, *, quiet: bool) -> Iterator["ProgressListener"]:
+def progress_bar(title: str, *, quiet: int) -> Iterator["ProgressListener"]:
     """Give a listener that draws a bar on a terminal, prints a few lines elsewhere, and nothing if quiet."""
     if quiet or not is_main_process():
         yield lambda progress: None

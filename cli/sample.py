@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from .console import show_summary
 from .help import labels_option, output_option
 from .layout import size
 from .options import Quiet
@@ -37,7 +36,7 @@ def sample_command(
             help="Fraction of the videos, or of the sources, whose split is test; default: 0.25, of sources a third.",
         ),
     ] = None,
-    quiet: Quiet = False,
+    quiet: Quiet = 0,
 ) -> None:
     """Write a labeled folder of small videos.
 
@@ -62,12 +61,12 @@ def sample_command(
         config = SourceSampleConfig(num_sources=sources, unbalanced=unbalanced, **shared)
     with progress_bar("sample", quiet=quiet) as on_progress:
         summary = write_samples(output, config, on_progress=on_progress)
-    if not quiet:
-        columns = "labels and splits" if sources is None else "labels, splits and groups"
-        typer.echo(
-            f"{output}: {summary.num_videos} videos in 8 class folders ({size(summary.num_bytes)}), "
-            f"{columns} in {output / 'labels.csv'}"
-        )
+    columns = "labels and splits" if sources is None else "labels, splits and groups"
+    show_summary(
+        f"{output}: {summary.num_videos} videos in 8 class folders ({size(summary.num_bytes)}), "
+        f"{columns} in {output / 'labels.csv'}",
+        quiet=quiet,
+    )
 
 
 def _given(**settings: Any) -> dict[str, Any]:

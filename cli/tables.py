@@ -29,6 +29,11 @@ _LOSSES = {
     "psnr": "PSNR in dB, data range 1, higher is better",
 }
 _PREDICTORS = ("model", "model, teacher-forced", "mean frame", "persistence", "zeros", "entropy floor")
+_PLAIN_LOSS, _PLAIN_PREDICTORS = "squared_error", ("model", "mean frame", "persistence")
+_PLAIN_WORDS = (
+    "Lower is better: the model beside the mean of all training frames, and the last frame repeated (persistence); "
+    "--details has the rest."
+)
 _DECIMALS = {"ssim": 4}
 # Of long predictions, the table has these time steps and the last one.
 _MOST_TIME_STEPS = 10
@@ -261,8 +266,13 @@ def _left_out(count: int, who: str = "the run") -> str:
     return f" ({count} left out: {who} was trained on them)" if count else ""
 
 
-def prediction_table(metrics: "PredictionMetrics") -> str:
-    """Lay out means over frames: a row for each decoder and loss, a column for each predictor."""
+def prediction_table(metrics: "PredictionMetrics", *, details: bool = True) -> str:
+    """Lay out means over frames: a row for each decoder and loss, a column for each predictor.
+
+    Without details there is one loss a decoder, in the units of the features, and a line that explains it.
+    """
+    if not details and metrics.by_objective:
+        return f"{_plain_table(metrics)}\n{_PLAIN_WORDS}"
     present = {name for losses in metrics.by_objective.values() for by in losses.values() for name in by}
     predictors = [name for name in _PREDICTORS if name in present]
     rows = [
@@ -273,6 +283,14 @@ def prediction_table(metrics: "PredictionMetrics") -> str:
     losses = [f"{name}, validation loss  {loss:.4f}" for name, loss in metrics.objective_losses.items()]
     tables = [table(["mean over frames", *predictors], rows)] if rows else []
     return "\n".join([*tables, *losses])
+
+
+def _plain_table(metrics: "PredictionMetrics") -> str:
+    rows = [
+        [decoder, *(_number(_PLAIN_LOSS, losses[_PLAIN_LOSS][name].mean) for name in _PLAIN_PREDICTORS)]
+        for decoder, losses in metrics.by_objective.items()
+    ]
+    return table([_LOSSES[_PLAIN_LOSS], *_PLAIN_PREDICTORS], rows)
 
 
 def time_step_table(metrics: "PredictionMetrics") -> str:

@@ -12,7 +12,7 @@ from .version import __version__
 limit_spinning()  # before anything imports torch
 
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
-    from .config.reader import load_recipe
+    from .config.reader import list_recipes, load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
     from .evaluation.evaluate import evaluate
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .features.annotation_files import read_annotations
     from .features.importing import import_features
     from .features.store import open_features
+    from .inference.classifier import load_classifier
     from .inference.info import info
     from .inference.predict import predict
     from .models.saved import load_model
@@ -53,6 +54,8 @@ __all__ = [
     "generate_moving_mnist",
     "import_features",
     "info",
+    "list_recipes",
+    "load_classifier",
     "load_model",
     "load_recipe",
     "open_features",
@@ -80,6 +83,8 @@ _HOMES = {
     "generate_moving_mnist": "synthetic.generate",
     "import_features": "features.importing",
     "info": "inference.info",
+    "list_recipes": "config.reader",
+    "load_classifier": "inference.classifier",
     "load_model": "models.saved",
     "load_recipe": "config.reader",
     "open_features": "features.store",

@@ -206,9 +206,62 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_quiet_prints_nothing(tmp_path: Path) -> None:
-    code, stdout, stderr = vidrep("extract", "patches", CLIPS / "up", "-o", tmp_path / "f.h5", "--size", 4, "--quiet")
-    assert (code, stdout, stderr) == (0, "", "")
+def test_quiet_prints_one_line_and_very_quiet_nothing(tmp_path: Path) -> None:
+    extract = ["extract", "patches", CLIPS / "up", "-o", tmp_path / "f.h5", "--size", 4, "--workers", 0]
+    assert vidrep(*extract, "-qq") == (0, "", "")
+    code, stdout, stderr = vidrep(*extract, "--quiet")
+    assert (code, stdout, stderr) == (0, f"{tmp_path / 'f.h5'}: 4 videos, 80 frames; 0 new\n", "")
+
+
+def test_a_missing_extractor_is_proposed(tmp_path: Path) -> None:
+    one_line(["extract", tmp_path, "-o", tmp_path / "f.h5"], 2, f"`vidrep extract cnn {tmp_path} ...`")
+    one_line(["extract", "clips/*.mp4", "-o", tmp_path / "f.h5"], 2, "`vidrep extract cnn clips/*.mp4 ...`")
+    one_line(["extract", "nothing", "-o", tmp_path / "f.h5"], 2, "extractor 'nothing' is not registered")
+
+
+def test_swapped_arguments_are_recognized(made: Path) -> None:
+    run, features = made / "actions", made / "features.h5"
+    one_line(["evaluate", features, run], 2, f"{features} is a feature file; evaluate takes RUN FEATURES")
+    one_line(["evaluate", run, run], 2, f"{run} is a run; evaluate takes RUN FEATURES")
+    one_line(["predict", features, run], 2, f"{features} is a feature file; predict takes RUN VIDEOS")
+    one_line(["finetune", run, "-o", made / "x"], 2, f"{run} is a run; finetune takes FEATURES")
+    one_line(["train", run, "-o", made / "x"], 2, f"{run} is a run; train takes FEATURES")
+
+
+def test_a_run_goes_on_by_its_name_alone(made: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text((CLIPS / "labels.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    begin = ["train", made / "features.h5", "-o", tmp_path / "run", "--recipe", "demo-pretrain", "--labels", labels]
+    small = ["--set", "encoder.hidden_size=4", "--steps", 2]
+    assert vidrep(*begin, *small, "-q")[0] == 0
+    code, stdout, stderr = vidrep("train", "-o", tmp_path / "run", "--resume", "--steps", 3, "-q")
+    assert (code, stdout.count("\n")) == (0, 1), stderr
+    assert "3 steps in" in stdout
+    told = vidrep("info", tmp_path / "run")[1]
+    assert f"command                    vidrep train {made / 'features.h5'} " in told
+    assert f"labels                     {labels}" in told
+    assert "3 in all, asked for at step 2" in told
+    labels.unlink()
+    one_line(["train", "-o", tmp_path / "run", "--resume"], 3, "labels.csv")
+    one_line(["train", "-o", tmp_path / "none", "--resume"], 3, "no run to resume")
+    one_line(["finetune", "-o", tmp_path / "none"], 2, "no features: give FEATURES")
+
+
+def test_recipes_have_a_line_each() -> None:
+    lines = vidrep("recipes")[1].splitlines()
+    assert lines[0] == "vidrep train --recipe NAME"
+    assert "  all-labels     Many labels: an ensemble of five, chosen by grouped cross-validation" in lines
+    assert max(map(len, lines)) < 120
+    listed = json.loads(vidrep("recipes", "--json")[1])
+    assert sum(map(len, listed.values())) == len(lines) - 2
+    assert all(listed["train"].values())
+
+
+def test_runs_are_listed_in_columns(made: Path) -> None:
+    lines = vidrep("info", made)[1].splitlines()
+    assert {"actions", "pretrained"} <= set(lines[0].split())
+    assert lines[1].split()[0] == "what"
+    assert vidrep("info", made, "--json")[1].startswith("{")
 
 
 def test_a_bad_video_among_good_ones_is_exit_code_4(tmp_path: Path, made: Path) -> None:
@@ -287,7 +340,18 @@ def test_train_on_digits_makes_its_sequences_and_draws_a_filmstrip(tmp_path: Pat
     run = tmp_path / "run"
     small = ["--set", "moving_mnist.canvas=32", "--set", "windows.context=3", "--set", "windows.num_future=3"]
     code, stdout, stderr = vidrep(
-        "train", "--mnist", digits, "-o", run, "--recipe", "modern-mnist-small", *TINY, *small, "--precision", "fp32"
+        "train",
+        "--mnist",
+        digits,
+        "-o",
+        run,
+        "--recipe",
+        "modern-mnist-small",
+        *TINY,
+        *small,
+        "--precision",
+        "fp32",
+        "--details",
     )
     assert code == 0, stderr
     assert "on sequences of held-out digits, 1024 windows, free running:" in stdout
@@ -321,7 +385,8 @@ def test_bad_inputs_of_the_trainings_settings_are_one_line(made: Path, digits: P
         one_line([*train, "--device", "cuda"], 2, "finds none here; use --device auto or cpu")
     assert not run.exists()
     changed = ["train", features, "-o", made / "pretrained", "--recipe", "demo-pretrain", "--resume"]
-    one_line(changed, 5, "resumed with", "the run has", "give a new folder")
+    one_line(changed, 2, "recipe demo-pretrain has training.steps 800", "leave --recipe out, or add --steps N")
+    one_line([*changed, "--steps", 4], 5, "resumed with", "the run has", "give a new folder")
 
 
 def test_features_of_another_width_are_refused(made: Path, tmp_path: Path) -> None:
@@ -343,6 +408,9 @@ def test_demo_runs_the_whole_path_and_removes_only_what_a_demo_made(tmp_path: Pa
     for command in ("sample", "extract patches", "train", "finetune", "evaluate", "predict"):
         assert f"\n$ vidrep {command} " in stdout
     assert "LSTM, frames shuffled" in stdout
+    assert "Lower is better: the model beside the mean of all training frames" in stdout
+    assert "Accuracy: the share of videos" in stdout
+    assert "nats/frame" not in stdout
     one_line([*demo], 5, "--overwrite")
     (tmp_path / "demo" / "thesis.txt").write_text("mine")
     one_line([*demo, "--overwrite"], 5, "thesis.txt")

@@ -22,7 +22,7 @@ def command_of(words: tuple[str, ...]) -> Any:
 
 def test_every_command_has_help_and_every_option_a_text() -> None:
     commands = all_commands()
-    assert len(commands) == 14
+    assert len(commands) == 15
     for words in commands:
         code, stdout, _ = vidrep(*words, "--help")
         assert code == 0
@@ -67,9 +67,24 @@ def test_help_lists_options_under_headings_in_one_order() -> None:
     assert len({line.index(text) for line in lines for text in texts if text in line}) == 1
 
 
-def test_groups_come_first_among_the_commands() -> None:
+def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
     lines = vidrep("--help")[1].splitlines()
-    assert lines[lines.index("Commands:") + 1].split()[0] == "extract"
+    listed = lines[lines.index("Commands:") + 1 : lines.index("Other:") - 1]
+    names = [line.split()[0] for line in listed if not line.startswith("   ")]
+    assert names == [
+        "extract",
+        "import",
+        "train",
+        "finetune",
+        "evaluate",
+        "compare",
+        "predict",
+        "info",
+        "recipes",
+        "sample",
+        "demo",
+    ]
+    assert "..." not in "".join(listed)
 
 
 @pytest.mark.parametrize("words", [(), ("extract", "cnn"), ("evaluate",)], ids=" ".join)
@@ -92,4 +107,4 @@ def test_help_imports_nothing_heavy_and_is_quick(words: tuple[str, ...]) -> None
 
 
 def test_version() -> None:
-    assert vidrep("--version")[:2] == (0, f"vidrep {library.__version__}\n")
+    assert vidrep("--version")[:2] == vidrep("-V")[:2] == (0, f"vidrep {library.__version__}\n")

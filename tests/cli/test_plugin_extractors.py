@@ -49,7 +49,7 @@ def test_a_registered_extractor_is_a_command(tmp_path: Path, plugin: Path) -> No
     code, stdout, stderr = vidrep(*extract, "-o", tmp_path / "one.h5")
     assert code == 0, stderr
     assert "4 videos, 80 frames" in stdout
-    assert vidrep(*extract, "-o", tmp_path / "two.h5", "--set", "factor=2", "--every", 2, "--quiet") == (0, "", "")
+    assert vidrep(*extract, "-o", tmp_path / "two.h5", "--set", "factor=2", "--every", 2, "-qq") == (0, "", "")
     one, two = open_features(tmp_path / "one.h5"), open_features(tmp_path / "two.h5")
     assert (one.settings["kind"], two.settings["factor"]) == ("toy", 2)
     np.testing.assert_allclose(two.rows(0).astype(float), 2 * one.rows(0)[::2].astype(float), rtol=1e-6)

@@ -1,5 +1,7 @@
 """`info`: what is in a file or a run, or what is wrong with it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,12 @@ def test_runs_are_described(tmp_path: Path) -> None:
     assert (description["windows.context"], description["windows.num_future"]) == (3, 2)
     assert (description["likelihood"], description["transforms"]) == ("gaussian", "standardize")
     assert description["last validation"].startswith("step 10, loss ")
+    assert description["train videos"] == "8: left 4, right 4"
+    assert (description["validation videos"], description["seed"]) == ("2: left 1, right 1", 0)
+    assert description["features"] == f"{features.path}, hash {info(features.path)['hash']}"
+    assert (description["command"], "by vidrep" in description["started"]) == ("none: called in Python", True)
+    assert "encoder.num_layers 2" in description["not default"]
+    assert "training.seed" not in description["not default"]
     run = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
     description = info(run)
     assert description["what"] == "a run: a classifier"
@@ -80,6 +88,8 @@ def test_runs_are_described(tmp_path: Path) -> None:
     assert (description["head.name"], description["head.settings"]) == ("every_step", "no settings")
     with pytest.raises(InputError, match="checksums are in feature files"):
         info(run, verify=True)
+    (run / "videos.csv").unlink()
+    assert "train videos" not in info(run)
 
 
 def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path) -> None:
@@ -104,3 +114,40 @@ def test_anything_else_is_refused(tmp_path: Path) -> None:
     for name, message in messages.items():
         with pytest.raises(FeatureFileError, match=message):
             info(tmp_path / name)
+
+
+def test_the_hash_of_features_is_of_their_values_whatever_their_names(tmp_path: Path) -> None:
+    videos = circles(2)
+    plain = info(features_of(tmp_path / "plain", videos).path)["hash"]
+    renamed = {f"other/{key[-6:]}.{number}.npy": frames for number, (key, frames) in enumerate(videos.items())}
+    assert info(features_of(tmp_path / "renamed", renamed).path)["hash"] == plain
+    videos["left/00.npy"][3, 2] += 1e-3
+    assert info(features_of(tmp_path / "changed", videos).path)["hash"] != plain
+
+
+def test_runs_are_listed_beside_each_other_with_what_differs(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    train(features, tmp_path / "runs" / "b", pretrain_config(), device="cpu")
+    train(features, tmp_path / "runs" / "deep" / "a", pretrain_config(seed=3, patience=0), device="cpu")
+    finetune(features, tmp_path / "runs" / "two", finetune_config(ensemble=2), device="cpu")
+    (tmp_path / "runs" / "two" / "ensemble.json").unlink()
+    description = info(tmp_path / "runs")
+    assert description["what"] == "3 runs"
+    runs = description["runs"]
+    assert list(runs) == ["b", "deep/a", "two"]
+    assert (runs["b"]["what"], runs["b"]["train videos"], runs["b"]["steps"]) == ("a pretraining", "8", "10 of 10")
+    assert (runs["b"]["seed"], runs["deep/a"]["seed"]) == ("0", "3")
+    assert (runs["b"]["training.patience"], runs["deep/a"]["training.patience"]) == ("default", "0")
+    assert "optimizer.warmup_steps" not in runs["b"]  # all have the same
+    assert runs["two"]["what"].endswith("its training is not finished; the same command with --resume goes on")
+    with pytest.raises(InputError, match="runs: runs; checksums are in feature files"):
+        info(tmp_path / "runs", verify=True)
+
+
+def test_what_is_asked_often_imports_no_torch(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles())
+    run = finetune(features, tmp_path / "run", finetune_config(), device="cpu").folder
+    code = "import sys; from vidrep.inference.info import info; print(len(info(sys.argv[1])), 'torch' in sys.modules)"
+    for path in (features.path, run):
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
+        assert done.stdout.endswith(" False\n"), done.stderr

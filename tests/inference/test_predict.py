@@ -211,3 +211,17 @@ def test_every_refusal_is_one_of_ours(tmp_path: Path, run: Path) -> None:
         with pytest.raises(VidrepError) as caught:
             predict(run, inputs, device="cpu")
         assert "\n" not in str(caught.value)
+
+
+def test_short_videos_are_classified_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A quarter of a window of 12 frames is 3; a still image has 1."""
+    videos = circles(num_frames=12)
+    run = finetune(features_of(tmp_path, videos), tmp_path / "run", finetune_config(length=12), device="cpu").folder
+    for key, num_frames in (("left/01.npy", 1), ("left/02.npy", 2), ("left/03.npy", 3)):
+        videos[key] = videos[key][:num_frames]
+    caplog.clear()
+    predicted = predict(run, features_of(tmp_path / "short", videos), device="cpu").videos
+    assert len(predicted) == 10
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert message.startswith("2 of 10 videos are still images or have fewer than 3 frames, a quarter of a window")
+    assert message.endswith(": left/01.npy, left/02.npy")

@@ -15,7 +15,8 @@ from vidrep.evaluation.classification import ClassificationEvaluation
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.store import Features
 from vidrep.inference.predict import predict
-from vidrep.metrics.predictor import ClassifierRun, Predictor, PredictorKind
+from vidrep.metrics.predictor import ClassifierRun, Predictor
+from vidrep.metrics.predictor_file import PredictorKind
 from vidrep.models.logistic_regression import DEFAULT_COST, LinearClassifier, fit_linear
 from vidrep.training.finetune import finetune
 

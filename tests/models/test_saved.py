@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vidrep.errors import ConfigError, InputError
-from vidrep.models.description import ModelDescription
+from vidrep.models.description import ModelDescription, read_description
 from vidrep.models.pretrained import PretrainedEncoder, PretrainedEncoders
-from vidrep.models.saved import TrainedModel, hash_of_weights, load_model, read_description, save_model
+from vidrep.models.saved import TrainedModel, hash_of_weights, load_model, save_model
 
 ENCODER = {
     "cell": "lstm",

@@ -13,7 +13,7 @@ from vidrep.config.reader import load_recipe, to_mapping
 from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainConfig, PretrainWindows, SelectionSettings
 from vidrep.errors import ConfigError, Stopped
 from vidrep.features.annotations import Annotation
-from vidrep.models.saved import read_description
+from vidrep.models.description import read_description
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 

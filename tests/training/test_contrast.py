@@ -23,7 +23,7 @@ from vidrep.errors import ConfigError, InputError, Stopped, VidrepError
 from vidrep.features.annotations import Annotation
 from vidrep.features.store import Features
 from vidrep.inference.predict import predict
-from vidrep.models.saved import read_description
+from vidrep.models.description import read_description
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 

@@ -54,6 +54,7 @@ def test_splits_are_equal_and_weights_are_not(tmp_path: Path, features: Features
         "config.toml",
         "ensemble.json",
         "environment.json",
+        "history.jsonl",
         "members",
         "predictor.json",
         "videos.csv",

@@ -114,7 +114,9 @@ def test_the_head_is_fitted_to_all_training_windows(
 
 def test_such_a_run_is_a_run(fit: Callable[..., FinetuneResult], features: Features, pretrained: Path) -> None:
     folder = fit().folder
-    expected = "baselines.safetensors config.toml environment.json metrics.jsonl model.json model.safetensors"
+    expected = (
+        "baselines.safetensors config.toml environment.json history.jsonl metrics.jsonl model.json model.safetensors"
+    )
     assert sorted({one.name for one in folder.iterdir()} - {"tensorboard"}) == [
         *expected.split(),
         "predictor.json",
@@ -133,15 +135,22 @@ def test_it_is_fitted_to_the_same_bits(fit: Callable[..., FinetuneResult], monke
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Read the files of a run, but for that of its starts, which grows with each."""
+    return {
+        file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name != "history.jsonl"
+    }
+
+
 def test_a_resumed_run_that_has_its_model_is_done(
     fit: Callable[..., FinetuneResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = fit()
-    before = {file.name: file.read_bytes() for file in first.folder.iterdir() if file.is_file()}
+    before = contents(first.folder)
     monkeypatch.setattr(fitting, "_fit", None)
     again = fit(resume=True)
     assert again.outcome.best_loss == first.outcome.best_loss
-    assert {file.name: file.read_bytes() for file in first.folder.iterdir() if file.is_file()} == before
+    assert contents(first.folder) == before
 
 
 def test_stopped_before_it_was_fitted_it_is_fitted_by_a_resume(

@@ -150,7 +150,12 @@ def test_a_run_is_overwritten_whole_even_one_that_was_killed(tmp_path: Path, vid
     run.checkpoints.save({}, step=1, keep=1)
     (path / ".model.safetensors.4711.tmp").write_bytes(b"half")
     prepare(path, videos, overwrite=True)
-    assert sorted(one.name for one in path.iterdir()) == ["config.toml", "environment.json", "videos.csv"]
+    assert sorted(one.name for one in path.iterdir()) == [
+        "config.toml",
+        "environment.json",
+        "history.jsonl",
+        "videos.csv",
+    ]
 
 
 def test_to_go_on_and_to_start_anew_are_two_things(tmp_path: Path, videos: RunVideos) -> None:
@@ -168,8 +173,7 @@ def test_what_was_changed_is_shown_up_to_three(tmp_path: Path, videos: RunVideos
         pass
     assert str(caught.value) == (
         f"{tmp_path / 'run'}: resumed with training.batch_size 7, the run has 4; training.patience 5, the run has "
-        "10; training.seed 3, the run has 0; and 2 more; resume with the same recipe and settings, or give "
-        "a new folder"
+        "10; training.seed 3, the run has 0; and 1 more; leave that out, or give a new folder"
     )
 
 
@@ -178,7 +182,12 @@ def test_what_a_killed_process_was_about_to_publish_is_removed(tmp_path: Path, v
     path.mkdir()
     (path / ".config.toml.4711.tmp").write_bytes(b"half")
     run = prepare(path, videos)
-    assert sorted(one.name for one in path.iterdir()) == ["config.toml", "environment.json", "videos.csv"]
+    assert sorted(one.name for one in path.iterdir()) == [
+        "config.toml",
+        "environment.json",
+        "history.jsonl",
+        "videos.csv",
+    ]
     run.checkpoints.save({}, step=1, keep=1)
     (path / "checkpoints" / ".00000002.pt.4711.tmp").write_bytes(b"half")
     prepare(path, videos, resume=True)

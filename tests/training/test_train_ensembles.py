@@ -14,8 +14,8 @@ from vidrep.config.settings import ClassifierSettings, EncoderSettings, Finetune
 from vidrep.errors import InputError, Stopped
 from vidrep.features.store import Features
 from vidrep.inference.info import info
+from vidrep.models.description import read_description
 from vidrep.models.pretrained import PretrainedEncoders
-from vidrep.models.saved import read_description
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, nearest_names
+from .doors import settings_of_names
 from .old_keys import new_name
 from .settings import FinetuneConfig, PretrainConfig
 
@@ -17,9 +18,10 @@ _log = logging.getLogger(__name__)
 Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 # Sections whose keys are registered names.
 _DOORS = ("cell", "objective", "transform", "head")
-_NOT_IN_RECIPES = ("given",)
+_GIVEN, _STEPS = "given", "training.steps"
+_NOT_IN_RECIPES = (_GIVEN,)
 # What a run's config.toml holds besides its settings. It is a recipe all the same.
-_OF_A_RUN = ("groups", "started_from")
+_OF_A_RUN = ("groups", "started_from", _GIVEN)
 # Which key chooses the names of a section.
 _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "transforms", "head": "classifier.head"}
 
@@ -27,6 +29,15 @@ _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "t
 def recipe_names(kind: str) -> list[str]:
     """Return the names of the shipped recipes of a kind, "pretrain" or "finetune"."""
     return sorted(name for name, text in _shipped().items() if tomllib.loads(text)["kind"] == kind)
+
+
+def list_recipes() -> dict[str, dict[str, str]]:
+    """Return the shipped recipes with a line on each: {"pretrain": {name: line}, "finetune": {name: line}}."""
+    texts = _shipped()  # each begins with a comment that says what it is for
+    return {
+        kind: {name: texts[name].partition("\n")[0].removeprefix("# ").removesuffix(".") for name in recipe_names(kind)}
+        for kind in (PretrainConfig.kind, FinetuneConfig.kind)
+    }
 
 
 def load_recipe(
@@ -41,7 +52,35 @@ def load_recipe(
     Raises ConfigError, naming the recipe and the key, for what is unknown, of the wrong type or out of range.
     """
     tree, where = _read_recipe(recipe, config_class.kind) if recipe is not None else ({}, "the settings")
-    changes = changes or {}
+    return _with_changes(config_class, tree, changes or {}, where)
+
+
+def load_run_settings(
+    config_class: type[Config],
+    path: Path,
+    recipe: str | Path | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read the settings of a run from its config.toml, changed by what a recipe names and by changes.
+
+    Which of them were given is what it was when the run began. Raises as `load_recipe` does.
+    """
+    tree, where = _read_recipe(path, config_class.kind, of_run=True)
+    given = tree.pop(_GIVEN, None)
+    changes = dict(changes or {})
+    asked = dict(_leaves(_read_recipe(recipe, config_class.kind)[0])) if recipe is not None else {}
+    if _STEPS in asked and _STEPS not in changes and asked[_STEPS] != dict(_leaves(tree)).get(_STEPS):
+        raise ConfigError(
+            f"recipe {recipe} has {_STEPS} {asked[_STEPS]}, {path.parent} another; leave --recipe out, or add --steps N"
+        )
+    config = _with_changes(config_class, tree, asked | changes, where)
+    if given is None:
+        return config
+    return replace(config, given=frozenset(given)) if isinstance(config, FinetuneConfig) else config
+
+
+def _with_changes(config_class: type[Config], tree: dict[str, Any], changes: Mapping[str, Any], where: str) -> Config:
     for section, key in _CHOSEN_BY.items():
         if key in changes:
             _keep_settings_of(tree, section, changes[key])
@@ -68,6 +107,31 @@ def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
     return {name: _with_lists(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
+
+
+def run_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """Turn a config into what a run's config.toml holds of it: every setting, and which keys were given."""
+    given = {_GIVEN: sorted(config.given)} if isinstance(config, FinetuneConfig) else {}
+    return to_mapping(config) | given
+
+
+def changed_settings(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """Return the settings that differ from the defaults: dotted keys with values."""
+    usual, found = (dict(_leaves(to_mapping(one))) for one in (type(config)(), config))
+    return {
+        key: value
+        for key, value in found.items()
+        if not isinstance(value, Mapping) and value != usual.get(key, _default_of_name(key))
+    }
+
+
+def _default_of_name(key: str) -> Any:
+    """Return the default of a setting of what has a name, such as "transform.pca.size"; None for another key."""
+    section, _, rest = key.partition(".")
+    name, _, own = rest.partition(".")
+    if section not in _DOORS or not own:
+        return None
+    return dict(_leaves(asdict(settings_of_names(section, [name], {})[name]))).get(own)
 
 
 def _with_lists(value: Any) -> Any:
@@ -117,11 +181,14 @@ def _shipped() -> dict[str, str]:
     }
 
 
-def _read_recipe(recipe: str | Path, kind: str) -> tuple[dict[str, Any], str]:
+def _read_recipe(recipe: str | Path, kind: str, *, of_run: bool = False) -> tuple[dict[str, Any], str]:
+    """Read a recipe's tree, and what messages call it; of_run: of the run that goes on, which keeps its groups."""
     where = f"recipe {recipe}"
     try:
         text = _shipped().get(str(recipe)) or Path(recipe).read_text(encoding="utf-8")
         tree = tomllib.loads(text)
+        if of_run:
+            return {key: value for key, value in tree.items() if key == _GIVEN or key not in _OF_A_RUN}, where
         if "groups" in tree:
             _log.warning("%s: its groups are not a setting and are left out; give --group to have them again", where)
         return {key: value for key, value in tree.items() if key not in _OF_A_RUN}, where

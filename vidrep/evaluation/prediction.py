@@ -19,7 +19,7 @@ from ..synthetic.mnist import DIGIT_SIDE, load_digits
 from ..synthetic.moving_mnist import MovingMnist, MovingMnistConfig, stream_rng
 from ..synthetic.rendering import GeneratedWindows
 from ..training.overfitting import Overfitting, find_overfitting
-from ..training.preparation import MAX_VALIDATION_WINDOWS, require_several, require_windows
+from ..training.preparation import MAX_VALIDATION_WINDOWS, report_windows, require_several, require_windows
 from ..viewing.filmstrip import can_be_shown, require_picture_name, write_filmstrip
 from .probe import ProbeResult, probe_representations
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
@@ -86,6 +86,7 @@ def evaluate_on_windows(run: TrainedRun, selected: SelectedVideos, options: Eval
     otherwise = "train with shorter windows" if options.num_future is None else "predict fewer frames"
     numbers = VideoNumbers.of(selected.annotated.groups)
     require_windows(windows, name="selected", advice=f"give longer videos, or {otherwise}")
+    report_windows(selected.features, selected.indices, max(1, length))
     return PredictionEvaluation(
         which=selected.which,
         num_videos=len(np.unique(selected.features.source_videos[windows.videos])),

@@ -154,5 +154,6 @@ class ExtractionWork:
     def progress(self, seconds: float) -> Progress:
         """Return how far the extraction has come."""
         num_frames = self.num_new_frames + sum(spool.num_rows for spool in self._spools.values())
-        metrics = {"frames/s": num_frames / max(seconds, 1e-9), "failed": float(len(self.failures))}
+        rate = {"frames/s": num_frames / max(seconds, 1e-9)} if num_frames else {}
+        metrics = rate | {"failed": float(len(self.failures))}
         return Progress(done=self._num_ended, total=len(self._sources), unit="videos", metrics=metrics)

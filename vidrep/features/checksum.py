@@ -1,6 +1,7 @@
 """The checksum that guards a video's rows in a feature file."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,3 +23,12 @@ class RowsChecksum:
         digest = self._features.copy()
         digest.update(b"".join(self._timestamps))
         return digest.hexdigest()
+
+
+def content_digest(checksums: Iterable[str]) -> str:
+    """Return a hash of features as a whole, made of the checksums of their videos' rows, in any order.
+
+    It identifies features cheaply and exactly: it changes with any value and with the set of videos, and not with their
+    names and labels.
+    """
+    return hashlib.sha256("\n".join(sorted(checksums)).encode()).hexdigest()

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,41 @@ class Features:
 
     def __contains__(self, key: str) -> bool:
         return key in self._index
+
+    def __getitem__(self, video: str | int) -> NDArray[np.generic]:
+        """Return all frames of a video by its key or its position, (length, *frame_shape), as `rows` does.
+
+        Raises KeyError or IndexError for one that is not there.
+        """
+        return self.rows(self.index(video) if isinstance(video, str) else range(len(self))[video])
+
+    def __iter__(self) -> Iterator[NDArray[np.generic]]:
+        """Yield the frames of each video, in the order of `paths`."""
+        return (self.rows(video) for video in range(len(self)))
+
+    @property
+    def paths(self) -> list[str]:
+        """The key of each video, in their order."""
+        return [row.path for row in self.videos]
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each video, '' for none."""
+        return [row.label for row in self.videos]
+
+    @property
+    def groups(self) -> list[str]:
+        """The group of each video, '' for none."""
+        return [row.group for row in self.videos]
+
+    def to_numpy(self, pool: Literal["mean", "max", "last"] = "mean") -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+        """Return X, (V, D), each video's frames pooled over time, NaN without a frame, and y, (V,), the labels."""
+        pooled = np.full((len(self), self.frame_size), np.nan, dtype=np.float32)
+        for video, frames in enumerate(self):
+            if len(frames):
+                values = np.asarray(frames).reshape(len(frames), -1).astype(np.float32)
+                pooled[video] = values[-1] if pool == "last" else values.max(0) if pool == "max" else values.mean(0)
+        return pooled, np.array(self.labels, dtype=np.str_)
 
     @property
     def num_frames(self) -> int:

@@ -1,5 +1,7 @@
 """Labels for new videos, from video files or from features."""
 
+import logging
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..devices import choose_device, torch_settings
-from ..errors import InputError
+from ..errors import InputError, some_names
 from ..extraction.compatibility import require_same_features
 from ..extraction.extract import ExtractSummary, extract
 from ..extraction.extractors.extractor import Extractor
@@ -17,11 +19,16 @@ from ..features.failures import Failure
 from ..features.store import SUFFIXES, Features, open_features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
-from ..models.description import ModelDescription
-from ..models.kinds import NETWORK_KINDS
+from ..models.description import NETWORK_KINDS, ModelDescription
 from ..progress import ProgressListener, ignore_progress
-from ..training.preparation import require_sound
+from ..training.preparation import report_windows, require_sound
 from ..video.sources import VideoSource, find_videos
+from .counts import counted
+
+_log = logging.getLogger(__name__)
+
+# Videos with fewer frames than this, or this share of a window, are classified with a warning.
+_LEAST_FRAMES, _LEAST_SHARE = 2, 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +45,16 @@ class VideoPrediction:
         return self.probabilities[self.label]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Predictions:
     """Predictions in the order of the videos' keys, and the videos that could not, or not wholly, be read."""
 
     videos: list[VideoPrediction]
     failures: list[Failure]
+
+    def __repr__(self) -> str:
+        labels = counted(video.label for video in self.videos)
+        return f"Predictions({len(self.videos)} videos: {labels}; {len(self.failures)} failures)"
 
 
 def predict(
@@ -61,6 +72,7 @@ def predict(
     """Classify videos: files, folders and patterns as `find_videos` takes them, or one feature file, opened or not.
 
     Features of videos are computed as those that the run was trained on were, by weights of the same hash.
+    Videos with fewer than 2 frames, or than a quarter of a window, are classified with a warning.
     weights: the weights file, if it is to be that one; else it is searched for, in the run's folder first.
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
     images, frame_rate: of still images and folders of frames, see `find_videos`.
@@ -127,13 +139,30 @@ def _extract(
         raise InputError(str(error).partition(" (every reason")[0]) from error
 
 
+def _report_short(features: Features, length: int) -> None:
+    """Log how many videos have few of the frames of a window, `length`: for an LSTM they hardly move."""
+    least = max(_LEAST_FRAMES, math.ceil(_LEAST_SHARE * length))
+    short = [row.path for row in features.videos if 0 < row.length < least]
+    if short:
+        _log.warning(
+            "%d of %d videos are still images or have fewer than %d frames, a quarter of a window: their labels are "
+            "guesses from what single frames look like: %s",
+            len(short),
+            len(features),
+            least,
+            some_names(short),
+        )
+
+
 def _is_feature_file(path: Path) -> bool:
     return path.suffix in SUFFIXES or (path.is_dir() and any(path.glob("part-*.h5")))
 
 
 def _classify(classifier: ClassifierRun, features: Features, device: torch.device) -> list[VideoPrediction]:
-    """Classify each source video once, however many crops of it there are."""
+    """Classify each source video once, however many crops of it there are; log which are too short to be trusted."""
     predictions = []
+    report_windows(features, range(len(features)), 1)
+    _report_short(features, classifier.description.windows["length"])
     for index, of_video in classifier.predict(features, range(len(features)), device=device).items():
         ranked = sorted(zip(of_video.tolist(), classifier.description.classes, strict=True), key=lambda pair: -pair[0])
         by_label = {label: probability for probability, label in ranked}

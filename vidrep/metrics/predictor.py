@@ -5,7 +5,7 @@ Shapes: W windows, S source videos, K classes.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from ..errors import InputError
 from ..features.groups import choose_groups
 from ..features.store import Features
 from ..files import write_text, writing_file
@@ -29,12 +28,19 @@ from .baselines import baseline_encoders, load_baselines
 from .centering import log_alone, shared_groups
 from .classification import average_over_windows, classification_windows, classify_windows
 from .cross_validation import at_temperature, mean_by_number
+from .predictor_file import (
+    FORMAT,
+    PREDICTOR_NAME,
+    VERSION,
+    PredictorKind,
+    predictor_name,
+    read_predictor,
+    unusable_predictor,
+)
 from .video_features import VIDEO_FEATURES, frames_of
 
-PREDICTOR_NAME, PRETRAINED_NAME = "predictor.json", "pretrained"
+PRETRAINED_NAME = "pretrained"
 _WEIGHTS_NAME = "predictor.safetensors"
-PredictorKind = Literal["lstm", "linear", "average"]
-_FORMAT, _VERSION = "vidrep-predictor", 1
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,7 @@ class Predictor:
         return cls(wanted, "ordered bins", DEFAULT_COST) if wanted == "linear" or wanted == "average" else cls()
 
     def __str__(self) -> str:
-        names = {"lstm": "LSTM", "linear": self.reads, "average": f"average of LSTM and {self.reads}"}
-        return names[self.kind]
+        return predictor_name(self.kind, self.reads)
 
     def save(self, folder: Path) -> None:
         """Write it into a run folder; raises OutputError if that is impossible."""
@@ -68,7 +73,7 @@ class Predictor:
             with writing_file(folder / _WEIGHTS_NAME, num_bytes=len(content)) as file:
                 file.write_at(content, 0)
         names = ("kind", "reads", "C", "temperature")
-        described = {"format": _FORMAT, "version": _VERSION, **{name: getattr(self, name) for name in names}}
+        described = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in names}}
         write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
@@ -77,40 +82,36 @@ class Predictor:
 
         Raises InputError if it cannot be read.
         """
-        path = folder / PREDICTOR_NAME
-        if not path.is_file():
-            return cls()
+        found = read_predictor(folder)
+        if not found or found["kind"] == "lstm":
+            return cls(**found)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found = content.pop("format"), content.pop("version")
-            predictor = cls(**content)
-            if found != (_FORMAT, _VERSION) or predictor.kind not in ("lstm", "linear", "average"):
-                raise ValueError(f"{found[0]} version {found[1]}, predictor {predictor.kind!r}")
-            if not predictor.temperature > 0:
-                raise ValueError(f"temperature {predictor.temperature}")
-            if predictor.kind == "lstm":
-                return predictor
-            if predictor.reads not in VIDEO_FEATURES:
-                raise ValueError(f"{predictor.reads!r} is no feature of videos")
-            return replace(predictor, linear=LinearClassifier(**load_file(folder / _WEIGHTS_NAME)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-            raise InputError(f"{path}: names no predictor that can be used ({error})") from error
+            if found["reads"] not in VIDEO_FEATURES:
+                raise ValueError(f"{found['reads']!r} is no feature of videos")
+            return cls(**found, linear=LinearClassifier(**load_file(folder / _WEIGHTS_NAME)))
+        except (OSError, ValueError, TypeError, SafetensorError) as error:
+            raise unusable_predictor(folder, error) from error
 
     def combined(self, of_lstm: NDArray[np.float64], features: Features, videos: Sequence[int]) -> NDArray[np.float64]:
         """Return what predicts, (S, K), from what the LSTM makes of each source of some videos, (S, K).
 
         Sources are in their order; those without frames are left out.
         """
-        of_lstm = at_temperature(of_lstm, self.temperature)
         if self.kind == "lstm":
-            return of_lstm
+            return self.mixed(of_lstm, None)
         assert self.linear is not None
         read = [video for video in videos if features.videos[video].length]
         numbers = np.unique(features.source_videos[read], return_inverse=True)[1]
         rows = VIDEO_FEATURES[self.reads].rows
         found = np.stack([self.linear.probabilities(rows(frames_of(features, video))).mean(axis=0) for video in read])
-        linear = mean_by_number(found, numbers, len(of_lstm))
-        return linear if self.kind == "linear" else (of_lstm + linear) / 2
+        return self.mixed(of_lstm, mean_by_number(found, numbers, len(of_lstm)))
+
+    def mixed(self, of_lstm: NDArray[np.float64], of_linear: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return what predicts from what each part makes of some videos or windows; of_linear: None for the LSTM."""
+        of_lstm = at_temperature(of_lstm, self.temperature)
+        if of_linear is None:
+            return of_lstm
+        return of_linear if self.kind == "linear" else (of_lstm + of_linear) / 2
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..models.description import ModelDescription
 from ..models.encoder import Encoder
 from ..models.inputs import InputTransforms
 from ..models.joined import JoinedEncoder
+from ..models.kinds import stack_of
 from ..models.pretrained import PretrainedEncoders
 from ..models.state import to_dict
 from ..sequences.clips import clips_of
@@ -76,7 +77,7 @@ class FrozenEncoder:
 
 
 def _build_encoder(description: ModelDescription, inputs: InputTransforms) -> Encoder | JoinedEncoder:
-    parts = [Encoder(size, part.stack) for size, part in zip(inputs.part_sizes, description.parts, strict=True)]
+    parts = [Encoder(size, stack_of(part)) for size, part in zip(inputs.part_sizes, description.parts, strict=True)]
     return parts[0] if len(parts) == 1 else JoinedEncoder(parts)
 
 

@@ -1,13 +1,21 @@
-"""Everything but the weights of a trained model: the registered names that it is built of, and their settings."""
+"""Everything but the weights of a trained model, model.json: registered names, and their settings.
 
+Reading it imports no torch, so that what a run is can be shown at once.
+"""
+
+import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
-from ..config.doors import settings_of_names
 from ..config.settings import Likelihood
-from .encoder import StackSpec
+from ..errors import InputError
+from ..names import composed
+from .members import MEMBERS_FOLDER, member_folder
 
+FORMAT, VERSION = "vidrep-model", 2
+DESCRIPTION_NAME = "model.json"
 JOINED = ("transforms", "encoder", "cell")
 """What the encoders of one model differ in."""
 
@@ -16,7 +24,7 @@ JOINED = ("transforms", "encoder", "cell")
 class ModelDescription:
     """Everything but the weights that it takes to use a model.
 
-    kind: "pretraining" or "classifier", see `vidrep.models.kinds`.
+    kind: "pretraining" or "classifier", see `NETWORK_KINDS`.
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
     encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
@@ -55,8 +63,63 @@ class ModelDescription:
         alone = replace(self, joined=[])
         return [alone, *(replace(alone, **{name: one[name] for name in JOINED}) for one in self.joined)]
 
-    @property
-    def stack(self) -> StackSpec:
-        """What the encoder is built of."""
-        name = self.encoder["cell"]
-        return StackSpec(**self.encoder, settings=settings_of_names("cell", [name], {name: self.cell})[name])
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkKind:
+    """One kind of network: what messages call it, and the keys that a description's `windows` must have."""
+
+    noun: str
+    window_keys: frozenset[str]
+
+
+NETWORK_KINDS = {
+    "pretraining": NetworkKind(
+        noun="a pretraining", window_keys=frozenset({"context", "num_future", "num_reconstructed", "stride"})
+    ),
+    "classifier": NetworkKind(noun="a classifier", window_keys=frozenset({"length", "stride"})),
+}
+"""The kinds by the names in model.json; `vidrep.models.kinds` builds them."""
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read model.json of a run folder; names of classes come in NFC, as labels do.
+
+    Raises InputError if the folder holds no finished model, or one of another version.
+    """
+    path = folder / DESCRIPTION_NAME
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such run folder; `vidrep train` and `vidrep finetune` make one")
+    if not path.is_file() and (folder / MEMBERS_FOLDER).is_dir():
+        raise InputError(f"{folder}: a run of several models; name one of them, such as {member_folder(folder, 1)}")
+    if not path.is_file():
+        raise InputError(f"{folder}: no {DESCRIPTION_NAME} in it, so no run has come as far as a first model there")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content.pop("format"), content.pop("version")
+        if found != (FORMAT, VERSION):
+            raise InputError(
+                f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}; train the run "
+                "again, or use the vidrep that trained it"
+            )
+        description = ModelDescription(**content)
+        _check(description)
+        description = replace(description, classes=[composed(name) for name in description.classes])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: not a model description ({reason})") from error
+    return description
+
+
+def _check(description: ModelDescription) -> None:
+    """Raise ValueError or KeyError for a description that contradicts itself."""
+    if description.kind not in NETWORK_KINDS:
+        raise ValueError(f"kind {description.kind!r}; known are {', '.join(NETWORK_KINDS)}")
+    kind = NETWORK_KINDS[description.kind]
+    if not description.windows.keys() >= kind.window_keys:
+        raise ValueError(f"windows of {kind.noun} have {', '.join(sorted(kind.window_keys))}")
+    if description.likelihood not in get_args(Likelihood):
+        raise ValueError(f"likelihood {description.likelihood!r}")
+    if len(description.classes) != len(description.class_counts):
+        raise ValueError("classes and class_counts do not agree")
+    if description.frame_size < 1:
+        raise ValueError(f"frames of shape {description.frame_shape}")

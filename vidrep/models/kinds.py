@@ -1,29 +1,15 @@
-"""The kinds of trained networks: how each is built from its description, and which keys the description must have."""
+"""How each kind of trained network is built from its description."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ..config.doors import settings_of_names
 from .classifier import Classifier, balanced_weights
 from .description import ModelDescription
-from .encoder import Numerics
+from .encoder import Numerics, StackSpec
 from .inputs import InputTransforms
 from .joined import JoinedInputs
 from .network import Network
 from .pretraining import PretrainingNetwork
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkKind:
-    """One kind of network.
-
-    noun: what messages call it. window_keys: the keys that a description's `windows` must have. build: returns the
-    network of a description, for frames of so many values after the input transforms of each encoder.
-    """
-
-    noun: str
-    window_keys: frozenset[str]
-    build: Callable[[ModelDescription, Sequence[int], Numerics], Network]
 
 
 def build_inputs(description: ModelDescription) -> InputTransforms:
@@ -42,7 +28,7 @@ def build_network(
 
     frame_sizes: the values of a frame after the input transforms of each of its encoders.
     """
-    return NETWORK_KINDS[description.kind].build(description, frame_sizes, numerics or Numerics())
+    return _BUILDERS[description.kind](description, frame_sizes, numerics or Numerics())
 
 
 def _build_pretraining(
@@ -50,7 +36,7 @@ def _build_pretraining(
 ) -> PretrainingNetwork:
     return PretrainingNetwork(
         frame_size=frame_sizes[0],
-        stack=description.stack,
+        stack=stack_of(description),
         objectives=settings_of_names("objective", list(description.objectives), description.objectives),
         likelihood=description.likelihood,
         num_context=description.windows["context"],
@@ -64,7 +50,7 @@ def _build_classifier(description: ModelDescription, frame_sizes: Sequence[int],
     name, settings = others.pop("name"), others.pop("settings")
     is_balanced = others.pop("class_weights", "none") == "balanced"
     return Classifier(
-        encoders=[(size, part.stack) for size, part in zip(frame_sizes, description.parts, strict=True)],
+        encoders=[(size, stack_of(part)) for size, part in zip(frame_sizes, description.parts, strict=True)],
         num_classes=len(description.classes),
         head=name,
         head_settings=settings_of_names("head", [name], {name: settings})[name],
@@ -76,14 +62,13 @@ def _build_classifier(description: ModelDescription, frame_sizes: Sequence[int],
     )
 
 
-NETWORK_KINDS = {
-    "pretraining": NetworkKind(
-        noun="a pretraining",
-        window_keys=frozenset({"context", "num_future", "num_reconstructed", "stride"}),
-        build=_build_pretraining,
-    ),
-    "classifier": NetworkKind(
-        noun="a classifier", window_keys=frozenset({"length", "stride"}), build=_build_classifier
-    ),
+def stack_of(description: ModelDescription) -> StackSpec:
+    """Return what the encoder is built of."""
+    name = description.encoder["cell"]
+    return StackSpec(**description.encoder, settings=settings_of_names("cell", [name], {name: description.cell})[name])
+
+
+_BUILDERS: dict[str, Callable[[ModelDescription, Sequence[int], Numerics], Network]] = {
+    "pretraining": _build_pretraining,
+    "classifier": _build_classifier,
 }
-"""The kinds by the names in model.json."""

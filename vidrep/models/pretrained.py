@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
-from .description import JOINED, ModelDescription
+from .description import JOINED, ModelDescription, read_description
 from .encoder import Encoder
 from .inputs import InputTransforms
 from .joined import JoinedEncoder, JoinedInputs
 from .kinds import build_inputs
 from .members import member_folder, member_folders, write_members
-from .saved import hash_of_weights, load_weights, read_description, read_weights, save_model
+from .saved import hash_of_weights, load_weights, read_weights, save_model
 
 _INPUTS, _ENCODER = "inputs.", "network.encoder."
 

@@ -6,29 +6,23 @@ model.json holds registered names (of the cell, objectives, head, transforms) an
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..config.settings import Likelihood
 from ..errors import ConfigError, InputError
 from ..files import write_text, writing_file
-from ..names import composed
-from .description import ModelDescription
+from .description import DESCRIPTION_NAME, FORMAT, VERSION, ModelDescription, read_description
 from .encoder import Numerics
 from .inputs import InputTransforms
-from .kinds import NETWORK_KINDS, build_inputs, build_network
-from .members import MEMBERS_FOLDER, member_folder
+from .kinds import build_inputs, build_network
 from .network import Network
 
-FORMAT = "vidrep-model"
-VERSION = 2
-WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"
+WEIGHTS_NAME = "model.safetensors"
 
 
 class TrainedModel(nn.Module):
@@ -56,50 +50,6 @@ def save_model(folder: Path, description: ModelDescription, state: Mapping[str, 
         file.write_at(weights, 0)
     content = {"format": FORMAT, "version": VERSION, **asdict(description)}
     write_text(folder / DESCRIPTION_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_description(folder: Path) -> ModelDescription:
-    """Read model.json of a run folder; names of classes come in NFC, as labels do.
-
-    Raises InputError if the folder holds no finished model, or one of another version.
-    """
-    path = folder / DESCRIPTION_NAME
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such run folder; `vidrep train` and `vidrep finetune` make one")
-    if not path.is_file() and (folder / MEMBERS_FOLDER).is_dir():
-        raise InputError(f"{folder}: a run of several models; name one of them, such as {member_folder(folder, 1)}")
-    if not path.is_file():
-        raise InputError(f"{folder}: no {DESCRIPTION_NAME} in it, so no run has come as far as a first model there")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content.pop("format"), content.pop("version")
-        if found != (FORMAT, VERSION):
-            raise InputError(
-                f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}; train the run "
-                "again, or use the vidrep that trained it"
-            )
-        description = ModelDescription(**content)
-        _check(description)
-        description = replace(description, classes=[composed(name) for name in description.classes])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"{path}: not a model description ({reason})") from error
-    return description
-
-
-def _check(description: ModelDescription) -> None:
-    """Raise ValueError or KeyError for a description that contradicts itself."""
-    if description.kind not in NETWORK_KINDS:
-        raise ValueError(f"kind {description.kind!r}; known are {', '.join(NETWORK_KINDS)}")
-    kind = NETWORK_KINDS[description.kind]
-    if not description.windows.keys() >= kind.window_keys:
-        raise ValueError(f"windows of {kind.noun} have {', '.join(sorted(kind.window_keys))}")
-    if description.likelihood not in get_args(Likelihood):
-        raise ValueError(f"likelihood {description.likelihood!r}")
-    if len(description.classes) != len(description.class_counts):
-        raise ValueError("classes and class_counts do not agree")
-    if description.frame_size < 1:
-        raise ValueError(f"frames of shape {description.frame_shape}")
 
 
 def load_model(folder: Path | str) -> tuple[TrainedModel, ModelDescription]:

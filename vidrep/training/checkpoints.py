@@ -49,6 +49,10 @@ class Checkpoints:
         there = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(path for path in there if _NAME.fullmatch(path.name))
 
+    def last_step(self) -> int:
+        """Return the step of the newest one, 0 without any."""
+        return max((int(path.stem) for path in self.paths()), default=0)
+
     def require_this_version(self) -> None:
         """Raise InputError if there are checkpoints of version 1 alone, which had another name."""
         if not self.paths() and (self.folder / _OLD_NAME).exists():

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..config.reader import to_mapping
+from ..config.reader import changed_settings, run_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig, TrainingSettings
 from ..devices import choose_device
 from ..models.members import member_folder, write_members
@@ -35,12 +35,14 @@ def run_of_several(
     ranks.call_on_rank_zero(lambda: run.require_usable(resume=options.resume, overwrite=options.overwrite))
     with ranks.on_rank_zero(run.locked()):
         folder = run.prepared(
-            {**to_mapping(config), **videos.recorded(), **(recorded or {})},
+            {**run_mapping(config), **videos.recorded(), **(recorded or {})},
             videos,
             resume=options.resume,
             overwrite=options.overwrite,
             device=device,
             num_ranks=ranks.size,
+            origin=options.origin,
+            changes=changed_settings(config),
         )
         with ranks.on_rank_zero(folder):
             yield

@@ -24,11 +24,13 @@ from .classifier_training import check_classifier, train_classifier
 from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .finetuning_data import FinetuneVideos, labeled_videos
+from .history import Origin
 from .loop import TrainingOutcome, never
 from .nested_validation import FoldsResult, measure_on_folds, require_testable
 from .overfitting import Overfitting, find_overfitting
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
+from .resuming import settings_of
 from .run import RunFolder
 from .selection import Selection, select
 from .session import SessionOptions
@@ -89,6 +91,7 @@ def finetune(
     overwrite: bool = False,
     should_stop: Callable[[], bool] = never,
     on_progress: ProgressListener = ignore_progress,
+    origin: Origin | None = None,
 ) -> FinetuneResult:
     """Train a classifier on the labeled videos of features, or of the feature file at a path, into the run `output`.
 
@@ -109,7 +112,7 @@ def finetune(
     the features are not of the kind that the pretrained run was trained on, ConfigError for settings that contradict
     it, and whatever `train` raises.
     """
-    config = with_precision(config or FinetuneConfig(), precision)
+    config = with_precision(settings_of(config, FinetuneConfig, Path(output) if resume else None), precision)
     run = RunFolder(Path(output))
     options = SessionOptions(
         device=device,
@@ -118,6 +121,7 @@ def finetune(
         overwrite=overwrite,
         should_stop=should_stop,
         on_progress=on_progress,
+        origin=origin or Origin(),
     )
     with joined_ranks() as ranks:
         start = read_start(run, _folders(pretrained), resume=resume)

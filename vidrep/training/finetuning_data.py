@@ -24,7 +24,7 @@ from ..sequences.samplers import InfiniteSampler
 from ..sequences.split import VideoSplit, split_videos
 from ..sequences.window_lengths import fit_finetune_windows
 from ..sequences.windows import VideoWindows, sliding_windows
-from .preparation import choose_batch_size, require_sound, require_windows, subsample
+from .preparation import choose_batch_size, report_windows, require_sound, require_windows, subsample
 from .run_videos import RunVideos
 from .session import SessionContext
 from .task import TaskData
@@ -85,7 +85,14 @@ class FinetuneVideos:
     def of_run(self) -> RunVideos:
         """What a run's videos.csv holds of them."""
         annotated = self.annotated
-        return RunVideos(self.features.videos, annotated.labels, self.split, annotated.groups, self.group_rule)
+        return RunVideos(
+            self.features.videos,
+            annotated.labels,
+            self.split,
+            annotated.groups,
+            self.group_rule,
+            str(self.features.path),
+        )
 
 
 def labeled_videos(
@@ -108,6 +115,7 @@ def labeled_videos(
     class_of = {name: number for number, name in enumerate(classes)}
     class_numbers = np.array([class_of.get(label, -1) for label in videos.labels], dtype=np.int64)
     numbers = VideoNumbers.of(videos.groups, class_numbers)
+    report_windows(features, split.train + split.validation, 1)
     # Once, though many trainings may follow: all rows are read for it.
     require_sound(features, split.train + split.validation)
     return FinetuneVideos(

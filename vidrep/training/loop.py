@@ -144,6 +144,8 @@ def _first_position(
     kept = run.checkpoints
     checkpoint = ranks.call_on_rank_zero(lambda: kept.load() if kept.paths() else None) if resume else None
     position = Position() if checkpoint is None else restore(task, run, optimizer, checkpoint, numerics)
+    if checkpoint is not None and position.step == ranks.call_on_rank_zero(run.more_steps_from):
+        position.num_validations_since_best = 0  # more steps have a patience of their own
     ranks.broadcast(task.model.state_dict().values())
     return position
 

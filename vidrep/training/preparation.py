@@ -123,16 +123,12 @@ def require_several(maker: ViewMaker, *, name: str) -> None:
 
 
 def report_windows(features: Features, videos: Sequence[int], length: int) -> None:
-    """Log how many videos are too short for a window."""
+    """Log how many videos give no window, as they are too short for one; length: 1 where any frame is enough."""
     short = [features.videos[video].path for video in videos if features.videos[video].length < length]
     if short:
-        _log.warning(
-            "%d of %d videos are shorter than a window of %d frames and are left out: %s",
-            len(short),
-            len(videos),
-            length,
-            some_names(short),
-        )
+        lacking = "have no frame" if length == 1 else f"are shorter than a window of {length} frames"
+        names = some_names(short)
+        _log.warning("%d of %d videos %s and are left out: %s", len(short), len(videos), lacking, names)
 
 
 def choose_batch_size(num_windows: int, wanted: int, *, what: str = "windows") -> int:

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..config.settings import EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, InputError, OutputError
-from ..models.description import ModelDescription
+from ..models.description import DESCRIPTION_NAME, ModelDescription
 from ..models.members import ENSEMBLE_NAME
 from ..models.pretrained import PretrainedEncoders
-from ..models.saved import DESCRIPTION_NAME
 from .run import RunFolder
 
 # What an encoder's weights depend on; dropout and initialization do not change their shapes.

@@ -95,12 +95,14 @@ def data_of_features(
     *,
     annotations: Mapping[str, Annotation] | None = None,
     group_rule: GroupRule = NO_RULE,
+    trained: frozenset[str] = frozenset(),
 ) -> PretrainData:
     """Split the videos of features and cut them into windows; raises as `train`.
 
+    trained: see `videos_of_features`.
     Of a step's batch only this rank's shard is read.
     """
-    videos = videos_of_features(features, config, annotations=annotations, group_rule=group_rule)
+    videos = videos_of_features(features, config, annotations=annotations, group_rule=group_rule, trained=trained)
     split = videos.split
     likelihood = choose_likelihood(features, config.likelihood)
     used = split.train + split.validation
@@ -142,8 +144,12 @@ def videos_of_features(
     *,
     annotations: Mapping[str, Annotation] | None = None,
     group_rule: GroupRule = NO_RULE,
+    trained: frozenset[str] = frozenset(),
 ) -> RunVideos:
-    """Split the videos of features; raises as `train`."""
+    """Split the videos of features; raises as `train`.
+
+    trained: checksums of the videos that trained the weights to start from; those and their groups do not validate.
+    """
     videos = annotate(features, annotations, group_rule)
     split = split_videos(
         [row.path for row in features.videos],
@@ -159,7 +165,26 @@ def videos_of_features(
             f"{features.path}: there is only one video, or one group of videos, to train on, and one more is needed to "
             "choose the weights by; use more videos"
         )
-    return RunVideos(features.videos, videos.labels, split, videos.groups, group_rule)
+    split = _without_trained(features, split, videos.groups, trained)
+    return RunVideos(features.videos, videos.labels, split, videos.groups, group_rule, str(features.path))
+
+
+def _without_trained(
+    features: Features, split: VideoSplit, groups: Sequence[str], trained: frozenset[str]
+) -> VideoSplit:
+    """Let videos train that are to validate, if they or others of their group trained the weights to start from."""
+    rows = features.videos
+    used = {groups[video] for video, row in enumerate(rows) if {row.checksum, row.source_sha256} & trained}
+    moved = [video for video in split.validation if groups[video] in used]
+    if not moved:
+        return split
+    if len(moved) == len(split.validation):
+        raise InputError(
+            f"{features.path}: all videos that could validate trained the run to start from; add videos, or give splits"
+        )
+    _log.info("%d videos that would validate trained the run to start from, and train again", len(moved))
+    validation = sorted(set(split.validation) - set(moved))
+    return VideoSplit(train=sorted(split.train + moved), validation=validation, test=split.test)
 
 
 def _objectives(config: PretrainConfig, likelihood: Likelihood, split: VideoSplit) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 config.toml         every setting, resolved
 videos.csv          which video was in which split, with its label, group, and checksums of its rows and its source
 environment.json    versions, device, threads
+history.jsonl       when, by which command and from which features it was started, and each time that it went on
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
@@ -10,7 +11,8 @@ predictor.json      what predicts: the LSTM, a linear baseline, or the average o
 selection/          what cross-validation tried, and how it did (fine-tuning only)
 folds/              what folds tested: a run for each fold, and how they did together (fine-tuning only)
 ensemble.json       how many models there are in members/, each a run of its own; written once they are finished
-pretrained/         the encoder and the input transforms that a fine-tuning started from
+pretrained/         what it started from: the encoder and the input transforms of a fine-tuning; the model and the
+                    videos of a pretraining
 checkpoints/NNNNNNNN.pt            everything needed to go on from a step, for the last few
 samples/filmstrip.png              some held-out windows above what a pretraining makes of them, if they are pictures
 tensorboard/        the metrics of metrics.jsonl as TensorBoard's events, where it is installed
@@ -24,6 +26,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,13 @@ import torch
 from ..errors import ConfigError, InputError, OutputError, Stopped, shortened
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
+from ..models.description import DESCRIPTION_NAME
 from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER
-from ..models.saved import DESCRIPTION_NAME
 from ..version import __version__
 from .checkpoints import Checkpoints
+from .history import HISTORY_NAME, Origin, append_start, new_start, read_history
 from .run_metrics import EVENTS_FOLDER, METRICS_NAME
-from .run_videos import CONFIG_NAME, VIDEOS_NAME, RunVideos
+from .run_videos import CONFIG_NAME, PRETRAINED_NAME, VIDEOS_NAME, RunVideos, difference
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ _CONTENTS = {
     CONFIG_NAME,
     VIDEOS_NAME,
     _ENVIRONMENT_NAME,
+    HISTORY_NAME,
     METRICS_NAME,
     "model.safetensors",
     "model.json",
@@ -58,12 +63,13 @@ _CONTENTS = {
     "selection",
     "folds",
     "checkpoints",
-    "pretrained",
+    PRETRAINED_NAME,
     "samples",
     EVENTS_FOLDER,
 }
 # Settings that a resumed run may change: a checkpoint records the precision, and another one is a warning.
-_FREE_ON_RESUME = frozenset({"training.precision"})
+_FREE_ON_RESUME = frozenset({"training.precision", "given"})
+_STEPS = "training.steps"
 # How many changed settings a message shows.
 _MOST_SHOWN = 3
 
@@ -74,7 +80,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.filmstrip_path = path / "samples" / "filmstrip.png"
-        self.pretrained_path = path / "pretrained"
+        self.pretrained_path = path / PRETRAINED_NAME
         self.checkpoints = Checkpoints(path / "checkpoints")
         self._config_path = path / CONFIG_NAME
         self._environment_path = path / _ENVIRONMENT_NAME
@@ -96,18 +102,33 @@ class RunFolder:
         overwrite: bool,
         device: torch.device,
         num_ranks: int = 1,
+        origin: Origin | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> Iterator[None]:
         """Make the folder new, or check that the run can be resumed; write config, videos and environment.
 
         A run that this one replaces is set aside until this one has a model. If the block raises before, the earlier
         run is put back.
+        origin, changes: for history.jsonl, see `Start`.
         Raises OutputError if it exists and neither is wanted, if it is resumed with other settings or videos, or if it
         cannot be written; InputError if there is no run to resume.
         """
         self.require_usable(resume=resume, overwrite=overwrite)
         try:
+            more_steps = resume and self._require_same_config(settings)
             self._prepare(settings, videos.table(), resume=resume)
             self._write_environment(device, num_ranks)
+            start = new_start(
+                origin or Origin(),
+                features=videos.features_path,
+                content=videos.content,
+                changes={} if resume else changes or {},
+            )
+            if more_steps:
+                start = replace(start, steps=settings["training"]["steps"], from_step=self.checkpoints.last_step())
+            append_start(self.path, start)
+            if more_steps:  # after its record: killed in between, the same command does both
+                write_text(self._config_path, tomli_w.dumps(settings))
             yield
         except BaseException as error:
             if not resume and self._restore_earlier():
@@ -118,7 +139,6 @@ class RunFolder:
 
     def _prepare(self, settings: dict[str, Any], table: str, *, resume: bool) -> None:
         if resume:
-            self._require_same_config(settings)
             self._require_same_videos(table)
         with naming_output(self.path):
             self._remove_leftovers()
@@ -208,19 +228,22 @@ class RunFolder:
         """Refuse to go on with other videos than those that the run began with, or with others in its splits."""
         path = self.path / VIDEOS_NAME
         try:
-            before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        except (OSError, UnicodeDecodeError) as error:
+            changed = difference(path.read_text(encoding="utf-8"), table) if path.exists() else ""
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from error
-        changed = sorted(set(before).symmetric_difference(table.splitlines()))
-        if path.exists() and changed:
-            video = next(csv.reader(changed))[0]
+        if changed:
             raise OutputError(
-                f"{self.path}: the features, labels, splits or groups are not those that the run began with: video "
-                f"{video!r} is new, gone or another; resume with the same, or give a new folder"
+                f"{self.path}: the videos are not those that the run began with: {changed}; resume with the same "
+                f"features, labels and splits, or give a new folder, and --from {self.path} to start from its weights"
             )
         write_text(path, table)
 
-    def _require_same_config(self, settings: Mapping[str, Any]) -> None:
+    def more_steps_from(self) -> int | None:
+        """Return after which step more steps were asked for the last time, None if they never were."""
+        return next((one.from_step for one in reversed(read_history(self.path)) if one.steps is not None), None)
+
+    def _require_same_config(self, settings: Mapping[str, Any]) -> bool:
+        """Refuse to go on with other settings, but for more steps; return whether there are more."""
         try:
             before = _flat(tomllib.loads(self._config_path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -230,18 +253,20 @@ class RunFolder:
                 f"{self._config_path}: a run of an earlier version of vidrep, which this one cannot go on with; "
                 "--overwrite starts anew"
             )
-        if difference := _differences(before, _flat(settings), free=_FREE_ON_RESUME):
-            raise OutputError(
-                f"{self.path}: resumed with {difference}; resume with the same recipe and settings, or give a new "
-                "folder"
-            )
+        now = _flat(settings)
+        # Cross-validation has divided the steps that it was given among its candidates.
+        may_stretch = not now.get("selection.enabled", False)
+        more_steps = may_stretch and bool(now[_STEPS] > before.get(_STEPS, 0))
+        if changed := _differences(before, now, free=_FREE_ON_RESUME | ({_STEPS} if more_steps else set())):
+            raise OutputError(f"{self.path}: resumed with {changed}; leave that out, or give a new folder")
+        return more_steps
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
         # Where a weights file lies does not count: its hash does.
-        if difference := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
+        if changed := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
             raise OutputError(
-                f"{self.path}: resumed with a model of {difference}; resume with the same features and, if there was "
+                f"{self.path}: resumed with a model of {changed}; resume with the same features and, if there was "
                 "one, the same --from"
             )
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError, InputError
 from ..features.annotations import SPLITS
+from ..features.checksum import content_digest
 from ..features.groups import NO_RULE, GroupRule
 from ..features.table import VideoRow
 from ..names import composed
@@ -17,13 +18,14 @@ from ..sequences.split import VideoSplit
 
 CONFIG_NAME = "config.toml"
 VIDEOS_NAME = "videos.csv"
+PRETRAINED_NAME = "pretrained"
 
 
 @dataclass(frozen=True)
 class RunVideos:
     """The videos of a run: all rows of its features, their labels and groups, and which split each is in.
 
-    group_rule: what made the groups, if they are not annotated.
+    group_rule: what made the groups, if they are not annotated. features_path: of their file, as it was given.
     """
 
     rows: Sequence[VideoRow]
@@ -31,6 +33,12 @@ class RunVideos:
     split: VideoSplit
     groups: Sequence[str]
     group_rule: GroupRule = NO_RULE
+    features_path: str = ""
+
+    @property
+    def content(self) -> str:
+        """The hash of the features, "" if there are none; see `content_digest`."""
+        return content_digest(row.checksum for row in self.rows) if self.rows else ""
 
     def count(self, split: str, *, at_least: int = 1) -> int:
         """Return how many videos of a split have so many frames; crops of one video are one."""
@@ -52,6 +60,37 @@ class RunVideos:
     def recorded(self) -> dict[str, Any]:
         """Return what a run's config.toml holds of them."""
         return {"groups": self.group_rule.recorded} if self.group_rule.is_given else {}
+
+
+def difference(before: str, now: str) -> str:
+    """Return how two tables of videos differ, "3 new, 1 with other features", or '' if they do not."""
+    first, second = ({row["video"]: row for row in csv.DictReader(io.StringIO(one))} for one in (before, now))
+    common = [(first[key], second[key]) for key in first.keys() & second.keys()]
+    counts = {"new": len(second.keys() - first.keys()), "gone": len(first.keys() - second.keys())}
+    for column, what in (("checksum", "features"), ("label", "labels"), ("split", "splits"), ("group", "groups")):
+        counts[f"with other {what}"] = sum(one[column] != other[column] for one, other in common)
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def earlier_videos(folder: Path) -> str:
+    """Return videos.csv of a run with the rows of the runs that it continued; raises InputError if there is none."""
+    try:
+        tables = [path.read_text(encoding="utf-8").splitlines(keepends=True) for path in _tables_of(folder)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
+    return "".join([*tables[0], *(row for table in tables[1:] for row in table[1:] if row not in tables[0])])
+
+
+def trained_content(table: str) -> frozenset[str]:
+    """Return the checksums, of rows and of source files, of the videos in split "train" of a videos.csv."""
+    rows = [row for row in csv.DictReader(io.StringIO(table)) if row["split"] == "train"]
+    return frozenset({row[column] for row in rows for column in ("checksum", "source_sha256")} - {""})
+
+
+def _tables_of(folder: Path) -> list[Path]:
+    """Return videos.csv of a run, and that of the runs that it continued, if it did."""
+    earlier = folder / PRETRAINED_NAME / VIDEOS_NAME
+    return [folder / VIDEOS_NAME, *([earlier] if earlier.is_file() else [])]
 
 
 class UsedVideos(NamedTuple):
@@ -79,11 +118,12 @@ def read_used_videos(folder: Path) -> UsedVideos:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError, ConfigError) as error:
         raise InputError(f"{folder}: {CONFIG_NAME} cannot be read ({error}); is it a run folder?") from error
     try:
-        with (folder / VIDEOS_NAME).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["split"] != "test":
-                    content |= {row["checksum"], row["source_sha256"]}
-                    groups.add(composed(row["group"]))
+        for path in _tables_of(folder):
+            with path.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    if row["split"] != "test":
+                        content |= {row["checksum"], row["source_sha256"]}
+                        groups.add(composed(row["group"]))
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
     return UsedVideos(frozenset(content - {""}), frozenset(groups - {""}), rule)

@@ -26,7 +26,8 @@ from ..metrics.cross_validation import (
     one_error_below_best,
 )
 from ..metrics.paired import PairedDifference, paired_difference
-from ..metrics.predictor import Predictor, PredictorKind
+from ..metrics.predictor import Predictor
+from ..metrics.predictor_file import PredictorKind
 from ..metrics.video_features import VIDEO_FEATURES, every_video_rows
 from ..models.logistic_regression import COSTS, fit_linear_path
 from ..models.pretrained import PretrainedEncoders

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from ..config.reader import to_mapping
+from ..config.reader import changed_settings, run_mapping
 from ..config.settings import FinetuneConfig, PretrainConfig
 from ..devices import choose_device, cpu_threads, is_out_of_memory, torch_settings
 from ..errors import ConfigError
@@ -20,6 +20,7 @@ from ..sequences.batches import FeatureBatchSet
 from ..threads import threads_for, warn_of_spinning
 from .collectives import Ranks
 from .fitting import run_fitting
+from .history import Origin
 from .loop import TrainingOutcome, never, run_training
 from .ranks import joined_ranks
 from .run import RunFolder
@@ -44,6 +45,8 @@ class SessionOptions:
     should_stop: Callable[[], bool] = never
     """Asked after every step; then a checkpoint is written and Stopped is raised."""
     on_progress: ProgressListener = ignore_progress
+    origin: Origin = field(default_factory=Origin)
+    """Recorded in the run."""
 
 
 class SessionContext(NamedTuple):
@@ -53,6 +56,10 @@ class SessionContext(NamedTuple):
     device: torch.device
     numerics: Numerics
     ranks: Ranks
+
+
+def ignore_run(run: RunFolder) -> None:
+    """Do nothing once the run folder is there: the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,7 @@ class Prepared:
     stateful: bool = False
     fitted_to: FeatureBatchSet | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
-    on_start: Callable[[RunFolder], None] = lambda run: None
+    on_start: Callable[[RunFolder], None] = ignore_run
 
 
 def run_session(
@@ -106,7 +113,7 @@ def run_session(
         with ranks.on_rank_zero(run.locked()), explaining_out_of_memory(), seeded(config.training.draw_seed, device):
             prepared = prepare(context)
             with cpu_threads(_num_threads(context, prepared, options)):
-                outcome = _train(context, prepared, options, precision)
+                outcome = _train(context, prepared, options, precision, changes=changed_settings(config))
                 result = ranks.call_on_rank_zero(lambda: finish(context, prepared))
     return outcome, prepared, result
 
@@ -132,7 +139,9 @@ def _num_threads(context: SessionContext, prepared: Prepared, options: SessionOp
     )
 
 
-def _train(context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str) -> TrainingOutcome:
+def _train(
+    context: SessionContext, prepared: Prepared, options: SessionOptions, precision: str, changes: Mapping[str, Any]
+) -> TrainingOutcome:
     run, device, _, ranks = context
     config = prepared.config
     if device.type == "cpu":
@@ -149,12 +158,14 @@ def _train(context: SessionContext, prepared: Prepared, options: SessionOptions,
     )
     ranks.require_same(data=(prepared.source, prepared.videos.table()))
     folder = run.prepared(
-        {**to_mapping(config), **prepared.recorded},
+        {**run_mapping(config), **prepared.recorded},
         prepared.videos,
         resume=options.resume,
         overwrite=options.overwrite,
         device=device,
         num_ranks=ranks.size,
+        origin=options.origin,
+        changes=changes,
     )
     with ranks.on_rank_zero(folder), explaining_out_of_memory(prepared.data.batch_size):
         ranks.call_on_rank_zero(lambda: prepared.on_start(run))

@@ -1,0 +1,43 @@
+"""predictor.json of a run: which of its classifiers predicts. Reading it imports no torch."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ..errors import InputError
+
+PREDICTOR_NAME = "predictor.json"
+PredictorKind = Literal["lstm", "linear", "average"]
+FORMAT, VERSION = "vidrep-predictor", 1
+
+
+def predictor_name(kind: PredictorKind, reads: str) -> str:
+    """Return what messages call a predictor; reads: what its logistic regression reads of a video."""
+    return {"lstm": "LSTM", "linear": reads, "average": f"average of LSTM and {reads}"}[kind]
+
+
+def read_predictor(folder: Path) -> dict[str, Any]:
+    """Read kind, reads, C and temperature from a run folder; {} if it has no predictor.json.
+
+    Raises InputError if that cannot be read.
+    """
+    path = folder / PREDICTOR_NAME
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = content.pop("format"), content.pop("version")
+        if found != (FORMAT, VERSION) or content["kind"] not in get_args(PredictorKind):
+            raise ValueError(f"{found[0]} version {found[1]}, predictor {content['kind']!r}")
+        if content.keys() != {"kind", "reads", "C", "temperature"}:
+            raise ValueError(f"it holds {', '.join(content)}")
+        if not content["temperature"] > 0:
+            raise ValueError(f"temperature {content['temperature']}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unusable_predictor(folder, error) from error
+    return content
+
+
+def unusable_predictor(folder: Path, error: Exception) -> InputError:
+    """Build the error for a predictor.json that names nothing usable."""
+    return InputError(f"{folder / PREDICTOR_NAME}: names no predictor that can be used ({error})")
