@@ -5,12 +5,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError, Stopped, some_names
 from ..features.annotations import Annotation, merge
 from ..features.failures import Failure, write_failures
+from ..features.groups import with_groups_by_pattern
 from ..features.settings import Settings
 from ..features.store import Features
 from ..features.versions import library_versions
@@ -69,6 +70,7 @@ def extract(
     sampling: Sampling | None = None,
     video_stream: int | None = None,
     annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
     overwrite: bool = False,
     prune: bool = False,
     workers: int | None = None,
@@ -84,6 +86,8 @@ def extract(
     extractor: or a function that makes it, which is called once the output is locked.
     video_stream: which of the video streams of each file, see `vidrep.video.decoders.open_video`.
     annotations: labels and splits that replace those of the sources (see `vidrep.features.annotations`).
+    group_pattern: a regular expression for keys, which gives a group to the videos that the annotations give none (see
+        `vidrep.features.groups.groups_by_pattern`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
     prune: drop videos from `output` that are not among the sources any more.
     workers, timeout: decoding processes, see `vidrep.extraction.workers.decode`; None starts one a core, 0 decodes in
@@ -121,7 +125,13 @@ def extract(
         )
         try:
             return _extract_into(
-                destination, sources, pipeline, annotations=annotations or {}, prune=prune, on_progress=on_progress
+                destination,
+                sources,
+                pipeline,
+                annotations=annotations or {},
+                group_pattern=group_pattern,
+                prune=prune,
+                on_progress=on_progress,
             )
         finally:
             destination.cleanup()
@@ -133,6 +143,7 @@ def _extract_into(
     pipeline: "_Pipeline",
     *,
     annotations: Mapping[str, Annotation],
+    group_pattern: str | None,
     prune: bool,
     on_progress: ProgressListener,
 ) -> ExtractSummary:
@@ -147,6 +158,9 @@ def _extract_into(
         annotations,
         paths=[str(video.path.absolute()) for video in videos],
     )
+    if group_pattern is not None:
+        groups = with_groups_by_pattern([video.key for video in videos], wanted.groups, group_pattern)
+        wanted = replace(wanted, groups=groups)
     writer = PartsWriter(
         destination.parts,
         settings=settings,
@@ -162,7 +176,7 @@ def _extract_into(
             pipeline.run(work, lambda: on_progress(work.progress(time.monotonic() - began)))
         publishing = time.monotonic()
         gone = work.videos_without_source() if prune else set[str]()
-        names = work.names() if annotations else work.names_with_new_splits()
+        names = work.names() if annotations else work.names_filled_in()
         features = destination.publish(
             names, settings=settings, unchanged=work.unchanged, without=gone, check_stop=pipeline.check_stop
         )

@@ -94,12 +94,12 @@ class ExtractionWork:
             for crop in self._crop_names
         }
 
-    def names_with_new_splits(self) -> dict[str, tuple[str, str, str]]:
-        """Return (label, split, group) by key, of the output's rows that lack the split that their folder names."""
+    def names_filled_in(self) -> dict[str, tuple[str, str, str]]:
+        """Return (label, split, group) by key, of rows in the output; labels and splits that they have stay."""
         return {
-            key: (self._done[key].label, split, "")
-            for key, (_, split, _) in self.names().items()
-            if split and key in self._done and not self._done[key].split
+            key: (self._done[key].label, self._done[key].split or split, group)
+            for key, (_, split, group) in self.names().items()
+            if key in self._done
         }
 
     def videos_without_source(self) -> set[str]:

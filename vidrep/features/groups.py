@@ -34,6 +34,12 @@ def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
     return groups
 
 
+def with_groups_by_pattern(keys: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
+    """Return the groups, those that are '' by the pattern; raises what groups_by_pattern raises."""
+    found = iter(groups_by_pattern([key for key, group in zip(keys, groups, strict=True) if not group], pattern))
+    return [group or next(found) for group in groups]
+
+
 def _matched(pattern: re.Pattern[str], key: str) -> str:
     match = pattern.search(key)
     return (match[1 if pattern.groups else 0] or "") if match else ""
@@ -60,10 +66,7 @@ def choose_groups(videos: Sequence[VideoRow], annotated: Sequence[str], pattern:
     """
     groups = list(annotated)
     if pattern is not None:
-        open_ones = [index for index, group in enumerate(groups) if not group]
-        found = groups_by_pattern([videos[index].source_key for index in open_ones], pattern)
-        for index, group in zip(open_ones, found, strict=True):
-            groups[index] = group
+        groups = with_groups_by_pattern([row.source_key for row in videos], groups, pattern)
     return [
         group or row.group or recording_of(row.source_key) or row.source_sha256 or row.source_key
         for group, row in zip(groups, videos, strict=True)

@@ -72,7 +72,8 @@ def _prefix_of_frames(prefixes: Counter[str | None]) -> str:
 
 def _listed(prefixes: Counter[str]) -> str:
     """Name prefixes with the number of their images: "300 'flow_x_...', 12 'thumb...'"."""
-    return some_names(f"{count} {f'{prefix}...'!r}" for prefix, count in prefixes.most_common())
+    by_count = sorted(prefixes.items(), key=lambda one: (-one[1], str(one[0])))
+    return some_names(f"{count} {f'{prefix}...'!r}" for prefix, count in by_count)
 
 
 @dataclass(frozen=True)

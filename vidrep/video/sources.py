@@ -42,6 +42,7 @@ def find_videos(
     list_files: Sequence[Path | str] = (),
     follow_links: bool = False,
     split_folders: bool = True,
+    class_folders: bool = True,
     images: bool = False,
     frame_rate: float | None = None,
 ) -> list[VideoSource]:
@@ -68,6 +69,8 @@ def find_videos(
     split_folders: if every top folder with videos is named train, val or test, or in a longer form of these
         (vidrep.video.split_folders), and holds class folders, these folders are splits: "train/left/a.mp4" has the
         split "train" and the label "left". A line in the log says so.
+    class_folders: a folder's name is the label of its videos. Without it no video has a label: folders are recordings
+        or animals.
     images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
         given one by one are refused.
     frame_rate: images a second of folders of frames; None: 25, which is logged.
@@ -103,7 +106,7 @@ def find_videos(
     frames.require_asked_for(files.videos)
     frames.log()
     located.append(_located_files(files))
-    found = _without_repeats(_with_labels(located, split_folders=split_folders))
+    found = _without_repeats(_with_labels(located, split_folders=split_folders, class_folders=class_folders))
     if all(one.unreadable for one in found):
         why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
         raise InputError(f"no video was found; {why}; change the permissions or name other sources")
@@ -188,30 +191,35 @@ def _as_utf8(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _with_labels(located: Sequence[Sequence[_Located]], *, split_folders: bool) -> list[VideoSource]:
+def _with_labels(
+    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool
+) -> list[VideoSource]:
     """Return all sources: labels and splits are those of their folders.
 
     located: what each folder that was given holds, and last the files.
     """
-    batches = [(batch, _splits_of(batch) if split_folders else {}) for batch in located if batch]
+    batches = [(batch, _splits_of(batch, class_folders) if split_folders else {}) for batch in located if batch]
     together = [replace(one, start=0, source="the folders") for batch in located for one in batch]
     if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
-        splits = _splits_of(together)
+        splits = _splits_of(together, class_folders)
         batches = [(together, splits)] if splits else batches
-    return [_source(one, splits) for batch, splits in batches for one in batch]
+    found = [_source(one, splits) for batch, splits in batches for one in batch]
+    return found if class_folders else [replace(one, label="") for one in found]
 
 
-def _splits_of(located: Sequence[_Located]) -> dict[str, str]:
+def _splits_of(located: Sequence[_Located], class_folders: bool) -> dict[str, str]:
     """Return the split of each top folder, {} if they are no splits, and log which of both they are."""
     videos = [one.parts_in_source for one in located if not one.unreadable]
     splits, top_folders = splits_of_folders(videos), top_folders_of(videos)
     if splits:
         _log.info(
-            "%s: %s are splits, and the folders in them classes (with --no-split-folders they are classes themselves)",
+            "%s: %s are splits, and the folders in them classes (with --no-split-folders they are classes themselves)"
+            if class_folders
+            else "%s: %s are splits (with --no-split-folders they are none)",
             located[0].source,
             ", ".join(top_folders),
         )
-    elif are_named_as_splits(top_folders):
+    elif class_folders and are_named_as_splits(top_folders):
         _log.info(
             "%s: %s are classes, not splits: not each of them holds class folders",
             located[0].source,
