@@ -150,6 +150,7 @@ class FrameFolders:
     taken: set[Path] = field(default_factory=set)
     _others: Counter[str] = field(default_factory=Counter)
     _beside_videos: list[str] = field(default_factory=list)
+    _named_as_videos: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
@@ -179,6 +180,8 @@ class FrameFolders:
             if _is_sequence(prefixes):
                 self._beside_videos.append(str(folder))
             left_out.update(PurePath(name).suffix.lower() for name in names)
+        names_of_videos = {(video.parent.name, video.stem) for video in videos} if found else set[tuple[str, str]]()
+        self._named_as_videos += [str(one) for one in found if (one.parent.name, one.name) in names_of_videos]
         self.taken.update(found)
         return found, left_out
 
@@ -214,6 +217,9 @@ class FrameFolders:
             )
         if self._others:
             _log.warning("other images in folders of frames are left out: %s", _listed(self._others))
+        if self._named_as_videos:
+            folders = some_names(map(repr, self._named_as_videos))
+            _log.warning("folders of frames have names of videos; name one of both if they are the same: %s", folders)
         if self._beside_videos:
             folders = some_names(map(repr, self._beside_videos))
             _log.warning("numbered images in folders that hold videos are left out: %s", folders)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from ..names import composed
 from .folder_search import FolderContents, search
 from .named_paths import Given, given_paths, kind_of, matches_of, quoted
 from .numbered_images import IMAGE_EXTENSIONS, FrameFolders
-from .split_folders import are_named_as_splits, splits_of_folders, top_folders_of
+from .split_folders import are_like_splits, are_named_as_splits, splits_of_folders, top_folders_of
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ def find_videos(
         own path within the source if it lies there.
     split_folders: if every top folder with videos is named train, val or test, or in a longer form of these
         (vidrep.video.split_folders), and holds class folders, these folders are splits: "train/left/a.mp4" has the
-        split "train" and the label "left". A line in the log says so.
+        split "train" and the label "left". Folders that hold all videos in one folder do not count: "data/train/left"
+        is the same. A line in the log says so.
     class_folders: a folder's name is the label of its videos. Without it no video has a label: folders are recordings
         or animals.
     images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
@@ -198,34 +200,51 @@ def _with_labels(
 
     located: what each folder that was given holds, and last the files.
     """
-    batches = [(batch, _splits_of(batch, class_folders) if split_folders else {}) for batch in located if batch]
-    together = [replace(one, start=0, source="the folders") for batch in located for one in batch]
+    batches = [_with_splits(batch) if split_folders else (batch, {}) for batch in located if batch]
     if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
-        splits = _splits_of(together, class_folders)
-        batches = [(together, splits)] if splits else batches
+        together = [replace(one, start=0, source="the folders") for batch in located for one in batch]
+        batches = [whole] if (whole := _with_splits(together))[1] else batches
+    for batch, splits in batches if split_folders else []:
+        _log_splits(batch, splits, class_folders=class_folders)
     found = [_source(one, splits) for batch, splits in batches for one in batch]
     return found if class_folders else [replace(one, label="") for one in found]
 
 
-def _splits_of(located: Sequence[_Located], class_folders: bool) -> dict[str, str]:
-    """Return the split of each top folder, {} if they are no splits, and log which of both they are."""
+def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[str, str]]:
+    """Return the videos, and the split of each top folder, {} if they are no splits.
+
+    Folders in the one folder that holds all of them may be the splits, too: paths begin in that one then.
+    """
+    below = located
+    while True:
+        videos = [one.parts_in_source for one in below if not one.unreadable]
+        if splits := splits_of_folders(videos):
+            return below, splits
+        if len({parts[0] for parts in videos}) != 1 or any(len(parts) < 2 for parts in videos):
+            return located, {}
+        below = [replace(one, start=one.start + 1) for one in below]
+
+
+def _log_splits(located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool) -> None:
+    """Log which folders are splits, and which are none although their names tell of splits."""
     videos = [one.parts_in_source for one in located if not one.unreadable]
-    splits, top_folders = splits_of_folders(videos), top_folders_of(videos)
-    if splits:
-        _log.info(
-            "%s: %s are splits, and the folders in them classes (with --no-split-folders they are classes themselves)"
-            if class_folders
-            else "%s: %s are splits (with --no-split-folders they are none)",
-            located[0].source,
-            ", ".join(top_folders),
-        )
-    elif class_folders and are_named_as_splits(top_folders):
-        _log.info(
-            "%s: %s are classes, not splits: not each of them holds class folders",
-            located[0].source,
-            ", ".join(top_folders),
-        )
-    return splits
+    top_folders = top_folders_of(videos)
+    labels = sorted({parts[-2] for parts in videos if len(parts) > 1})
+    if splits and class_folders:
+        what = "are splits, and the folders in them classes (with --no-split-folders they are classes themselves)"
+    elif splits:
+        what = "are splits (with --no-split-folders they are none)"
+    elif not class_folders:
+        return
+    elif are_named_as_splits(top_folders):
+        what = "are classes, not splits: not each of them holds class folders"
+    elif are_like_splits(top_folders):
+        what = "are no splits: these are named train, val or test"
+    elif are_like_splits(labels):
+        top_folders, what = labels, "are taken for classes: folders of splits lie above class folders, not in them"
+    else:
+        return
+    _log.info("%s: %s %s", located[0].source, some_names(top_folders), what)
 
 
 def _source(located: _Located, splits: Mapping[str, str]) -> VideoSource:
@@ -240,10 +259,14 @@ def _source(located: _Located, splits: Mapping[str, str]) -> VideoSource:
 
 def _without_repeats(found: list[VideoSource]) -> list[VideoSource]:
     by_key: dict[str, VideoSource] = {}
+    keys_of = defaultdict[str, set[str]](set)
     for video in found:
+        keys_of[os.path.abspath(video.path)].add(video.key)  # noqa: PTH100 - Path.absolute keeps ".."
         first = by_key.setdefault(video.key, video)
         if first is not video and os.path.realpath(first.path) != os.path.realpath(video.path):
             raise _two_with_one_key(video.key, first.path, video.path)
+    if twice := [" and ".join(sorted(keys)) for keys in keys_of.values() if len(keys) > 1]:
+        _log.warning("%d videos are given more than once, and have several keys: %s", len(twice), some_names(twice))
     return sorted(by_key.values(), key=lambda video: video.key)
 
 
