@@ -343,3 +343,85 @@ def test_the_guide_has_these_commands() -> None:
     section = re.split(r"^##", text, maxsplit=1, flags=re.MULTILINE)[0]
     commands = [line.partition(" # ")[0].strip() for line in section.splitlines() if line.startswith("    vidrep ")]
     assert commands == list(dict.fromkeys(data_set.command for data_set in DATA_SETS.values()))
+
+
+# ---- bad input
+
+UCF101, DIVING48 = DATA_SETS["UCF-101"], DATA_SETS["Diving48"]
+THUMOS14 = DATA_SETS["THUMOS14"]
+TEST_LIST = "thumos14_lists/thumos14_test_list_rawframes.txt"
+
+
+@pytest.mark.parametrize(
+    ("data_set", "change", "more", "line"),
+    [
+        (UCF101, {}, "--split-number 4", "'ucfTrainTestlist' has no lists with the number 4: it has 1, 2"),
+        (
+            UCF101,
+            {"ucfTrainTestlist/testlist01.txt": "Archery/v_Archery_g08_c01.avi\n"},
+            "",
+            "'ucfTrainTestlist/trainlist01.txt', line 1 and 'ucfTrainTestlist/testlist01.txt', line 1: "
+            "'Archery/v_Archery_g08_c01.avi' is in the splits 'train' and 'test'; keep one of them",
+        ),
+        (
+            DIVING48,
+            {"Diving48/Diving48_vocab.json": "[]"},
+            "",
+            "class number 1 is not in 'Diving48/Diving48_vocab.json', which names none; add its name",
+        ),
+        (
+            THUMOS14,
+            {TEST_LIST: "video_test_0000004 4 0\nvideo_test_0000004 4 1\n"},
+            "",
+            f"'{TEST_LIST}', line 1 and '{TEST_LIST}', line 2: 'video_test_0000004' has the labels '0' and '1'; "
+            "correct one of them",
+        ),
+    ],
+)
+def test_bad_lists_are_one_line(
+    data_set: DataSet,
+    change: dict[str, str],
+    more: str,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data_set.write()
+    for name, text in change.items():
+        write(name, text)
+    words = shlex.split(f"{data_set.command} {more}")
+    code, _, stderr = vidrep(*words[1:], "--size", 8, "--workers", 0)
+    assert (code, said(stderr)[-1]) == (3, f"vidrep: {line}")
+    assert not Path(words[words.index("-o") + 1]).exists()
+
+
+def test_a_whole_deeplabcut_project_says_that_it_holds_videos_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_deeplabcut()
+    lines, features = run("vidrep extract patches reach-anna-2024-05-01 -o f.h5")
+    assert len(features) == 4
+    assert (
+        "warning: folders of frames have names of videos; name one of both if they are the same: "
+        "'reach-anna-2024-05-01/labeled-data/m1-trial1', 'reach-anna-2024-05-01/labeled-data/m2-trial1'"
+    ) in lines
+
+
+def test_bad_folders_of_frames_are_one_line_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for prefix in ("x", "y"):
+        write_images("clips/two schemes", prefix, (1, 2), digits=3, suffix=".png")
+    write_images("clips/one image", "img_", (7,), digits=3, suffix=".png")
+    write_images("clips/two sizes", "img_", (1, 2), digits=3, suffix=".png")
+    assert cv2.imwrite("clips/two sizes/img_003.png", np.zeros((8, 24, 3), np.uint8))
+    lines, features = run("vidrep extract patches clips -o f.h5", code=4)
+    assert [(row.path, row.length, row.status) for row in features.videos] == [("two sizes", 3, "ok")]
+    assert [lines[0], *lines[2:]] == [
+        "'clips': 1 files are left out, no videos by their extensions: 1 .png",
+        "warning: 1 videos are whole, but note: two sizes: 1 images are not 16x16 as the first, such as 'img_003.png' "
+        "of 24x8",
+        "failed: two schemes: 2 numbering schemes, 2 'x...', 2 'y...', and none is img_: leave one in the folder",
+        "1 videos failed, 0 are partial; all are listed in f.failures.csv",
+    ]

@@ -63,7 +63,7 @@ def test_frames_beside_their_video_are_named(frames: Path, tmp_path: Path) -> No
     other = tmp_path / "clips" / "videos" / "run" / "a.mp4"
     other.parent.mkdir(parents=True)
     write_h264(other, np.zeros((2, 8, 8, 3), np.uint8), frames_per_second=5)
-    write_h264(other.with_name("b.mp4"), np.zeros((2, 8, 8, 3), np.uint8), frames_per_second=5)
+    write_h264(other.with_name("c.mp4"), np.zeros((2, 8, 8, 3), np.uint8), frames_per_second=5)
     _, lines = extract(frames, "-o", tmp_path / "f.h5")
     assert (
         "warning: folders of frames have names of videos; name one of both if they are the same: "

@@ -353,7 +353,7 @@ def test_numbers_without_names_stay(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [one.label for one in read_annotations(labels=path).values()] == ["0", "1"]
     assert log_of(caplog, path) == "a list of videos with their labels, labels are numbers: 2 videos, 2 labels"
     write(tmp_path, "label_map.txt", "zero\n")
-    assert refusal(path) == f"class number 1 is not in '{tmp_path}/label_map.txt', which has 0 to 0"
+    assert refusal(path) == f"class number 1 is not in '{tmp_path}/label_map.txt', which has 0 to 0; add its name"
     write(tmp_path, "other_label_map.txt", "zero\none\n")
     assert refusal(path) == (
         f"'{tmp_path}' holds several files with names of classes: label_map.txt, other_label_map.txt; keep one of them "

@@ -136,6 +136,14 @@ def numbered_images(folder: Path) -> NumberedImages:
     return NumberedImages(folder, tuple(sorted(by_number.items())))
 
 
+def _named_as(videos: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that seem to have the frames of videos: by the name, and the class or that of all folders."""
+    names = {(video.parent.name, video.stem) for video in videos}
+    if {folder.name for folder in folders} <= {name for _, name in names}:
+        return list(folders)
+    return [folder for folder in folders if (folder.parent.name, folder.name) in names]
+
+
 @dataclass
 class FrameFolders:
     """Which folders that a search meets are videos, and what it says about them in the end.
@@ -180,8 +188,7 @@ class FrameFolders:
             if _is_sequence(prefixes):
                 self._beside_videos.append(str(folder))
             left_out.update(PurePath(name).suffix.lower() for name in names)
-        names_of_videos = {(video.parent.name, video.stem) for video in videos} if found else set[tuple[str, str]]()
-        self._named_as_videos += [str(one) for one in found if (one.parent.name, one.name) in names_of_videos]
+        self._named_as_videos += sorted(map(str, _named_as(videos, found)))
         self.taken.update(found)
         return found, left_out
 
