@@ -757,3 +757,21 @@ def test_a_video_with_two_keys_is_named(make: MakeFiles, caplog: pytest.LogCaptu
     assert found == {"a.mp4": ("", ""), "c/run/a.mp4": ("run", "")}
     assert lines == ["1 videos are given more than once, and have several keys: a.mp4 and c/run/a.mp4"]
     assert said(caplog, "c", "c")[1] == []
+
+
+def test_paths_as_windows_writes_them_are_found(make: MakeFiles) -> None:
+    make("c/run/a.mp4", "c/\u00e9/b.mp4", "c/back\\slash.mp4")
+    Path("l.txt").write_text("c\\run\\a.mp4\r\nc\\e\u0301\\b.mp4\r\nc/back\\slash.mp4\r\n", encoding="utf-8")
+    assert [str(one.path) for one in find_videos([], list_files=["l.txt"])] == [
+        "c/back\\slash.mp4",
+        "c/run/a.mp4",
+        "c/\u00e9/b.mp4",
+    ]
+    with pytest.raises(InputError, match="does not exist"):
+        find_videos(["c\\run\\b.mp4"])
+
+
+def test_a_frame_rate_that_nothing_has_is_said(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    make("c/run/a.mp4")
+    find_videos(["c"], frame_rate=30)
+    assert caplog.messages == ["--frame-rate 30 is not used: none of the videos is a folder of numbered images"]

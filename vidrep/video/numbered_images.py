@@ -222,6 +222,10 @@ class FrameFolders:
                 rate,
                 how,
             )
+        elif self.frame_rate is not None:
+            _log.warning(
+                "--frame-rate %g is not used: none of the videos is a folder of numbered images", self.frame_rate
+            )
         if self._others:
             _log.warning("other images in folders of frames are left out: %s", _listed(self._others))
         if self._named_as_videos:

@@ -61,7 +61,8 @@ def find_videos(
     - The text "-": standard input names sources like a list file does, in whatever bytes the names have. A file of that
       name is "./-".
 
-    A name that is not there is found where it differs from one on disk by its Unicode normalization alone.
+    A name that is not there is found where it differs from one on disk by its Unicode normalization alone, or by the
+    backslashes of Windows.
 
     list_files: texts in UTF-8 with one source a line, relative to the current folder; blank lines are left out. If
         there is a null byte in it, sources end with null bytes instead, as `find -print0` writes them.
