@@ -334,6 +334,7 @@ def test_the_page_tells_what_is_made_of_some_situations(odd_situations: ModuleTy
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_page_tells_what_is_made_of_all_situations(odd_situations: ModuleType) -> None:
     check_situations(odd_situations, set(range(1, 21)))
 
