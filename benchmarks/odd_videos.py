@@ -1,4 +1,4 @@
-"""Odd and real videos: what is read from each, and whether turned videos come out upright.
+"""Odd and real videos: what is read from each, whether turned ones come out upright, and what is made of situations.
 
 VIDREP_DATA=... python benchmarks/odd_videos.py      writes docs/results/odd-videos.md
 """
@@ -13,6 +13,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+from odd_situations import BEFORE, outcomes
+from odd_situations import table as table_of_situations
 from recording import ROOT, facts, real_data
 
 from vidrep.errors import VideoError
@@ -148,6 +150,14 @@ four rotations, each with the tag that sets it upright; the mean absolute differ
 and what was read:
 
 {rotations(frames_of(data / "odd" / TURNED[0]))}
+
+## Situations
+
+What `vidrep` made of generated inputs at commit {BEFORE}, and what it makes of them now: `benchmarks/odd_situations.py`
+runs both by the command line. A message is that of the last line, or of the line that tells of the situation, and long
+ones are cut. What has a star takes a system of its own, and is told as it was reported.
+
+{table_of_situations(outcomes(BEFORE), outcomes(None))}
 """
     print(text)
     (ROOT / "docs" / "results" / "odd-videos.md").write_text(text, encoding="utf-8")

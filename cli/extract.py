@@ -10,7 +10,7 @@ from .extractor_names import ExtractGroup
 from .group import add_command
 from .help import features_option, speed_option
 from .moving_mnist import moving_mnist_command
-from .options import AnnotationOptions, CommonOptions, Device, SamplingOptions, SourceOptions
+from .options import CommonOptions, Device, GroupedAnnotationOptions, SamplingOptions, SourceOptions
 
 if TYPE_CHECKING:
     from vidrep.extraction.extractors.extractor import Extractor
@@ -35,7 +35,7 @@ Resize = Annotated[
 def patches_command(
     source: SourceOptions,
     sampling: SamplingOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     work: ExtractionOptions,
     common: CommonOptions,
     size: Annotated[int, features_option("--size", help="Pixels along each side.")] = 32,
@@ -70,7 +70,7 @@ def patches_command(
 def cnn_command(
     source: SourceOptions,
     sampling: SamplingOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     work: ExtractionOptions,
     common: CommonOptions,
     model: Annotated[

@@ -10,7 +10,7 @@ import typer
 from .console import note, show_log, show_summary
 from .help import output_option, speed_option
 from .layout import duration, in_a_line, size
-from .options import AnnotationOptions, CommonOptions, Overwrite, SamplingOptions, SourceOptions, Threads
+from .options import CommonOptions, GroupedAnnotationOptions, Overwrite, SamplingOptions, SourceOptions, Threads
 from .problems import report_annotations, report_failures
 from .progress import progress_bar
 from .stopping import stopping_on_signals
@@ -62,7 +62,7 @@ def run_extraction(
     build: Callable[[], "Extractor"],
     source: SourceOptions,
     sampling: SamplingOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     work: ExtractionOptions,
     common: CommonOptions,
 ) -> None:
@@ -90,7 +90,7 @@ def _extract(
     build: Callable[[], "Extractor"],
     source: SourceOptions,
     sampling: SamplingOptions,
-    annotations: AnnotationOptions,
+    annotations: GroupedAnnotationOptions,
     work: ExtractionOptions,
     *,
     quiet: int,
@@ -107,6 +107,7 @@ def _extract(
             sampling=kept,
             video_stream=source.video_stream,
             annotations=listed,
+            group_pattern=annotations.group,
             overwrite=work.overwrite,
             prune=work.prune,
             workers=work.workers,

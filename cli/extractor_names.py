@@ -12,7 +12,7 @@ from typer.main import get_command
 from .extraction import ExtractionOptions, run_extraction
 from .group import VidrepGroup, add_command
 from .help import features_option
-from .options import AnnotationOptions, CommonOptions, Device, SamplingOptions, SourceOptions
+from .options import CommonOptions, Device, GroupedAnnotationOptions, SamplingOptions, SourceOptions
 
 if TYPE_CHECKING:
     from vidrep.extraction.extractors.extractor import Extractor
@@ -90,7 +90,7 @@ def _extractor_command(name: str) -> Any:
     def command(
         source: SourceOptions,
         sampling: SamplingOptions,
-        annotations: AnnotationOptions,
+        annotations: GroupedAnnotationOptions,
         work: ExtractionOptions,
         common: CommonOptions,
         settings: ExtractorSettings = None,

@@ -94,6 +94,10 @@ class SourceOptions(ImageOptions):
             "--split-folders/--no-split-folders", help="Folders named train, val and test are splits, not classes."
         ),
     ] = True
+    class_folders: Annotated[
+        bool,
+        input_option("--class-folders/--no-class-folders", help="The name of a video's folder is its label."),
+    ] = True
     video_stream: Annotated[
         int | None,
         input_option("--video-stream", min=0, help="Which video stream of each file, from 0; default: the best one."),
@@ -113,6 +117,7 @@ class SourceOptions(ImageOptions):
             images=self.images,
             frame_rate=self.frame_rate,
             split_folders=self.split_folders,
+            class_folders=self.class_folders,
         )
 
 

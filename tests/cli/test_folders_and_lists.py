@@ -231,3 +231,41 @@ def test_two_lists_are_two_splits(make: Callable[..., None]) -> None:
     Path("validation.json").write_text('[{"id": "2", "template": "Tearing [something]"}]')
     extract("v", "--labels", "train.json", "--labels", "validation.json")
     assert rows() == {"1.mp4": ("Tearing something", "train", ""), "2.mp4": ("Tearing something", "validation", "")}
+
+
+# ---- folders that are no classes, and groups
+
+
+def test_folders_of_recordings_are_no_classes(make: Callable[..., None]) -> None:
+    make("set/train/mouse1/a.mp4", "set/test/mouse2/b.mp4", "set/test/c.mp4")
+    assert extract("set", "--no-class-folders") == [
+        "'set': test, train are splits (with --no-split-folders they are none)"
+    ]
+    expected = {"train/mouse1/a.mp4": ("", "train", ""), "test/mouse2/b.mp4": ("", "test", "")}
+    assert rows() == {**expected, "test/c.mp4": ("", "test", "")}
+
+
+def test_groups_of_a_pattern_are_kept_also_of_videos_that_are_there(make: Callable[..., None]) -> None:
+    make("set/run/m1_a.mp4", "set/run/m2_b.mp4", "set/jump/m2_c.mp4")
+    Path("l.csv").write_text("video,label,group\nrun/m1_a.mp4,walk,anna\n")
+    extract("set", "--labels", "l.csv")
+    extract("set", "--group", "(m[0-9])_", "--labels", "l.csv")
+    first = {
+        "jump/m2_c.mp4": ("jump", "", "m2"),
+        "run/m1_a.mp4": ("walk", "", "anna"),
+        "run/m2_b.mp4": ("run", "", "m2"),
+    }
+    assert rows() == first
+    extract("set")
+    assert rows() == first
+    extract("set", "--group", "^[a-z]+")
+    assert {key: group for key, (_, _, group) in rows().items()} == {
+        "jump/m2_c.mp4": "jump",
+        "run/m1_a.mp4": "run",
+        "run/m2_b.mp4": "run",
+    }
+    assert rows()["run/m1_a.mp4"][0] == "walk"
+    assert extract("set", "--group", "m2", code=3) == [
+        "vidrep: group pattern 'm2' finds nothing in 1 of 3 keys, first in 'run/m1_a.mp4'; give one that matches every "
+        "key, or name groups in a column 'group' of --labels"
+    ]

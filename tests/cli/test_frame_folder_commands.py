@@ -8,6 +8,7 @@ import pytest
 from running import one_line, vidrep
 
 from vidrep.features.store import open_features
+from vidrep.video.writing import write_h264
 
 
 @pytest.fixture
@@ -57,3 +58,15 @@ def test_refusals(frames: Path, tmp_path: Path) -> None:
     command = ["extract", "patches", "-o", tmp_path / "f.h5"]
     one_line([*command, frames, "--frame-rate", 0], 2, "frame rate 0.0: give the images a second")
     one_line([*command, frames / "run/a/img_1.jpg"], 3, "1 still images are given", "--images")
+
+
+def test_frames_beside_their_video_are_named(frames: Path, tmp_path: Path) -> None:
+    other = tmp_path / "clips" / "videos" / "run" / "a.mp4"
+    other.parent.mkdir(parents=True)
+    write_h264(other, np.zeros((2, 8, 8, 3), np.uint8), frames_per_second=5)
+    write_h264(other.with_name("c.mp4"), np.zeros((2, 8, 8, 3), np.uint8), frames_per_second=5)
+    _, lines = extract(frames, "-o", tmp_path / "f.h5")
+    assert (
+        "warning: folders of frames have names of videos; name one of both if they are the same: "
+        f"{str(frames / 'run' / 'a')!r}"
+    ) in lines

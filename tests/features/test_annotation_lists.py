@@ -353,7 +353,7 @@ def test_numbers_without_names_stay(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [one.label for one in read_annotations(labels=path).values()] == ["0", "1"]
     assert log_of(caplog, path) == "a list of videos with their labels, labels are numbers: 2 videos, 2 labels"
     write(tmp_path, "label_map.txt", "zero\n")
-    assert refusal(path) == f"class number 1 is not in '{tmp_path}/label_map.txt', which has 0 to 0"
+    assert refusal(path) == f"class number 1 is not in '{tmp_path}/label_map.txt', which has 0 to 0; add its name"
     write(tmp_path, "other_label_map.txt", "zero\none\n")
     assert refusal(path) == (
         f"'{tmp_path}' holds several files with names of classes: label_map.txt, other_label_map.txt; keep one of them "
@@ -478,3 +478,24 @@ def test_official_lists_of_ucf101_have_25_groups_a_class(real_data: Path) -> Non
     annotations = read_annotations(labels=real_data / "splits" / "ucf101")
     groups = {(one.label, one.group) for one in annotations.values()}
     assert Counter(label for label, _ in groups) == dict.fromkeys({one.label for one in annotations.values()}, 25)
+
+
+def test_lists_of_splits_may_hold_paths_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "train.txt", "run/my clip 1.mp4\nrun/2\n")
+    write(tmp_path, "test.txt", "jump/3.mp4\n")
+    annotations = read_annotations(splits=tmp_path)
+    assert {name: (one.label, one.split) for name, one in annotations.items()} == {
+        "run/my clip 1.mp4": (None, "train"),
+        "run/2": (None, "train"),
+        "jump/3.mp4": (None, "test"),
+    }
+    assert log_of(caplog, tmp_path) == "lists test.txt, train.txt: 3 videos, 0 labels, 2 train, 1 test"
+    assert read_annotations(labels=[tmp_path / "train.txt", tmp_path / "test.txt"]) == annotations
+    why = f"'{tmp_path}/train.txt', line 1: 'run/my clip 1.mp4' has no label; write a path and a label in each line"
+    assert refusal(tmp_path / "train.txt") == why
+
+
+def test_columns_without_a_name_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "l.csv", "video,label,,\na.mp4,run,,\n")
+    assert merged(["a.mp4"], read_annotations(labels=path)) == {"a.mp4": ("run", "", "")}
+    assert "columns video, label (left out: without a name): 1 videos" in log_of(caplog, path)

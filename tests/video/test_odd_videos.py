@@ -310,6 +310,35 @@ def test_the_page_of_odd_videos_says_what_is(real_data: Path, odd_videos: Module
         assert line in page
 
 
+@pytest.fixture
+def odd_situations(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("odd_situations")
+
+
+def check_situations(odd_situations: ModuleType, numbers: set[int]) -> None:
+    """Assert that the page tells what is made of these situations now."""
+    page = (ROOT / "docs" / "results" / "odd-videos.md").read_text(encoding="utf-8")
+    with odd_situations.vidrep_of(None) as vidrep:
+        for one in odd_situations.SITUATIONS:
+            (line,) = (line for line in page.splitlines() if line.startswith(f"| {one.number} | {one.what} |"))
+            if one.run is None:
+                assert line.endswith(f" | {one.before} | {one.after} |")
+            elif one.number in numbers:
+                assert line.endswith(f" | {odd_situations.outcome(one, vidrep)} |")
+
+
+def test_the_page_tells_what_is_made_of_some_situations(odd_situations: ModuleType) -> None:
+    assert {one.number for one in odd_situations.SITUATIONS} == set(range(1, 21))
+    check_situations(odd_situations, {7, 20})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_tells_what_is_made_of_all_situations(odd_situations: ModuleType) -> None:
+    check_situations(odd_situations, set(range(1, 21)))
+
+
 @pytest.mark.real_data
 def test_real_clips_are_turned_upright(real_data: Path, odd_videos: ModuleType) -> None:
     assert odd_videos.least_difference_of_shots(real_data / "odd") > 30  # four shots, not one clip turned four times

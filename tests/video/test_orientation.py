@@ -7,29 +7,11 @@ import numpy as np
 import pytest
 from fixture_types import MakeVideo
 from numpy.typing import NDArray
-from odd_files import ONE, set_display_matrix
+from odd_files import ONE, ORIENTATIONS, SIDE, quarters, set_display_matrix
 
 from vidrep.video.decoders import open_video
 from vidrep.video.geometry import upright
 from vidrep.video.sampling import Sampling
-
-SIDE, CORNERS = 64, ((250, 170), (90, 10))
-# The matrix (a, b, c, d) of each orientation, FFmpeg's filters for it (its autorotation, by angle and
-# signs, as of FFmpeg 7), and the corners that it shows of 250 170 / 90 10.
-ORIENTATIONS = {
-    "upright": ((1, 0, 0, 1), [], ((250, 170), (90, 10))),
-    "mirrored": ((-1, 0, 0, 1), ["hflip"], ((170, 250), (10, 90))),
-    "upside down": ((-1, 0, 0, -1), ["hflip", "vflip"], ((10, 90), (170, 250))),
-    "flipped": ((1, 0, 0, -1), ["vflip"], ((90, 10), (250, 170))),
-    "turned right": ((0, 1, -1, 0), ["transpose=clock"], ((90, 250), (10, 170))),
-    "turned left": ((0, -1, 1, 0), ["transpose=cclock"], ((170, 10), (250, 90))),
-    "transposed": ((0, 1, 1, 0), ["transpose=cclock_flip"], ((250, 90), (170, 10))),
-    "transposed the other way": ((0, -1, -1, 0), ["transpose=clock_flip"], ((10, 170), (90, 250))),
-}
-
-
-def quarters() -> NDArray[np.uint8]:
-    return np.array(CORNERS, np.uint8).repeat(SIDE // 2, 0).repeat(SIDE // 2, 1)[..., None].repeat(3, axis=2)
 
 
 def by_ffmpeg(path: Path, filters: list[str]) -> NDArray[np.uint8]:

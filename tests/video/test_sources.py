@@ -712,3 +712,70 @@ def test_real_folders(real_data: Path) -> None:
     odd = find_videos([real_data / "odd"])
     assert len(odd) == 13
     assert all(video.label == "" for video in odd)
+
+
+# ---- what a stranger's folders have
+
+
+def said(caplog: pytest.LogCaptureFixture, *sources: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Return labels and splits, and what the log says."""
+    caplog.set_level(logging.INFO, "vidrep")
+    caplog.clear()
+    found = labels_and_splits(find_videos(sources))
+    return found, [message.removeprefix(f"'{sources[0]}': ") for message in caplog.messages]
+
+
+def test_folders_of_splits_may_lie_in_one_folder(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    make("set/data/v1/train/run/a.mp4", "set/data/v1/Val /run/b.mp4")
+    found, (line,) = said(caplog, "set")
+    assert found == {
+        "data/v1/Val /run/b.mp4": ("run", "validation"),
+        "data/v1/train/run/a.mp4": ("run", "train"),
+    }
+    assert line.startswith("Val , train are splits, and the folders in them classes")
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (
+            ("train_set/run/a", "test_set/run/b"),
+            "test_set, train_set are no splits: these are named train, val or test",
+        ),
+        (
+            ("run/train/a", "run/test/b", "jump/train/c"),
+            "test, train are taken for classes: folders of splits lie above class folders, not in them",
+        ),
+        (("train/a", "test/b"), "test, train are classes, not splits: not each of them holds class folders"),
+    ],
+)
+def test_folders_that_only_look_like_splits_are_one_line(
+    make: MakeFiles, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], line: str
+) -> None:
+    make(*(f"set/{name}.mp4" for name in names))
+    found, lines = said(caplog, "set")
+    assert {split for _, split in found.values()} == {""}
+    assert lines == [line]
+
+
+def test_one_class_that_sounds_like_a_split_is_one(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    make("set/steam train/a.mp4", "set/steam train/b.mp4")
+    assert said(caplog, "set")[1] == []
+
+
+def test_paths_as_windows_writes_them_are_found(make: MakeFiles) -> None:
+    make("c/run/a.mp4", "c/\u00e9/b.mp4", "c/back\\slash.mp4")
+    Path("l.txt").write_text("c\\run\\a.mp4\r\nc\\e\u0301\\b.mp4\r\nc/back\\slash.mp4\r\n", encoding="utf-8")
+    assert [str(one.path) for one in find_videos([], list_files=["l.txt"])] == [
+        "c/back\\slash.mp4",
+        "c/run/a.mp4",
+        "c/\u00e9/b.mp4",
+    ]
+    with pytest.raises(InputError, match="does not exist"):
+        find_videos(["c\\run\\b.mp4"])
+
+
+def test_a_frame_rate_that_nothing_has_is_said(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    make("c/run/a.mp4")
+    find_videos(["c"], frame_rate=30)
+    assert caplog.messages == ["--frame-rate 30 is not used: none of the videos is a folder of numbered images"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import InputError, Stopped, some_names
 from ..features.annotations import Annotation, merge
 from ..features.failures import Failure, write_failures
+from ..features.groups import with_groups_by_pattern
 from ..features.settings import Settings
 from ..features.store import Features
 from ..features.versions import library_versions
@@ -71,6 +72,7 @@ def extract(
     sampling: Sampling | None = None,
     video_stream: int | None = None,
     annotations: Mapping[str, Annotation] | None = None,
+    group_pattern: str | None = None,
     overwrite: bool = False,
     prune: bool = False,
     workers: int | None = None,
@@ -86,6 +88,8 @@ def extract(
     extractor: or a function that makes it, which is called once the output is locked.
     video_stream: which of the video streams of each file, see `vidrep.video.decoders.open_video`.
     annotations: labels and splits that replace those of the sources (see `vidrep.features.annotations`).
+    group_pattern: a regular expression for keys, which gives a group to the videos that the annotations give none (see
+        `vidrep.features.groups.groups_by_pattern`).
     overwrite: compute all anew; what `output` holds is replaced at the end.
     prune: drop videos from `output` whose source is gone: what lay in a folder that was searched whole, and is not
         there now. Without it their rows are kept, marked as missing, and used by nothing until the source is back.
@@ -124,7 +128,13 @@ def extract(
         )
         try:
             return _extract_into(
-                destination, sources, pipeline, annotations=annotations or {}, prune=prune, on_progress=on_progress
+                destination,
+                sources,
+                pipeline,
+                annotations=annotations or {},
+                group_pattern=group_pattern,
+                prune=prune,
+                on_progress=on_progress,
             )
         finally:
             destination.cleanup()
@@ -136,6 +146,7 @@ def _extract_into(
     pipeline: "_Pipeline",
     *,
     annotations: Mapping[str, Annotation],
+    group_pattern: str | None,
     prune: bool,
     on_progress: ProgressListener,
 ) -> ExtractSummary:
@@ -150,6 +161,9 @@ def _extract_into(
         annotations,
         paths=[str(video.path.absolute()) for video in videos],
     )
+    if group_pattern is not None:
+        groups = with_groups_by_pattern([video.key for video in videos], wanted.groups, group_pattern)
+        wanted = replace(wanted, groups=groups)
     writer = PartsWriter(
         destination.parts,
         settings=settings,

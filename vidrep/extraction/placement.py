@@ -200,7 +200,7 @@ class Placement:
             return target
         if self._has_annotations:
             return replace(target, place=place)
-        return _Target(place, row.label, row.split or target.split, "")
+        return _Target(place, row.label, row.split or target.split, target.group)
 
     def _note_changes(self, target: _Target, row: VideoRow, key: str) -> None:
         moved, relabeled = target.place != self._place_of(row), target.label != row.label

@@ -38,7 +38,8 @@ def read_annotations(
 
     - a table (CSV) whose first line names its columns: our own, those of spreadsheets, Kinetics';
     - JSON: Something-Something's, Diving48's, Kinetics';
-    - a text with a path and a label a line, or mmaction2's list of videos or of folders of frames;
+    - a text with a path and a label a line, or mmaction2's list of videos or of folders of frames; or paths alone, if
+      its name has a split in it and counts;
     - UCF-101's and HMDB-51's lists, by the names of their files: all that have the same number.
 
     A folder holds UCF-101's or HMDB-51's lists, or lists whose names have a split in them ("train.json"), which their
@@ -69,6 +70,9 @@ def _read(path: Path, number: int, *, split_of_name: bool = False) -> Annotation
         raise LabelError(f"{quoted(path)} names no video: write a line 'video,label' and one line a video under it")
     if split_of_name and (split := _split_in(path.stem)):
         annotations = _with_split(annotations, split)
+    for name, one in annotations.items():
+        if (one.label, one.split, one.group) == (None, None, None):
+            raise LabelError(f"{one.place}: {name!r} has no label; write a path and a label in each line")
     annotations = {name: _finished(name, one) for name, one in annotations.items()}
     _log.info("%s: %s: %s", quoted(path), what, _counts(annotations))
     return annotations

@@ -89,6 +89,12 @@ def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
     return groups
 
 
+def with_groups_by_pattern(keys: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
+    """Return the groups, those that are '' by the pattern; raises what groups_by_pattern raises."""
+    found = iter(groups_by_pattern([key for key, group in zip(keys, groups, strict=True) if not group], pattern))
+    return [group or next(found) for group in groups]
+
+
 def _matched(pattern: re.Pattern[str], key: str) -> str:
     match = pattern.search(key)
     return (match[1 if pattern.groups else 0] or "") if match else ""

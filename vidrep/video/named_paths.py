@@ -44,7 +44,10 @@ def given_paths(sources: Sequence[str | Path], list_files: Sequence[Path | str])
 
 
 def _as_on_disk(text: str) -> str:
-    """Return a path with its names as they are on disk, if these differ by Unicode's normalization alone."""
+    """Return a path with its names as they are on disk, if these differ by Unicode's form or Windows' slashes alone."""
+    if "\\" in text and not os.path.lexists(text):
+        with_slashes = _as_on_disk(text.replace("\\", "/"))
+        return with_slashes if os.path.lexists(with_slashes) else text
     if text.isascii() or os.path.lexists(text):
         return text
     path = Path(text)

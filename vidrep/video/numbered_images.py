@@ -72,7 +72,8 @@ def _prefix_of_frames(prefixes: Counter[str | None]) -> str:
 
 def _listed(prefixes: Counter[str]) -> str:
     """Name prefixes with the number of their images: "300 'flow_x_...', 12 'thumb...'"."""
-    return some_names(f"{count} {f'{prefix}...'!r}" for prefix, count in prefixes.most_common())
+    by_count = sorted(prefixes.items(), key=lambda one: (-one[1], str(one[0])))
+    return some_names(f"{count} {f'{prefix}...'!r}" for prefix, count in by_count)
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,14 @@ def numbered_images(folder: Path) -> NumberedImages:
     return NumberedImages(folder, tuple(sorted(by_number.items())))
 
 
+def _named_as(videos: Sequence[Path], folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that seem to have the frames of videos: by the name, and the class or that of all folders."""
+    names = {(video.parent.name, video.stem) for video in videos}
+    if {folder.name for folder in folders} <= {name for _, name in names}:
+        return list(folders)
+    return [folder for folder in folders if (folder.parent.name, folder.name) in names]
+
+
 @dataclass
 class FrameFolders:
     """Which folders that a search meets are videos, and what it says about them in the end.
@@ -149,6 +158,7 @@ class FrameFolders:
     taken: set[Path] = field(default_factory=set)
     _others: Counter[str] = field(default_factory=Counter)
     _beside_videos: list[str] = field(default_factory=list)
+    _named_as_videos: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
@@ -178,6 +188,7 @@ class FrameFolders:
             if _is_sequence(prefixes):
                 self._beside_videos.append(str(folder))
             left_out.update(PurePath(name).suffix.lower() for name in names)
+        self._named_as_videos += sorted(map(str, _named_as(videos, found)))
         self.taken.update(found)
         return found, left_out
 
@@ -211,8 +222,15 @@ class FrameFolders:
                 rate,
                 how,
             )
+        elif self.frame_rate is not None:
+            _log.warning(
+                "--frame-rate %g is not used: none of the videos is a folder of numbered images", self.frame_rate
+            )
         if self._others:
             _log.warning("other images in folders of frames are left out: %s", _listed(self._others))
+        if self._named_as_videos:
+            folders = some_names(map(repr, self._named_as_videos))
+            _log.warning("folders of frames have names of videos; name one of both if they are the same: %s", folders)
         if self._beside_videos:
             folders = some_names(map(repr, self._beside_videos))
             _log.warning("numbered images in folders that hold videos are left out: %s", folders)

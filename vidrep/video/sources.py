@@ -11,7 +11,7 @@ from ..names import composed, keys_of_places, names_of_folders
 from .folder_search import FolderContents, search
 from .named_paths import Given, given_paths, kind_of, matches_of, quoted
 from .numbered_images import IMAGE_EXTENSIONS, FrameFolders
-from .split_folders import are_named_as_splits, splits_of_folders, top_folders_of
+from .split_folders import are_like_splits, are_named_as_splits, splits_of_folders, top_folders_of
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def find_videos(
     list_files: Sequence[Path | str] = (),
     follow_links: bool = False,
     split_folders: bool = True,
+    class_folders: bool = True,
     images: bool = False,
     frame_rate: float | None = None,
 ) -> list[VideoSource]:
@@ -70,7 +71,8 @@ def find_videos(
     - The text "-": standard input names sources like a list file does, in whatever bytes the names have. A file of that
       name is "./-".
 
-    A name that is not there is found where it differs from one on disk by its Unicode normalization alone.
+    A name that is not there is found where it differs from one on disk by its Unicode normalization alone, or by the
+    backslashes of Windows.
 
     list_files: texts in UTF-8 with one source a line, relative to the current folder; blank lines are left out. If
         there is a null byte in it, sources end with null bytes instead, as `find -print0` writes them.
@@ -78,7 +80,10 @@ def find_videos(
         own path within the source if it lies there.
     split_folders: if every top folder with videos is named train, val or test, or in a longer form of these
         (vidrep.video.split_folders), and holds class folders, these folders are splits: "train/left/a.mp4" has the
-        split "train" and the label "left". A line in the log says so.
+        split "train" and the label "left". Folders that hold all videos in one folder do not count: "data/train/left"
+        is the same. A line in the log says so.
+    class_folders: a folder's name is the label of its videos. Without it no video has a label: folders are recordings
+        or animals.
     images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
         given one by one are refused.
     frame_rate: images a second of folders of frames; None: 25, which is logged.
@@ -114,7 +119,9 @@ def find_videos(
     frames.require_asked_for(files.videos)
     frames.log()
     located.append(_located_files(files))
-    found = _with_keys(_without_repeats(_with_labels(located, split_folders=split_folders)))
+    found = _with_keys(
+        _without_repeats(_with_labels(located, split_folders=split_folders, class_folders=class_folders))
+    )
     if all(one.unreadable for one in found):
         why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
         raise InputError(f"no video was found; {why}; change the permissions or name other sources")
@@ -126,6 +133,7 @@ class _Located:
     """A video, or a folder that cannot be read, and where it lies.
 
     root: the absolute path of its root. parts: of its path within that. source: what was given, for messages.
+    in_front: what stands in front of its parts where splits are sought; start: and how many of all these stand above.
     """
 
     path: Path
@@ -134,6 +142,13 @@ class _Located:
     source: str
     is_searched: bool = False
     unreadable: str = ""
+    in_front: tuple[str, ...] = ()
+    start: int = 0
+
+    @property
+    def parts_from_splits(self) -> tuple[str, ...]:
+        """Its parts from the folder on that may be a split's."""
+        return (*self.in_front, *self.parts)[self.start :]
 
 
 def _located_in_folder(given: Given, contents: FolderContents) -> list[_Located]:
@@ -205,64 +220,82 @@ def _as_utf8(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _with_labels(located: Sequence[Sequence[_Located]], *, split_folders: bool) -> list[VideoSource]:
+def _with_labels(
+    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool
+) -> list[VideoSource]:
     """Return all sources: labels and splits are those of their folders.
 
     located: what each folder that was given holds, and last the files.
     """
-    batches = [batch for batch in located if batch]
-    roots = names_of_folders([one.root for batch in batches for one in batch])
-    of_batches = [_splits_of(batch) if split_folders else {} for batch in batches]
-    if split_folders and len(batches) > 1 and not any(of_batches):
+    every = [batch for batch in located if batch]
+    roots = names_of_folders([one.root for batch in every for one in batch])
+    batches = [_with_splits(batch) if split_folders else (batch, {}) for batch in every]
+    if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
         # Folders named one by one may be splits: their names are those of their videos' top folders.
-        splits = _splits_of([_beside_others(one) for batch in batches for one in batch])
-        if splits:
-            return [_source(_beside_others(one), roots, splits, in_front=1) for batch in batches for one in batch]
-    return [_source(one, roots, splits) for batch, splits in zip(batches, of_batches, strict=True) for one in batch]
+        whole = _with_splits([_beside_others(one) for batch in every for one in batch])
+        batches = [whole] if whole[1] else batches
+    for batch, splits in batches if split_folders else []:
+        _log_splits(batch, splits, class_folders=class_folders)
+    found = [_source(one, roots, splits) for batch, splits in batches for one in batch]
+    return found if class_folders else [replace(one, label="") for one in found]
 
 
 def _beside_others(one: _Located) -> _Located:
-    """Return a video with its root's name in front of its path."""
-    return replace(one, parts=(*_key_parts([one.root.name]), *one.parts), source="the folders")
+    """Return a video whose splits are sought from its root's name on."""
+    return replace(one, in_front=_key_parts([one.root.name]), source="the folders")
 
 
-def _splits_of(located: Sequence[_Located]) -> dict[str, str]:
-    """Return the split of each top folder, {} if they are no splits, and log which of both they are."""
-    videos = [one.parts for one in located if not one.unreadable]
-    splits, top_folders = splits_of_folders(videos), top_folders_of(videos)
-    if splits:
-        _log.info(
-            "%s: %s are splits, and the folders in them classes (with --no-split-folders they are classes themselves)",
-            located[0].source,
-            ", ".join(top_folders),
-        )
-    elif are_named_as_splits(top_folders):
-        _log.info(
-            "%s: %s are classes, not splits: not each of them holds class folders",
-            located[0].source,
-            ", ".join(top_folders),
-        )
-    return splits
+def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[str, str]]:
+    """Return the videos, and the split of each top folder, {} if they are no splits.
 
-
-def _source(
-    located: _Located, roots: Mapping[Path, str], splits: Mapping[str, str], *, in_front: int = 0
-) -> VideoSource:
-    """Return a source with the label and split of its folders.
-
-    in_front: how many of its parts stand in front of its path in its root.
+    Folders in the one folder that holds all of them may be the splits, too: paths begin in that one then.
     """
-    parts = located.parts
-    split = splits.get(parts[0], "") if len(parts) > 1 else ""
-    folders = parts[1:-1] if split else parts[in_front:-1]
+    below = located
+    while True:
+        videos = [one.parts_from_splits for one in below if not one.unreadable]
+        if splits := splits_of_folders(videos):
+            return below, splits
+        if len({parts[0] for parts in videos}) != 1 or any(len(parts) < 2 for parts in videos):
+            return located, {}
+        below = [replace(one, start=one.start + 1) for one in below]
+
+
+def _log_splits(located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool) -> None:
+    """Log which folders are splits, and which are none although their names tell of splits."""
+    videos = [one.parts_from_splits for one in located if not one.unreadable]
+    top_folders = top_folders_of(videos)
+    labels = sorted({parts[-2] for parts in videos if len(parts) > 1})
+    if splits and class_folders:
+        what = "are splits, and the folders in them classes (with --no-split-folders they are classes themselves)"
+    elif splits:
+        what = "are splits (with --no-split-folders they are none)"
+    elif not class_folders:
+        return
+    elif are_named_as_splits(top_folders):
+        what = "are classes, not splits: not each of them holds class folders"
+    elif are_like_splits(top_folders):
+        what = "are no splits: these are named train, val or test"
+    elif are_like_splits(labels):
+        top_folders, what = labels, "are taken for classes: folders of splits lie above class folders, not in them"
+    else:
+        return
+    _log.info("%s: %s %s", located[0].source, some_names(top_folders), what)
+
+
+def _source(located: _Located, roots: Mapping[Path, str], splits: Mapping[str, str]) -> VideoSource:
+    """Return a source with the label and split of its folders."""
+    parts, from_splits = located.parts, located.parts_from_splits
+    split = splits.get(from_splits[0], "") if len(from_splits) > 1 else ""
+    # The class folder is that below the split's, or else the one that holds the video.
+    folders = from_splits[1:2] if split and len(from_splits) > 2 else () if split else parts[-2:-1]
     return VideoSource(
         located.path,
         key="",
-        label=(folders[0] if split else folders[-1]) if folders and not located.unreadable else "",
+        label="".join(folders) if not located.unreadable else "",
         split=split if not located.unreadable else "",
         unreadable=located.unreadable,
         root=roots[located.root],
-        path_in_root="/".join(parts[in_front:]),
+        path_in_root="/".join(parts),
         is_searched=located.is_searched,
     )
 

@@ -1,5 +1,6 @@
 """Folders that are named as splits: train/run/a.mp4 is a video of class "run" in split "train"."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 SPLIT_NAMES: Mapping[str, str] = {
@@ -16,7 +17,16 @@ SPLIT_NAMES: Mapping[str, str] = {
 
 def are_named_as_splits(top_folders: Sequence[str]) -> bool:
     """Return whether there are top folders and each of them has a name of a split."""
-    return bool(top_folders) and all(name.casefold() in SPLIT_NAMES for name in top_folders)
+    return bool(top_folders) and all(_split_named(name) for name in top_folders)
+
+
+def are_like_splits(folders: Sequence[str]) -> bool:
+    """Return whether there are several folders, and each has the word of a split in its name: "train_set", "test"."""
+    return len(folders) > 1 and all(SPLIT_NAMES.keys() & re.findall("[a-z]+", name.casefold()) for name in folders)
+
+
+def _split_named(name: str) -> str:
+    return SPLIT_NAMES.get(name.strip().casefold(), "")
 
 
 def splits_of_folders(videos: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -30,7 +40,7 @@ def splits_of_folders(videos: Sequence[Sequence[str]]) -> dict[str, str]:
     with_classes = {parts[0] for parts in videos if len(parts) > 2}
     if not are_named_as_splits(top_folders) or with_classes != set(top_folders):
         return {}
-    return {name: SPLIT_NAMES[name.casefold()] for name in top_folders}
+    return {name: _split_named(name) for name in top_folders}
 
 
 def top_folders_of(videos: Sequence[Sequence[str]]) -> list[str]:

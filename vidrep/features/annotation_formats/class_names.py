@@ -48,7 +48,8 @@ def _names_beside(folder: Path, numbers: set[str]) -> tuple[dict[str, str], str]
         return {}, ""
     names = {str(number): composed(name) for number, name in enumerate(_names_in(files[0]))}
     if nameless := sorted(numbers - names.keys(), key=int):
-        raise LabelError(f"class number {nameless[0]} is not in {str(files[0])!r}, which has 0 to {len(names) - 1}")
+        there = f"which has 0 to {len(names) - 1}" if names else "which names none"
+        raise LabelError(f"class number {nameless[0]} is not in {str(files[0])!r}, {there}; add its name")
     return names, f", numbers named by {files[0].name}"
 
 

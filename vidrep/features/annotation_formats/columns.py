@@ -51,7 +51,8 @@ class Columns:
         """Recognize columns by their names; LabelError if the video is not among them, or nothing is said of it."""
         known = [column_name(name) for name in names]
         written = ",".join(names)
-        if len(set(known)) < len(known):
+        named = [name for name in known if name]  # spreadsheets write empty columns, too
+        if len(set(named)) < len(named):
             raise LabelError(f"{place}: a column is named twice in {written}; name each once")
         used = {
             meaning: next(name for name in candidates if name in known)
@@ -64,8 +65,9 @@ class Columns:
                 raise LabelError(f"{place}: unknown column {name!r}; did you mean {near[0]!r}?")
         if "video" not in used or len(used) < 2:
             raise LabelError(f"{place}: columns are {written}; needed are video and label, split or group")
-        left_out = [name for name, own in zip(names, known, strict=True) if own not in {*used.values(), *TIMES}]
-        return cls(used, left_out)
+        taken = {*used.values(), *TIMES}
+        left_out = [name or "without a name" for name, own in zip(names, known, strict=True) if own not in taken]
+        return cls(used, list(dict.fromkeys(left_out)))
 
     def annotation(self, row: Mapping[str, str], place: str) -> tuple[str, Annotation]:
         """Return what a row, its values by column, gives for its video, and the video's name.

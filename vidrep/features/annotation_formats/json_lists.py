@@ -103,4 +103,4 @@ def _text(value: Any, place: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:40]
+    return repr(dict(value) if isinstance(value, _Members) else value)[:40]

@@ -1,4 +1,4 @@
-"""Lists without names of columns: "path label" a line, and mmaction2's lists of videos and of folders of frames."""
+"""Lists without names of columns: paths, "path label" a line, mmaction2's lists of videos and of folders of frames."""
 
 import csv
 import re
@@ -27,9 +27,9 @@ def read_list(path: Path, text: str) -> tuple[Annotations, str]:
 
     Semicolons, tabs or commas separate them if every line has one; else spaces do, and a path with a video's extension
     may have spaces in it. If two numbers follow each path, or three, the last is the label of a folder of frames.
-    Labels that are numbers get the names that `class_names` finds.
+    Labels that are numbers get the names that `class_names` finds. If no line has a label, the list names videos alone.
 
-    Raises LabelError, naming the line, for a line without a label, or with two.
+    Raises LabelError, naming the line, for a line without a label among others with one, or with two.
     """
     lines = list(lines_of(path, text))
     delimiter = next((one for one in _DELIMITERS if all(one in line for _, line in lines)), None)
@@ -38,6 +38,8 @@ def read_list(path: Path, text: str) -> tuple[Annotations, str]:
     else:
         has_numbers = all(_NUMBERS.search(line) for _, line in lines)
         split = [(place, _words(line, has_numbers=has_numbers)) for place, line in lines]
+    if all(len(values) == 1 for _, values in split):
+        return {values[0]: Annotation(None, None, place=place) for place, values in split}, "a list of videos"
     num_numbers = min((_num_numbers(values) for _, values in split), default=0)
     is_of_folders = num_numbers in _FOLDER_LISTS and not any(_is_video(values[0]) for _, values in split)
     num_values = num_numbers + 1 if is_of_folders else 2
@@ -69,6 +71,8 @@ def _words(line: str, *, has_numbers: bool) -> list[str]:
     if match := _VIDEO_AND_REST.fullmatch(line):
         rest = match[2].split()
         return [match[1], *rest] if all(word.isdecimal() for word in rest) else [match[1], match[2]]
+    if _is_video(line):
+        return [line]
     if has_numbers and (match := _NUMBERS.search(line)):
         return [line[: match.start()], *match[0].split()]
     return line.split(maxsplit=1)
