@@ -8,9 +8,9 @@ import pytest
 from fixture_types import MakeClip
 from odd_files import set_display_matrix, write_joined, write_two_streams
 
-from vidrep.extraction import parts
 from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.patches import PatchExtractor
+from vidrep.features.parts_folder import find_parts
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import write_merged
@@ -54,7 +54,7 @@ def test_what_is_read_otherwise_is_decoded_again(
 ) -> None:
     run(folder, tmp_path / output)
     expected = {row.path: row for row in open_features(tmp_path / output).videos}
-    for path in [tmp_path / output] if output == "f.h5" else parts.find_parts(tmp_path / output):
+    for path in [tmp_path / output] if output == "f.h5" else find_parts(tmp_path / output):
         make_old(path, 1)
     assert "6 videos" in info(tmp_path / output)["decoded by a former vidrep"]
     caplog.clear()

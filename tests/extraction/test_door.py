@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, InputError, OutputError
-from vidrep.extraction import parts
 from vidrep.extraction.estimate import estimate
 from vidrep.extraction.extract import extract
 from vidrep.extraction.extractors.extractor import Extractor
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.extraction.from_settings import build_extractor
 from vidrep.extraction.preparation import Preparation
+from vidrep.features.parts_folder import find_parts
 from vidrep.features.store import open_features
 from vidrep.plugins import load_plugins
 from vidrep.registry import EXTRACTORS
@@ -105,7 +105,7 @@ def test_a_killed_extraction_goes_on(clips_folder: Path, tmp_path: Path, monkeyp
 
     with subprocess.Popen(command(pause=2), env=_environment()) as process:
         deadline = time.monotonic() + 60
-        while not parts.find_parts(tmp_path / "f.h5.parts"):
+        while not find_parts(tmp_path / "f.h5.parts"):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)

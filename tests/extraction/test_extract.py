@@ -24,6 +24,7 @@ from vidrep.extraction import parts
 from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.annotations import Annotation
+from vidrep.features.parts_folder import MARKER, find_parts
 from vidrep.features.store import open_features
 from vidrep.features.writer import write_merged
 from vidrep.progress import Progress
@@ -38,7 +39,7 @@ def patches(sources: Sequence[VideoSource], output: Path, *, size: int = 8, **op
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != MARKER)
 
 
 def read_failures(path: Path) -> list[dict[str, str]]:
@@ -278,7 +279,7 @@ def test_a_file_of_version_1_is_rewritten_without_computing(
     sources = find_videos([clips_folder])
     monkeypatch.setattr(parts, "PART_MAX_VIDEOS", 2)
     patches(sources, tmp_path / output)
-    written = [tmp_path / output] if output == "f.h5" else parts.find_parts(tmp_path / output)
+    written = [tmp_path / output] if output == "f.h5" else find_parts(tmp_path / output)
     before = [path.read_bytes() for path in written]
     for path in written:
         make_version_1(path)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vidrep.errors import Stopped
 from vidrep.extraction import parts
-from vidrep.extraction.parts import PartsWriter, Spool, find_parts, remove_parts
+from vidrep.extraction.parts import PartsWriter, Spool, remove_parts
+from vidrep.features.parts_folder import MARKER, find_parts
 from vidrep.features.store import open_features
 from vidrep.features.table import VideoRow
 
@@ -38,7 +39,7 @@ def add(writer: PartsWriter, key: str, num_rows: int = 2, blocks: int = 1) -> ND
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != MARKER)
 
 
 def test_a_part_is_published_when_it_has_enough_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fixture_types import MakeFeatureFile
 from numpy.typing import NDArray
 
+from vidrep.features.parts_folder import mark
 from vidrep.features.table import VideoRow
 from vidrep.features.writer import writing_features
 
@@ -24,6 +25,8 @@ def write_feature_file(
 ) -> dict[str, NDArray[Any]]:
     """Write {key: (label, split, number of frames)}; values are drawn from a seed made of the key. Return the rows."""
     rows = {}
+    if path.name.startswith("part-"):
+        mark(path.parent)
     for key, (_, _, length) in videos.items():
         rng = np.random.default_rng(list(key.encode()))
         rows[key] = (rng.random((length, *frame_shape)) * 100).astype(dtype)

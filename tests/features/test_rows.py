@@ -62,9 +62,9 @@ def test_opening_leaves_no_file_open_and_reading_a_bounded_number(
     monkeypatch.setattr("vidrep.features.store._MAX_OPEN_FILES", 3)
     rows: dict[str, NDArray[Any]] = {}
     for number, key in enumerate("abcdefgh"):
-        rows |= feature_file(tmp_path / f"{number}.h5", {key: ("", "", 2)})
+        rows |= feature_file(tmp_path / f"part-{number:06d}.h5", {key: ("", "", 2)})
         if packed:
-            pack(tmp_path / f"{number}.h5", chunks=(1, 3))
+            pack(tmp_path / f"part-{number:06d}.h5", chunks=(1, 3))
     before = num_open_files()
     features = open_features(tmp_path)
     assert num_open_files() == before
@@ -122,7 +122,9 @@ def test_more_parts_than_a_process_can_have_open(tmp_path: Path, feature_file: M
 
 
 def test_features_go_to_another_process_and_are_mapped_there(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
-    rows = feature_file(tmp_path / "1.h5", VIDEOS) | feature_file(tmp_path / "2.h5", {"d": ("", "", 5)})
+    rows = feature_file(tmp_path / "part-000001.h5", VIDEOS) | feature_file(
+        tmp_path / "part-000002.h5", {"d": ("", "", 5)}
+    )
     features = open_features(tmp_path)
     features.rows(0)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -173,13 +175,13 @@ def test_a_file_that_is_not_the_one_that_was_opened(
     change: Callable[[Path], None],
     packed: bool,
 ) -> None:
-    feature_file(tmp_path / "1.h5", {"a": ("", "", 2)})
-    feature_file(tmp_path / "2.h5", {"b": ("", "", 2)})
+    feature_file(tmp_path / "part-000001.h5", {"a": ("", "", 2)})
+    feature_file(tmp_path / "part-000002.h5", {"b": ("", "", 2)})
     if packed:
-        pack(tmp_path / "2.h5", chunks=(1, 3))
+        pack(tmp_path / "part-000002.h5", chunks=(1, 3))
     features, mapped_before = open_features(tmp_path), open_features(tmp_path)
     held = mapped_before.rows(1)
-    change(tmp_path / "2.h5")
+    change(tmp_path / "part-000002.h5")
     features.rows(0)
     said = "can no longer be read .*No such file" if change is vanish else "the file was changed or replaced after"
     for read in (features.rows, features.timestamps):
@@ -253,7 +255,9 @@ def test_a_chunk_that_cannot_be_unpacked(tmp_path: Path, feature_file: MakeFeatu
 
 def test_preloaded_features_are_the_same(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
     parts = tmp_path / "parts"
-    rows = feature_file(parts / "1.h5", VIDEOS) | feature_file(parts / "2.h5", {"b": ("", "", 5), "d": ("", "", 1)})
+    rows = feature_file(parts / "part-000001.h5", VIDEOS) | feature_file(
+        parts / "part-000002.h5", {"b": ("", "", 5), "d": ("", "", 1)}
+    )
     features = open_features(parts)
     loaded = features.preload()
     for file in parts.iterdir():
@@ -283,11 +287,15 @@ def test_features_that_do_not_fit_into_memory(
 
 
 def test_the_part_of_a_video_is_known(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
-    feature_file(tmp_path / "1.h5", VIDEOS)
-    feature_file(tmp_path / "2.h5", {"b": ("", "", 5)})
+    feature_file(tmp_path / "part-000001.h5", VIDEOS)
+    feature_file(tmp_path / "part-000002.h5", {"b": ("", "", 5)})
     features = open_features(tmp_path)
-    assert [features.file_of(index).name for index in range(3)] == ["1.h5", "2.h5", "1.h5"]
-    assert open_features(Path(tmp_path / "2.h5")).file_of(0) == tmp_path / "2.h5"
+    assert [features.file_of(index).name for index in range(3)] == [
+        "part-000001.h5",
+        "part-000002.h5",
+        "part-000001.h5",
+    ]
+    assert open_features(Path(tmp_path / "part-000002.h5")).file_of(0) == tmp_path / "part-000002.h5"
 
 
 def resident_bytes() -> int:

@@ -217,7 +217,7 @@ def test_crops_of_a_video_share_its_source_video(tmp_path: Path) -> None:
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert "no such file; give a feature file" in refusal(tmp_path / "absent.h5")
-    assert "no feature file in this folder" in refusal(tmp_path)
+    assert "a folder, and none of parts that `vidrep extract -o FOLDER` made" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + bytes(100)])
@@ -359,10 +359,10 @@ def test_a_file_that_is_not_as_described(
 
 
 def test_parts_that_do_not_belong_together(tmp_path: Path, feature_file: MakeFeatureFile) -> None:
-    feature_file(tmp_path / "1.h5", {"a": ("", "", 2)})
-    feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, frame_shape=(4,))
+    feature_file(tmp_path / "part-000001.h5", {"a": ("", "", 2)})
+    feature_file(tmp_path / "part-000002.h5", {"b": ("", "", 2)}, frame_shape=(4,))
     with pytest.raises(FeatureFileError, match=r"2\.h5: frames of another shape or type than those of .*1\.h5"):
         open_features(tmp_path)
-    feature_file(tmp_path / "2.h5", {"b": ("", "", 2)}, settings={"kind": "test", "size": 3})
+    feature_file(tmp_path / "part-000002.h5", {"b": ("", "", 2)}, settings={"kind": "test", "size": 3})
     with pytest.raises(FeatureFileError, match=r"2\.h5 and .*1\.h5 were made with different settings: size is 3, not"):
         open_features(tmp_path)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from ..errors import FeatureFileError, FileInUseError, OutputError, some_names
 from ..features.failures import failures_path
+from ..features.parts_folder import find_parts
 from ..features.settings import Settings, require_same_settings, settings_difference
 from ..features.store import SUFFIXES, VERSION, Features, open_features
 from ..features.table import VideoRow
 from ..features.writer import write_merged
 from ..files import remove, remove_leftovers, rename_folder
-from .parts import find_parts, remove_parts
+from .parts import remove_parts
 
 
 class ExtractionOutput:

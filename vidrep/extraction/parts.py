@@ -1,6 +1,5 @@
 """Parts: small feature files that extraction publishes one after the other, so that a crash loses little work."""
 
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Stopped
+from ..features.parts_folder import MARKER, find_parts, mark, number_of_part
 from ..features.table import VideoRow
 from ..features.writer import FeatureWriter, writing_features
 from ..files import make_folder, naming_output, remove, remove_folder
@@ -21,14 +21,7 @@ PART_MAX_VIDEOS = 50
 PART_MAX_BYTES = 64 << 20
 PART_MAX_SECONDS = 60.0
 _SPOOL_BYTES = 4 << 20
-_NAME = re.compile(r"part-(\d{6,})\.h5")
 _LEFTOVERS = ".part-*.tmp"
-
-
-def find_parts(folder: Path) -> list[Path]:
-    """Return the parts in a folder, the oldest first; none if there is no such folder."""
-    numbered = {int(match[1]): file for file in folder.glob("part-*.h5") if (match := _NAME.fullmatch(file.name))}
-    return [numbered[number] for number in sorted(numbered)]
 
 
 class Spool:
@@ -102,10 +95,11 @@ class PartsWriter:
         self._num_crops, self._frame_shape, self._dtype = num_crops, frame_shape, np.dtype(dtype).newbyteorder("<")
         with naming_output(folder):
             make_folder(folder)
+            mark(folder)
         for leftover in folder.glob(_LEFTOVERS):
             remove(leftover)
         there = find_parts(folder)
-        self._number = int(there[-1].stem.rpartition("-")[2]) if there else 0
+        self._number = number_of_part(there[-1]) if there else 0
         self._spools: set[Spool] = set()
         self._videos: list[tuple[Sequence[VideoRow], Spool]] = []
         self._began = time.monotonic()
@@ -178,5 +172,6 @@ def remove_parts(folder: Path) -> None:
         return
     for file in [*find_parts(folder), *folder.glob(_LEFTOVERS)]:
         remove(file)
-    if not any(folder.iterdir()):
+    if {file.name for file in folder.iterdir()} <= {MARKER}:  # last, as what is marked is one of parts
+        remove(folder / MARKER)
         remove_folder(folder)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..errors import FeatureFileError
 from ..names import keys_of_places
 from .checksum import RowsChecksum
+from .parts_folder import parts_of
 from .rows import LoadedRows, Rows, RowsFile, release_pages
 from .settings import Settings, settings_difference
 from .table import COLUMNS, REQUIRED_COLUMNS, STATUSES, VideoRow, is_column_dtype, rows_of
@@ -241,9 +242,7 @@ def open_features(path: Path | str, *, as_stored: bool = False) -> Features:
     """
     path = Path(path)
     if path.is_dir():
-        paths = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
-        if not paths:
-            raise FeatureFileError(f"{path}: no feature file in this folder; give a file that `vidrep extract` made")
+        paths = parts_of(path)
     elif path.is_file():
         paths = [path]
     else:

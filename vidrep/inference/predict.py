@@ -16,6 +16,7 @@ from ..extraction.extract import ExtractSummary, extract
 from ..extraction.extractors.extractor import Extractor
 from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
+from ..features.parts_folder import is_marked
 from ..features.store import SUFFIXES, Features, open_features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
@@ -155,7 +156,7 @@ def _report_short(features: Features, length: int) -> None:
 
 
 def _is_feature_file(path: Path) -> bool:
-    return path.suffix in SUFFIXES or (path.is_dir() and any(path.glob("part-*.h5")))
+    return path.suffix in SUFFIXES or is_marked(path)
 
 
 def _classify(classifier: ClassifierRun, features: Features, device: torch.device) -> list[VideoPrediction]:
