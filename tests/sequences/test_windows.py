@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from small_features import features_of
 
+from vidrep.features.parts_folder import mark
 from vidrep.features.store import Features, open_features
+from vidrep.features.writer import write_merged
 from vidrep.sequences.resident import CopiedWindows, ResidentWindows, windows_on
 from vidrep.sequences.windows import Windows, batches_of, sliding_windows, window_starts
 
@@ -90,11 +92,14 @@ def in_chunks(features: Features) -> Features:
 
 def in_parts(features: Features) -> Features:
     folder = features.path.with_name("parts")
-    for number in range(len(features)):
-        row = features.videos[number]
-        part = features_of(features.path.with_name("one"), {row.path: features.rows(number)})
-        folder.mkdir(exist_ok=True)
-        part.path.rename(folder / f"{number}.h5")
+    folder.mkdir()
+    mark(folder)
+    for number, kept in enumerate(features.videos):
+        write_merged(
+            folder / f"part-{number:06d}.h5",
+            [features],
+            edit=lambda row, kept=kept: row if row.path == kept.path else None,  # type: ignore[misc]
+        )
     return open_features(folder)
 
 
