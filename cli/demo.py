@@ -26,7 +26,7 @@ _DETAILS = (
     "PSNR: how alike two pictures are, higher is better. Zeros: black frames."
 )
 _ACCURACIES = (
-    "Accuracy: the share of videos, or of windows of them, whose motion is named rightly; +-: its standard error; "
+    "Accuracy: the share of videos, or of windows of them, whose motion is named rightly, with its 95 % interval; "
     "balanced: the mean over the motions. Chance is 0.125."
 )
 
