@@ -63,7 +63,7 @@ class PyAvReader:
         self._notes: list[str] = []
         self._num_packets = self._num_decoded = self._num_given = 0
         self._corrupt_packets: list[int] = []
-        self._last_dts_seconds = -math.inf
+        self._last_dts: int | None = None
         self._stopped_early = False
         self._why_none = ""
 
@@ -89,6 +89,7 @@ class PyAvReader:
                 # Some streams carry a checksum of every picture, which is compared on request alone.
                 self.stream.codec_context.options = {"err_detect": "crccheck"}
             self.rate = frame_rate(self.stream)
+            self._jump = JUMP_SECONDS / self.stream.time_base if self.stream.time_base else math.inf
             self._clock = Clock(
                 self.rate,
                 has_presentation_times="avi" not in self._formats,
@@ -167,14 +168,14 @@ class PyAvReader:
 
     def _notice_joint(self, packet: "Packet[VideoStream]") -> None:
         """Take nothing for damage that marks the joint of two recordings: their packets' numbers do not go on."""
-        if packet.dts is None or packet.time_base is None:
+        dts = packet.dts
+        if dts is None:
             return
-        seconds = float(packet.dts * packet.time_base)
-        if seconds < self._last_dts_seconds - JUMP_SECONDS:
+        if self._last_dts is not None and dts < self._last_dts - self._jump:
             self._corrupt_packets = [
                 number for number in self._corrupt_packets if number < self._num_packets - _MARKED_AT_JOINT
             ]
-        self._last_dts_seconds = seconds
+        self._last_dts = dts
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
         try:
@@ -256,6 +257,8 @@ class _ToRgb:
         self._aspect = aspect
         # Kept from frame to frame and on one thread: setting up its threads anew would take 3 ms a frame.
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._matrix: Sequence[int] | None = None
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) RGB and turn as the container asks, so that up is up."""
@@ -264,8 +267,10 @@ class _ToRgb:
             frame.colorspace = _NO_MATRIX
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         pixels = rgb.to_ndarray().astype(np.uint8, copy=False)
-        matrix = display_matrix(frame)
-        return np.ascontiguousarray(pixels) if matrix is None else upright(pixels, matrix)
+        # It takes time to look for, and changes with a key frame at most.
+        if frame.key_frame or frame.rotation != self._rotation:
+            self._rotation, self._matrix = frame.rotation, display_matrix(frame)
+        return np.ascontiguousarray(pixels) if self._matrix is None else upright(pixels, self._matrix)
 
 
 def display_matrix(frame: VideoFrame) -> Sequence[int] | None:
