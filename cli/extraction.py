@@ -11,7 +11,7 @@ from .console import note, show_log, show_summary
 from .help import output_option, speed_option
 from .layout import duration, in_a_line, size
 from .options import CommonOptions, GroupedAnnotationOptions, Overwrite, SamplingOptions, SourceOptions, Threads
-from .problems import report_annotations, report_failures
+from .problems import report_failures
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 
@@ -77,7 +77,6 @@ def run_extraction(
     from vidrep.errors import some_names
 
     summary = _extract(build, source, sampling, annotations, work, quiet=common.quiet)
-    report_annotations(summary.missing, summary.unlisted)
     if copies := summary.changes.copies:
         names = some_names(f"{copy} (of {first})" for copy, first in copies.items())
         note(f"warning: {len(copies)} files are copies, and count once: {names}")

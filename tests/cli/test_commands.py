@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert code == 0, stderr
     assert "mean frame" in stdout
     assert re.search(r"^The prediction of the future is .*repeating the last frame \(squared error ", stdout, re.M)
-    assert re.search(r"parameters, \d+ videos; \d+\.\d % of the time waiting for data\n", stdout)
+    assert re.search(r"parameters, (\d+) videos, \1 of them labeled; \d+\.\d % of the time waiting for data\n", stdout)
     code, _, stderr = vidrep(
         "finetune",
         features,

@@ -103,7 +103,7 @@ def predict(
             return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):
             raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False)
+        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False, class_folders=False)
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
             summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)
@@ -124,8 +124,7 @@ def _extract(
 ) -> ExtractSummary:
     try:
         return extract(
-            # What their folders say is not asked here, and must not contradict itself.
-            [replace(source, label="", split="") for source in sources],
+            sources,
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),

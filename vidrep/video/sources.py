@@ -12,6 +12,7 @@ from .folder_search import FolderContents, search
 from .named_paths import Given, given_paths, kind_of, matches_of, quoted
 from .numbered_images import IMAGE_EXTENSIONS, FrameFolders
 from .split_folders import are_like_splits, are_named_as_splits, splits_of_folders, top_folders_of
+from .unlabeled_folders import unlabeled_folder
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def find_videos(
     follow_links: bool = False,
     split_folders: bool = True,
     class_folders: bool = True,
+    all_labels: bool = False,
     images: bool = False,
     frame_rate: float | None = None,
 ) -> list[VideoSource]:
@@ -84,6 +86,8 @@ def find_videos(
         is the same. A line in the log says so.
     class_folders: a folder's name is the label of its videos. Without it no video has a label: folders are recordings
         or animals.
+    all_labels: folders whose names say that their videos have no label (vidrep.video.unlabeled_folders) are classes
+        too. Without it, no video in or below one has a label. A line in the log names them.
     images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
         given one by one are refused.
     frame_rate: images a second of folders of frames; None: 25, which is logged.
@@ -120,7 +124,9 @@ def find_videos(
     frames.log()
     located.append(_located_files(files))
     found = _with_keys(
-        _without_repeats(_with_labels(located, split_folders=split_folders, class_folders=class_folders))
+        _without_repeats(
+            _with_labels(located, split_folders=split_folders, class_folders=class_folders, all_labels=all_labels)
+        )
     )
     if all(one.unreadable for one in found):
         why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
@@ -221,7 +227,7 @@ def _as_utf8(name: str) -> str:
 
 
 def _with_labels(
-    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool
+    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool, all_labels: bool
 ) -> list[VideoSource]:
     """Return all sources: labels and splits are those of their folders.
 
@@ -237,7 +243,21 @@ def _with_labels(
     for batch, splits in batches if split_folders else []:
         _log_splits(batch, splits, class_folders=class_folders)
     found = [_source(one, roots, splits) for batch, splits in batches for one in batch]
-    return found if class_folders else [replace(one, label="") for one in found]
+    if not class_folders:
+        return [replace(one, label="") for one in found]
+    return found if all_labels else _without_labels_of_unlabeled_folders(found)
+
+
+def _without_labels_of_unlabeled_folders(found: Sequence[VideoSource]) -> list[VideoSource]:
+    """Return the videos, those in or below unlabeled folders without a label, and log these folders."""
+    folders = [unlabeled_folder(one.path_in_root.split("/")[:-1]) if one.label else "" for one in found]
+    if names := sorted(set(folders) - {""}):
+        _log.info(
+            "%s: %d videos have no label, by the names of their folders (--all-labels takes them as classes)",
+            some_names(names),
+            sum(map(bool, folders)),
+        )
+    return [replace(one, label="") if folder else one for one, folder in zip(found, folders, strict=True)]
 
 
 def _beside_others(one: _Located) -> _Located:
