@@ -183,13 +183,15 @@ def test_predict_in_all_forms(made: Path) -> None:
     code, stdout, _ = vidrep("predict", made / "actions", clip, "--quiet")
     assert code == 0
     name, _, answer = stdout.strip().partition(": ")
-    assert name == "left-0001.mp4"
+    assert name == str(clip)
     assert 0 < float(answer.split(", ")[1]) <= 1
     content = json.loads(vidrep("predict", made / "actions", clip, "--json", "--quiet")[1])
+    assert (content[0]["path"], content[0]["key"]) == (str(clip), "left-0001.mp4")
     assert sum(content[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     csv_lines = vidrep("predict", made / "actions", CLIPS, "--csv", "--quiet")[1].splitlines()
     assert len(csv_lines) == 33
-    assert csv_lines[0].startswith("video,label,clockwise,")
+    assert csv_lines[0].startswith("path,key,label,clockwise,")
+    assert csv_lines[1].startswith(f"{CLIPS / 'clockwise' / 'clockwise-0001.mp4'},clockwise/clockwise-0001.mp4,")
 
 
 def test_info_of_features_and_runs(made: Path) -> None:

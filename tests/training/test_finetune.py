@@ -263,6 +263,14 @@ def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None
     assert not (tmp_path / "run").exists()
 
 
+def test_classes_that_differ_by_case_alone_are_refused(tmp_path: Path, features: Features) -> None:
+    first = features.videos[0].path
+    annotations = {row.path: Annotation("LEFT" if row.path == first else row.label, None) for row in features.videos}
+    with pytest.raises(LabelError, match="the classes 'LEFT' and 'left' differ by case or blanks alone"):
+        finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
+    assert not (tmp_path / "run").exists()
+
+
 def test_validation_labels_that_no_training_video_has_are_refused(tmp_path: Path) -> None:
     splits = dict.fromkeys(SPLITS, "train") | {"odd/00.npy": "validation"}
     features = features_of(tmp_path, circles() | {"odd/00.npy": circles()["left/00.npy"]}, splits)
