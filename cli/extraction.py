@@ -81,7 +81,7 @@ def run_extraction(
         names = some_names(f"{copy} (of {first})" for copy, first in copies.items())
         note(f"warning: {len(copies)} files are copies, and count once: {names}")
     below = "\n".join(filter(None, (_changes_text(summary.changes), _rates_text(summary))))
-    show_summary(_summary_text(summary), below=below, quiet=common.quiet)
+    show_summary(_summary_text(summary, work.output), below=below, quiet=common.quiet)
     report_failures(summary.failures, summary.failures_file)
 
 
@@ -165,12 +165,11 @@ def _changes_text(changes: "Changes") -> str:
     return "" if is_first else ", ".join([*counts, f"{changes.num_unchanged} unchanged"])
 
 
-def _summary_text(summary: "ExtractSummary") -> str:
-    """Describe what an extraction did."""
+def _summary_text(summary: "ExtractSummary", output: Path) -> str:
+    """Describe what an extraction did; output: as it was given."""
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
     text = (
-        f"{in_a_line(summary.output)}: {summary.num_videos} videos, {summary.num_frames} frames; "
-        f"{summary.num_new} new{removed}"
+        f"{in_a_line(output)}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}"
     )
     if not summary.num_new_frames:
         return text

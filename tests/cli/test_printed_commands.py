@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_evaluate_takes_the_list_of_the_run_and_says_which_labels_are_others(fol
     ) in output
     (folder / "my labels.csv").write_text("video,label\nz.mp4,left\n")
     assert "without it this is measured: none of the 1 annotated videos is among the 8" in printed(*evaluate[:-2])[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_paths_are_printed_as_they_were_given(folder: Path) -> None:
+    (folder / "link.h5").symlink_to("my features.h5")
+    output = printed("extract", "patches", "my clips", "-o", "link.h5", "--size", 4, "--workers", 0)[1]
+    assert "link.h5: 8 videos, " in output and str(folder) not in output
 
 
 @pytest.mark.parametrize(

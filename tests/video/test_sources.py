@@ -465,6 +465,11 @@ def test_unlabeled_folders_in_those_of_splits(make: MakeFiles) -> None:
         "train/unlabeled/b.mp4": ("", "train"),
         "test/run/c.mp4": ("run", "test"),
     }
+    make("set/unlabeled/cam1/d.mp4")
+    found = labels_and_splits(find_videos(["set"]))
+    assert (found["unlabeled/cam1/d.mp4"], found["test/run/c.mp4"]) == (("", ""), ("run", "test"))
+    as_classes = labels_and_splits(find_videos(["set"], all_labels=True))
+    assert (as_classes["unlabeled/cam1/d.mp4"], as_classes["test/run/c.mp4"]) == (("cam1", ""), ("run", ""))
 
 
 # ---- folders of splits

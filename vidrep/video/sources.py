@@ -235,13 +235,13 @@ def _with_labels(
     """
     every = [batch for batch in located if batch]
     roots = names_of_folders([one.root for batch in every for one in batch])
-    batches = [_with_splits(batch) if split_folders else (batch, {}) for batch in every]
+    batches = [_with_splits(batch, all_labels=all_labels) if split_folders else (batch, {}) for batch in every]
     if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
         # Folders named one by one may be splits: their names are those of their videos' top folders.
-        whole = _with_splits([_beside_others(one) for batch in every for one in batch])
+        whole = _with_splits([_beside_others(one) for batch in every for one in batch], all_labels=all_labels)
         batches = [whole] if whole[1] else batches
     for batch, splits in batches if split_folders else []:
-        _log_splits(batch, splits, class_folders=class_folders)
+        _log_splits(batch, splits, class_folders=class_folders, all_labels=all_labels)
     found = [_source(one, roots, splits) for batch, splits in batches for one in batch]
     if not class_folders:
         return [replace(one, label="") for one in found]
@@ -265,14 +265,23 @@ def _beside_others(one: _Located) -> _Located:
     return replace(one, in_front=_key_parts([one.root.name]), source="the folders")
 
 
-def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[str, str]]:
+def _parts_in_splits(located: Sequence[_Located], *, all_labels: bool) -> list[tuple[str, ...]]:
+    """Return the parts of the paths that show whether folders are splits: an unlabeled folder may lie beside these."""
+    return [
+        one.parts_from_splits
+        for one in located
+        if not one.unreadable and (all_labels or not unlabeled_folder(one.parts_from_splits[:-1][:1]))
+    ]
+
+
+def _with_splits(located: Sequence[_Located], *, all_labels: bool) -> tuple[Sequence[_Located], dict[str, str]]:
     """Return the videos, and the split of each top folder, {} if they are no splits.
 
     Folders in the one folder that holds all of them may be the splits, too: paths begin in that one then.
     """
     below = located
     while True:
-        videos = [one.parts_from_splits for one in below if not one.unreadable]
+        videos = _parts_in_splits(below, all_labels=all_labels)
         if splits := splits_of_folders(videos):
             return below, splits
         if len({parts[0] for parts in videos}) != 1 or any(len(parts) < 2 for parts in videos):
@@ -280,9 +289,11 @@ def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[
         below = [replace(one, start=one.start + 1) for one in below]
 
 
-def _log_splits(located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool) -> None:
+def _log_splits(
+    located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool, all_labels: bool
+) -> None:
     """Log which folders are splits, and which are none although their names tell of splits."""
-    videos = [one.parts_from_splits for one in located if not one.unreadable]
+    videos = _parts_in_splits(located, all_labels=all_labels)
     top_folders = top_folders_of(videos)
     labels = sorted({parts[-2] for parts in videos if len(parts) > 1})
     if splits and class_folders:
