@@ -282,7 +282,7 @@ def test_a_bad_video_among_good_ones_is_exit_code_4(tmp_path: Path, made: Path) 
     assert [line.split(",")[0] for line in annotations] == ["video", "empty.mp4", "text.mp4"]
     code, stdout, stderr = vidrep("predict", made / "actions", clips, "--quiet")
     assert code == 4
-    assert stdout.startswith("good.mp4: ")
+    assert stdout.startswith(f"{clips / 'good.mp4'}: ")
 
 
 def test_bad_inputs_of_extract_are_one_line(tmp_path: Path) -> None:
