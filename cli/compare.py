@@ -58,7 +58,7 @@ def compare_command(
             runs,
             open_features(features),
             split=split,
-            annotations=annotations.read(),
+            annotations=annotations.read() or None,
             group_pattern=annotations.group,
             group_blocks=annotations.group_blocks,
             device=device,

@@ -115,7 +115,7 @@ def evaluate_command(
             **generated,
             num_future=num_future,
             split=split,
-            annotations=annotations.read(),
+            annotations=annotations.read() or None,
             group_pattern=annotations.group,
             group_blocks=annotations.group_blocks,
             shuffle_frames=shuffle_frames,

@@ -11,7 +11,7 @@ from .console import note, show_log, show_summary
 from .help import output_option, speed_option
 from .layout import duration, in_a_line, size
 from .options import CommonOptions, GroupedAnnotationOptions, Overwrite, SamplingOptions, SourceOptions, Threads
-from .problems import report_annotations, report_failures
+from .problems import report_failures
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 
@@ -77,12 +77,11 @@ def run_extraction(
     from vidrep.errors import some_names
 
     summary = _extract(build, source, sampling, annotations, work, quiet=common.quiet)
-    report_annotations(summary.missing, summary.unlisted)
     if copies := summary.changes.copies:
         names = some_names(f"{copy} (of {first})" for copy, first in copies.items())
         note(f"warning: {len(copies)} files are copies, and count once: {names}")
     below = "\n".join(filter(None, (_changes_text(summary.changes), _rates_text(summary))))
-    show_summary(_summary_text(summary), below=below, quiet=common.quiet)
+    show_summary(_summary_text(summary, work.output), below=below, quiet=common.quiet)
     report_failures(summary.failures, summary.failures_file)
 
 
@@ -166,12 +165,11 @@ def _changes_text(changes: "Changes") -> str:
     return "" if is_first else ", ".join([*counts, f"{changes.num_unchanged} unchanged"])
 
 
-def _summary_text(summary: "ExtractSummary") -> str:
-    """Describe what an extraction did."""
+def _summary_text(summary: "ExtractSummary", output: Path) -> str:
+    """Describe what an extraction did; output: as it was given."""
     removed = f", {summary.num_removed} removed" if summary.num_removed else ""
     text = (
-        f"{in_a_line(summary.output)}: {summary.num_videos} videos, {summary.num_frames} frames; "
-        f"{summary.num_new} new{removed}"
+        f"{in_a_line(output)}: {summary.num_videos} videos, {summary.num_frames} frames; {summary.num_new} new{removed}"
     )
     if not summary.num_new_frames:
         return text

@@ -12,7 +12,7 @@ from .completion import run_folders
 from .console import show_log, show_summary
 from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
-from .origin import origin_of
+from .origin import changed_output, command_line, origin_of, plugin_words
 from .progress import progress_bar
 from .stopping import stopping_on_signals
 from .tables import few_videos, folds_report, selection_report
@@ -83,6 +83,7 @@ def finetune_command(
         config = ranks.call_on_rank_zero(lambda: recipe.build(FinetuneConfig, run, **changes))
         start = ranks.call_on_rank_zero(run.first_start)
         annotations = annotations.or_those_of(start)
+        origin = origin_of(context, **annotations.given())
         if start is not None and features is None:
             features = Path(start.features)
         if features is None:
@@ -109,13 +110,16 @@ def finetune_command(
                 overwrite=run.overwrite,
                 should_stop=should_stop,
                 on_progress=on_progress,
-                origin=origin_of(context, **annotations.given()),
+                origin=origin,
             )
     if is_main_process():
         # With folds their verdict is the one: it is of videos that nothing was chosen on.
         verdict = result.verdict if result.folds is None else ""
         tried = selection_report(result.selection) if result.selection is not None else verdict
-        show_summary(_summary(result, pretrained), above=tried, below=_next_step(result, features), quiet=common.quiet)
+        evaluates = command_line("evaluate", result.folder, features, *plugin_words(common.plugins))
+        command = origin.command if start is None else start.command
+        below = _next_step(result, evaluates, command)
+        show_summary(_summary(result, pretrained), above=tried, below=below, quiet=common.quiet)
         if not common.quiet:
             advise_on_data(result.outcome.data_share)
 
@@ -130,9 +134,12 @@ def _summary(result: "FinetuneResult", pretrained: list[Path] | None) -> str:
     )
 
 
-def _next_step(result: "FinetuneResult", features: Path) -> str:
-    """Describe on which videos it learned, and on which to evaluate it."""
-    held_out = f"evaluate on the {result.num_test_videos} held-out ones: `vidrep evaluate {result.folder} {features}`"
+def _next_step(result: "FinetuneResult", evaluates: str, command: str) -> str:
+    """Describe on which videos it learned, and on which to evaluate it.
+
+    evaluates: the command line that does so. command: the one that began the run.
+    """
+    held_out = f"evaluate on the {result.num_test_videos} held-out ones: `{evaluates}`"
     if not result.num_test_videos:
         held_out = "none is held out: evaluate on videos that took no part"
     if result.folds is not None:
@@ -140,11 +147,11 @@ def _next_step(result: "FinetuneResult", features: Path) -> str:
     validation = f", {result.num_validation_videos} for validation" if result.num_validation_videos else ""
     learned = f"{result.num_train_videos} videos for training{validation}; {held_out}"
     overfitting = "" if result.overfitting is None else str(result.overfitting)
-    measured = folds_report(result.folds) if result.folds is not None else _advice(result)
+    measured = folds_report(result.folds) if result.folds is not None else _advice(result, command)
     return "\n".join(filter(None, (learned, overfitting, measured)))
 
 
-def _advice(result: "FinetuneResult") -> str:
+def _advice(result: "FinetuneResult", command: str) -> str:
     """Return what to do if there are too few videos to measure the run on, "" if there are enough."""
     if result.num_test_videos and not result.rarely_tested:
         return ""
@@ -152,4 +159,5 @@ def _advice(result: "FinetuneResult") -> str:
     rare = few_videos(result.rarely_tested) if result.rarely_tested else "No video is held out"
     if folds < 2:
         return f"{rare}: label more videos, or more groups of them, to have something to measure it on."
-    return f"{rare}. The same command with --folds {folds} and a new -o tests every labeled video once."
+    with_folds = changed_output(command, f"{result.folder}-folds", "--folds", folds)
+    return f"{rare}. To test every labeled video once: `{with_folds}`"

@@ -9,7 +9,7 @@ from .console import show_log, show_summary
 from .help import input_option, sampling_option
 from .layout import in_a_line
 from .options import AnnotationOptions, FollowLinks, NewFeatureFile, Overwrite, Quiet
-from .problems import report_annotations, report_failures
+from .problems import report_failures
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ def import_command(
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    report_annotations(summary.missing, summary.unlisted)
     show_summary(f"{in_a_line(output)}: {_description(summary.features)}", quiet=quiet)
     report_failures(summary.failures, summary.failures_file)
 

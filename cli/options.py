@@ -98,6 +98,10 @@ class SourceOptions(ImageOptions):
         bool,
         input_option("--class-folders/--no-class-folders", help="The name of a video's folder is its label."),
     ] = True
+    all_labels: Annotated[
+        bool,
+        input_option("--all-labels", help="Folders named unlabeled, unknown, _NAME and the like are classes too."),
+    ] = False
     video_stream: Annotated[
         int | None,
         input_option("--video-stream", min=0, help="Which video stream of each file, from 0; default: the best one."),
@@ -118,6 +122,7 @@ class SourceOptions(ImageOptions):
             frame_rate=self.frame_rate,
             split_folders=self.split_folders,
             class_folders=self.class_folders,
+            all_labels=self.all_labels,
         )
 
 
@@ -167,6 +172,13 @@ class AnnotationOptions:
     split_number: Annotated[
         int, labels_option("--split-number", min=1, help="Which of a data set's official splits.")
     ] = 1
+    labels_extend: Annotated[
+        bool,
+        labels_option(
+            "--labels-extend",
+            help="Videos that --labels and --splits do not list keep the labels, splits and groups that they have.",
+        ),
+    ] = False
 
     def given(self) -> dict[str, Any]:
         """Return the options that are not at their defaults, by name, with paths as text: JSON-like."""
@@ -192,7 +204,9 @@ class AnnotationOptions:
         """Return the annotations by video; raises LabelError or InputError for files that cannot be used."""
         from vidrep.features.annotation_files import read_annotations
 
-        return read_annotations(labels=self.labels, splits=self.splits, number=self.split_number)
+        return read_annotations(
+            labels=self.labels, splits=self.splits, number=self.split_number, extend=self.labels_extend
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

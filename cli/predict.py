@@ -48,7 +48,7 @@ def predict_command(
         int, speed_option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
     ] = 0,
 ) -> None:
-    """Classify videos: one line each, label and probability."""
+    """Classify videos: one line each, path, label and probability."""
     from vidrep.errors import ConfigError
     from vidrep.inference.predict import predict
 
@@ -74,7 +74,8 @@ def predict_command(
 
 
 def _json(videos: Sequence["VideoPrediction"]) -> str:
-    content = [{"video": video.path, "label": video.label, "probabilities": video.probabilities} for video in videos]
+    names = ("path", "key", "label", "probabilities")
+    content = [{name: getattr(video, name) for name in names} for video in videos]
     return console.as_json(content) + "\n"
 
 
@@ -82,9 +83,9 @@ def _csv(videos: Sequence["VideoPrediction"]) -> str:
     classes = sorted({label for video in videos for label in video.probabilities})
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["video", "label", *classes])
+    table.writerow(["path", "key", "label", *classes])
     for video in videos:
-        table.writerow([video.path, video.label, *(f"{video.probabilities[name]:.6f}" for name in classes)])
+        table.writerow([video.path, video.key, video.label, *(f"{video.probabilities[name]:.6f}" for name in classes)])
     return text.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What went wrong without ending a command: videos that failed, and labels of videos that are not there."""
+"""What went wrong without ending a command: videos that failed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,15 +17,6 @@ EXIT_SOME_FAILED = 4
 
 # More failures than this are left to the file that lists them all.
 _FAILURES_SHOWN = 10
-
-
-def report_annotations(missing: Sequence[str], unlisted: Sequence[str]) -> None:
-    """Print which videos labels or splits name that are not there, and which videos they do not name."""
-    from vidrep.errors import some_names
-
-    for what, names in (("listed but not among the videos", missing), ("not listed", unlisted)):
-        if names:
-            note(f"warning: {len(names)} videos are {what}: {some_names(names)}")
 
 
 def report_failures(failures: Sequence["Failure"], path: Path | None = None) -> None:

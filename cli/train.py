@@ -106,7 +106,7 @@ def train_command(
 
 
 def _summary(result: "PretrainResult", *, is_generated: bool) -> str:
-    videos = "" if is_generated else f", {result.num_train_videos} videos"
+    videos = "" if is_generated else f", {result.num_train_videos} videos, {result.num_labeled_videos} of them labeled"
     models = f"{result.num_models} models, the first: " if result.num_models > 1 else ""
     return (
         f"{result.folder}: {models}{outcome_text(result.outcome)}; {result.num_parameters:,} parameters{videos}; "

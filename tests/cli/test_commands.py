@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert code == 0, stderr
     assert "mean frame" in stdout
     assert re.search(r"^The prediction of the future is .*repeating the last frame \(squared error ", stdout, re.M)
-    assert re.search(r"parameters, \d+ videos; \d+\.\d % of the time waiting for data\n", stdout)
+    assert re.search(r"parameters, (\d+) videos, \1 of them labeled; \d+\.\d % of the time waiting for data\n", stdout)
     code, _, stderr = vidrep(
         "finetune",
         features,
@@ -183,13 +183,15 @@ def test_predict_in_all_forms(made: Path) -> None:
     code, stdout, _ = vidrep("predict", made / "actions", clip, "--quiet")
     assert code == 0
     name, _, answer = stdout.strip().partition(": ")
-    assert name == "left-0001.mp4"
+    assert name == str(clip)
     assert 0 < float(answer.split(", ")[1]) <= 1
     content = json.loads(vidrep("predict", made / "actions", clip, "--json", "--quiet")[1])
+    assert (content[0]["path"], content[0]["key"]) == (str(clip), "left-0001.mp4")
     assert sum(content[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     csv_lines = vidrep("predict", made / "actions", CLIPS, "--csv", "--quiet")[1].splitlines()
     assert len(csv_lines) == 33
-    assert csv_lines[0].startswith("video,label,clockwise,")
+    assert csv_lines[0].startswith("path,key,label,clockwise,")
+    assert csv_lines[1].startswith(f"{CLIPS / 'clockwise' / 'clockwise-0001.mp4'},clockwise/clockwise-0001.mp4,")
 
 
 def test_info_of_features_and_runs(made: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_bad_video_among_good_ones_is_exit_code_4(tmp_path: Path, made: Path) 
     assert [line.split(",")[0] for line in annotations] == ["video", "empty.mp4", "text.mp4"]
     code, stdout, stderr = vidrep("predict", made / "actions", clips, "--quiet")
     assert code == 4
-    assert stdout.startswith("good.mp4: ")
+    assert stdout.startswith(f"{clips / 'good.mp4'}: ")
 
 
 def test_bad_inputs_of_extract_are_one_line(tmp_path: Path) -> None:

@@ -73,8 +73,12 @@ def test_an_extraction_of_japanese_names(
 
 PREDICTED = Predictions(
     videos=[
-        VideoPrediction(path="a\nb/c\x7f.mp4", label="run\t", probabilities={"run\t": 0.75, "sit": 0.25}),
-        VideoPrediction(path=f"{WAVE}\u2028　😀.mp4", label="sit", probabilities={"sit": 1.0, "run\t": 0.0}),
+        VideoPrediction(
+            path="a\nb/c\x7f.mp4", key="c\x7f.mp4", label="run\t", probabilities={"run\t": 0.75, "sit": 0.25}
+        ),
+        VideoPrediction(
+            path=f"{WAVE}\u2028　😀.mp4", key="x.mp4", label="sit", probabilities={"sit": 1.0, "run\t": 0.0}
+        ),
     ],
     failures=[],
 )
@@ -100,16 +104,17 @@ def test_a_line_feed_in_a_name_does_not_break_the_line_of_predict() -> None:
 def test_json_and_csv_hold_the_names_themselves() -> None:
     _, stdout, _ = vidrep("predict", "run", "a.mp4", "--json")
     names = [video.path for video in PREDICTED.videos]
-    assert [one["video"] for one in json.loads(stdout)] == names
+    assert [one["path"] for one in json.loads(stdout)] == names
     _, stdout, _ = vidrep("predict", "run", "a.mp4", "--csv")
-    assert [row["video"] for row in csv.DictReader(io.StringIO(stdout, newline=""))] == names
+    assert [row["path"] for row in csv.DictReader(io.StringIO(stdout, newline=""))] == names
 
 
 PREDICT = """
 import sys
 from types import ModuleType, SimpleNamespace as Made
 library = sys.modules["vidrep.inference.predict"] = ModuleType("without torch")
-videos = [Made(path=name, label="手", probability=1.0, probabilities={"手": 1.0}) for name in ("😀\\n.mp4", "a.mp4")]
+of_all = {"key": "x", "label": "手", "probability": 1.0, "probabilities": {"手": 1.0}}
+videos = [Made(path=name, **of_all) for name in ("😀\\n.mp4", "a.mp4")]
 library.predict = lambda *_, **__: Made(videos=videos, failures=[])
 from vidrep_cli.main import main
 main()
@@ -128,9 +133,9 @@ def test_predictions_in_another_encoding(form: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode("cp1252").replace("\r\n", "\n")
     if form == "--json":
-        assert [one["video"] for one in json.loads(text)] == ["😀\n.mp4", "a.mp4"]
+        assert [one["path"] for one in json.loads(text)] == ["😀\n.mp4", "a.mp4"]
     elif form == "--csv":
-        assert text == 'video,label,\\u624b\n"\\U0001f600\n.mp4",\\u624b,1.000000\na.mp4,\\u624b,1.000000\n'
+        assert text == 'path,key,label,\\u624b\n"\\U0001f600\n.mp4",x,\\u624b,1.000000\na.mp4,x,\\u624b,1.000000\n'
     else:
         assert text == "\\U0001f600\\n.mp4: \\u624b, 1.000\na.mp4: \\u624b, 1.000\n"
 

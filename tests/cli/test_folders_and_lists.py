@@ -109,8 +109,9 @@ def test_folders_of_splits_are_splits_also_of_videos_that_are_there(make: Callab
     Path("l.csv").write_text("video,split\ntrain/run/a.mp4,validation\n")
     extract("set", "--labels", "l.csv")
     expected["train/run/a.mp4"] = ("run", "validation", "")
-    assert rows() == expected
-    extract("set")  # splits that were named stay
+    without_splits = {key: (label, "", "") for key, (label, _, _) in expected.items()}
+    assert rows() == without_splits | {"train/run/a.mp4": ("run", "validation", "")}
+    extract("set")  # splits that were named stay, the others are those of the folders again
     assert rows() == expected
 
 
@@ -248,8 +249,8 @@ def test_folders_of_recordings_are_no_classes(make: Callable[..., None]) -> None
 def test_groups_of_a_pattern_are_kept_also_of_videos_that_are_there(make: Callable[..., None]) -> None:
     make("set/run/m1_a.mp4", "set/run/m2_b.mp4", "set/jump/m2_c.mp4")
     Path("l.csv").write_text("video,label,group\nrun/m1_a.mp4,walk,anna\n")
-    extract("set", "--labels", "l.csv")
-    extract("set", "--group", "(m[0-9])_", "--labels", "l.csv")
+    extract("set", "--labels", "l.csv", "--labels-extend")
+    extract("set", "--group", "(m[0-9])_", "--labels", "l.csv", "--labels-extend")
     first = {
         "jump/m2_c.mp4": ("jump", "", "m2"),
         "run/m1_a.mp4": ("walk", "", "anna"),

@@ -137,7 +137,7 @@ def test_what_cannot_be_compared_is_one_line(folder: Path, tmp_path: Path) -> No
 
     refused(ConfigError, "1 run to compare: give two or more, and last the features", a)
     refused(ConfigError, "a is a classifier and .*pre-a a pretraining; compare runs of one kind", a, folder / "pre-a")
-    jumps = {f"still/{n:02d}.npy": Annotation("jump", None) for n in range(8)}
+    jumps = {f"still/{n:02d}.npy": Annotation("jump", None, extends=True) for n in range(8)}
     other = finetune(features, tmp_path / "jump", finetune_config(steps=2), annotations=jumps, device="cpu").folder
     refused(ConfigError, "differ in their classes: .*a alone has still, .*jump alone has jump; compare", a, other)
     wide = features_of(tmp_path, circles(size=6, classes=CLASSES))

@@ -228,7 +228,10 @@ def test_annotations_replace_labels_and_unknown_labels_are_left_out(
     tmp_path: Path, features: Features, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = classifier(features, tmp_path / "run")
-    annotations = {"left/03.npy": Annotation("jump", None), "left/04.npy": Annotation("", None)}
+    annotations = {
+        "left/03.npy": Annotation("jump", None, extends=True),
+        "left/04.npy": Annotation("", None, extends=True),
+    }
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = classification(run, features, annotations=annotations)
     assert result.num_videos == 7

@@ -73,7 +73,7 @@ def test_what_cannot_be_probed_is_one_line(tmp_path: Path, run: Path, features: 
     with pytest.raises(LabelError, match=r"which are left; give --labels"):
         probe(run, features, annotations=dict.fromkeys(keys["train"], Annotation("left", None)))
     with pytest.raises(LabelError, match=r"videos of split 'test' have no label that a probe is fitted to, .* right"):
-        probe(run, features, annotations=dict.fromkeys(keys["test"], Annotation("jump", None)))
+        probe(run, features, annotations=dict.fromkeys(keys["test"], Annotation("jump", None, extends=True)))
     classifier = finetune(features, tmp_path / "classifier", finetune_config(steps=1), device="cpu").folder
     with pytest.raises(ConfigError, match="a classifier; a probe: for a pretraining"):
         evaluate(classifier, features, probe=True, device="cpu")
@@ -85,5 +85,5 @@ def test_labels_that_training_lacks_are_left_out(
     run: Path, features: Features, caplog: pytest.LogCaptureFixture
 ) -> None:
     new = next(row.path for row in features.videos if row.split == "test")
-    assert probe(run, features, annotations={new: Annotation("jump", None)}).num_videos == 7
+    assert probe(run, features, annotations={new: Annotation("jump", None, extends=True)}).num_videos == 7
     assert "a probe leaves out videos with labels that it is not fitted to: jump" in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fixture_types import MakeClip
 
-from vidrep.errors import InputError
+from vidrep.errors import InputError, LabelError
 from vidrep.extraction import decoding
 from vidrep.extraction.extract import ExtractSummary, extract
 from vidrep.extraction.extractors.patches import PatchExtractor
@@ -193,3 +193,47 @@ def test_a_file_that_changes_replaces_its_rows(clips: Path, tmp_path: Path, clip
     assert (changes.replaced, changes.added) == (["left/a.mp4"], ["left/a.mp4"])
     run(tmp_path / "fresh.h5", clips)
     assert (tmp_path / "f.h5").read_bytes() == (tmp_path / "fresh.h5").read_bytes()
+
+
+def test_a_list_is_the_whole_truth_for_labels_alone(clips: Path, tmp_path: Path, decoded: list[str]) -> None:
+    run(tmp_path / "f.h5", clips)
+    decoded.clear()
+    run(tmp_path / "f.h5", clips, left__a="jump")
+    assert labels(tmp_path / "f.h5") == {"left/a.mp4": "jump", "left/b.mp4": "", "right/c.mp4": "", "right/d.mp4": ""}
+    patches = PatchExtractor(size=4)
+    of_splits = {"left/b.mp4": Annotation(None, "test", "g"), "right/c.mp4": Annotation(None, "")}
+    extract(find_videos([clips]), tmp_path / "f.h5", patches, annotations=of_splits, workers=0)
+    found = [(row.label, row.split, row.group) for row in open_features(tmp_path / "f.h5").videos]
+    assert found == [("jump", "", ""), ("", "test", "g"), ("", "", ""), ("", "", "")]
+    extending = {"right/c.mp4": Annotation("x", None, "h", extends=True)}
+    extract(find_videos([clips]), tmp_path / "f.h5", patches, annotations=extending, workers=0)
+    found = [(row.label, row.split, row.group) for row in open_features(tmp_path / "f.h5").videos]
+    assert found == [("jump", "", ""), ("", "test", "g"), ("x", "", "h"), ("", "", "")]
+    of_groups = {"right/c.mp4": Annotation(None, None, "k")}
+    extract(find_videos([clips]), tmp_path / "f.h5", patches, annotations=of_groups, workers=0)
+    assert [row.group for row in open_features(tmp_path / "f.h5").videos] == ["", "", "k", ""]
+    assert decoded == []
+
+
+def test_unlabeled_folders_become_classes_and_back_without_decoding(
+    clips: Path, tmp_path: Path, decoded: list[str]
+) -> None:
+    (clips / "right").rename(clips / "_right")
+    run(tmp_path / "f.h5", clips)
+    unlabeled = (tmp_path / "f.h5").read_bytes()
+    assert set(labels(tmp_path / "f.h5").values()) == {"left", ""}
+    decoded.clear()
+    patches = PatchExtractor(size=4)
+    changes = extract(find_videos([clips], all_labels=True), tmp_path / "f.h5", patches, workers=0).changes
+    assert labels(tmp_path / "f.h5")["_right/c.mp4"] == "_right"
+    assert changes.relabeled == ["_right/c.mp4", "_right/d.mp4"]
+    run(tmp_path / "f.h5", clips)
+    assert (tmp_path / "f.h5").read_bytes() == unlabeled
+    assert decoded == []
+
+
+def test_classes_that_differ_by_case_alone_are_refused(clips: Path, tmp_path: Path) -> None:
+    (clips / "right").rename(clips / "Left")
+    with pytest.raises(LabelError, match=r"^the classes 'Left' and 'left' differ by case or blanks alone; give both"):
+        run(tmp_path / "f.h5", clips)
+    assert not (tmp_path / "f.h5").exists()

@@ -426,7 +426,8 @@ def test_names_and_labels_compare_in_nfc(tmp_path: Path, key: str, form: Any, na
     assert group in ("", COMPOSED)
     given = {f"{DECOMPOSED}/a.mp4": Annotation(DECOMPOSED, None), "b": Annotation("y", None)}
     result = merge([key, "b", "c"], ["", "", DECOMPOSED], [""] * 3, given)
-    assert (result.labels, result.missing) == ([COMPOSED, "y", COMPOSED], [])
+    assert (result.labels, result.missing, result.lost["label"]) == ([COMPOSED, "y", ""], [], ["c"])
+    assert merge(["b", "c"], ["", DECOMPOSED], [""] * 2, {"b": Annotation(None, "")}).labels == ["", COMPOSED]
 
 
 def test_two_labels_in_two_forms_are_one(tmp_path: Path) -> None:

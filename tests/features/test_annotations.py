@@ -7,7 +7,7 @@ import pytest
 
 from vidrep.errors import InputError, LabelError
 from vidrep.features.annotation_files import read_annotations
-from vidrep.features.annotations import Annotation, MergedAnnotations, merge
+from vidrep.features.annotations import Annotation, MergedAnnotations, merge, require_distinct_classes
 
 
 def csv_file(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
@@ -241,12 +241,68 @@ def test_annotations_change_their_videos_and_the_rest_is_reported() -> None:
         ["a.mp4", "b.mp4", "c.mp4", "d.mp4"], ["p", "q", "r", "s"], ["", "train", "test", "test"], annotations
     )
     assert result == MergedAnnotations(
-        labels=["p", "q", "new", ""],
-        splits=["test", "train", "test", ""],
+        labels=["", "", "new", ""],
+        splits=["test", "", "", ""],
         groups=["", "", "", "p01"],
         missing=["gone.mp4", "also_gone.mp4"],
         unlisted=["b.mp4"],
+        lost={"label": ["b.mp4"], "split": ["b.mp4"]},
     )
+    assert result.decided == dict.fromkeys(("label", "split", "group"), frozenset(range(4)))
+
+
+def test_lists_are_the_whole_truth_for_the_columns_that_they_have() -> None:
+    keys, labels, splits = ["a.mp4", "b.mp4", "c.mp4"], ["p", "q", ""], ["train", "test", ""]
+
+    def merged(given: Annotation) -> MergedAnnotations:
+        return merge(keys, labels, splits, {"a.mp4": given})
+
+    of_labels = merged(Annotation("new", None))
+    assert (of_labels.labels, of_labels.splits, of_labels.lost) == (
+        ["new", "", ""],
+        splits,
+        {"label": ["b.mp4"], "split": []},
+    )
+    assert (of_labels.decided["label"], of_labels.decided["split"]) == (frozenset({0, 1, 2}), frozenset())
+    of_empty_label = merged(Annotation("", None))
+    assert of_empty_label.labels == ["", "", ""]
+    of_splits = merged(Annotation(None, "validation"))
+    assert (of_splits.labels, of_splits.splits) == (labels, ["validation", "", ""])
+    assert of_splits.lost == {"label": [], "split": ["b.mp4"]}
+    of_groups = merged(Annotation(None, None, "g"))
+    assert (of_groups.labels, of_groups.splits, of_groups.groups) == (labels, splits, ["g", "", ""])
+    assert of_groups.decided["group"] == frozenset({0, 1, 2})
+
+
+def test_lists_that_extend_leave_other_videos_as_they_are(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "video,label,split\na.mp4,new,\n")
+    annotations = read_annotations(labels=path, extend=True)
+    result = merge(["a.mp4", "b.mp4"], ["p", "q"], ["train", "test"], annotations)
+    assert (result.labels, result.splits, result.unlisted) == (["new", "q"], ["", "test"], ["b.mp4"])
+    assert (result.lost["label"], result.decided["label"]) == ([], frozenset({0}))
+
+
+def test_what_a_list_does_not_name_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    annotations = {"a.mp4": Annotation("x", None), "gone.mp4": Annotation("x", None)}
+    merge(["a.mp4", "b.mp4", "c.mp4"], ["x", "q", ""], [""] * 3, annotations).log()
+    merge(["a.mp4", "b.mp4"], ["x", "q"], ["", "test"], {"a.mp4": Annotation("x", "")}).log()
+    merge(["a.mp4", "b.mp4"], ["x", ""], [""] * 2, {"a.mp4": Annotation("x", None)}).log()
+    assert caplog.messages == [
+        "1 videos are listed but not among the videos: gone.mp4",
+        "2 videos are not listed: b.mp4, c.mp4; 1 of them have no label now (--labels-extend keeps what they have)",
+        "1 videos are not listed: b.mp4; 1 of them have no label now, 1 of them have no split now (--labels-extend "
+        "keeps what they have)",
+        "1 videos are not listed: b.mp4",
+    ]
+
+
+@pytest.mark.parametrize("labels", [["Run", "run"], ["run ", "x", "run"], ["STRASSE", "straße"]])
+def test_classes_that_differ_by_case_or_blanks_alone_are_refused_with_both(labels: list[str]) -> None:
+    first, second = sorted(set(labels) - {"x"})
+    with pytest.raises(LabelError) as caught:
+        require_distinct_classes(labels)
+    assert one_line(caught).startswith(f"the classes {first!r} and {second!r} differ by case or blanks alone; give")
+    require_distinct_classes(["run", "run", "runs", ""])
 
 
 @pytest.mark.parametrize(
@@ -347,7 +403,8 @@ def test_annotations_with_nothing_in_common_are_refused() -> None:
 
 
 def test_no_annotations_change_nothing() -> None:
-    assert merge(["a"], ["x"], ["test"], {}) == MergedAnnotations(["x"], ["test"], [""], [], [])
+    nothing = {"label": list[str](), "split": list[str]()}
+    assert merge(["a"], ["x"], ["test"], {}) == MergedAnnotations(["x"], ["test"], [""], [], [], nothing)
 
 
 def test_unequal_lengths_are_a_mistake_of_the_caller() -> None:

@@ -69,10 +69,14 @@ def test_groups_come_from_annotations_then_the_pattern_then_the_file_then_the_so
     features = features_of(tmp_path, rows)
     annotations = {"a.mp4": Annotation("x", None, "new"), "b.mp4": Annotation("x", None, "")}
     assert annotate(features).groups == ["old", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
-    assert annotate(features, annotations).groups == ["new", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
+    assert annotate(features, annotations).groups == ["new", "bb", "cc", "p4/d.mp4", "p4/d.mp4"]
     assert annotate(features, None, GroupRule(r"p\d")).groups == ["p1", "p2", "p3", "p4", "p4"]
     assert annotate(features, annotations, GroupRule(r"p\d")).groups == ["new", "p2", "p3", "p4", "p4"]
     assert annotate(features, annotations, GroupRule("[bcd].mp4")).groups == ["new", "b.mp4", "c.mp4", "d.mp4", "d.mp4"]
+    without_groups = {"a.mp4": Annotation("x", None)}
+    assert annotate(features, without_groups).groups == ["old", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
+    extending = {"a.mp4": Annotation("x", None, "new", extends=True)}
+    assert annotate(features, extending).groups == ["new", "old", "cc", "p4/d.mp4", "p4/d.mp4"]
     with pytest.raises(LabelError, match=r"nothing in 1 of 5 keys, first in 'p1/a\.mp4'"):
         annotate(features, None, GroupRule("[bcd].mp4"))
 
@@ -89,9 +93,11 @@ def test_labels_and_splits_are_merged_and_what_does_not_match_is_logged(
     annotations = {"0.npy": Annotation("run", "test"), "9.npy": Annotation("run", "test")}
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         videos = annotate(features, annotations)
-    assert (videos.labels, videos.splits, videos.groups) == (["run", "walk"], ["test", ""], ["0.npy", "1.npy"])
-    assert "1 annotated videos are not in the features: 9.npy" in caplog.text
-    assert "1 videos have no annotation: 1.npy" in caplog.text
+    assert (videos.labels, videos.splits, videos.groups) == (["run", ""], ["test", ""], ["0.npy", "1.npy"])
+    assert caplog.messages == [
+        "1 videos are listed but not among the videos: 9.npy",
+        "1 videos are not listed: 1.npy; 1 of them have no label now (--labels-extend keeps what they have)",
+    ]
 
 
 def test_a_block_is_of_numbers_of_one_label() -> None:
@@ -117,7 +123,11 @@ def test_a_video_without_a_number_is_its_own_group_and_named(tmp_path: Path, cap
     features = features_of(tmp_path, rows)
     assert annotate(features, None, GroupRule(blocks=2)).groups == ["a 1-2", "a 1-2", "aa"]
     assert caplog.messages == ["1 videos have no number in their file name, and are in no block: a/x.npy"]
-    annotations = {"a/1.npy": Annotation("b", None, ""), "a/x.npy": Annotation(None, None, "own")}
+    annotations = {
+        "a/1.npy": Annotation("b", None, ""),
+        "a/2.npy": Annotation("a", None),
+        "a/x.npy": Annotation("", None, "own"),
+    }
     assert annotate(features, annotations, GroupRule(blocks=2)).groups == ["b 1-2", "a 1-2", "own"]
     with pytest.raises(LabelError, match=r"^groups of 2 numbers: no file name has a number, first 'x\.mp4'; "):
         groups_by_number(["x.mp4", "y.mp4"], ["", ""], 2)

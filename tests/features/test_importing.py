@@ -173,10 +173,13 @@ def test_annotations_take_precedence(arrays: Arrays, tmp_path: Path) -> None:
     annotations = {"left/a": Annotation("new", "train", "p1"), "gone.npy": Annotation("x", None)}
     summary = import_features(arrays[0], tmp_path / "f.h5", annotations=annotations)
     assert [(row.label, row.split) for row in summary.features.videos] == [
-        ("", ""), ("new", "train"), ("left", ""), ("right", ""),
+        ("", ""), ("new", "train"), ("", ""), ("", ""),
     ]  # fmt: skip
     assert [row.group for row in summary.features.videos] == ["", "p1", "", ""]
     assert (summary.missing, summary.unlisted) == (["gone.npy"], ["c.npy", "left/b.npz", "right/a.npy"])
+    extending = {"left/a": Annotation("new", "train", "p1", extends=True)}
+    extended = import_features(arrays[0], tmp_path / "e.h5", annotations=extending).features
+    assert [row.label for row in extended.videos] == ["", "new", "left", "right"]
     with pytest.raises(LabelError, match="none of the 1 annotated videos"):
         import_features(arrays[0], tmp_path / "g.h5", annotations={"gone": Annotation("x", None)})
     assert not (tmp_path / "g.h5").exists()
@@ -294,7 +297,10 @@ def test_splits_are_laid_over_the_canonical_file(tmp_path: Path) -> None:
     np.save(tmp_path / "some.npy", np.zeros((2, 3, 4, 4), np.uint8))
     annotations = {"00000001": Annotation("one", "train")}
     features = import_features(tmp_path / "some.npy", tmp_path / "f.h5", annotations=annotations).features
-    assert [(row.label, row.split) for row in features.videos] == [("", "test"), ("one", "train"), ("", "test")]
+    assert [(row.label, row.split) for row in features.videos] == [("", ""), ("one", "train"), ("", "")]
+    labels = {"00000001": Annotation("one", None)}
+    features = import_features(tmp_path / "some.npy", tmp_path / "g.h5", annotations=labels).features
+    assert [(row.label, row.split) for row in features.videos] == [("", "test"), ("one", "test"), ("", "test")]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_what_cannot_be_classified_is_one_line(tmp_path: Path, features: Feature
         with pytest.raises(InputError, match=r"run: frames of shape \(.*\); it takes \(time, windows, 4\)"):
             vidrep.load_classifier(run)(np.zeros(shape, dtype=np.float32))
     pretrained = train(features, tmp_path / "pretrained", pretrain_config(), device="cpu").folder
-    with pytest.raises(InputError, match="pretrained: a pretraining, which has no classes; `vidrep finetune --from"):
+    with pytest.raises(InputError, match="pretrained: a pretraining, which has no classes; `vidrep finetune` makes"):
         vidrep.load_classifier(pretrained)
 
 

@@ -51,14 +51,17 @@ def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_key(predictions: Predictions) -> dict[str, dict[str, float]]:
-    return {video.path: video.probabilities for video in predictions.videos}
+    return {video.key: video.probabilities for video in predictions.videos}
 
 
 def test_videos_are_classified_as_their_features_are(tmp_path: Path, clips: Path, run: Path) -> None:
     features = extracted(clips, tmp_path / "same.h5", PatchExtractor(size=4))
     from_videos, from_features = predict(run, [clips], device="cpu"), predict(run, [features.path], device="cpu")
     assert len(from_videos.videos) == 16
-    assert from_videos == from_features == predict(run, features, device="cpu")
+    assert from_features == predict(run, features, device="cpu")
+    assert by_key(from_videos) == by_key(from_features)
+    assert [video.path for video in from_features.videos] == [video.key for video in from_videos.videos]
+    assert [video.path for video in from_videos.videos] == [str(clips / video.key) for video in from_videos.videos]
     assert len(predict(run, str(clips / "left"), device="cpu").videos) == 2
     other_sampling = extracted(clips, tmp_path / "other.h5", PatchExtractor(size=4), every=1)
     assert by_key(predict(run, [other_sampling.path], device="cpu")) != by_key(from_videos)
@@ -73,7 +76,7 @@ def test_a_folder_of_frames_is_classified_as_its_video(tmp_path: Path, clips: Pa
     (expected,) = predict(run, [clip], device="cpu").videos
     for frame_rate in (None, 8.0):
         (got,) = predict(run, [folder], device="cpu", frame_rate=frame_rate).videos
-        assert got == replace(expected, path="frames")
+        assert got == replace(expected, path=str(folder), key="frames")
     assert len(predict(run, [folder], device="cpu", images=True).videos) == 6
     with pytest.raises(InputError, match="still images are given"):
         predict(run, [folder / "000.png"], device="cpu")
@@ -82,7 +85,7 @@ def test_a_folder_of_frames_is_classified_as_its_video(tmp_path: Path, clips: Pa
 def test_a_prediction_ranks_every_class(clips: Path, run: Path) -> None:
     clip = clips / "left" / "left-0001.mp4"
     (video,) = predict(run, [clip], device="cpu").videos
-    assert video.path == "left-0001.mp4"
+    assert (video.path, video.key) == (str(clip), "left-0001.mp4")
     probabilities = list(video.probabilities.values())
     assert len(probabilities) == 8
     assert probabilities == sorted(probabilities, reverse=True)
@@ -100,7 +103,7 @@ def test_nothing_is_left_behind(tmp_path: Path, clips: Path, run: Path, monkeypa
 def test_a_video_of_one_frame_is_classified(tmp_path: Path, run: Path) -> None:
     write_h264(tmp_path / "one.mp4", np.full((1, 32, 32, 3), 90, dtype=np.uint8), frames_per_second=10)
     predictions = predict(run, [tmp_path / "one.mp4"], device="cpu")
-    assert [video.path for video in predictions.videos] == ["one.mp4"]
+    assert [video.key for video in predictions.videos] == ["one.mp4"]
     assert predictions.failures == []
 
 
@@ -114,7 +117,7 @@ def test_a_bad_video_among_good_ones_is_reported_and_changes_nothing(tmp_path: P
     (folder / "empty.mp4").write_bytes(b"")
     mixed = predict(run, [folder], device="cpu")
     assert mixed.videos == good.videos
-    assert [video.path for video in good.videos] == ["left-0001.mp4", "up-0002.mp4"]
+    assert [video.key for video in good.videos] == ["left-0001.mp4", "up-0002.mp4"]
     assert {(failure.path, failure.status) for failure in mixed.failures} == {
         ("text.mp4", "failed"),
         ("empty.mp4", "failed"),
@@ -139,7 +142,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path, run: Path, name: str) -> N
 def test_a_pretraining_is_refused_with_what_to_do(tmp_path: Path) -> None:
     features = features_of(tmp_path, circles())
     run = train(features, tmp_path / "run", pretrain_config(), device="cpu").folder
-    with pytest.raises(InputError, match=r"run: a pretraining, which has no classes; `vidrep finetune --from .*run`"):
+    with pytest.raises(InputError, match=r"run: a pretraining, which has no classes; `vidrep finetune` makes a"):
         predict(run, [features.path], device="cpu")
 
 

@@ -137,7 +137,7 @@ def _units(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def assert_predicts(run: Path, features: Features, expected: Mapping[str, NDArray[np.float64]]) -> None:
-    found = {one.path: one.probabilities for one in predict(run, features, device="cpu").videos}
+    found = {one.key: one.probabilities for one in predict(run, features, device="cpu").videos}
     assert found.keys() == expected.keys()
     for key, of_windows in expected.items():
         np.testing.assert_allclose([found[key][name] for name in CLASSES], of_windows.mean(axis=0), atol=1e-5)

@@ -238,12 +238,20 @@ def test_one_video_of_every_class_will_do_with_a_warning(tmp_path: Path, caplog:
 
 
 def test_unlabeled_videos_take_no_part(tmp_path: Path, features: Features) -> None:
-    annotations = {"left/00.npy": Annotation("", None), "right/03.npy": Annotation("left", None)}
+    annotations = {
+        "left/00.npy": Annotation("", None, extends=True),
+        "right/03.npy": Annotation("left", None, extends=True),
+    }
     result = finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
     assert "left/00.npy" not in splits_of(result.folder)
     rows = {row["video"]: row for row in csv.DictReader((result.folder / "videos.csv").read_text().splitlines())}
     assert len(rows) == 9
     assert rows["right/03.npy"]["label"] == "left"
+    whole = {"left/00.npy": "left", "left/01.npy": "left", "right/00.npy": "right", "right/01.npy": "right"}
+    annotations = {key: Annotation(label, None) for key, label in whole.items()}
+    result = finetune(features, tmp_path / "whole", finetune_config(), device="cpu", annotations=annotations)
+    rows = {row["video"]: row for row in csv.DictReader((result.folder / "videos.csv").read_text().splitlines())}
+    assert {key: row["label"] for key, row in rows.items()} == whole
 
 
 def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None:
@@ -259,6 +267,14 @@ def test_too_few_classes_are_refused(tmp_path: Path, features: Features) -> None
         row.path: Annotation(None, "train" if row.label == "left" else "validation") for row in features.videos
     }
     with pytest.raises(LabelError, match="have one label only, 'left'"):
+        finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_that_differ_by_case_alone_are_refused(tmp_path: Path, features: Features) -> None:
+    first = features.videos[0].path
+    annotations = {row.path: Annotation("LEFT" if row.path == first else row.label, None) for row in features.videos}
+    with pytest.raises(LabelError, match="the classes 'LEFT' and 'left' differ by case or blanks alone"):
         finetune(features, tmp_path / "run", finetune_config(), device="cpu", annotations=annotations)
     assert not (tmp_path / "run").exists()
 

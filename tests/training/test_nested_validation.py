@@ -86,7 +86,7 @@ def test_the_figures_are_those_of_the_runs_of_the_folds(measured: FinetuneResult
         run = measured.folder / "folds" / str(number)
         content = read(run.with_suffix(".json"))
         tested = {row["video"]: row["label"] for row in rows_of(run) if row["split"] == "test"}
-        found = {one.path: one for one in predict(run, features, device="cpu").videos}
+        found = {one.key: one for one in predict(run, features, device="cpu").videos}
         right |= {key: found[key].label == label for key, label in tested.items()}
         assert content["videos"] == sorted(tested)
         expected = [[found[key].probabilities[name] for name in ("left", "right")] for key in content["videos"]]

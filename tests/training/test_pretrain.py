@@ -241,7 +241,7 @@ def test_annotations_replace_the_splits_of_the_file(tmp_path: Path, caplog: pyte
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         result = train(features, tmp_path / "run", pretrain_config(), device="cpu", annotations=annotations)
     assert splits_of(result.folder)["left/03.npy"] == "test"
-    assert "annotated videos are not in the features: gone.npy" in caplog.text
+    assert "1 videos are listed but not among the videos: gone.npy" in caplog.text
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

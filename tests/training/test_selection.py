@@ -91,7 +91,7 @@ def test_where_order_does_not_matter_the_lstm_does_not_predict_alone(tmp_path: P
     assert result.selection is not None and "The linear baseline wins: " in result.selection.verdict
     assert Predictor.load(result.folder).reads == chosen["name"]
     new = features_of(tmp_path / "new", shifted(10, distance=3.0, seed=1))
-    right = [video.label == video.path.split("/")[0] for video in predict(result.folder, new, device="cpu").videos]
+    right = [video.label == video.key.split("/")[0] for video in predict(result.folder, new, device="cpu").videos]
     assert np.mean(right) >= 0.9
 
 

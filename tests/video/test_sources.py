@@ -428,6 +428,50 @@ def test_sources_are_found_in_any_form(
     assert "does not exist" in refusal(f"{given}/caffé.mp4")
 
 
+# ---- unlabeled folders
+
+
+def test_videos_in_unlabeled_folders_have_no_label(make: MakeFiles, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vidrep")
+    make("clips/run/a.mp4", "clips/unlabelled/b.mp4", "clips/Unlabeled_2024/cam1/c.mp4", "clips/_new/d.mp4")
+    make("clips/unknown/e.mp4", "clips/unknown_x/f.mp4", "clips/g.mp4", "clips/run/_unlabeled.mp4")
+    labels = {
+        "run/a.mp4": "run",
+        "run/_unlabeled.mp4": "run",
+        "unlabelled/b.mp4": "",
+        "Unlabeled_2024/cam1/c.mp4": "",
+        "_new/d.mp4": "",
+        "unknown/e.mp4": "",
+        "unknown_x/f.mp4": "unknown_x",
+        "g.mp4": "",
+    }
+    assert dict(keys_and_labels(find_videos(["clips"]))) == labels
+    assert caplog.messages == [
+        "Unlabeled_2024, _new, unknown, unlabelled: 4 videos have no label, by the names of their folders "
+        "(--all-labels takes them as classes)"
+    ]
+    caplog.clear()
+    by_folder = {key: key.split("/")[-2] if "/" in key else "" for key in labels}
+    assert dict(keys_and_labels(find_videos(["clips"], all_labels=True))) == by_folder
+    assert {video.label for video in find_videos(["clips"], class_folders=False)} == {""}
+    assert [video.label for video in find_videos(["clips/unlabelled"])] == [""]
+    assert caplog.messages == []
+
+
+def test_unlabeled_folders_in_those_of_splits(make: MakeFiles) -> None:
+    make("set/train/run/a.mp4", "set/train/unlabeled/b.mp4", "set/test/run/c.mp4")
+    assert labels_and_splits(find_videos(["set"])) == {
+        "train/run/a.mp4": ("run", "train"),
+        "train/unlabeled/b.mp4": ("", "train"),
+        "test/run/c.mp4": ("run", "test"),
+    }
+    make("set/unlabeled/cam1/d.mp4")
+    found = labels_and_splits(find_videos(["set"]))
+    assert (found["unlabeled/cam1/d.mp4"], found["test/run/c.mp4"]) == (("", ""), ("run", "test"))
+    as_classes = labels_and_splits(find_videos(["set"], all_labels=True))
+    assert (as_classes["unlabeled/cam1/d.mp4"], as_classes["test/run/c.mp4"]) == (("cam1", ""), ("run", ""))
+
+
 # ---- folders of splits
 
 

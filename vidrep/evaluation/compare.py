@@ -33,6 +33,7 @@ from ..training.run_videos import CONFIG_NAME, VIDEOS_NAME
 from .evaluate import NOT_TRAINED_ON, select_videos
 from .kinds import EVALUATORS
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
+from .run_labels import lists_of_run
 
 _HASH_LENGTH = 12
 
@@ -89,19 +90,22 @@ def compare(
 ) -> Comparison:
     """Measure two or more runs of one kind on the same videos of `features`, none of which a run was trained on.
 
-    split, annotations, group_pattern, group_blocks: as of `evaluate`. Intervals are over groups; of the groups that the
-    runs were trained with, the fewest.
+    split, annotations, group_pattern, group_blocks: as of `evaluate`, with the lists of the first run. Intervals are
+    over groups; of the groups that the runs were trained with, the fewest.
 
     Raises ConfigError for runs that cannot be compared, and what `evaluate` raises.
     """
     if len(runs) < 2:
         raise ConfigError(f"{len(runs)} run to compare: give two or more, and last the features")
-    options = EvaluationOptions(split=split, annotations=annotations, group_rule=GroupRule(group_pattern, group_blocks))
+    group_rule = GroupRule(group_pattern, group_blocks)
     with torch_settings(choose_device(device), threads=threads) as settings:
         trained = [TrainedRun.load(Path(run), settings.device) for run in runs]
         measure = _require_comparable(trained)
         features = opened(features)
         _require_features(trained, features)
+        if annotations is None:
+            annotations = lists_of_run(trained[0].folder, features)
+        options = EvaluationOptions(split=split, annotations=annotations, group_rule=group_rule)
         selected = _common_videos(trained, features, options)
         require_sound(features, selected.indices)
         scores = []

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..devices import choose_device, torch_settings
@@ -17,6 +18,7 @@ from .classification import ClassificationEvaluation
 from .kinds import EVALUATORS
 from .prediction import PredictionEvaluation
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
+from .run_labels import lists_of_run, log_other_labels
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +56,9 @@ def evaluate(
     split: measure on the videos of this split, whatever the run was trained on. None takes those of split "test" if
         there are any, else all; videos that trained the run, or by which its weights were chosen, are left out, in the
         second case with the other videos of their groups.
-    annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's. A rule that made the
-        groups in training makes them here too, unless another is given.
+    annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's; for None, those of the
+        lists that the run was trained with by --labels or --splits, as they are now. A rule that made the groups in
+        training makes them here too, unless another is given.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
@@ -63,6 +66,7 @@ def evaluate(
         first, and of all videos in their order, with the probability of each class.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.
+    How many of those have another label now than a classifier learned is logged.
 
     Raises InputError if no video is left or the run is not one for such sequences, FeatureFileError if the features do
     not fit the run, are damaged or are not finite, LabelError for a probe without labels, ConfigError for options that
@@ -95,7 +99,12 @@ def evaluate(
         features = opened(features)
         trained.require_features(features)
         _warn_of_training_digits(features)
-        selected = evaluator.select(trained, select_videos(trained.folder, features, options))
+        if annotations is None:
+            options = replace(options, annotations=lists_of_run(trained.folder, features))
+        selected = select_videos(trained.folder, features, options)
+        if trained.description.classes:
+            log_other_labels(trained.folder, selected)
+        selected = evaluator.select(trained, selected)
         require_sound(features, selected.indices)
         return evaluator.on_features(trained, selected, options)
 

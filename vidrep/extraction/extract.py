@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError, Stopped, some_names
-from ..features.annotations import Annotation, merge
+from ..features.annotations import Annotation, merge, require_distinct_classes
 from ..features.failures import Failure, write_failures
 from ..features.groups import with_groups_by_pattern
 from ..features.settings import Settings
@@ -161,6 +161,8 @@ def _extract_into(
         annotations,
         paths=[str(video.path.absolute()) for video in videos],
     )
+    require_distinct_classes(wanted.labels)
+    wanted.log()
     if group_pattern is not None:
         groups = with_groups_by_pattern([video.key for video in videos], wanted.groups, group_pattern)
         wanted = replace(wanted, groups=groups)
@@ -180,7 +182,7 @@ def _extract_into(
             known = known_contents(before, crop_names)
             pipeline.run(work, known, lambda: on_progress(work.progress(time.monotonic() - began)))
         publishing = time.monotonic()
-        placement = Placement(videos, wanted, work.contents, before, has_annotations=bool(annotations))
+        placement = Placement(videos, wanted, work.contents, before)
         edited = placement.edited_without_missing if prune else placement.edited
         features = destination.publish(edited, settings=settings, check_stop=pipeline.check_stop)
         num_removed = sum(edited(row) is None for row in before if placement.edited(row) is not None)

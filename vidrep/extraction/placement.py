@@ -14,6 +14,7 @@ from ..features.failures import Failure
 from ..features.table import VideoRow
 from ..video.reading import DECODING_VERSION
 from ..video.sources import VideoSource
+from ..video.unlabeled_folders import unlabeled_folder
 from .events import KnownContent
 
 RootAndPath = tuple[str, str]
@@ -42,12 +43,12 @@ class Changes:
 
 @dataclass(frozen=True)
 class _Target:
-    """What the rows of a content are to say; a group of '' leaves that of the rows."""
+    """What the rows of a content are to say; a group of None leaves that of the rows."""
 
     place: RootAndPath
     label: str
     split: str
-    group: str
+    group: str | None
 
 
 def known_contents(rows: Iterable[VideoRow], crop_names: Collection[str]) -> dict[str, KnownContent]:
@@ -70,10 +71,10 @@ def known_contents(rows: Iterable[VideoRow], crop_names: Collection[str]) -> dic
 class Placement:
     """Decides where each row of an output belongs, by what was found on disk.
 
-    sources: what was found; wanted: their labels, splits and groups.
+    sources: what was found; wanted: their labels, splits and groups. A video that stays where it is keeps the label and
+    split of its rows where annotations do not decide them.
     contents: the SHA-256 of those that could be read, by number.
     before: the rows of the output before this extraction, the oldest first; of one content the last one counts.
-    has_annotations: whether labels are those of annotations. Otherwise a video that stays where it is keeps its own.
 
     changes: what is changed. conflicts: videos of one content with two labels or in two splits, which are left out.
     """
@@ -84,10 +85,8 @@ class Placement:
         wanted: MergedAnnotations,
         contents: Mapping[int, str],
         before: Iterable[VideoRow],
-        *,
-        has_annotations: bool,
     ) -> None:
-        self._sources, self._wanted, self._has_annotations = sources, wanted, has_annotations
+        self._sources, self._wanted = sources, wanted
         roots = {source.root for source in sources}
         # Rows of former vidreps have no root: theirs is the only one there is.
         self._root_of_old_rows = roots.pop() if len(roots) == 1 else ""
@@ -120,7 +119,7 @@ class Placement:
                 path=target.place[1] + crop,
                 label=target.label,
                 split=target.split,
-                group=target.group or row.group,
+                group=row.group if target.group is None else target.group,
                 missing=False,
                 decoding_version=DECODING_VERSION,  # what an earlier version read otherwise was decoded again
             )
@@ -169,15 +168,19 @@ class Placement:
         first = numbers[0]
         key = self._sources[first].key
         self.changes.copies |= {self._sources[other].key: key for other in numbers[1:]}
+        group = self._wanted.groups[first]
         target = _Target(
-            self._places[first], next(iter(labels), ""), next(iter(splits), ""), self._wanted.groups[first]
+            self._places[first],
+            next(iter(labels), ""),
+            next(iter(splits), ""),
+            group if group or self._decides("group", numbers) else None,
         )
         row = self._before.get(content) or self._before_without_hash(first)
         if row is None:
             self.changes.added.append(key)
             return target
         is_named = not any(self._sources[number].is_searched for number in numbers)
-        target = self._beside_row(target, row, is_named=is_named)
+        target = self._beside_row(target, row, numbers, is_named=is_named)
         self._note_changes(target, row, key)
         return target
 
@@ -185,7 +188,11 @@ class Placement:
         row = self._before.get(self._places[number][1])
         return row if row is not None and not row.source_sha256 else None
 
-    def _beside_row(self, target: _Target, row: VideoRow, *, is_named: bool) -> _Target:
+    def _decides(self, column: str, numbers: Sequence[int]) -> bool:
+        """Return whether annotations decide the label, split or group of one of some videos."""
+        return not self._wanted.decided[column].isdisjoint(numbers)
+
+    def _beside_row(self, target: _Target, row: VideoRow, numbers: Sequence[int], *, is_named: bool) -> _Target:
         """Return a target that keeps what a row knows better.
 
         A file that was named alone does not tell where its folder is, nor does one found in a folder within the root
@@ -198,9 +205,10 @@ class Placement:
             place = target.place
         elif is_taken or not (is_named or old.endswith("/" + new)):
             return target
-        if self._has_annotations:
-            return replace(target, place=place)
-        return _Target(place, row.label, row.split or target.split, target.group)
+        keeps_label = not (self._decides("label", numbers) or _is_of_unlabeled_folder(row.label, target.place[1]))
+        label = row.label if keeps_label else target.label
+        split = target.split if self._decides("split", numbers) else row.split or target.split
+        return _Target(place, label, split, target.group)
 
     def _note_changes(self, target: _Target, row: VideoRow, key: str) -> None:
         moved, relabeled = target.place != self._place_of(row), target.label != row.label
@@ -229,6 +237,12 @@ class Placement:
                 self.changes.missing.append(row.source_key)
         for keys in (self.changes.replaced, self.changes.missing):
             keys.sort()
+
+
+def _is_of_unlabeled_folder(label: str, path_in_root: str) -> bool:
+    """Return whether a label, or none, is what an unlabeled folder gave a video, with or without all labels."""
+    folders = path_in_root.split("/")[:-1]
+    return bool(unlabeled_folder(folders)) and label in ("", folders[-1])
 
 
 def _with_parent(source: VideoSource) -> str:

@@ -31,6 +31,7 @@ def read_annotations(
     labels: Path | str | Sequence[Path | str] | None = None,
     splits: Path | str | None = None,
     number: int = 1,
+    extend: bool = False,
 ) -> dict[str, Annotation]:
     """Read lists of videos with their labels, splits and groups, and merge them; a line in the log describes each.
 
@@ -46,6 +47,8 @@ def read_annotations(
     videos get unless the list names splits itself; so do several lists in `labels`.
     splits: a list or folder of these, from which every split comes; those in `labels` are ignored then.
     number: which of several official splits a folder's lists are read of.
+    extend: videos that the lists do not name keep the labels, splits and groups that they have; without it they have
+        none of what the lists name, see `vidrep.features.annotations.merge`.
 
     Names, labels and groups are in NFC. A group that no list names is the recording that a name of UCF-101 has in it.
 
@@ -60,7 +63,7 @@ def read_annotations(
     if splits is not None:
         for name, one in _read(Path(splits), number).items():
             add(annotations, name, one)
-    return annotations
+    return {name: replace(one, extends=extend) for name, one in annotations.items()}
 
 
 def _read(path: Path, number: int, *, split_of_name: bool = False) -> Annotations:

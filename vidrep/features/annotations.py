@@ -2,8 +2,8 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..errors import LabelError, some_names
 from ..names import composed
@@ -23,6 +23,7 @@ class Annotation:
     """What an annotation file gives for one video: None where it has no such column, '' where the cell is empty.
 
     place: the file and the line, for messages.
+    extends: whether its list is of some videos only, and the others keep what they have; see `merge`.
     other_names: what else the video may be called, tried in this order where the name that it stands under is nowhere.
     """
 
@@ -30,6 +31,7 @@ class Annotation:
     split: str | None
     group: str | None = None
     place: str = field(default="", compare=False, kw_only=True)
+    extends: bool = field(default=False, compare=False, kw_only=True)
     other_names: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
 
 
@@ -41,6 +43,8 @@ class MergedAnnotations:
     groups: those that the annotations name, in the order of the keys, '' for the others.
     missing: annotated names that match no video, in the order of the annotations.
     unlisted: keys without an annotation, in their order; empty if there are no annotations at all.
+    lost: {"label": those of the unlisted that had a label and have none now, "split": so for splits}.
+    decided: {"label", "split", "group": the positions of the videos that the annotations decide it of}, '' included.
     """
 
     labels: list[str]
@@ -48,6 +52,18 @@ class MergedAnnotations:
     groups: list[str]
     missing: list[str]
     unlisted: list[str]
+    lost: Mapping[str, list[str]] = field(default_factory=dict)
+    decided: Mapping[str, frozenset[int]] = field(default_factory=dict, compare=False)
+
+    def log(self) -> None:
+        """Log what the annotations name and is not there, in a line, and what they do not name, in another."""
+        if self.missing:
+            count, names = len(self.missing), some_names(self.missing)
+            _log.warning("%d videos are listed but not among the videos: %s", count, names)
+        if self.unlisted:
+            lost = ", ".join(f"{len(keys)} of them have no {column} now" for column, keys in self.lost.items() if keys)
+            remedy = f"; {lost} (--labels-extend keeps what they have)" if lost else ""
+            _log.warning("%d videos are not listed: %s%s", len(self.unlisted), some_names(self.unlisted), remedy)
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,8 @@ def annotate(
     """Merge annotations into the labels, splits and groups of a feature file.
 
     Every video has a group: from the annotations, else by the rule, else from the file's column, else as choose_groups
-    has it. Names that match no video and videos without an annotation are logged.
+    has it. The file's column counts for a video only if the annotations do not decide its group. Names that match no
+    video and videos without an annotation are logged.
 
     Raises what merge and choose_groups raise.
     """
@@ -73,12 +90,10 @@ def annotate(
     merged = merge(
         [row.path for row in videos], [row.label for row in videos], [row.split for row in videos], annotations or {}
     )
-    if merged.missing:
-        count, names = len(merged.missing), some_names(merged.missing)
-        _log.warning("%d annotated videos are not in the features: %s", count, names)
-    if merged.unlisted:
-        _log.warning("%d videos have no annotation: %s", len(merged.unlisted), some_names(merged.unlisted))
-    groups = choose_groups(videos, merged.groups, labels=merged.labels, rule=group_rule)
+    merged.log()
+    decided = merged.decided["group"]
+    rows = [replace(row, group="") if index in decided else row for index, row in enumerate(videos)]
+    groups = choose_groups(rows, merged.groups, labels=merged.labels, rule=group_rule)
     return AnnotatedVideos(merged.labels, merged.splits, groups)
 
 
@@ -96,8 +111,12 @@ def merge(
     key ("Archery/a.avi" of "UCF-101/Archery/a.avi") or ends with exactly one key, whole folder names compared. Only if
     there is none, the same is tried without the endings of crops, where a name stands for all crops of one video, and
     last without extensions of videos and arrays (.npy, .npz). A name that is nowhere is read again as a Windows path,
-    "left\\a.mp4" as "left/a.mp4". Several names may be of one video if they do not contradict each other. Videos
-    without an annotation stay as they are. All names are compared, and labels, splits and groups returned, in NFC.
+    "left\\a.mp4" as "left/a.mp4". Several names may be of one video if they do not contradict each other. All names are
+    compared, and labels, splits and groups returned, in NFC.
+
+    Annotations are the whole truth for what they have: if one names a label, even '', videos that none names a label of
+    have none, and so for splits and groups; but where all that name it extend (`Annotation.extends`), these stay as
+    they are.
 
     paths: the videos' absolute paths, if they have some.
 
@@ -110,13 +129,41 @@ def merge(
     by_video, missing = _by_video(_VideoFinder(keys, paths), annotations)
     if annotations and not by_video:
         raise _nothing_in_common(keys, annotations)
-    for index, given in by_video.items():
-        new_labels[index] = new_labels[index] if given.label is None else given.label
-        new_splits[index] = new_splits[index] if given.split is None else given.split
-        groups[index] = given.group or ""
-    unlisted = [key for index, key in enumerate(keys) if index not in by_video] if annotations else []
+    decided: dict[str, frozenset[int]] = {}
+    for column, names in (("label", new_labels), ("split", new_splits), ("group", groups)):
+        given = {index: name for index, one in by_video.items() if (name := getattr(one, column)) is not None}
+        if any(getattr(one, column) is not None and not one.extends for one in annotations.values()):
+            given = dict.fromkeys(range(len(keys)), "") | given
+        for index, name in given.items():
+            names[index] = name
+        decided[column] = frozenset(given)
+    unlisted = [index for index in range(len(keys)) if index not in by_video] if annotations else []
+    changed = {"label": (labels, new_labels), "split": (splits, new_splits)}
     new_labels, new_splits, groups = ([composed(name) for name in names] for names in (new_labels, new_splits, groups))
-    return MergedAnnotations(new_labels, new_splits, groups, missing, unlisted)
+    return MergedAnnotations(
+        new_labels,
+        new_splits,
+        groups,
+        missing,
+        unlisted=[keys[index] for index in unlisted],
+        lost={
+            column: [keys[index] for index in unlisted if old[index] and not new[index]]
+            for column, (old, new) in changed.items()
+        },
+        decided=decided,
+    )
+
+
+def require_distinct_classes(labels: Iterable[str]) -> None:
+    """Raise LabelError, with both, if two labels differ by case or surrounding blanks alone."""
+    first: dict[str, str] = {}
+    for label in sorted(set(labels)):
+        other = first.setdefault(label.strip().casefold(), label)
+        if other != label:
+            raise LabelError(
+                f"the classes {other!r} and {label!r} differ by case or blanks alone; give both one name, by their "
+                "folders or --labels"
+            )
 
 
 @dataclass(frozen=True)
@@ -227,6 +274,7 @@ def combined(video: str, first: Annotation, second: Annotation) -> Annotation:
         _named(first.split, second.split),
         _named(first.group, second.group),
         place=places,
+        extends=first.extends and second.extends,
         other_names=tuple(dict.fromkeys([*first.other_names, *second.other_names])),
     )
 

@@ -82,6 +82,7 @@ def import_features(
     shapes, failures = _survey(videos)
     kept = [video for video in videos if video.key in shapes]
     wanted = merge([v.key for v in kept], [v.label for v in kept], [v.split for v in kept], annotations or {})
+    wanted.log()
     frame_shape, dtype = next(iter(shapes.values())).frame
     _report(source, shapes, fps)
     with writing_features(
@@ -99,7 +100,7 @@ def import_features(
                 video.key,
                 label=wanted.labels[index],
                 split=wanted.splits[index],
-                group=wanted.groups[index] or video.group,
+                group=wanted.groups[index] if index in wanted.decided["group"] else video.group,
                 fps=fps or loaded.fps,
                 source_size=size,
                 source_sha256=sha256,

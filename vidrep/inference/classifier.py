@@ -131,5 +131,5 @@ def load_classifier(run: Path | str, *, device: str = "auto") -> LoadedClassifie
     loaded = ClassifierRun.load(Path(run))
     if not loaded.description.classes:
         noun = NETWORK_KINDS[loaded.description.kind].noun
-        raise InputError(f"{run}: {noun}, which has no classes; `vidrep finetune --from {run}` makes a classifier")
+        raise InputError(f"{run}: {noun}, which has no classes; `vidrep finetune` makes a classifier of it with --from")
     return LoadedClassifier(loaded, choose_device(device))

@@ -34,9 +34,14 @@ _LEAST_FRAMES, _LEAST_SHARE = 2, 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class VideoPrediction:
-    """The classes of one video: the likeliest label, and every class's probability, the likeliest first."""
+    """The classes of one video: the likeliest label, and every class's probability, the likeliest first.
+
+    path: of the file, as it is reached from what was given; of a video of features, its key.
+    key: its name among the videos that were classified together.
+    """
 
     path: str
+    key: str
     label: str
     probabilities: dict[str, float]
 
@@ -87,8 +92,8 @@ def predict(
         description = classifier.description
         if not description.classes:
             raise InputError(
-                f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune --from {run}` "
-                "makes a classifier"
+                f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune` makes a "
+                "classifier of it with --from"
             )
         if isinstance(inputs, Path | str):
             inputs = [inputs]
@@ -104,13 +109,15 @@ def predict(
             return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):
             raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False)
+        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False, class_folders=False)
         extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
         with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
             summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)
-            found = {one.path: one for one in _classify(classifier, open_features(summary.output), settings.device)}
-        copies = [replace(found[first], path=copy) for copy, first in summary.changes.copies.items() if first in found]
-        videos = sorted([*found.values(), *copies], key=lambda one: one.path)
+            found = {one.key: one for one in _classify(classifier, open_features(summary.output), settings.device)}
+        copies = [replace(found[first], key=copy) for copy, first in summary.changes.copies.items() if first in found]
+        path_of = {source.key: str(source.path) for source in sources}
+        videos = [replace(one, path=path_of[one.key]) for one in [*found.values(), *copies]]
+        videos.sort(key=lambda one: one.key)
         return Predictions(videos=videos, failures=summary.failures)
 
 
@@ -125,8 +132,7 @@ def _extract(
 ) -> ExtractSummary:
     try:
         return extract(
-            # What their folders say is not asked here, and must not contradict itself.
-            [replace(source, label="", split="") for source in sources],
+            sources,
             folder / "features.h5",
             extractor,
             sampling=recorded_sampling(description.extractor),
@@ -167,6 +173,6 @@ def _classify(classifier: ClassifierRun, features: Features, device: torch.devic
     for index, of_video in classifier.predict(features, range(len(features)), device=device).items():
         ranked = sorted(zip(of_video.tolist(), classifier.description.classes, strict=True), key=lambda pair: -pair[0])
         by_label = {label: probability for probability, label in ranked}
-        path = features.videos[index].source_key
-        predictions.append(VideoPrediction(path=path, label=ranked[0][1], probabilities=by_label))
+        key = features.videos[index].source_key
+        predictions.append(VideoPrediction(path=key, key=key, label=ranked[0][1], probabilities=by_label))
     return predictions

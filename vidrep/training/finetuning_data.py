@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config.settings import FinetuneConfig
 from ..errors import ConfigError, LabelError, some_names
-from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate
+from ..features.annotations import SPLITS, AnnotatedVideos, Annotation, annotate, require_distinct_classes
 from ..features.groups import NO_RULE, GroupRule
 from ..features.store import Features
 from ..metrics.intervals import LEAST_TEST_VIDEOS
@@ -109,6 +109,7 @@ def labeled_videos(
     labeled = [index for index, label in enumerate(videos.labels) if label]
     if not labeled:
         raise LabelError(f"{features.path}: no video has a label; give --labels FILE.csv or --splits FILE")
+    require_distinct_classes(videos.labels)
     split = _split_labeled(features, videos, labeled, config)
     classes = sorted({videos.labels[index] for index in split.train})
     _check_classes(features, videos.labels, split, classes)

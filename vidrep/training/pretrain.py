@@ -34,13 +34,14 @@ from .session import Prepared, SessionContext, SessionOptions, ignore_run, run_s
 class PretrainResult:
     """A finished pretraining: its run folder, how it went, and the best weights' metrics on held-out videos.
 
-    num_models: of an ensemble, of which the others are those of the first.
+    num_labeled_videos: of those that train. num_models: of an ensemble, of which the others are those of the first.
     """
 
     folder: Path
     outcome: TrainingOutcome
     validation: PredictionMetrics = field(repr=False)
     num_train_videos: int
+    num_labeled_videos: int
     num_validation_videos: int
     num_parameters: int
     num_models: int = 1
@@ -133,12 +134,14 @@ def train(
         outcome, prepared, metrics = run_session(
             run, replace(config, training=training), options, prepare=prepare, finish=_measure
         )
+        count = partial(prepared.videos.count, at_least=int(prepared.config.windows.length))
         return PretrainResult(
             folder=run.path,
             outcome=outcome,
             validation=metrics,
-            num_train_videos=prepared.videos.count("train", at_least=int(prepared.config.windows.length)),
-            num_validation_videos=prepared.videos.count("validation", at_least=int(prepared.config.windows.length)),
+            num_train_videos=count("train"),
+            num_labeled_videos=count("train", labeled=True),
+            num_validation_videos=count("validation"),
             num_parameters=sum(parameter.numel() for parameter in prepared.model.parameters()),
         )
 

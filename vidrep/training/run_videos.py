@@ -40,9 +40,9 @@ class RunVideos:
         """The hash of the features, "" if there are none; see `content_digest`."""
         return content_digest(row.checksum for row in self.rows) if self.rows else ""
 
-    def count(self, split: str, *, at_least: int = 1) -> int:
-        """Return how many videos of a split have so many frames; crops of one video are one."""
-        rows = [self.rows[index] for index in getattr(self.split, split)]
+    def count(self, split: str, *, at_least: int = 1, labeled: bool = False) -> int:
+        """Return how many videos of a split have so many frames, and a label if asked; crops of one video are one."""
+        rows = [self.rows[index] for index in getattr(self.split, split) if not labeled or self.labels[index]]
         return len({(row.source_key, row.source_sha256) for row in rows if row.length >= at_least})
 
     def table(self) -> str:

@@ -12,6 +12,7 @@ from .folder_search import FolderContents, search
 from .named_paths import Given, given_paths, kind_of, matches_of, quoted
 from .numbered_images import IMAGE_EXTENSIONS, FrameFolders
 from .split_folders import are_like_splits, are_named_as_splits, splits_of_folders, top_folders_of
+from .unlabeled_folders import unlabeled_folder
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def find_videos(
     follow_links: bool = False,
     split_folders: bool = True,
     class_folders: bool = True,
+    all_labels: bool = False,
     images: bool = False,
     frame_rate: float | None = None,
 ) -> list[VideoSource]:
@@ -84,6 +86,8 @@ def find_videos(
         is the same. A line in the log says so.
     class_folders: a folder's name is the label of its videos. Without it no video has a label: folders are recordings
         or animals.
+    all_labels: folders whose names say that their videos have no label (vidrep.video.unlabeled_folders) are classes
+        too. Without it, no video in or below one has a label. A line in the log names them.
     images: take each still image as a video of one frame, and no folder as a video. Without it, still images that are
         given one by one are refused.
     frame_rate: images a second of folders of frames; None: 25, which is logged.
@@ -120,7 +124,9 @@ def find_videos(
     frames.log()
     located.append(_located_files(files))
     found = _with_keys(
-        _without_repeats(_with_labels(located, split_folders=split_folders, class_folders=class_folders))
+        _without_repeats(
+            _with_labels(located, split_folders=split_folders, class_folders=class_folders, all_labels=all_labels)
+        )
     )
     if all(one.unreadable for one in found):
         why = some_names(f"{quoted(one.path)}: {one.unreadable}" for one in found)
@@ -221,7 +227,7 @@ def _as_utf8(name: str) -> str:
 
 
 def _with_labels(
-    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool
+    located: Sequence[Sequence[_Located]], *, split_folders: bool, class_folders: bool, all_labels: bool
 ) -> list[VideoSource]:
     """Return all sources: labels and splits are those of their folders.
 
@@ -229,15 +235,29 @@ def _with_labels(
     """
     every = [batch for batch in located if batch]
     roots = names_of_folders([one.root for batch in every for one in batch])
-    batches = [_with_splits(batch) if split_folders else (batch, {}) for batch in every]
+    batches = [_with_splits(batch, all_labels=all_labels) if split_folders else (batch, {}) for batch in every]
     if split_folders and len(batches) > 1 and not any(splits for _, splits in batches):
         # Folders named one by one may be splits: their names are those of their videos' top folders.
-        whole = _with_splits([_beside_others(one) for batch in every for one in batch])
+        whole = _with_splits([_beside_others(one) for batch in every for one in batch], all_labels=all_labels)
         batches = [whole] if whole[1] else batches
     for batch, splits in batches if split_folders else []:
-        _log_splits(batch, splits, class_folders=class_folders)
+        _log_splits(batch, splits, class_folders=class_folders, all_labels=all_labels)
     found = [_source(one, roots, splits) for batch, splits in batches for one in batch]
-    return found if class_folders else [replace(one, label="") for one in found]
+    if not class_folders:
+        return [replace(one, label="") for one in found]
+    return found if all_labels else _without_labels_of_unlabeled_folders(found)
+
+
+def _without_labels_of_unlabeled_folders(found: Sequence[VideoSource]) -> list[VideoSource]:
+    """Return the videos, those in or below unlabeled folders without a label, and log these folders."""
+    folders = [unlabeled_folder(one.path_in_root.split("/")[:-1]) if one.label else "" for one in found]
+    if names := sorted(set(folders) - {""}):
+        _log.info(
+            "%s: %d videos have no label, by the names of their folders (--all-labels takes them as classes)",
+            some_names(names),
+            sum(map(bool, folders)),
+        )
+    return [replace(one, label="") if folder else one for one, folder in zip(found, folders, strict=True)]
 
 
 def _beside_others(one: _Located) -> _Located:
@@ -245,14 +265,23 @@ def _beside_others(one: _Located) -> _Located:
     return replace(one, in_front=_key_parts([one.root.name]), source="the folders")
 
 
-def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[str, str]]:
+def _parts_in_splits(located: Sequence[_Located], *, all_labels: bool) -> list[tuple[str, ...]]:
+    """Return the parts of the paths that show whether folders are splits: an unlabeled folder may lie beside these."""
+    return [
+        one.parts_from_splits
+        for one in located
+        if not one.unreadable and (all_labels or not unlabeled_folder(one.parts_from_splits[:-1][:1]))
+    ]
+
+
+def _with_splits(located: Sequence[_Located], *, all_labels: bool) -> tuple[Sequence[_Located], dict[str, str]]:
     """Return the videos, and the split of each top folder, {} if they are no splits.
 
     Folders in the one folder that holds all of them may be the splits, too: paths begin in that one then.
     """
     below = located
     while True:
-        videos = [one.parts_from_splits for one in below if not one.unreadable]
+        videos = _parts_in_splits(below, all_labels=all_labels)
         if splits := splits_of_folders(videos):
             return below, splits
         if len({parts[0] for parts in videos}) != 1 or any(len(parts) < 2 for parts in videos):
@@ -260,9 +289,11 @@ def _with_splits(located: Sequence[_Located]) -> tuple[Sequence[_Located], dict[
         below = [replace(one, start=one.start + 1) for one in below]
 
 
-def _log_splits(located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool) -> None:
+def _log_splits(
+    located: Sequence[_Located], splits: Mapping[str, str], *, class_folders: bool, all_labels: bool
+) -> None:
     """Log which folders are splits, and which are none although their names tell of splits."""
-    videos = [one.parts_from_splits for one in located if not one.unreadable]
+    videos = _parts_in_splits(located, all_labels=all_labels)
     top_folders = top_folders_of(videos)
     labels = sorted({parts[-2] for parts in videos if len(parts) > 1})
     if splits and class_folders:
