@@ -279,8 +279,8 @@ def _long_messages(vidrep: Vidrep) -> str:
 
 
 def _frame_folders(vidrep: Vidrep) -> str:
-    for name in ("run/a", "jump/b"):
-        odd_files.write_frames(Path("clips") / name, range(1, 6))
+    for name, darkest in (("run/a", 20), ("jump/b", 30)):
+        odd_files.write_frames(Path("clips") / name, range(1, 6), darkest=darkest)
     done = vidrep.extract("clips")
     return "; ".join(f"{row.key}: {row.label}, {len(row.seconds)} frames" for row in rows()) or done.last
 

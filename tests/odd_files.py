@@ -148,11 +148,11 @@ def write_gif(path: Path) -> Path:
     return write_stream(path, "gif", rate=10, pix_fmt="rgb8")
 
 
-def write_frames(folder: Path, numbers: Sequence[int], *, prefix: str = "img_") -> Path:
+def write_frames(folder: Path, numbers: Sequence[int], *, prefix: str = "img_", darkest: int = 20) -> Path:
     """Write numbered images of 16x16, each brighter than the one before it."""
     folder.mkdir(parents=True, exist_ok=True)
     for place, number in enumerate(numbers):
-        image = np.full((16, 16, 3), 20 + 10 * place, np.uint8)
+        image = np.full((16, 16, 3), darkest + 10 * place, np.uint8)
         assert cv2.imwrite(str(folder / f"{prefix}{number:05}.png"), image)
     return folder
 

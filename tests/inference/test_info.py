@@ -8,6 +8,7 @@ import pytest
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
 from vidrep.errors import FeatureFileError, InputError
+from vidrep.features.parts_folder import mark
 from vidrep.features.store import open_features
 from vidrep.inference.info import info
 from vidrep.training.finetune import finetune
@@ -42,14 +43,17 @@ def test_a_flipped_bit_is_named_with_its_video_and_part(tmp_path: Path) -> None:
     for number, name in enumerate(("left", "right")):
         features = features_of(tmp_path / name, circles(2, classes=(name,), seed=number))
         (tmp_path / "parts").mkdir(exist_ok=True)
-        features.path.rename(tmp_path / "parts" / f"part-{number}.h5")
+        mark(tmp_path / "parts")
+        features.path.rename(tmp_path / "parts" / f"part-{number:06d}.h5")
     parts = open_features(tmp_path / "parts")
     assert info(parts.path, verify=True)["checksums"] == "all agree"
-    part = tmp_path / "parts" / "part-1.h5"
+    part = tmp_path / "parts" / "part-000001.h5"
     content = bytearray(part.read_bytes())
     content[content.index(parts.rows(parts.index("right/01.npy")).tobytes()) + 5] ^= 0x40
     part.write_bytes(content)
-    message = r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-1.h5\); extract them again"
+    message = (
+        r"parts: 1 videos do not have their checksum any more: right/01.npy \(part-000001.h5\); extract them again"
+    )
     with pytest.raises(FeatureFileError, match=message):
         info(parts.path, verify=True)
 
@@ -110,7 +114,11 @@ def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path)
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("text", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    messages = {"none": "no such file", "text.h5": "not a readable feature file", "empty": "no feature file"}
+    messages = {
+        "none": "no such file",
+        "text.h5": "not a readable feature file",
+        "empty": "a folder, and none of parts",
+    }
     for name, message in messages.items():
         with pytest.raises(FeatureFileError, match=message):
             info(tmp_path / name)

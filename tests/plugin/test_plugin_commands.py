@@ -29,5 +29,5 @@ def test_extract_train_finetune_predict_and_info(tmp_path: Path) -> None:
     head = ("--no-auto", "--set", "classifier.head=largest")
     vidrep("finetune", features, "--from", pretrained, "-o", actions, *quick, *head)
     clip = next((CLIPS / "up").iterdir())
-    assert vidrep("predict", actions, clip).startswith(f"{clip.name}: ")
+    assert vidrep("predict", actions, clip).startswith(f"{clip}: ")
     assert "cell.leaky.leak" in vidrep("info", actions)

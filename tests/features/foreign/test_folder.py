@@ -101,7 +101,7 @@ def test_rates_and_times_beside_the_features(tmp_path: Path, caplog: pytest.LogC
     video_features(tmp_path / "in/walk", "x", 1, rgb=4)
     video_features(tmp_path / "in/walk", "x_2", 2, rgb=4)
     save(tmp_path / "in/run/y.npy", frames(3))
-    summary = imported(tmp_path, annotations={"x.mp4": Annotation("stroll", None)})
+    summary = imported(tmp_path, annotations={"x.mp4": Annotation("stroll", None, extends=True)})
     features = summary.features
     assert summary.failures == []
     assert [(row.path, row.label, row.fps) for row in features.videos] == [
