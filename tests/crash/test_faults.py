@@ -36,7 +36,7 @@ def test_every_change_on_disk_is_seen(extraction: Extraction, undisturbed: Undis
     names = {line.split()[0] for line in seen}
     assert names == {"open", "pwrite", "posix_fallocate", "ftruncate", "fsync", "replace", "unlink", "mkdir", "rmdir"}
     published = [number for number, line in enumerate(seen) if line.startswith("replace ")]
-    assert len(published) == 6  # the mark, four parts and the merged file
+    assert len(published) == 5  # four parts and the merged file
     for number in published:
         temporary = Path(seen[number].split(" ", 1)[1])
         assert seen[number - 1] == f"fsync {temporary}"

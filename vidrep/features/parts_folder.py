@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 
 from ..errors import FeatureFileError, some_names
-from ..files import write_text
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +34,7 @@ def is_marked(folder: Path) -> bool:
 
 def mark(folder: Path) -> None:
     """Make a folder one of parts."""
-    if not is_marked(folder):
-        write_text(folder / MARKER, "The parts in this folder are one set of features, made by vidrep extract.\n")
+    (folder / MARKER).touch()  # empty, so that no kill leaves half of it
 
 
 def parts_of(folder: Path) -> list[Path]:
