@@ -152,11 +152,14 @@ def test_equal_paths_in_two_roots_have_the_root_in_front(clips: Path, tmp_path: 
     assert labels(tmp_path / "g.h5")["more/left/a.mp4"] == "y"
 
 
-def test_another_folder_of_the_same_name_is_another_root(clips: Path, tmp_path: Path, clip: MakeClip) -> None:
+def test_another_folder_of_the_same_name_is_another_root(
+    clips: Path, tmp_path: Path, clip: MakeClip, caplog: pytest.LogCaptureFixture
+) -> None:
     run(tmp_path / "f.h5", clips)
     clip(tmp_path / "other" / "clips" / "up" / "e.mp4", seed=9)
     summary = run(tmp_path / "f.h5", tmp_path / "other" / "clips")
     assert (summary.num_videos, summary.changes.missing) == (5, [])
+    assert "clips shares no video with the folder of that name in the output, and is taken for another" in caplog.text
     assert [row.root for row in open_features(tmp_path / "f.h5").videos] == ["clips"] * 4 + ["other/clips"]
 
 

@@ -104,7 +104,7 @@ def test_a_run_that_is_not_finished_is_described_as_far_as_it_is(tmp_path: Path)
     (run / "metrics.jsonl").write_text("", encoding="utf-8")
     assert "last validation" not in info(run)
     (run / "metrics.jsonl").write_text("odd\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be read"):
+    with pytest.raises(InputError, match=r"metrics.jsonl: not the metrics of a run"):
         info(run)
     (run / "model.json").unlink()
     with pytest.raises(InputError, match=r"no model.json in it, so no run has come as far as a first model"):

@@ -69,12 +69,7 @@ class TrainedRun:
 
     def require_features(self, features: Features) -> None:
         """Raise FeatureFileError, with the difference, unless features are like those that the run was trained on."""
-        require_same_features(
-            features,
-            settings=self.description.extractor,
-            frame_shape=tuple(self.description.frame_shape),
-            dtype=self.description.dtype,
-        )
+        require_same_features(features, self.description)
 
     @property
     def model(self) -> TrainedModel:

@@ -1,6 +1,7 @@
 """What extraction records of how features were made, and which features a model takes for the same."""
 
 from dataclasses import asdict
+from typing import Protocol
 
 from ..errors import FeatureFileError
 from ..features.settings import Settings, settings_difference
@@ -22,13 +23,30 @@ def settings_to_record(extractor: Extractor, *, sampling: Sampling, video_stream
     }
 
 
-def require_same_features(features: Features, *, settings: Settings, frame_shape: tuple[int, ...], dtype: str) -> None:
+class TrainedOn(Protocol):
+    """What a model records of the features that it was trained on."""
+
+    @property
+    def extractor(self) -> Settings:
+        """Their settings."""
+
+    @property
+    def frame_shape(self) -> list[int]:
+        """Of a frame."""
+
+    @property
+    def dtype(self) -> str:
+        """Of its values."""
+
+
+def require_same_features(features: Features, trained_on: TrainedOn) -> None:
     """Raise FeatureFileError, with the difference, unless features are like those that a model was trained on.
 
-    settings, frame_shape, dtype: of the latter. How frames were got may differ, and what the extractor declares in its
-    `free_settings`. Features of no registered extractor, such as imported ones, are compared by shape and type alone.
+    How frames were got may differ, and what the extractor declares in its `free_settings`. Features of no registered
+    extractor, such as imported ones, are compared by shape and type alone.
     """
-    want, got = (frame_shape, dtype), (features.frame_shape, features.dtype)
+    settings = trained_on.extractor
+    want, got = (tuple(trained_on.frame_shape), trained_on.dtype), (features.frame_shape, features.dtype)
     if want != got:
         raise FeatureFileError(
             f"{features.path}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError, Stopped, some_names
 from ..features.annotations import Annotation, merge, require_distinct_classes
 from ..features.failures import Failure, write_failures
-from ..features.groups import with_groups_by_pattern
+from ..features.groups import GroupRule
 from ..features.settings import Settings
 from ..features.store import Features
 from ..features.versions import library_versions
@@ -163,9 +163,8 @@ def _extract_into(
     )
     require_distinct_classes(wanted.labels)
     wanted.log()
-    if group_pattern is not None:
-        groups = with_groups_by_pattern([video.key for video in videos], wanted.groups, group_pattern)
-        wanted = replace(wanted, groups=groups)
+    groups = GroupRule(group_pattern).fill_in(wanted.groups, [video.key for video in videos], wanted.labels)
+    wanted = replace(wanted, groups=groups)
     writer = PartsWriter(
         destination.parts,
         settings=settings,

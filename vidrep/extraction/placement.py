@@ -4,6 +4,7 @@ A row's content is its source's SHA-256 and its crop; its place, the root and th
 lies now. So a file that was moved or renamed keeps its rows, under its new place and label.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from ..video.reading import DECODING_VERSION
 from ..video.sources import VideoSource
 from ..video.unlabeled_folders import unlabeled_folder
 from .events import KnownContent
+
+_log = logging.getLogger(__name__)
 
 RootAndPath = tuple[str, str]
 """The name of a root, and a path in it, without the ending of a crop."""
@@ -151,6 +154,12 @@ class Placement:
             and not any(row.source_sha256 in found or self._place_of(row) in places for row in rows_of[root])
         }
         renamed = {source.root: _with_parent(source) for source in self._sources if source.root in others}
+        for root, name in renamed.items():
+            _log.warning(
+                "%s shares no video with the folder of that name in the output, and is taken for another one: %s",
+                root,
+                name,
+            )
         self._searched = {renamed.get(root, root) for root in self._searched}
         return {
             number: (renamed.get(source.root, source.root), source.place[1])

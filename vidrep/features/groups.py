@@ -61,6 +61,13 @@ class GroupRule:
             return groups_by_pattern(keys, self.pattern)
         return [""] * len(keys) if self.blocks is None else groups_by_number(keys, labels, self.blocks)
 
+    def fill_in(self, groups: Sequence[str], keys: Sequence[str], labels: Sequence[str]) -> list[str]:
+        """Return the groups of some videos, those that are '' by the rule; raises what `groups_of` raises."""
+        without = [index for index, group in enumerate(groups) if not group]
+        found = self.groups_of([keys[index] for index in without], [labels[index] for index in without])
+        by_rule = dict(zip(without, found, strict=True))
+        return [by_rule.get(index, group) for index, group in enumerate(groups)]
+
 
 NO_RULE = GroupRule()
 
@@ -87,12 +94,6 @@ def groups_by_pattern(keys: Sequence[str], pattern: str) -> list[str]:
             "give one that matches every key, or name groups in a column 'group' of --labels"
         )
     return groups
-
-
-def with_groups_by_pattern(keys: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
-    """Return the groups, those that are '' by the pattern; raises what groups_by_pattern raises."""
-    found = iter(groups_by_pattern([key for key, group in zip(keys, groups, strict=True) if not group], pattern))
-    return [group or next(found) for group in groups]
 
 
 def _matched(pattern: re.Pattern[str], key: str) -> str:
@@ -164,13 +165,8 @@ def choose_groups(
 
     Raises what GroupRule.groups_of raises. A pattern need not match videos whose group is annotated.
     """
-    groups = list(annotated)
-    if rule.is_given:
-        open_ones = [index for index, group in enumerate(groups) if not group]
-        named = [row.label for row in videos] if labels is None else labels
-        found = rule.groups_of([videos[index].source_key for index in open_ones], [named[index] for index in open_ones])
-        for index, group in zip(open_ones, found, strict=True):
-            groups[index] = group
+    named = [row.label for row in videos] if labels is None else labels
+    groups = rule.fill_in(annotated, [row.source_key for row in videos], named)
     return [
         group or row.group or recording_of(row.source_key) or row.source_sha256 or row.source_key
         for group, row in zip(groups, videos, strict=True)

@@ -95,12 +95,7 @@ class LoadedClassifier:
         Raises FeatureFileError for features that are not those of the run.
         """
         features, description = opened(features), self._run.description
-        require_same_features(
-            features,
-            settings=description.extractor,
-            frame_shape=tuple(description.frame_shape),
-            dtype=description.dtype,
-        )
+        require_same_features(features, description)
         embedded = []
         for model in self._run.models:
             frozen = FrozenEncoder.of(description, model.inputs, self._network(model).encoder)

@@ -99,12 +99,7 @@ def predict(
             inputs = [inputs]
         if isinstance(inputs, Features) or (len(inputs) == 1 and _is_feature_file(Path(inputs[0]))):
             features = inputs if isinstance(inputs, Features) else open_features(inputs[0])
-            require_same_features(
-                features,
-                settings=description.extractor,
-                frame_shape=tuple(description.frame_shape),
-                dtype=description.dtype,
-            )
+            require_same_features(features, description)
             require_sound(features, range(len(features)))
             return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
         if any(_is_feature_file(Path(one)) for one in inputs):

@@ -17,7 +17,7 @@ from ..metrics.predictor_file import predictor_name, read_predictor
 from ..models.description import DESCRIPTION_NAME, NETWORK_KINDS, ModelDescription, read_description
 from ..models.members import member_folders
 from ..training.history import Start, read_history
-from ..training.run_metrics import METRICS_NAME
+from ..training.run_metrics import read_metrics
 from ..training.run_videos import CONFIG_NAME, VIDEOS_NAME
 from .counts import MOST_NAMES, counted
 
@@ -110,7 +110,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
             description["chosen"] = verdict
         if verdict := _read_verdict(folder / "folds" / "results.json"):
             description["tested on folds"] = verdict
-    description |= _describe_metrics(_read_metrics(members[0] / METRICS_NAME), training)
+    description |= _describe_metrics(read_metrics(members[0]), training)
     return description | _describe_model(model)
 
 
@@ -220,15 +220,4 @@ def _read_verdict(path: Path) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["verdict"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-
-
-def _read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl, as far as it is written; none if it is not there."""
-    if not path.is_file():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error

@@ -114,12 +114,7 @@ def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: Sess
     videos, config = data.videos, data.config
     features = videos.features
     if start is not None:
-        require_same_features(
-            features,
-            settings=start.description.extractor,
-            frame_shape=tuple(start.description.frame_shape),
-            dtype=start.description.dtype,
-        )
+        require_same_features(features, start.description)
         inputs, likelihood = start.inputs(), start.description.likelihood
     else:
         # A classifier emits no frames, so that transforms may take them out of [0, 1].

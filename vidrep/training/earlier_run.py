@@ -59,12 +59,7 @@ class EarlierRun:
 
     def require_features(self, features: Features) -> None:
         """Raise FeatureFileError, with the difference, for features that are not those of the run."""
-        require_same_features(
-            features,
-            settings=self.description.extractor,
-            frame_shape=tuple(self.description.frame_shape),
-            dtype=self.description.dtype,
-        )
+        require_same_features(features, self.description)
 
     def give_weights_to(self, model: TrainedModel, description: ModelDescription) -> None:
         """Give a new model its weights and the statistics of its input transforms.
