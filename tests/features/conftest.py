@@ -26,6 +26,7 @@ def write_feature_file(
     """Write {key: (label, split, number of frames)}; values are drawn from a seed made of the key. Return the rows."""
     rows = {}
     if path.name.startswith("part-"):
+        path.parent.mkdir(exist_ok=True)
         mark(path.parent)
     for key, (_, _, length) in videos.items():
         rng = np.random.default_rng(list(key.encode()))
