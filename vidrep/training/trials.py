@@ -201,7 +201,7 @@ class Trials:
 
         while budget_minutes is not None and len(kept) > 1 and minutes() > budget_minutes:
             left_out = kept.pop()
-            _log.info("%s is not tried: with it, all would take longer than %g min", left_out.name, budget_minutes)
+            _log.info("%s is not tried: with it, all would take longer than %.3g min", left_out.name, budget_minutes)
         _log.info(
             "%d candidates on %d folds, then %d training%s on all videos: about %.1f min",
             len(kept),
