@@ -41,7 +41,7 @@ def without_figures(line: str) -> str:
 
 def test_figures_and_choices_are_all_that_is_left_out() -> None:
     assert without_figures("f: 240 videos; 28 s (1,172 frames/s)") == "f: # videos; # (# frames/s)"
-    assert without_figures("a/b-0001.mp4: counter-clockwise, 0.61") == "a/b#.mp4: LABEL, #"
+    assert without_figures("a/b-0001.mp4: counter-clockwise, 0.61") == "a/b#mp#: LABEL, #"
 
 
 @pytest.mark.slow
