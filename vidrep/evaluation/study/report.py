@@ -75,7 +75,8 @@ class StudyReport:
             "seeds):",
             self._table(_accuracy, with_counts=True),
             "Accuracy minus that of the LSTM from scratch on the same draws and test videos (95 % interval over draws "
-            "and groups of test videos; where there is one draw, over seeds and groups, with one seed over groups alone):",
+            "and groups of test videos; where there is one draw over seeds and groups, with one seed over groups "
+            "alone):",
             self._table(lambda one: _cell(one.better)),
             "Accuracy minus that of the most accurate linear baseline at each k (the same interval):",
             self._table(lambda one: _cell(one.better_than_baseline, one.baseline)),
