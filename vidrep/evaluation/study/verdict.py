@@ -37,7 +37,7 @@ def _claims(other: str, differences: Sequence[tuple[Shots, PairedDifference | No
         if paired is not None:
             kind = claim(paired)
             places[kind].append(f"{shots} ({described(paired)})" if kind in ("better", "worse") else str(shots))
-    parts = []
+    parts: list[str] = []
     for kind, some in places.items():
         if some:
             parts.append(f"{_CLAIMS[kind]} {'it' if parts else other} at k = {_listed(some)}")
