@@ -100,11 +100,13 @@ def killed(record: Recording, options: str) -> str:
     record.run(f"vidrep study features.h5 {options} -o killed", keep=False)
     names = ("study.json", "table.md", "table.csv", "curves.png")
     undisturbed, ended = ([(record.folder / one / name).read_bytes() for name in names] for one in ("small", "killed"))
-    counts = ", ".join(map(str, found))
+    counts, verdict = (
+        ", ".join(map(str, found)),
+        "the same bytes as" if undisturbed == ended else "NOT the same bytes as",
+    )
     return (
-        f"A smaller study (`{options}`) was killed {NUM_KILLS} times by SIGKILL, when {counts} cells were finished, and "
-        f"run again each time: {', '.join(names)} are {'the' if undisturbed == ended else 'NOT the'} same bytes as those "
-        "of an undisturbed one."
+        f"A smaller study (`{options}`) was killed {NUM_KILLS} times by SIGKILL, with {counts} cells finished, and "
+        f"run again each time: {', '.join(names)} are {verdict} those of an undisturbed one."
     )
 
 

@@ -102,5 +102,6 @@ def study_report(result: "StudyResult") -> str:
     methods = dict.fromkeys(one.method for one in result.entries)
     head = ["accuracy per test video", *("all" if one == "all" else f"k = {one}" for one in every_shots)]
     rows = [[method, *(f"{by_place[method, one].accuracy:.3f}" for one in every_shots)] for method in methods]
+    accuracies = table(head, rows) if rows else ""
     files = f"{result.folder}: table.md, table.csv and curves.png have intervals and differences"
-    return "\n".join(filter(None, (result.data, table(head, rows), result.progress, result.verdict, files)))
+    return "\n".join(filter(None, (result.data, accuracies, result.progress, result.verdict, files)))

@@ -70,7 +70,15 @@ class StudyReport:
             "# Study of few labels",
             *([f"**{self.progress}**"] if self.progress else []),
             f"{self.verdict}.",
-            self.data,
+            f"{self.data}.",
+            *(self._figures() if self.entries else []),
+            "| method | what it does | what it learns from |\n|---|---|---|\n"
+            + "\n".join(f"| {name} | {how} | {learns} |" for name, (how, learns) in self.methods.items()),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def _figures(self) -> list[str]:
+        return [
             "Accuracy per test video, mean over draws (deviation between draws; where there is one draw, between "
             "seeds):",
             self._table(_accuracy, with_counts=True),
@@ -80,10 +88,7 @@ class StudyReport:
             self._table(lambda one: _cell(one.better)),
             "Accuracy minus that of the most accurate linear baseline at each k (the same interval):",
             self._table(lambda one: _cell(one.better_than_baseline, one.baseline)),
-            "| method | what it does | what it learns from |\n|---|---|---|\n"
-            + "\n".join(f"| {name} | {how} | {learns} |" for name, (how, learns) in self.methods.items()),
         ]
-        return "\n\n".join(parts) + "\n"
 
     def _table(self, cell: Callable[[StudyEntry], str], *, with_counts: bool = False) -> str:
         by_place = {(one.method, one.shots): one for one in self.entries}

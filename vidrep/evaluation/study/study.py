@@ -179,10 +179,10 @@ def _make(
     there = _read(work, cells)
     missing = [cell for cell in cells if cell not in there]
     _log.info(
-        "k counts labeled %s of each class; %d methods on %d draws: %d cells%s",
+        "k counts labeled %s of each class; %d methods on %s: %d cells%s",
         work.units.by,
         len(work.methods),
-        1 + max(cell.draw for cell in cells),
+        _counted(1 + max(cell.draw for cell in cells), "draw"),
         len(cells),
         f", of which {len(there)} are there" if there else "",
     )
@@ -244,9 +244,13 @@ def _report(work: Work, cells: Sequence[Cell], num_done: int) -> StudyResult:
 def _data(work: Work, cells: Sequence[Cell]) -> str:
     videos = work.videos
     num_train = len({*videos.features.source_videos[videos.train].tolist()})
-    seeds, draws = (1 + max(getattr(cell, name) for cell in cells) for name in ("seed", "draw"))
+    draws, seeds = (_counted(1 + max(getattr(cell, name) for cell in cells), name) for name in ("draw", "seed"))
     return (
         f"{videos.num_classes} classes; {num_train} training videos, of which draws label k {work.units.by} of each "
-        f"class; {len(videos.true)} test videos in {len(set(videos.test_groups))} groups. {draws} draws, {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'} of the LSTM from scratch"
+        f"class; {len(videos.true)} test videos in {len(set(videos.test_groups))} groups. {draws}, {seeds} of the LSTM "
+        "from scratch"
     )
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
