@@ -12,18 +12,23 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config
 
+from vidrep.config.reader import load_recipe
 from vidrep.config.settings import FinetuneConfig
 from vidrep.errors import ConfigError, FeatureFileError, InputError, LabelError, OutputError, Stopped
 from vidrep.evaluation.study.study import StudyResult, study
 from vidrep.features.annotations import Annotation
 from vidrep.features.groups import NO_RULE
 from vidrep.features.store import Features, open_features
+from vidrep.locking import locking_output
 from vidrep.metrics.baselines import fit_baselines
 from vidrep.training.finetune import finetune
 from vidrep.training.finetuning_data import labeled_videos
 from vidrep.training.pretrain import train
 
-SMALL: dict[str, Any] = {"shots": [1, 2], "draws": 2, "device": "cpu"}
+SHORT = load_recipe(
+    FinetuneConfig, changes={"encoder.hidden_size": 5, "selection.least_steps": 5, "selection.most_steps": 5}
+)
+SMALL: dict[str, Any] = {"shots": [1, 2], "draws": 2, "device": "cpu", "config": SHORT}
 FILES = ("study.json", "table.md", "table.csv", "curves.png")
 
 
@@ -122,11 +127,6 @@ def test_going_on_makes_what_is_missing_or_damaged_and_ends_in_the_same_bytes(fo
 
 
 def test_several_processes_make_the_same(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "study" / "cells").mkdir(parents=True)
-    for cell, content in cells_in(folder / "study").items():
-        if cell.startswith("LSTM") and "k1-draw0" not in cell:  # one training will do
-            (tmp_path / "study" / "cells" / cell).write_bytes(content)
-    (tmp_path / "study" / "study.json").write_bytes((folder / "study" / "study.json").read_bytes())
     small(folder, tmp_path / "study", workers=2)
     assert contents(tmp_path / "study") == contents(folder / "study")
     assert multiprocessing.active_children() == []
@@ -159,6 +159,7 @@ def test_a_stop_is_obeyed_and_says_what_is_there(folder: Path, tmp_path: Path) -
         ({"draws": 3}, "draws is 2, not 3"),
         ({"shots": [1]}, "k is [1, 2], not [1]"),
         ({"threads": 2}, "threads is 1, not 2"),
+        ({"config": None}, "scratch.encoder.hidden_size is 5, not 256"),
         ({"runs": []}, "methods is "),
         (
             {"annotations": {"left/00.npy": Annotation(None, None, "somebody", extends=True)}},
@@ -174,6 +175,11 @@ def test_a_folder_of_other_settings_is_refused_with_the_difference(
         small(folder, folder / "study", **{"by": "videos", **options})
     assert difference in str(raised.value)
     assert contents(folder / "study") == before
+
+
+def test_a_folder_that_another_process_writes_is_refused(folder: Path) -> None:
+    with locking_output(folder / "study"), pytest.raises(OutputError, match="is being written by process"):
+        small(folder, folder / "study")
 
 
 def test_another_folder_is_not_written_into(folder: Path, tmp_path: Path) -> None:

@@ -90,10 +90,11 @@ class LinearBaseline:
 class ScratchLstm:
     """The most promising candidate of `finetune` without a pretrained run; its last weights are kept.
 
-    folder: where it trains, in a folder of this process that is removed.
+    config: of that candidate. folder: where it trains, in a folder of this process that is removed.
     """
 
     videos: StudyVideos
+    config: FinetuneConfig
     folder: Path
     device: str
     threads: int
@@ -103,11 +104,15 @@ class ScratchLstm:
     how: str = field(default="the first candidate of finetune, its steps by the number of windows", init=False)
     learns_from: str = field(default=_OF_LABELED, init=False)
 
+    @classmethod
+    def candidate(cls, config: FinetuneConfig, videos: StudyVideos) -> FinetuneConfig:
+        """Return the settings of the candidate; those that were given stay. Raises ConfigError if they allow none."""
+        return candidates(config, None, frame_size=videos.features.frame_size)[0].config
+
     def predict(self, labeled: Sequence[int], seed: int) -> NDArray[np.int64]:
         """See `Method`."""
         videos = self.videos.with_labels(list(labeled))
-        chosen = candidates(FinetuneConfig(), None, frame_size=videos.features.frame_size)[0].config
-        config = replace(chosen, training=replace(chosen.training, seed=seed))
+        config = replace(self.config, training=replace(self.config.training, seed=seed))
         folder = self.folder / str(os.getpid())
         shutil.rmtree(folder, ignore_errors=True)
         options = SessionOptions(device=self.device, threads=self.threads, should_stop=self.should_stop)

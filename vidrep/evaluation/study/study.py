@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ...config.reader import to_mapping
+from ...config.settings import FinetuneConfig
 from ...devices import choose_device
 from ...errors import ConfigError, Stopped
 from ...features.annotations import Annotation
@@ -25,7 +27,7 @@ from ...progress import Progress, ProgressListener, ignore_progress
 from ...training.loop import never
 from .cells import Cell, StudyFolder, planned_cells
 from .draws import By, Shots, Units, possible_shots
-from .methods import FrozenRun
+from .methods import FrozenRun, ScratchLstm
 from .report import StudyReport
 from .summary import StudyEntry, summarize
 from .verdict import study_verdict
@@ -67,6 +69,7 @@ def study(
     output: Path | str,
     *,
     runs: Sequence[Path | str] = (),
+    config: FinetuneConfig | None = None,
     annotations: Mapping[str, Annotation] | None = None,
     group_pattern: str | None = None,
     group_blocks: int | None = None,
@@ -88,6 +91,7 @@ def study(
     on the frozen encoders of each run. Killed or stopped, the same call goes on with the cells that are left.
 
     runs: of `train` on the same kind of features, with the same splits.
+    config: settings of the LSTM from scratch; the others are those of the first candidate of `finetune`.
     by: what k counts; "auto" takes groups if any holds several training videos.
     shots: the k; "all" labels everything, once. Those that a class is too small for are left out, which is logged.
     budget_minutes: no cell is begun after so many minutes; the result says that it is partial.
@@ -108,6 +112,7 @@ def study(
             folder=folder,
             videos=videos,
             units=units,
+            config=ScratchLstm.candidate(config or FinetuneConfig(), videos),
             runs=_named(runs),
             device=choose_device(device).type,
             threads=threads,
@@ -153,6 +158,7 @@ def _settings(work: Work, every_shots: Sequence[Shots], draws: int, seeds: int) 
         "draws": draws,
         "seeds": seeds,
         "methods": [one.name for one in work.methods],
+        "scratch": to_mapping(work.config),
         "runs": {one.name: one.start.sha256 for one in work.methods if isinstance(one, FrozenRun)},
         "device": work.device,
         "threads": work.threads,

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from ...config.settings import FinetuneConfig
 from ...devices import choose_device, torch_settings
 from ...errors import ResourceError, Stopped
 from ...plugins import load_plugins, loaded_plugins
@@ -38,12 +39,13 @@ _LONGEST_END_SECONDS = 5.0
 class Work:
     """All that making a cell takes; it can be sent to another process.
 
-    runs: {name of a method: the run whose encoders it uses}.
+    config: of the LSTM from scratch. runs: {name of a method: the run whose encoders it uses}.
     """
 
     folder: StudyFolder
     videos: StudyVideos
     units: Units
+    config: FinetuneConfig
     runs: Mapping[str, Path]
     device: str
     threads: int
@@ -54,7 +56,9 @@ class Work:
         """Every method, in the order of tables; raises as `FrozenRun.load`."""
         device = choose_device(self.device)
         baselines: list[Method] = [LinearBaseline(name, self.videos) for name in BASELINES]
-        scratch = ScratchLstm(self.videos, self.folder.training, self.device, self.threads, self.should_stop)
+        scratch = ScratchLstm(
+            self.videos, self.config, self.folder.training, self.device, self.threads, self.should_stop
+        )
         runs = [FrozenRun.load(name, run, self.videos, device) for name, run in self.runs.items()]
         return [*baselines, scratch, *runs]
 
