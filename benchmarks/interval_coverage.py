@@ -26,8 +26,8 @@ SHARES = {"draws": (0.5, 0.1, 0.1), "groups": (0.1, 0.6, 0.1), "both": (0.4, 0.4
 DRAWS, GROUPS, VIDEOS_A_GROUP = (3, 5, 8, 20), (10, 30), (3, 6)
 NORMAL = NormalDist()
 
-Values = NDArray[np.float64]
-IntervalOf = Callable[[Values, list[str], int], tuple[float, float]]
+Differences = NDArray[np.float64]
+IntervalOf = Callable[[Differences, list[str], int], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Situation:
     mostly: str
 
 
-def simulated(situation: Situation, rng: np.random.Generator) -> tuple[Values, list[str], float]:
+def simulated(situation: Situation, rng: np.random.Generator) -> tuple[Differences, list[str], float]:
     """Return differences of correctness, (R, V), groups, (V,), and the true difference.
 
     A classifier m is right on a video v of group g after draw r where mean_m + a_mr + b_g + b_mg + c_mrg + d_v + e_mrv
@@ -62,45 +62,45 @@ def simulated(situation: Situation, rng: np.random.Generator) -> tuple[Values, l
     return right[0] - right[1], [str(number) for number in group_of], true
 
 
-def crossed(values: Values, groups: list[str], seed: int) -> tuple[float, float]:
+def crossed(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
     """Return what `vidrep study` reports."""
     interval = crossed_interval(values, groups)
     assert interval is not None
     return interval
 
 
-def groups_alone(values: Values, groups: list[str], seed: int) -> tuple[float, float]:
+def groups_alone(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
     """Return what the benchmark before reported: a percentile bootstrap over groups of the mean over draws."""
     interval = bootstrap_interval(values.mean(axis=0), groups, seed=seed, num_resamples=NUM_RESAMPLES)
     assert interval is not None
     return interval
 
 
-def resampled(values: Values, groups: list[str], seed: int) -> Iterator[tuple[Values, Values]]:
+def resampled(values: Differences, groups: list[str], seed: int) -> Iterator[tuple[Differences, Differences]]:
     """Yield draws and groups drawn with replacement: the sums of groups after each draw, (R, G), and sizes, (G,)."""
     group_of = np.unique(groups, return_inverse=True)[1]
-    sums: Values = np.stack([np.bincount(group_of, weights=row) for row in values])
+    sums: Differences = np.stack([np.bincount(group_of, weights=row) for row in values])
     sizes, rng = np.bincount(group_of).astype(np.float64), np.random.default_rng(seed)
     for _ in range(NUM_RESAMPLES):
         rows, columns = (rng.integers(number, size=number) for number in sums.shape)
         yield sums[np.ix_(rows, columns)], sizes[columns]
 
 
-def percentile(values: Values, groups: list[str], seed: int) -> tuple[float, float]:
+def percentile(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
     """Return the percentiles of a bootstrap over draws and groups."""
     means = [sums.sum() / (len(sums) * sizes.sum()) for sums, sizes in resampled(values, groups, seed)]
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
 
-def normal(values: Values, groups: list[str], seed: int) -> tuple[float, float]:
+def normal(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
     """Return the mean -+ 1.96 of the deviation that `vidrep study` takes, whatever its degrees of freedom."""
     parts = crossed_variance(values, groups)
     half = NORMAL.inv_cdf(0.975) * math.sqrt(parts.of_draws + parts.of_groups)
     return parts.mean - half, parts.mean + half
 
 
-def bootstrap_t(values: Values, groups: list[str], seed: int) -> tuple[float, float]:
+def bootstrap_t(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
     """Return the bootstrap-t interval over draws and groups, each resample studentized by its own deviation."""
     parts, found = crossed_variance(values, groups), []
     for sums, sizes in resampled(values, groups, seed):
