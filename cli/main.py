@@ -19,6 +19,7 @@ from .info import info_command
 from .predict import predict_command
 from .recipes import recipes_command
 from .sample import sample_command
+from .study import study_command
 from .train import train_command
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "finetune": finetune_command,
     "evaluate": evaluate_command,
     "compare": compare_command,
+    "study": study_command,
     "predict": predict_command,
     "info": info_command,
     "recipes": recipes_command,

@@ -269,9 +269,11 @@ def _left_out(count: int, who: str = "the run") -> str:
 def prediction_table(metrics: "PredictionMetrics", *, details: bool = True) -> str:
     """Lay out means over frames: a row for each decoder and loss, a column for each predictor.
 
-    Without details there is one loss a decoder, in the units of the features, and a line that explains it.
+    Without details there is one loss a decoder, in the units of the features, and a line that explains it; but all
+    behind transforms without an inverse, which leave none in these units.
     """
-    if not details and metrics.by_objective:
+    every = metrics.by_objective.values()
+    if not details and every and all(_PLAIN_LOSS in losses for losses in every):
         return f"{_plain_table(metrics)}\n{_PLAIN_WORDS}"
     present = {name for losses in metrics.by_objective.values() for by in losses.values() for name in by}
     predictors = [name for name in _PREDICTORS if name in present]

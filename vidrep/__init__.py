@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
     from .evaluation.evaluate import evaluate
+    from .evaluation.study.study import study
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
     from .extraction.extractors.patches import PatchExtractor
@@ -62,6 +63,7 @@ __all__ = [
     "predict",
     "read_annotations",
     "sample",
+    "study",
     "train",
 ]
 
@@ -91,6 +93,7 @@ _HOMES = {
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
     "sample": "synthetic.samples:write_samples",
+    "study": "evaluation.study.study",
     "train": "training.pretrain",
 }
 

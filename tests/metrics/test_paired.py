@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vidrep.metrics.paired import PairedDifference, paired_difference
+from vidrep.metrics.crossed import crossed_interval
+from vidrep.metrics.paired import PairedDifference, paired_difference, paired_difference_over_draws
 
 
 def test_the_difference_is_exact_and_the_interval_that_of_scipys_formula_for_many_videos() -> None:
@@ -44,3 +45,21 @@ def test_fewer_than_five_groups_have_no_interval_and_what_does_not_fit_is_refuse
     for a, b, groups in (([], [], []), ([1], [1, 0], ["x"]), ([1], [1], [])):
         with pytest.raises(ValueError, match="give as many of each, and one or more"):
             paired_difference(a, b, groups)
+
+
+def test_over_draws_the_difference_and_its_interval_are_of_both_classifiers_together() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 2, size=(2, 3, 12)).astype(np.float64)
+    groups = [str(number // 2) for number in range(12)]
+    found = paired_difference_over_draws(a, b, groups)
+    assert found.difference == pytest.approx(a.mean() - b.mean(), abs=1e-15)
+    assert (found.low, found.high) == crossed_interval(a - b, groups)
+    same = paired_difference_over_draws(a, a, groups)
+    assert (same.difference, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+def test_over_draws_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="12"):
+        paired_difference_over_draws(np.ones((3, 12)), np.ones((3, 11)), ["a"] * 12)
+    with pytest.raises(ValueError, match="in 11 groups"):
+        paired_difference_over_draws(np.ones((3, 12)), np.ones((3, 12)), ["a"] * 11)

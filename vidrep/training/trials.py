@@ -242,7 +242,7 @@ class Trials:
         times = [time.monotonic()]
         options = replace(self._quiet(), on_progress=lambda progress: times.append(time.monotonic()))
         videos = self._labeled.split(self._folds[0])
-        with _without_notes(), _stopping_between_trials():
+        with without_notes(), _stopping_between_trials():
             train_classifier(
                 RunFolder(path),
                 videos,
@@ -342,7 +342,7 @@ class Trials:
         # A head that is fitted at once counts windows, not steps.
         is_fitted = HEADS[config.classifier.head].is_fitted
         options = self._quiet() if is_fitted else replace(self._quiet(), on_progress=on_progress)
-        with _without_notes(), _stopping_between_trials():
+        with without_notes(), _stopping_between_trials():
             train_classifier(RunFolder(folder), videos, config, self._start_of(candidate), options)
             content: dict[str, Any] = self._ranks.call_on_rank_zero(lambda: self._classified(folder, videos, path))
         return content
@@ -361,7 +361,7 @@ class Trials:
 
 
 @contextmanager
-def _without_notes() -> Iterator[None]:
+def without_notes() -> Iterator[None]:
     """Log nothing of the trainings of candidates: what they warn of, the run's own training warns of too."""
     log = logging.getLogger("vidrep")
     before = log.level
