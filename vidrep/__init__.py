@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .config.reader import list_recipes, load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
+    from .evaluation.data_check.check import check
     from .evaluation.evaluate import evaluate
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
@@ -46,6 +47,7 @@ __all__ = [
     "Sampling",
     "SourceSampleConfig",
     "__version__",
+    "check",
     "compare",
     "evaluate",
     "extract",
@@ -75,6 +77,7 @@ _HOMES = {
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
     "SourceSampleConfig": "synthetic.source_samples",
+    "check": "evaluation.data_check.check",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
