@@ -2,12 +2,13 @@
 
 The test. In a small neighborhood of even density and m dimensions, (d1 / dk) ** m, of the distances to the nearest and
 to the k-th nearest of independent points, is distributed as Beta(1, k - 1), whatever the density (k = 2: Facco et al.
-2017, Scientific Reports 7, 12140, who estimate m by it). So a video and its nearest one are taken for copies if
+2017, Scientific Reports 7, 12140, who estimate m by it). So
 
-    P(Beta(1, k - 1) <= (d1 / dk) ** m) < 0.05 / (number of tests),
+    p = P(Beta(1, k - 1) <= (d1 / dk) ** m)
 
-the chance of any false pair at all is then about 5 % (Bonferroni), where m is such that half of the videos have a
-probability above one half. k = 2 finds single copies, k = 5 also those of which there are up to four. Points are
+is a p-value of "the nearest one is no copy", where m is such that half of the videos have one above one half. Pairs are
+named by the procedure of Benjamini and Hochberg 1995, which bounds the expected share of false ones among them,
+FALSE_SHARE, if the model holds. k = 2 finds single copies, k = 5 also those of which there are up to four. Points are
 groups: of one, the nearest video counts.
 
 Shapes: S videos, Q of them that are compared with others, G groups, E values of a signature.
@@ -19,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FALSE_ALARMS = 0.05
-"""The chance of one or more pairs that are none, if the model holds."""
+FALSE_SHARE = 0.05
+"""Of the named pairs, the share that may be false, if the model holds."""
 
 _NEIGHBORS = (2, 5)
 _ROWS_AT_ONCE = 256
@@ -65,7 +66,7 @@ def near_duplicates(
     )
     is_near = np.zeros(len(nearest.videos), dtype=bool)
     for k in _NEIGHBORS:
-        is_near |= _chance(nearest.distances, k) < FALSE_ALARMS / (len(nearest.videos) * len(_NEIGHBORS))
+        is_near |= _named(_p_values(nearest.distances, k), FALSE_SHARE / len(_NEIGHBORS))
     ratios = nearest.distances[:, 0] / nearest.distances[:, 1].clip(min=_SMALLEST)
     pairs: dict[tuple[int, int], float] = {}
     for number in np.flatnonzero(is_near):
@@ -74,16 +75,23 @@ def near_duplicates(
     return sorted((NearPair(*pair, ratio) for pair, ratio in pairs.items()), key=lambda one: one.ratio)
 
 
-def _chance(distances: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+def _named(p_values: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    """Return which hypotheses are rejected so that at most a share of these is true (Benjamini and Hochberg 1995)."""
+    ranked = np.sort(p_values)
+    passing = ranked[ranked <= share * np.arange(1, len(ranked) + 1) / len(ranked)]
+    return p_values <= (passing[-1] if len(passing) else -1.0)
+
+
+def _p_values(distances: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """Return how probable a nearest neighbor is that is as near, beside the k-th nearest, or nearer: (Q,)."""
-    chances = np.ones(len(distances))
+    p_values = np.ones(len(distances))
     has_k = np.isfinite(distances[:, k - 1])
     logs = np.log(distances[has_k, 0].clip(min=_SMALLEST) / distances[has_k, k - 1].clip(min=_SMALLEST))
     median = float(np.median(logs)) if has_k.any() else 0.0
     if median < 0:
         dimension = np.log(1 - 0.5 ** (1 / (k - 1))) / median
-        chances[has_k] = 1 - (1 - np.exp(dimension * logs)) ** (k - 1)
-    return chances
+        p_values[has_k] = 1 - (1 - np.exp(dimension * logs)) ** (k - 1)
+    return p_values
 
 
 def _compared(

@@ -13,7 +13,7 @@ _NUM_BINS = 8
 # Values of a time bin at most. Wider frames are projected at random, which keeps distances of eight bins together
 # within about 4 % (Johnson and Lindenstrauss 1984); 10,000 videos then take 40 MB.
 _BIN_SIZE = 128
-_NUM_COMPONENTS = 64
+_NUM_COMPONENTS = 128
 _VIDEOS_PER_COMPONENT = 4  # with as many components as videos, whitened videos would be equally far from each other
 
 FEWEST_VIDEOS = 16
