@@ -10,14 +10,12 @@ from . import console
 from .help import input_option, output_option
 from .layout import table
 from .options import AsJson, CommonOptions, Features, GroupedAnnotationOptions
+from .problems import EXIT_PROBLEMS
 from .progress import progress_bar
 
 if TYPE_CHECKING:
     from vidrep.evaluation.data_check.check import DataCheck
     from vidrep.evaluation.data_check.findings import Finding, FlaggedVideo
-
-EXIT_PROBLEMS = 9
-"""The exit code of a check that found a problem, such as a leak."""
 
 _MOST_VIDEOS, _MOST_CLASSES = 3, 30
 

@@ -105,11 +105,11 @@ def calibration_line(result: "ClassificationEvaluation") -> str:
     after = found.after
     if not found.is_fitted:
         error, loss = f"{after.expected_calibration_error:.3f}", f"{after.log_loss:.3f}"
-        return f"expected calibration error {error}, log loss {loss} nats; no temperature was fitted"
+        return f"calibration error {error}, log loss {loss} nats; no temperature was fitted"
     temperatures = {"of the LSTM": found.temperature, "of the whole": found.final_temperature}
     named = ", ".join(f"{value:.2f} {of}" for of, value in temperatures.items() if value != 1)
     return (
-        f"expected calibration error {found.before.expected_calibration_error:.3f} before and "
+        f"calibration error {found.before.expected_calibration_error:.3f} before and "
         f"{after.expected_calibration_error:.3f} after the temperature ({named}); log loss {found.before.log_loss:.3f} "
         f"and {after.log_loss:.3f} nats"
     )

@@ -55,5 +55,5 @@ def test_the_nearest_of_a_label_shares_its_group_more_often_than_by_chance() -> 
     described = centers + 0.01 * points(100, 6, seed=2)
     groups = [str(number // 5) for number in range(100)]
     found, by_chance = nearest_shares_group(described, ["a"] * 50 + ["b"] * 50, groups)
-    assert (found, by_chance) == (1.0, pytest.approx(4 / 49))
+    assert found == 1.0 and by_chance == pytest.approx(4 / 49)
     assert np.isnan(nearest_shares_group(described, ["a"] * 100, list(map(str, range(100))))[0])

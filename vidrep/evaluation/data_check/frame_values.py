@@ -89,7 +89,7 @@ def value_findings(data: DataSet, values: FrameValues) -> Iterator[Finding]:
         yield Finding(
             kind="constant dimensions",
             is_problem=False,
-            what=f"{num_constant} of {size} feature dimensions never change, {int(values.is_zero.sum())} of them are "
-            f"always zero: {where}",
+            what=f"{num_constant} of {size} feature dimensions never change ({int(values.is_zero.sum())} are always "
+            f"zero): {where}",
             remedy="harmless: standardizing leaves them out; if they are many, another layer may say more",
         )
