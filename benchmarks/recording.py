@@ -54,15 +54,18 @@ class Recording:
         print(text, flush=True)
         self._lines += [text, ""]
 
-    def run(self, command: str, *, keep: bool = True) -> str:
-        """Run `vidrep ...` (as a shell would, with $VIDREP_DATA) and return its standard output; stop if it fails."""
+    def run(self, command: str, *, keep: bool = True, codes: tuple[int, ...] = (0,)) -> str:
+        """Run `vidrep ...` (as a shell would, with $VIDREP_DATA) and return its standard output.
+
+        codes: exit codes with which to go on; with any other one it stops.
+        """
         words = [os.path.expandvars(word) for word in shlex.split(command)]
         assert words[0] == "vidrep", "only vidrep is run"
         print(f"$ {command}", flush=True)
         began = time.monotonic()
         script = Path(sys.executable).with_name("vidrep")
         done = subprocess.run([script, *words[1:]], cwd=self.folder, capture_output=True, text=True, check=False)
-        if done.returncode:
+        if done.returncode not in codes:
             sys.exit(f"{done.stdout}{done.stderr}exit code {done.returncode}")
         output = done.stdout.replace(str(self._data), "$VIDREP_DATA") if self._data else done.stdout
         print(f"{output}({time.monotonic() - began:.1f} s)\n", flush=True)

@@ -80,6 +80,12 @@ def evaluate_command(
         Path | None,
         output_option("--predictions", metavar="FILE", help="A CSV file of all that a classifier predicts."),
     ] = None,
+    reliability: Annotated[
+        Path | None,
+        output_option(
+            "--reliability", metavar="FILE", help="Draw how a classifier's confidence agrees with its accuracy: a PNG."
+        ),
+    ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -123,6 +129,7 @@ def evaluate_command(
             filmstrip=filmstrip,
             errors=errors,
             predictions=predictions,
+            reliability=reliability,
             device=device,
             threads=threads,
             on_progress=on_progress,

@@ -1,4 +1,4 @@
-"""What went wrong without ending a command: videos that failed."""
+"""What went wrong without ending a command: videos that failed, and the exit codes for that and for what is found."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 EXIT_SOME_FAILED = 4
 """The exit code of a command that did everything but for some videos."""
+
+EXIT_PROBLEMS = 9
+"""The exit code of a check that found a problem, such as a leak."""
 
 # More failures than this are left to the file that lists them all.
 _FAILURES_SHOWN = 10

@@ -95,8 +95,24 @@ def classification_report(result: "ClassificationEvaluation") -> str:
     )
     if result.shuffled:
         return summary
-    verdict = "\n".join(filter(None, (result.verdict, _line(result.overfitting))))
+    verdict = "\n".join([*filter(None, (result.verdict, _line(result.overfitting))), calibration_line(result)])
     return "\n\n".join((summary, class_table(result.by_class), _mistakes_table(result), verdict))
+
+
+def calibration_line(result: "ClassificationEvaluation") -> str:
+    """Say how well the probabilities of what predicts agree with its accuracy."""
+    found = result.calibration
+    after = found.after
+    if not found.is_fitted:
+        error, loss = f"{after.expected_calibration_error:.3f}", f"{after.log_loss:.3f}"
+        return f"calibration error {error}, log loss {loss} nats; no temperature was fitted"
+    temperatures = {"of the LSTM": found.temperature, "of the whole": found.final_temperature}
+    named = ", ".join(f"{value:.2f} {of}" for of, value in temperatures.items() if value != 1)
+    return (
+        f"calibration error {found.before.expected_calibration_error:.3f} before and "
+        f"{after.expected_calibration_error:.3f} after the temperature ({named}); log loss {found.before.log_loss:.3f} "
+        f"and {after.log_loss:.3f} nats"
+    )
 
 
 def few_videos(counts: Mapping[str, int]) -> str:

@@ -35,7 +35,7 @@ def test_each_third_party_library_has_one_home() -> None:
         "av": {"pyav.py", "clock.py", "changes.py", "writing.py"},
         "cv2": {"frame_folders.py"},
         "torchvision": {"cnn.py", "weights.py", "patches.py", "mnist.py"},
-        "PIL": {"filmstrip.py", "curves.py"},
+        "PIL": {"filmstrip.py", "curves.py", "reliability.py"},
         "sklearn": {"logistic_regression.py"},
         "threadpoolctl": {"logistic_regression.py"},
         "tensorboard": {"run_metrics.py"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .config.reader import list_recipes, load_recipe
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
+    from .evaluation.data_check.check import check
     from .evaluation.evaluate import evaluate
     from .evaluation.study.study import study
     from .extraction.extract import extract
@@ -47,6 +48,7 @@ __all__ = [
     "Sampling",
     "SourceSampleConfig",
     "__version__",
+    "check",
     "compare",
     "evaluate",
     "extract",
@@ -77,6 +79,7 @@ _HOMES = {
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
     "SourceSampleConfig": "synthetic.source_samples",
+    "check": "evaluation.data_check.check",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",

@@ -3,6 +3,7 @@
 from vidrep.evaluation.classification import ClassificationEvaluation
 from vidrep.evaluation.compare import ComparedRun, Comparison
 from vidrep.evaluation.video_results import VideoResult
+from vidrep.metrics.calibration import Calibration, Reliability
 from vidrep.metrics.classification import Accuracy
 from vidrep.metrics.confusion import Confusion
 from vidrep.metrics.paired import PairedDifference
@@ -10,6 +11,12 @@ from vidrep.training.overfitting import Overfitting
 from vidrep_cli.tables import class_table, classification_report, comparison_report
 
 HALF = Accuracy(accuracy=0.5, low=0.25, high=0.75, balanced_accuracy=0.5, num_groups=8)
+CALIBRATION = Calibration(
+    temperature=2.0,
+    final_temperature=1.0,
+    before=Reliability(expected_calibration_error=0.25, log_loss=1.5, bins=[]),
+    after=Reliability(expected_calibration_error=0.125, log_loss=1.25, bins=[]),
+)
 DIFFERENCE = PairedDifference(difference=0.25, low=0.125, high=0.375)
 OVERFITTING = Overfitting(
     since_step=200, lowest=340, step=400, validation=512, training=93, remedies=("fewer steps (--steps 200)", "more")
@@ -30,6 +37,7 @@ def result_of(confusion: Confusion, videos: list[VideoResult]) -> Classification
         predicted=HALF,
         baselines={"mean feature": HALF},
         differences={"mean feature": DIFFERENCE},
+        calibration=CALIBRATION,
         confusion=confusion,
         by_class=confusion.by_class(),
         videos=videos,
@@ -67,7 +75,8 @@ run/01.mp4         run       jump        0.990              0.010
 clips/run/02.mp4   run       jump        0.980              0.020
 
 The LSTM is better than mean feature (+0.250, 95 % interval +0.125 to +0.375)
-Overfits since step 200: at step 400 validation 512 (lowest 340), training 93; try fewer steps (--steps 200) or more"""
+Overfits since step 200: at step 400 validation 512 (lowest 340), training 93; try fewer steps (--steps 200) or more
+calibration error 0.250 before and 0.125 after the temperature (2.00 of the LSTM); log loss 1.500 and 1.250 nats"""
     )
 
 

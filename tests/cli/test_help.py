@@ -74,6 +74,7 @@ def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
     assert names == [
         "extract",
         "import",
+        "check",
         "train",
         "finetune",
         "evaluate",

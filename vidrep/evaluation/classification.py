@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError, some_names
+from ..metrics.calibration import Calibration, Reliability
 from ..metrics.classification import Accuracy, average_over_windows
 from ..metrics.confusion import ClassMetrics, Confusion
 from ..metrics.paired import PairedDifference, paired_difference
@@ -19,6 +20,8 @@ from ..metrics.predictor import ClassifierRun, Predictor
 from ..metrics.verdicts import accuracy_verdict
 from ..progress import Progress
 from ..training.overfitting import Overfitting, find_overfitting
+from ..viewing.filmstrip import require_picture_name
+from ..viewing.reliability import write_reliability
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 from .video_results import VideoResult, require_table_path, source_path, worst_first, write_table
 
@@ -36,7 +39,8 @@ class ClassificationEvaluation:
     its accuracy per video; with shuffled frames the LSTM, as a linear part would read them in order. baselines: per
     video, of "majority class" and of all that the run was measured against when it was trained. differences: the
     accuracy per video of what predicts minus each baseline's, with an interval over groups.
-    confusion, by_class: of what predicts, per video. videos: what it makes of each, in the order of the features.
+    calibration, confusion, by_class: of what predicts, per video. videos: what it makes of each, in the order of the
+    features.
     num_left_out: videos left out because the run was trained on them. overfitting: of the training, None for none.
     """
 
@@ -52,6 +56,7 @@ class ClassificationEvaluation:
     predicted: Accuracy
     baselines: dict[str, Accuracy]
     differences: dict[str, PairedDifference]
+    calibration: Calibration
     confusion: Confusion
     by_class: list[ClassMetrics]
     videos: list[VideoResult] = field(repr=False)
@@ -99,6 +104,10 @@ def check_classifier(run: TrainedRun, options: EvaluationOptions) -> None:
         raise ConfigError(f"{tables[0]}: mistakes and predictions are two files; give another name to one of them")
     for path in tables:
         require_table_path(path)
+    if options.reliability is not None:
+        if options.shuffle_frames:
+            raise ConfigError("a reliability plot is of frames in their order; leave out one of the two")
+        require_picture_name(options.reliability)
 
 
 def select_labeled(run: TrainedRun, selected: SelectedVideos) -> SelectedVideos:
@@ -144,7 +153,8 @@ def evaluate_classifier(
     true = class_of_video[measured]
     options.on_progress(Progress(done=len(windows), total=len(windows), unit="windows"))
     found = classifier.baselines(features, selected.indices, device=run.device)
-    combined = predictor.combined(np.stack(list(of_lstm.values())), features, selected.indices)
+    lstm = np.stack(list(of_lstm.values()))
+    combined = predictor.combined(lstm, features, selected.indices)
     predicted = combined.argmax(axis=1)
     majority = np.full(num_videos, int(np.argmax(run.description.class_counts)))
     of_baselines = {"majority class": majority, **{name: one.argmax(axis=1) for name, one in found.items()}}
@@ -171,12 +181,18 @@ def evaluate_classifier(
             name: paired_difference(predicted == true, of_baseline == true, groups)
             for name, of_baseline in of_baselines.items()
         },
+        calibration=Calibration(
+            temperature=predictor.temperature,
+            final_temperature=predictor.final_temperature,
+            before=Reliability.of(predictor.uncalibrated.combined(lstm, features, selected.indices), true),
+            after=Reliability.of(combined, true),
+        ),
         confusion=confusion,
         by_class=confusion.by_class(),
         videos=_results(selected, dict(zip(measured, combined, strict=True)), classes),
         overfitting=find_overfitting(run.folder),
     )
-    _write_tables(result, options)
+    _write_files(result, options)
     return result
 
 
@@ -198,8 +214,10 @@ def _results(
     ]
 
 
-def _write_tables(result: ClassificationEvaluation, options: EvaluationOptions) -> None:
+def _write_files(result: ClassificationEvaluation, options: EvaluationOptions) -> None:
     if options.errors is not None:
         write_table(options.errors, result.mistakes, result.classes)
     if options.predictions is not None:
         write_table(options.predictions, result.videos, result.classes)
+    if options.reliability is not None:
+        write_reliability(options.reliability, result.calibration)

@@ -43,6 +43,7 @@ def evaluate(
     filmstrip: Path | str | None = None,
     errors: Path | str | None = None,
     predictions: Path | str | None = None,
+    reliability: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
     on_progress: ProgressListener = ignore_progress,
@@ -64,6 +65,7 @@ def evaluate(
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
     errors, predictions: CSV files of the videos that a classifier takes for another class than they have, the worst
         first, and of all videos in their order, with the probability of each class.
+    reliability: a PNG that shows how well a classifier's probabilities agree with its accuracy.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.
     How many of those have another label now than a classifier learned is logged.
@@ -88,6 +90,7 @@ def evaluate(
         filmstrip=_path(filmstrip),
         errors=_path(errors),
         predictions=_path(predictions),
+        reliability=_path(reliability),
         on_progress=on_progress,
     )
     with torch_settings(choose_device(device), threads=threads) as settings:

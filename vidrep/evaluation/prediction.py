@@ -56,8 +56,10 @@ def check_pretraining(run: TrainedRun, options: EvaluationOptions) -> None:
         raise ConfigError(
             f"{run.folder}: {len(run.models)} encoders; measure one of them, such as {member_folder(run.folder, 1)}"
         )
-    if options.errors is not None or options.predictions is not None:
-        raise ConfigError(f"{run.folder}: a pretraining; files of mistakes and predictions are for classifiers")
+    if any(one is not None for one in (options.errors, options.predictions, options.reliability)):
+        raise ConfigError(
+            f"{run.folder}: a pretraining; files of mistakes, predictions and reliability are for classifiers"
+        )
     description, num_future = run.description, options.num_future
     if options.shuffle_frames:
         raise ConfigError(f"{run.folder}: a pretraining; shuffled frames are for classifiers")

@@ -25,6 +25,7 @@ class EvaluationOptions:
     these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
     window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
     filmstrip: a PNG to draw. errors, predictions: CSV files of a classifier's mistakes, and of all that it predicts.
+    reliability: a PNG of how well its probabilities are calibrated.
 
     Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
     """
@@ -42,6 +43,7 @@ class EvaluationOptions:
     filmstrip: Path | None = None
     errors: Path | None = None
     predictions: Path | None = None
+    reliability: Path | None = None
     on_progress: ProgressListener = ignore_progress
 
     def __post_init__(self) -> None:

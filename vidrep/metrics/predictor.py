@@ -5,7 +5,7 @@ Shapes: W windows, S source videos, K classes.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +49,7 @@ class Predictor:
 
     reads, C: what logistic regression reads of a video, a name of VIDEO_FEATURES, and what it was fitted with.
     temperature: of the LSTM's probabilities, see `at_temperature`. linear: the fitted logistic regression, None if the
-    LSTM predicts alone.
+    LSTM predicts alone. final_temperature: of the probabilities of a linear part, or of an average, as a whole.
     """
 
     kind: PredictorKind = "lstm"
@@ -57,6 +57,7 @@ class Predictor:
     C: float = 0.0
     temperature: float = 1.0
     linear: LinearClassifier | None = field(default=None, compare=False)
+    final_temperature: float = 1.0
 
     @classmethod
     def without_choice(cls, wanted: PredictorKind | Literal["auto"]) -> "Predictor":
@@ -66,13 +67,18 @@ class Predictor:
     def __str__(self) -> str:
         return predictor_name(self.kind, self.reads)
 
+    @property
+    def uncalibrated(self) -> "Predictor":
+        """The same without temperatures."""
+        return replace(self, temperature=1.0, final_temperature=1.0)
+
     def save(self, folder: Path) -> None:
         """Write it into a run folder; raises OutputError if that is impossible."""
         if self.linear is not None:
             content = save({"weight": self.linear.weight, "bias": self.linear.bias})
             with writing_file(folder / _WEIGHTS_NAME, num_bytes=len(content)) as file:
                 file.write_at(content, 0)
-        names = ("kind", "reads", "C", "temperature")
+        names = ("kind", "reads", "C", "temperature", "final_temperature")
         described = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in names}}
         write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
@@ -111,7 +117,8 @@ class Predictor:
         of_lstm = at_temperature(of_lstm, self.temperature)
         if of_linear is None:
             return of_lstm
-        return of_linear if self.kind == "linear" else (of_lstm + of_linear) / 2
+        mixed = of_linear if self.kind == "linear" else (of_lstm + of_linear) / 2
+        return at_temperature(mixed, self.final_temperature)
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,13 @@ class ClassifierRun:
     @classmethod
     def load(cls, folder: Path) -> "ClassifierRun":
         """Read a run folder; raises as `load_model` and `Predictor.load` do."""
-        loaded = [load_model(member) for member in member_folders(folder)]
-        return cls(folder, [model for model, _ in loaded], loaded[0][1], Predictor.load(folder))
+        return cls.of_members(folder, member_folders(folder), Predictor.load(folder))
+
+    @classmethod
+    def of_members(cls, folder: Path, members: Sequence[Path], predictor: Predictor) -> "ClassifierRun":
+        """Read the models of a run whose training need not be finished; raises as `load_model` does."""
+        loaded = [load_model(member) for member in members]
+        return cls(folder, [model for model, _ in loaded], loaded[0][1], predictor)
 
     def windows(self, features: Features, videos: Sequence[int]) -> VideoWindows:
         """Cut the windows that the networks read."""

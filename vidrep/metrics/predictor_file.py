@@ -17,7 +17,9 @@ def predictor_name(kind: PredictorKind, reads: str) -> str:
 
 
 def read_predictor(folder: Path) -> dict[str, Any]:
-    """Read kind, reads, C and temperature from a run folder; {} if it has no predictor.json.
+    """Read kind, reads, C and temperatures from a run folder; {} if it has no predictor.json.
+
+    One of an earlier version has no final_temperature.
 
     Raises InputError if that cannot be read.
     """
@@ -29,10 +31,12 @@ def read_predictor(folder: Path) -> dict[str, Any]:
         found = content.pop("format"), content.pop("version")
         if found != (FORMAT, VERSION) or content["kind"] not in get_args(PredictorKind):
             raise ValueError(f"{found[0]} version {found[1]}, predictor {content['kind']!r}")
-        if content.keys() != {"kind", "reads", "C", "temperature"}:
+        content = {"final_temperature": 1.0, **content}
+        if content.keys() != {"kind", "reads", "C", "temperature", "final_temperature"}:
             raise ValueError(f"it holds {', '.join(content)}")
-        if not content["temperature"] > 0:
-            raise ValueError(f"temperature {content['temperature']}")
+        for name in ("temperature", "final_temperature"):
+            if not content[name] > 0:
+                raise ValueError(f"{name} {content[name]}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise unusable_predictor(folder, error) from error
     return content

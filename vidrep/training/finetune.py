@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ..config.settings import FinetuneConfig, TrainingSettings, with_precision
 from ..devices import choose_device
 from ..errors import ConfigError
@@ -13,9 +15,12 @@ from ..features.annotations import Annotation
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.baselines import baseline_encoders, fit_baselines, save_baselines
-from ..metrics.predictor import Predictor
+from ..metrics.classification import average_over_windows
+from ..metrics.cross_validation import best_temperature
+from ..metrics.predictor import ClassifierRun, Predictor
 from ..metrics.video_features import video_rows
 from ..models.logistic_regression import fit_linear
+from ..models.members import member_folder
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..registry import HEADS
@@ -36,6 +41,9 @@ from .selection import Selection, select
 from .session import SessionOptions
 
 _log = logging.getLogger(__name__)
+
+# Of fewer validation videos the best temperature is a matter of luck: where all are right, it is the lowest.
+_LEAST_CALIBRATION_VIDEOS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +187,7 @@ def _train(
     if config.test_folds or config.selection.enabled or config.training.ensemble > 1:
         return _train_several(run, videos, config, start, options, ranks, budget_minutes)
     outcome = train_classifier(run, videos, config, start, options)
-    ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, None))
+    ranks.call_on_rank_zero(lambda: _finish(run, [run.path], videos, config, start, options, None))
     return _Trained([outcome])
 
 
@@ -208,7 +216,8 @@ def _train_several(
         if config.selection.enabled:
             selection = select(run, videos, config, start, options, ranks, budget_minutes=budget)
         outcomes = _train_models(run, videos, config, selection, start, options, ranks)
-        ranks.call_on_rank_zero(lambda: _finish(run, videos, config, start, options, selection))
+        members = [member_folder(run.path, number + 1) for number in range(len(outcomes))]
+        ranks.call_on_rank_zero(lambda: _finish(run, members, videos, config, start, options, selection))
         finish_members(run, len(outcomes), ranks)
     return _Trained(outcomes, selection, folds)
 
@@ -247,6 +256,7 @@ def _train_models(
 
 def _finish(
     run: RunFolder,
+    members: Sequence[Path],
     videos: FinetuneVideos,
     config: FinetuneConfig,
     start: PretrainedEncoders | None,
@@ -267,8 +277,34 @@ def _finish(
         device=choose_device(options.device),
     )
     save_baselines(run.path, baselines)
-    predictor = Predictor.without_choice(config.predictor) if selection is None else selection.predictor
+    predictor = _by_validation(run, members, videos, config, options) if selection is None else selection.predictor
     _fitted(predictor, videos, fitted_on).save(run.path)
+
+
+def _by_validation(
+    run: RunFolder,
+    members: Sequence[Path],
+    videos: FinetuneVideos,
+    config: FinetuneConfig,
+    options: SessionOptions,
+) -> Predictor:
+    """Return what predicts where nothing was cross-validated: its LSTM at the best temperature on validation videos.
+
+    A linear part, which learns from these videos too, cannot be calibrated by them.
+    """
+    predictor = Predictor.without_choice(config.predictor)
+    validated = [video for video in videos.split.validation if videos.features.videos[video].length]
+    num_videos = len({*videos.features.source_videos[validated].tolist()})
+    if predictor.kind == "linear" or num_videos < _LEAST_CALIBRATION_VIDEOS:
+        return predictor
+    classifier = ClassifierRun.of_members(run.path, members, predictor)
+    windows = classifier.windows(videos.features, validated)
+    device = choose_device(options.device)
+    of_windows = classifier.classify(windows, device=device, groups=videos.annotated.groups)
+    of_videos = average_over_windows(windows, of_windows)
+    assert videos.numbers.classes is not None
+    temperature = best_temperature(np.stack(list(of_videos.values())), videos.numbers.classes[list(of_videos)])
+    return replace(predictor, temperature=temperature)
 
 
 def _fitted(predictor: Predictor, videos: FinetuneVideos, fitted_on: Sequence[int]) -> Predictor:

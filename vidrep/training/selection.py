@@ -230,12 +230,19 @@ def _choose(
         config=chosen.config,
         candidate=chosen.name,
         from_run=chosen.from_run,
-        predictor=best.predictor,
+        predictor=_calibrated(best, true),
         tried=tuple(sorted(rows, key=_rank, reverse=True)),
         num_videos=len(true),
         num_groups=len(set(groups)),
         num_folds=num_folds,
     )
+
+
+def _calibrated(best: _Found, true: NDArray[np.int64]) -> Predictor:
+    """Return what predicts with the temperature that serves it best on the folds; an LSTM has its own already."""
+    if best.predictor.kind == "lstm":
+        return best.predictor
+    return replace(best.predictor, final_temperature=best_temperature(best.probabilities, true))
 
 
 def _simplest(kinds: Mapping[PredictorKind, _Found], num_videos: int) -> _Found:

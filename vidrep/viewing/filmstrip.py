@@ -37,7 +37,7 @@ def can_be_shown(frame_shape: tuple[int, ...], dtype: str) -> bool:
 def require_picture_name(path: Path) -> None:
     """Raise OutputError unless a file of this name may become a picture."""
     if path.suffix.lower() != ".png":
-        raise OutputError(f"{path}: a filmstrip is a PNG picture; give a name that ends in .png")
+        raise OutputError(f"{path}: pictures are PNG files; give a name that ends in .png")
 
 
 def write_filmstrip(path: Path, strips: Sequence[Sequence[FilmRow]], *, num_context: int) -> None:
