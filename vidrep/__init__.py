@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
     from .evaluation.evaluate import evaluate
+    from .evaluation.reproduce import reproduce
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
     from .extraction.extractors.patches import PatchExtractor
@@ -61,6 +62,7 @@ __all__ = [
     "open_features",
     "predict",
     "read_annotations",
+    "reproduce",
     "sample",
     "train",
 ]
@@ -90,6 +92,7 @@ _HOMES = {
     "open_features": "features.store",
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
+    "reproduce": "evaluation.reproduce",
     "sample": "synthetic.samples:write_samples",
     "train": "training.pretrain",
 }
