@@ -16,7 +16,8 @@ class Measured:
     """What a part's result.json holds.
 
     errors: {objective: {predictor: mean error of a frame}}. training: sizes and steps. machine: hardware, software,
-    commit, date. seconds: of training and measuring, since it was resumed if it was.
+    commit, date. seconds, processor_seconds: of training and measuring, on the clock and of all cores together, since it
+    was resumed if it was.
     """
 
     num_windows: int
@@ -24,6 +25,7 @@ class Measured:
     training: Mapping[str, Any]
     machine: Mapping[str, str]
     seconds: float
+    processor_seconds: float
     resumed: bool
 
 
@@ -124,8 +126,8 @@ def _orders(rows: Sequence[Row], paper: Callable[[PaperModel], Figure | None]) -
 
 def _how(rows: Sequence[Row]) -> str:
     lines = [
-        "| table | model | recipe | units x layers | parameters | optimizer | batch | steps (kept) | time |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| table | model | recipe | units x layers | parameters | optimizer | batch | steps (kept) | time | of all cores |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         made = row.measured.training
@@ -133,14 +135,17 @@ def _how(rows: Sequence[Row]) -> str:
         lines.append(
             f"| {row.table} | {row.model.name} | `{row.recipe}` | {made['units']} x {made['layers']} "
             f"| {made['parameters']:,} | {made['optimizer']} | {made['batch_size']} "
-            f"| {made['steps']:,} ({made['best_step']:,}) | {time} |"
+            f"| {made['steps']:,} ({made['best_step']:,}) | {time} | {row.measured.processor_seconds:,.0f} s |"
         )
     machines = dict.fromkeys(
         f"{one['hardware']}; {one['software']}{', commit ' + one['commit'] if one['commit'] else ''}; {one['date']}"
         for one in (row.measured.machine for row in rows)
     )
-    total = sum(row.measured.seconds for row in rows)
-    return "\n".join([*lines, "", f"{total / 60:,.0f} minutes in all. Machine: {' / '.join(machines)}."])
+    total, of_cores = (
+        sum(getattr(row.measured, name) for row in rows) / 60 for name in ("seconds", "processor_seconds")
+    )
+    times = f"{total:,.0f} minutes in all, and {of_cores:,.0f} of all cores together"
+    return "\n".join([*lines, "", f"{times}. Machine: {' / '.join(machines)}."])
 
 
 def _number(value: float | None) -> str:
