@@ -16,8 +16,8 @@ class Measured:
     """What a part's result.json holds.
 
     errors: {objective: {predictor: mean error of a frame}}. training: sizes and steps. machine: hardware, software,
-    commit, date. seconds, processor_seconds: of training and measuring, on the clock and of all cores together, since it
-    was resumed if it was.
+    commit, date. seconds, processor_seconds: of training and measuring, on the clock and of all cores together, since
+    it was resumed if it was.
     """
 
     num_windows: int
@@ -126,7 +126,7 @@ def _orders(rows: Sequence[Row], paper: Callable[[PaperModel], Figure | None]) -
 
 def _how(rows: Sequence[Row]) -> str:
     lines = [
-        "| table | model | recipe | units x layers | parameters | optimizer | batch | steps (kept) | time | of all cores |",
+        "| table | model | recipe | units x layers | parameters | optimizer | batch | steps (kept) | time | cores |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
