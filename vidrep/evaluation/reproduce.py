@@ -21,7 +21,7 @@ import torch
 from ..config.reader import load_recipe, to_mapping
 from ..config.settings import PretrainConfig
 from ..devices import choose_device
-from ..errors import InputError, Stopped
+from ..errors import InputError
 from ..extraction.extract import extract
 from ..extraction.extractors.patches import PatchExtractor
 from ..features.annotation_files import read_annotations
@@ -138,8 +138,6 @@ def reproduce(
         rows = []
         for number, (part, listener) in enumerate(zip(parts, listeners, strict=True), start=1):
             _log.info("%d of %d: %s", number, len(parts), part.name)
-            if should_stop():
-                raise Stopped(f"stopped before {part.name}; the same command goes on from there")
             source: dict[str, Any] = {"mnist": mnist} if part.table == "moving-mnist" else {"features": features}
             make = partial(_make, part, source, whole=whole, training=training | {"on_progress": listener})
             rows.append(_row(part, kept.result(part.name, make)))
