@@ -25,17 +25,15 @@ def facts() -> str:
     """Return date, commit, hardware class and versions, as a Markdown list."""
     import torch
 
+    from vidrep.machine import processor_name
+
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    cpu = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            cpu = line.partition(":")[2].strip()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
         f"- date {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}\n"
-        f"- {cpu}, {os.cpu_count()} cores (shared with other work), {device}\n"
+        f"- {processor_name()}, {os.cpu_count()} cores (shared with other work), {device}\n"
         f"- Python {platform.python_version()}, torch {torch.__version__}\n"
     )
 

@@ -19,6 +19,7 @@ from .import_ import import_command
 from .info import info_command
 from .predict import predict_command
 from .recipes import recipes_command
+from .reproduce import reproduce_command
 from .sample import sample_command
 from .study import study_command
 from .train import train_command
@@ -63,6 +64,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": recipes_command,
     "sample": sample_command,
     "demo": demo_command,
+    "reproduce": reproduce_command,
 }
 app.add_typer(extract_app, name="extract")
 for _name, _command in _COMMANDS.items():

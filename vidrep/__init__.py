@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .evaluation.compare import compare
     from .evaluation.data_check.check import check
     from .evaluation.evaluate import evaluate
+    from .evaluation.reproduce import reproduce
     from .evaluation.study.study import study
     from .extraction.extract import extract
     from .extraction.extractors.cnn import CnnExtractor
@@ -64,6 +65,7 @@ __all__ = [
     "open_features",
     "predict",
     "read_annotations",
+    "reproduce",
     "sample",
     "study",
     "train",
@@ -95,6 +97,7 @@ _HOMES = {
     "open_features": "features.store",
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
+    "reproduce": "evaluation.reproduce",
     "sample": "synthetic.samples:write_samples",
     "study": "evaluation.study.study",
     "train": "training.pretrain",

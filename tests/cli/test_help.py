@@ -85,6 +85,7 @@ def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
         "recipes",
         "sample",
         "demo",
+        "reproduce",
     ]
     assert "..." not in "".join(listed)
 

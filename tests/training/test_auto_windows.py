@@ -58,7 +58,7 @@ def test_the_defaults_train_on_videos_shorter_than_29_frames(tmp_path: Path) -> 
     changes = {"training.steps": 1, "encoder.hidden_size": 4, "selection.enabled": False}
     tuned = load_recipe(FinetuneConfig, changes=changes)
     run = finetune(features, tmp_path / "tuned", tuned, device="cpu").folder
-    assert windows_of(run) == {"length": 12, "stride": 6}
+    assert windows_of(run) == {"length": 12, "stride": 6, "to_the_end": True}
 
 
 def test_videos_without_a_window_are_counted_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -88,7 +88,7 @@ def test_a_fine_tuning_pads_short_videos_and_logs_the_length(tmp_path: Path, cap
     )
     with caplog.at_level(logging.INFO, logger="vidrep"):
         result = finetune(features, tmp_path / "run", config, device="cpu")
-    assert windows_of(result.folder) == {"length": 16, "stride": 8}
+    assert windows_of(result.folder) == {"length": 16, "stride": 8, "to_the_end": True}
     assert "windows of 16 frames, every 8 frames" in caplog.messages
     assert result.num_train_videos + result.num_validation_videos + result.num_test_videos == 20
 

@@ -68,7 +68,7 @@ def test_a_run_records_what_it_learned_from_and_its_model_is_ready(tmp_path: Pat
         [3, 3],
     )
     assert result.classes == description.classes
-    assert description.windows == {"length": 4, "stride": 2}
+    assert description.windows == {"length": 4, "stride": 2, "to_the_end": True}
     assert (result.folder / "baselines.safetensors").is_file()
 
 

@@ -121,6 +121,9 @@ class FinetuneWindows(Settings):
     """T, frames of a window; a shorter video gives one that is padded."""
     stride: AtLeastOne | Auto = "auto"
     """Frames between the starts of two windows of a video; "auto" is half of the length."""
+    to_the_end: bool = True
+    """Whether a last window ends with the video where no stride does; without it, up to `stride` - 1 frames at the end
+    of a video are in no window, as in the protocol of Srivastava et al. 2015."""
     resample: bool | Auto = "auto"
     """Whether a window is a clip, a whole video or a stretch of `clip_seconds`, resampled in time to `length` frames,
     rather than consecutive frames. "auto" is what a pretrained run reads, and without one consecutive frames."""
@@ -141,6 +144,11 @@ class FinetuneWindows(Settings):
         require(
             self.resample is not False or self.jitter == 0,
             f"windows.jitter is {self.jitter}, but consecutive frames are not moved in time; set windows.resample",
+        )
+        require(
+            self.resample is not True or self.to_the_end,
+            "windows.to_the_end is false, but resampled clips always reach the end of a video; leave it out, or set "
+            "windows.resample to false",
         )
 
 

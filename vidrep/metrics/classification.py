@@ -62,6 +62,7 @@ def classification_windows(features: Features, videos: Sequence[int], descriptio
         length=description.windows["length"],
         stride=description.windows["stride"],
         keep_short=True,
+        to_the_end=bool(description.windows.get("to_the_end", True)),
     )
 
 

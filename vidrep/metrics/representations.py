@@ -73,7 +73,14 @@ class FrozenEncoder:
         if clips:
             return clips_of(features, videos, length=int(clips["num_frames"]), clip_seconds=clips["clip_seconds"])
         length = windows["length"] if "length" in windows else windows["context"]
-        return sliding_windows(features, videos, length=length, stride=windows["stride"], keep_short=True)
+        return sliding_windows(
+            features,
+            videos,
+            length=length,
+            stride=windows["stride"],
+            keep_short=True,
+            to_the_end=bool(windows.get("to_the_end", True)),
+        )
 
 
 def _build_encoder(description: ModelDescription, inputs: InputTransforms) -> Encoder | JoinedEncoder:

@@ -30,7 +30,8 @@ class ModelDescription:
     encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
     objectives: settings by name. head: its name and settings, and the others of
     `ClassifierSettings`; {} for a pretraining.
-    windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
+    windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length, stride and
+    to_the_end, which classifiers of earlier versions lack (it is true of them).
     clips: the settings of clips, see `ViewSettings`, of a model that reads clips; {} for one of consecutive frames.
     joined: transforms, encoder and cell of further encoders beside the first, whose outputs stand side by side.
     classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.

@@ -140,7 +140,7 @@ def _prepare(data: FinetuneData, start: PretrainedEncoders | None, context: Sess
         transforms={name: asdict(settings) for name, settings in config.transform.items()},
         encoder=asdict(config.encoder),
         cell=asdict(config.cell[config.encoder.cell]),
-        windows={"length": length, "stride": stride},
+        windows={"length": length, "stride": stride, "to_the_end": config.windows.to_the_end},
         clips={"num_frames": length, "clip_seconds": config.windows.clip_seconds} if config.windows.resample else {},
         joined=[] if start is None else start.description.joined,
         objectives={name: asdict(config.objective[name]) for name in config.objectives},

@@ -205,7 +205,14 @@ def _windows_of(features: Features, videos: Sequence[int], config: FinetuneConfi
     windows = config.windows
     if windows.resample:
         return clips_of(features, videos, length=int(windows.length), clip_seconds=windows.clip_seconds)
-    return sliding_windows(features, videos, length=int(windows.length), stride=int(windows.stride), keep_short=True)
+    return sliding_windows(
+        features,
+        videos,
+        length=int(windows.length),
+        stride=int(windows.stride),
+        keep_short=True,
+        to_the_end=windows.to_the_end,
+    )
 
 
 def _require_whole_windows(*some: VideoWindows) -> None:
