@@ -102,7 +102,15 @@ def _load_installed_plugins() -> None:
     load_installed_plugins()
 
 
-CELLS = Registry("cell", base="vidrep.models.cells.cell:Cell", built_in={"lstm": "vidrep.models.cells.lstm:LSTMCell"})
+CELLS = Registry(
+    "cell",
+    base="vidrep.models.cells.cell:Cell",
+    built_in={
+        "lstm": "vidrep.models.cells.lstm:LSTMCell",
+        "causal_convolution": "vidrep.models.cells.causal_convolution:CausalConvolutionCell",
+        "last_frames": "vidrep.models.cells.last_frames:LastFramesCell",
+    },
+)
 OBJECTIVES = Registry(
     "objective",
     base="vidrep.models.objectives.objective:Objective",
