@@ -183,9 +183,10 @@ def main() -> None:
     ]
     means = " | ".join(f"{np.mean([found[one][column][0] for one in situations]):.1f} %" for column in intervals)
     table = "\n".join([head, "|---" * (3 + len(intervals)) + "|", *rows, f"| all | | | {means} |"])
+    options = "" if num_sets == NUM_SETS else f" --sets {num_sets}"
     page = (
         f"# How often an interval holds the true difference\n\n{facts()}\n"
-        f"Made by `python benchmarks/interval_coverage.py{'' if num_sets == NUM_SETS else f' --sets {num_sets}'}`. {_described()}\n\n"
+        f"Made by `python benchmarks/interval_coverage.py{options}`. {_described()}\n\n"
         f"How often the interval holds the true difference (and its mean width), {num_sets} data sets a row; one "
         f"standard error of a share of 95 % is {100 * math.sqrt(0.95 * 0.05 / num_sets):.1f} %:\n\n{table}\n"
     )
