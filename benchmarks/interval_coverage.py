@@ -1,12 +1,14 @@
 """How often 95 % intervals of a paired difference over draws and test groups hold the true difference.
 
-python benchmarks/interval_coverage.py      writes docs/results/interval-coverage.md
+python benchmarks/interval_coverage.py                  writes docs/results/interval-coverage.md
+python benchmarks/interval_coverage.py --sets 2000      those without resampling: docs/results/interval-coverage-2000.md
 
 Simulated correctness of two classifiers, with a difference that is known by its formula; see `simulated`.
 """
 
+import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist
@@ -14,6 +16,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 from recording import ROOT, facts
+from scipy.special import stdtrit
 
 from vidrep.metrics.crossed import crossed_interval, crossed_variance
 from vidrep.metrics.intervals import bootstrap_interval
@@ -115,8 +118,27 @@ def bootstrap_t(values: Differences, groups: list[str], seed: int) -> tuple[floa
     return parts.mean - float(high) * deviation, parts.mean - float(low) * deviation
 
 
+def shared_once(values: Differences, groups: list[str], seed: int) -> tuple[float, float]:
+    """Return Student's t interval with the variance of draws within groups, which both parts hold, taken off once."""
+    parts, group_of = crossed_variance(values, groups), np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(group_of)
+    num_draws, num_groups = len(values), len(sizes)
+    sums = np.stack([np.bincount(group_of, weights=row) for row in values])
+    terms = (sums - sizes * values.mean(axis=1, keepdims=True)) * num_groups / len(group_of)
+    rest = np.square(terms - terms.mean(axis=0)).sum() / ((num_draws - 1) * (num_groups - 1) * terms.size)
+    variance = max(parts.of_draws + parts.of_groups - float(rest), parts.of_draws, parts.of_groups)
+    half = float(stdtrit(parts.degrees, 0.975)) * math.sqrt(variance)
+    return parts.mean - half, parts.mean + half
+
+
+CROSSED = "**Student's t, `crossed_interval`**"
+WITHOUT_RESAMPLING: dict[str, IntervalOf] = {
+    CROSSED: crossed,
+    "Student's t, what both parts hold taken off once": shared_once,
+    "normal, the variance of `crossed_interval`": normal,
+}
 INTERVALS: dict[str, IntervalOf] = {
-    "**Student's t, `crossed_interval`**": crossed,
+    CROSSED: crossed,
     "percentile bootstrap over draws and groups": percentile,
     "bootstrap-t over draws and groups": bootstrap_t,
     "normal, the same variance": normal,
@@ -124,43 +146,51 @@ INTERVALS: dict[str, IntervalOf] = {
 }
 
 
-def coverage(situation: Situation) -> dict[str, tuple[float, float]]:
+def coverage(
+    situation: Situation, intervals: Mapping[str, IntervalOf], num_sets: int
+) -> dict[str, tuple[float, float]]:
     """Return how often each interval holds the true difference, in percent, and how wide it is in the mean."""
     rng = np.random.default_rng(0)
-    held: dict[str, list[bool]] = {name: [] for name in INTERVALS}
-    widths: dict[str, list[float]] = {name: [] for name in INTERVALS}
-    for seed in range(NUM_SETS):
+    held: dict[str, list[bool]] = {name: [] for name in intervals}
+    widths: dict[str, list[float]] = {name: [] for name in intervals}
+    for seed in range(num_sets):
         values, groups, true = simulated(situation, rng)
-        for name, interval_of in INTERVALS.items():
+        for name, interval_of in intervals.items():
             low, high = interval_of(values, groups, seed)
             held[name].append(low <= true <= high)
             widths[name].append(high - low)
-    return {name: (100 * float(np.mean(held[name])), float(np.mean(widths[name]))) for name in INTERVALS}
+    return {name: (100 * float(np.mean(held[name])), float(np.mean(widths[name]))) for name in intervals}
 
 
 def main() -> None:
     """Simulate everything, and write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sets", type=int, default=NUM_SETS)
+    num_sets = parser.parse_args().sets
+    intervals = INTERVALS if num_sets == NUM_SETS else WITHOUT_RESAMPLING
+    name = "interval-coverage" if num_sets == NUM_SETS else f"interval-coverage-{num_sets}"
     situations = [Situation(*one) for one in product(DRAWS, GROUPS, SHARES)]
     found = {}
     for situation in situations:
-        found[situation] = coverage(situation)
+        found[situation] = coverage(situation, intervals, num_sets)
         print(situation, found[situation], flush=True)
-    head = "| draws | groups | chance is mostly in | " + " | ".join(INTERVALS) + " |"
+    head = "| draws | groups | chance is mostly in | " + " | ".join(intervals) + " |"
     rows = [
         f"| {one.num_draws} | {one.num_groups} | {one.mostly} | "
         + " | ".join(f"{held:.1f} % ({width:.2f})" for held, width in found[one].values())
         + " |"
         for one in situations
     ]
-    means = " | ".join(f"{np.mean([found[one][name][0] for one in situations]):.1f} %" for name in INTERVALS)
-    table = "\n".join([head, "|---" * (3 + len(INTERVALS)) + "|", *rows, f"| all | | | {means} |"])
+    means = " | ".join(f"{np.mean([found[one][column][0] for one in situations]):.1f} %" for column in intervals)
+    table = "\n".join([head, "|---" * (3 + len(intervals)) + "|", *rows, f"| all | | | {means} |"])
+    options = "" if num_sets == NUM_SETS else f" --sets {num_sets}"
     page = (
         f"# How often an interval holds the true difference\n\n{facts()}\n"
-        f"Made by `python benchmarks/interval_coverage.py`. {_described()}\n\n"
-        f"How often the interval holds the true difference (and its mean width), {NUM_SETS} data sets a row; one "
-        f"standard error of a share of 95 % is {100 * math.sqrt(0.95 * 0.05 / NUM_SETS):.1f} %:\n\n{table}\n"
+        f"Made by `python benchmarks/interval_coverage.py{options}`. {_described()}\n\n"
+        f"How often the interval holds the true difference (and its mean width), {num_sets} data sets a row; one "
+        f"standard error of a share of 95 % is {100 * math.sqrt(0.95 * 0.05 / num_sets):.1f} %:\n\n{table}\n"
     )
-    (ROOT / "docs" / "results" / "interval-coverage.md").write_text(page, encoding="utf-8")
+    (ROOT / "docs" / "results" / f"{name}.md").write_text(page, encoding="utf-8")
     print(page)
 
 
@@ -172,7 +202,7 @@ def _described() -> str:
         f"difference of their accuracies is known: Phi(mean / total deviation). Means {MEANS[0]} and {MEANS[1]}; the "
         "videos' d and the rest e have deviation 1; groups have "
         f"{VIDEOS_A_GROUP[0]} to {VIDEOS_A_GROUP[1]} videos; deviations of a, of both b, and of c: {shares}. Seed 0; "
-        f"{NUM_RESAMPLES} resamples."
+        f"{NUM_RESAMPLES} resamples of a bootstrap."
     )
 
 

@@ -110,7 +110,7 @@ def test_killed_once_and_run_again_it_is_the_same_bytes(folder: Path, tmp_path: 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_again_and_again_it_is_the_same_bytes(folder: Path, tmp_path: Path, workers: int) -> None:
     delays = random.Random(workers)
-    for _ in range(4):
+    for _ in range(3):
         kill_after_a_cell(folder, tmp_path / "study", workers=workers, delay=delays.uniform(0, 0.3))
     require_good_end(started(folder, tmp_path / "study", workers=workers))
     assert contents(tmp_path / "study") == contents(folder / "undisturbed")

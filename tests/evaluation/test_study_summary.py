@@ -115,17 +115,16 @@ def test_the_sentence_names_the_k_of_each_claim() -> None:
     entries = [
         made("LSTM from scratch", 1, None, better),
         made("contrast", 1, better, unclear),
-        made("contrast", 2, better, worse),
+        made("contrast", 2, PairedDifference(difference=0.05, low=0.01, high=0.1), worse),
         made("contrast", "all", unclear, without),
     ]
     assert study_verdict(entries, "groups") == (
-        "By accuracy with k labeled groups of each class, contrast is better than the LSTM from scratch at k = 1 "
-        "(+0.070, +0.030 to +0.100) and 2 (+0.070, +0.030 to +0.100), not shown to differ from it at k = all, "
-        "and worse than the best linear baseline at k = 2 (-0.200, -0.300 to -0.100), not shown to differ from it at "
-        "k = 1 and all"
+        "By accuracy with k labeled groups of each class, contrast is better than the LSTM from scratch at k = 1 and 2 "
+        "(by +0.050 to +0.070), not shown to differ from it at k = all, and worse than the best linear baseline at "
+        "k = 2 (-0.200, 95 % interval -0.300 to -0.100), not shown to differ from it at k = 1 and all"
     )
     assert study_verdict(entries[:1], "videos") == (
         "By accuracy with k labeled videos of each class, the LSTM from scratch is better than the best linear "
-        "baseline at k = 1 (+0.070, +0.030 to +0.100)"
+        "baseline at k = 1 (+0.070, 95 % interval +0.030 to +0.100)"
     )
     assert study_verdict([], "videos") == "No draw is finished for all methods yet"

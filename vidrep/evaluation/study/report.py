@@ -11,7 +11,6 @@ from ...metrics.paired import PairedDifference
 from ...viewing.curves import Curve, CurvePoint, write_curves
 from .draws import By, Shots
 from .summary import StudyEntry
-from .verdict import described
 
 _COLUMNS = (
     "method",
@@ -147,8 +146,8 @@ def _cell(paired: PairedDifference | None, other: str = "") -> str:
     """Lay out a difference: "+0.110 (+0.078 to +0.141)"; of the one that others are compared with, "-"."""
     if paired is None:
         return f"{other} itself" if other else "-"
-    difference, _, interval = described(paired).partition(", ")
-    return f"{difference} ({interval})" if interval else difference
+    interval = "" if paired.low is None else f" ({paired.low:+.3f} to {paired.high:+.3f})"
+    return f"{paired.difference:+.3f}{interval}"
 
 
 def _decimals(value: float | None) -> str:

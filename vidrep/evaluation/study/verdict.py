@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...metrics.paired import PairedDifference
-from ...metrics.verdicts import claim
+from ...metrics.verdicts import accuracy_difference, claim
 from .draws import By, Shots
 from .methods import BASELINES, SCRATCH
 from .summary import StudyEntry
@@ -31,23 +31,25 @@ def _of_method(name: str, entries: Sequence[StudyEntry]) -> str:
 
 
 def _claims(other: str, differences: Sequence[tuple[Shots, PairedDifference | None]]) -> str:
-    """Gather the k of each claim: "better than OTHER at k = 1 (+0.110, +0.078 to +0.141), not shown to differ ..."."""
-    places: dict[str, list[str]] = {kind: [] for kind in _CLAIMS}
+    """Gather the k of each claim: "better than OTHER at k = 1 and 2 (by +0.079 to +0.110), not shown to differ ..."."""
+    gathered: dict[str, dict[Shots, PairedDifference]] = {kind: {} for kind in _CLAIMS}
     for shots, paired in differences:
         if paired is not None:
-            kind = claim(paired)
-            places[kind].append(f"{shots} ({described(paired)})" if kind in ("better", "worse") else str(shots))
+            gathered[claim(paired)][shots] = paired
     parts: list[str] = []
-    for kind, some in places.items():
+    for kind, some in gathered.items():
         if some:
-            parts.append(f"{_CLAIMS[kind]} {'it' if parts else other} at k = {_listed(some)}")
+            by = f" ({_size([*some.values()])})" if kind in ("better", "worse") else ""
+            parts.append(f"{_CLAIMS[kind]} {'it' if parts else other} at k = {_listed([*map(str, some)])}{by}")
     return ", ".join(parts)
 
 
-def described(paired: PairedDifference) -> str:
-    """Return a difference with its interval, if there is one: "+0.110, +0.078 to +0.141"."""
-    interval = "" if paired.low is None or paired.high is None else f", {paired.low:+.3f} to {paired.high:+.3f}"
-    return f"{paired.difference:+.3f}{interval}"
+def _size(every: Sequence[PairedDifference]) -> str:
+    """Return one difference with its interval, or the least and the greatest of several."""
+    if len(every) == 1:
+        return accuracy_difference(every[0])
+    differences = sorted((one.difference for one in every), key=abs)
+    return f"by {differences[0]:+.3f} to {differences[-1]:+.3f}"
 
 
 def _listed(names: Sequence[str]) -> str:
