@@ -167,7 +167,11 @@ def table(name: str, found: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> st
         every = [found[number][run]["accuracy"][key] for number in found]
         cells = " | ".join(f"{one:.1f}" for one in [*every, statistics.mean(every)])
         lines.append(f"| {title} | {cells} | {figure} |")
-    lines += ["", "| split | training | test | windows of test videos | official lists |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| split | training | test | windows of test videos | counts of the official lists |",
+        "|---|---|---|---|---|",
+    ]
     for number, of_split in found.items():
         one = of_split[SCRATCH]
         official = paper.num_videos.get(number)
