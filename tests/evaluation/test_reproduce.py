@@ -140,9 +140,16 @@ def test_whole_tables_without_patches_say_so(tmp_path: Path, mnist: Path, monkey
     assert "Image patches are left out: give features of them with `--patches`." in result.tables
 
 
-def test_patches_need_a_test_split(tmp_path: Path, mnist: Path) -> None:
-    features = features_of(tmp_path, {"a/0.npy": np.zeros((30, 4, 4, 3), np.uint8)})
-    with pytest.raises(InputError, match="no video has the split 'test', on which patches are measured"):
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (32, "no video has the split 'test', on which patches are measured"),
+        (4, r"frames of \(4, 4, 3\) uint8, expected"),
+    ],
+)
+def test_other_patches_are_refused(tmp_path: Path, mnist: Path, side: int, message: str) -> None:
+    features = features_of(tmp_path, {"a/0.npy": np.zeros((30, side, side, 3), np.uint8)})
+    with pytest.raises(InputError, match=message):
         made(tmp_path, mnist, patches=features)
 
 

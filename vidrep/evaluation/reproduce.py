@@ -62,6 +62,7 @@ _SMALL_OPTIMIZER = {"optimizer.learning_rate": 3e-3, "optimizer.warmup_steps": 5
 _SMALL_STEPS = {"moving-mnist": 500, "patches": 300}
 # The released configs go on for 10,000,000 steps, long after their learning rate has come to nothing.
 _RELEASED_STEPS = {"training.steps": 100_000, "training.validate_every": 1_000}
+_PATCH_SHAPE = (32, 32, 3)
 _STAND_IN = SampleConfig(num_frames=40)
 _CONDITIONAL_BOTH = MODELS[-1]
 
@@ -115,8 +116,8 @@ def reproduce(
     seed: of the trainings. device, threads, should_stop, on_progress, origin: see `train`; progress counts the steps of
         all trainings.
 
-    Raises InputError for patches without a test split, OutputError for a folder with other settings, and what `train`
-    and `evaluate` raise; Stopped keeps what is finished and a checkpoint of what is not.
+    Raises InputError for other patches and for some without a test split, OutputError for a folder with other settings,
+    and what `train` and `evaluate` raise; Stopped keeps what is finished and a checkpoint of what is not.
     """
     chosen = choose_device(device)
     whole = chosen.type == "cuda" if whole is None else whole
@@ -148,7 +149,12 @@ def reproduce(
 
 
 def _tested(features: Features) -> Features:
-    """Return features; raises InputError if none of their videos is a test video."""
+    """Return features; raises InputError if they are no patches like the paper's, or none of them is for testing."""
+    if (features.dtype, features.frame_shape) != ("uint8", _PATCH_SHAPE):
+        raise InputError(
+            f"{features.path}: frames of {features.frame_shape} {features.dtype}, expected RGB patches, {_PATCH_SHAPE} "
+            "uint8; make them with `vidrep extract patches --size 32 --rgb`"
+        )
     if all(row.split != "test" for row in features.videos):
         raise InputError(
             f"{features.path}: no video has the split 'test', on which patches are measured; extract them with "
@@ -213,7 +219,13 @@ def _generate_patches(folder: Path) -> dict[str, Any]:
     shutil.rmtree(clips, ignore_errors=True)  # of a call that was killed
     write_samples(clips, _STAND_IN)
     annotations = read_annotations(labels=clips / "labels.csv")
-    extract(find_videos([clips]), output, PatchExtractor(size=32, color=True), annotations=annotations, workers=0)
+    extract(
+        find_videos([clips]),
+        output,
+        PatchExtractor(size=_PATCH_SHAPE[0], color=True),
+        annotations=annotations,
+        workers=0,
+    )
     shutil.rmtree(clips)
     return {"clips": asdict(_STAND_IN)}
 
