@@ -20,7 +20,7 @@ from vidrep.metrics.cosine import fit_nearest_neighbors
 from vidrep.metrics.cross_validation import cross_validate_linear
 from vidrep.metrics.intervals import Interval, share_interval, wilson_interval
 from vidrep.metrics.paired import paired_difference
-from vidrep.models.logistic_regression import COSTS, DEFAULT_COST, fit_linear, fit_linear_path
+from vidrep.models.logistic_regression import COSTS, DEFAULT_COST, fit_linear
 from vidrep.sequences.folds import Fold, grouped_folds
 
 PROTOCOL = """\
@@ -122,15 +122,10 @@ def splits(videos: VideoSet, num_seeds: int = 10) -> Iterator[tuple[int, Fold]]:
 
 def right(videos: VideoSet, fold: Fold, C: float = DEFAULT_COST) -> NDArray[np.bool_]:  # noqa: N803
     """Fit to the training videos of a fold; return which of its others are right."""
-    (found,) = right_at_each(videos, fold, (C,))
-    return found
-
-
-def right_at_each(videos: VideoSet, fold: Fold, costs: Sequence[float]) -> list[NDArray[np.bool_]]:
-    """Do the same with each of some values of C."""
     train, test = videos.of(fold.train), videos.of(fold.validation)
-    fitted = fit_linear_path(train.rows, train.classes, videos.num_classes, costs)
-    return [one.probabilities(test.rows).argmax(axis=1) == test.classes for one in fitted]
+    fitted = fit_linear(train.rows, train.classes, videos.num_classes, C)
+    is_right: NDArray[np.bool_] = fitted.probabilities(test.rows).argmax(axis=1) == test.classes
+    return is_right
 
 
 def chosen_cost(videos: VideoSet) -> float:
@@ -201,7 +196,7 @@ def equal_methods(videos: VideoSet) -> str:
         is_apart_together.append(excludes_zero(of_a, of_b, list(chain(*tested))))
     deviation = np.sqrt(np.mean(np.square(differences)))
     shares = [np.mean(np.array(differences) > points / 100 - 1e-9) for points in (2, 5)]
-    cells = [f"{share:.0%}" for share in (*shares, np.mean(is_apart), np.mean(is_apart_together))]
+    cells = [f"{share * 100:.0f} %" for share in (*shares, np.mean(is_apart), np.mean(is_apart_together))]
     return " | ".join([f"{deviation:.3f}", *cells])
 
 
@@ -238,7 +233,7 @@ def regularization(tennis7: VideoSet, fc6: VideoSet) -> str:
         f"|---|{'---|' * (len(COSTS) + 2)}",
     ]
     for name, (videos, folds) in situations.items():
-        at_each = np.concatenate([right_at_each(videos, fold, COSTS) for fold in folds], axis=1).mean(axis=1)
+        at_each = [np.concatenate([right(videos, fold, cost) for fold in folds]).mean() for cost in COSTS]
         lines.append(f"| {name} | {' | '.join(f'{one:.3f}' for one in at_each)} | {with_chosen_cost(videos, folds)} |")
     ignoring = with_chosen_cost(tennis7, tennis7.folds(seed=0), ignores_groups=True)
     lines.append(f"| tennis7, C chosen by folds that ignore groups | {' | ' * len(COSTS)}{ignoring} |")
