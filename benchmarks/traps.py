@@ -48,7 +48,10 @@ four fifths train.
    and with folds that ignore groups. Chance is 0.143.
 6. Small test sets: the width of Wilson's interval, and of that over blocks on the given split of tennis7.
 
-Whatever comes out is shown, also where a trap does no harm on these data."""
+Whatever comes out is shown, also where a trap does no harm on these data.
+
+Changed after a first run of everything: in 3. each C is fitted on its own, as a user of one C would do it, and no
+longer from the weights of the C before. Where the solver stops early, at high C, that is up to two points."""
 WEIGHTS = "$VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth"
 BLOCK, NUM_FOLDS, CANDIDATE_VALUES = 10, 5, 64
 NUMS_OF_CANDIDATES = (1, 2, 5, 10, 50)
