@@ -42,7 +42,7 @@ four fifths train.
    1, 2, 3, 4, 5 and 6 labeled videos of its six classes; and, on tennis7, C chosen by folds that ignore groups.
 4. Tuning on the test: candidates that differ by chance alone, on 64 values each drawn at random. Three fifths train,
    one fifth validates, one fifth tests (50 such splits of whole blocks of tennis7). The best of N by the test is
-   reported by the test; the best of N by validation too. The difference is the optimism.
+   reported by the test; the best of N by validation too. The difference is by how much the first is too good.
 5. Labels that mean nothing, tennis7, 20 permutations: permuted over clips, five folds of blocks, as they are and with
    the best of 50 candidates of 4. chosen by each test fold; and permuted between whole blocks, with folds of blocks
    and with folds that ignore groups. Chance is 0.143.
@@ -255,7 +255,7 @@ def tuning_on_the_test(tennis7: VideoSet) -> str:
     """Compare the best of N candidates by the test with the best by validation, both measured by the test."""
     validation, test = (np.array(one) for one in zip(*candidate_accuracies(tennis7), strict=True))
     lines = [
-        "| candidates | best by the test | best by validation | optimism |",
+        "| candidates | best by the test | best by validation | too good by |",
         "|---|---|---|---|",
     ]
     for num in NUMS_OF_CANDIDATES:
