@@ -18,6 +18,7 @@ FORMAT, VERSION = "vidrep-model", 2
 DESCRIPTION_NAME = "model.json"
 JOINED = ("transforms", "encoder", "cell")
 """What the encoders of one model differ in."""
+_NAMED = {"transforms", "cell", "objectives", "head"}  # settings of what has a registered name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,22 @@ def read_description(folder: Path) -> ModelDescription:
                 f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}; train the run "
                 "again, or use the vidrep that trained it"
             )
-        description = ModelDescription(**content)
+        description = ModelDescription(
+            **content | {name: _with_tuples(content[name]) for name in _NAMED & content.keys()}
+        )
         _check(description)
         description = replace(description, classes=[composed(name) for name in description.classes])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not a model description ({reason})") from error
     return description
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return settings as their classes hold them, with tuples in place of JSON's lists."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(one) for name, one in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check(description: ModelDescription) -> None:
