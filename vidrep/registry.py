@@ -102,7 +102,18 @@ def _load_installed_plugins() -> None:
     load_installed_plugins()
 
 
-CELLS = Registry("cell", base="vidrep.models.cells.cell:Cell", built_in={"lstm": "vidrep.models.cells.lstm:LSTMCell"})
+CELLS = Registry(
+    "cell",
+    base="vidrep.models.cells.cell:Cell",
+    built_in={
+        "lstm": "vidrep.models.cells.lstm:LSTMCell",
+        "gru": "vidrep.models.cells.gru:GRUCell",
+        "rnn": "vidrep.models.cells.rnn:RNNCell",
+        "irnn": "vidrep.models.cells.irnn:IRNNCell",
+        "ugrnn": "vidrep.models.cells.ugrnn:UGRNNCell",
+        "intersection": "vidrep.models.cells.intersection:IntersectionCell",
+    },
+)
 OBJECTIVES = Registry(
     "objective",
     base="vidrep.models.objectives.objective:Objective",
