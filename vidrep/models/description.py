@@ -28,7 +28,8 @@ class ModelDescription:
     kind: "pretraining" or "classifier", see `NETWORK_KINDS`.
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
-    encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
+    encoder: cell, hidden_size, num_layers, bidirectional, dropout, initialization, uniform_scale. cell: settings of
+    that cell.
     objectives: settings by name. head: its name and settings, and the others of
     `ClassifierSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length and stride.
@@ -57,6 +58,12 @@ class ModelDescription:
     def frame_size(self) -> int:
         """D, values of a stored frame."""
         return math.prod(self.frame_shape)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What of `encoder` its weights depend on; dropout and initialization do not change their shapes."""
+        kept = {name: self.encoder[name] for name in ("cell", "hidden_size", "num_layers")}
+        return kept | {"bidirectional": self.encoder.get("bidirectional", False)}  # which former versions did not have
 
     @property
     def parts(self) -> list["ModelDescription"]:
