@@ -47,11 +47,16 @@ def sigmoid(values: Floats) -> Floats:
 
 
 def activate(values: Floats, activation: str) -> Floats:
+    if activation == "softsign":
+        softsign: Floats = values / (1 + np.abs(values))
+        return softsign
     return np.tanh(values) if activation == "tanh" else np.maximum(values, 0)
 
 
 def derivative(activated: Floats, activation: str) -> Floats:
     """Return s'(x) from s(x)."""
+    if activation == "softsign":
+        return (1 - np.abs(activated)) ** 2
     return 1 - activated**2 if activation == "tanh" else (activated > 0).astype(np.float64)
 
 

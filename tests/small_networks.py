@@ -19,6 +19,7 @@ def lstm_spec(
     *,
     hidden_size: int = 6,
     num_layers: int = 1,
+    bidirectional: bool = False,
     dropout: float = 0.0,
     initialization: Any = "orthogonal",
     **settings: Any,
@@ -29,6 +30,7 @@ def lstm_spec(
         settings=LSTMSettings(**settings),
         hidden_size=hidden_size,
         num_layers=num_layers,
+        bidirectional=bidirectional,
         dropout=dropout,
         initialization=initialization,
     )

@@ -107,6 +107,11 @@ CELLS = Registry(
     base="vidrep.models.cells.cell:Cell",
     built_in={
         "lstm": "vidrep.models.cells.lstm:LSTMCell",
+        "gru": "vidrep.models.cells.gru:GRUCell",
+        "rnn": "vidrep.models.cells.rnn:RNNCell",
+        "irnn": "vidrep.models.cells.irnn:IRNNCell",
+        "ugrnn": "vidrep.models.cells.ugrnn:UGRNNCell",
+        "intersection": "vidrep.models.cells.intersection:IntersectionCell",
         "causal_convolution": "vidrep.models.cells.causal_convolution:CausalConvolutionCell",
         "last_frames": "vidrep.models.cells.last_frames:LastFramesCell",
     },

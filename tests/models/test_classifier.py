@@ -10,9 +10,10 @@ from torch import Tensor
 from vidrep.config.checks import NoSettings
 from vidrep.config.doors import settings_of_names
 from vidrep.models.classifier import Classifier, balanced_weights, valid_frames
-from vidrep.models.heads.head import CrossEntropy, Head, last_valid
+from vidrep.models.heads.head import CrossEntropy, Head
 from vidrep.models.inputs import InputTransforms
 from vidrep.models.objectives.objective import Encoded, Window
+from vidrep.models.pooling import last_valid
 from vidrep.registry import HEADS
 from vidrep.sequences.window_batch import WindowBatch
 

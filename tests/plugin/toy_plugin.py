@@ -97,7 +97,7 @@ class Halves(Objective):
 
     def __init__(self, settings: Any, spec: ModelSpec) -> None:
         super().__init__(settings, spec)
-        self.projection = nn.Linear(spec.stack.hidden_size, 8)
+        self.projection = nn.Linear(spec.stack.output_size, 8)
 
     def forward(self, encoded: Encoded, window: Window) -> Loss:
         middle = len(encoded.outputs) // 2

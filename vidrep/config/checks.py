@@ -92,7 +92,8 @@ def _fitted(value: Any, kind: Any) -> tuple[bool, Any]:
     if origin is Literal:
         return any(type(value) is type(one) and value == one for one in get_args(kind)), value
     if origin is tuple:
-        is_list = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        element = get_args(kind)[0]
+        is_list = isinstance(value, list | tuple) and all(_fitted(one, element)[0] for one in value)
         return is_list, tuple(value) if is_list else value
     if origin is Mapping:
         return isinstance(value, Mapping), value
@@ -112,7 +113,8 @@ def _in_words(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(map(repr, get_args(kind)))
     if origin is tuple:
-        return "a list of names"
+        element = get_args(kind)[0]
+        return "a list of names" if element is str else f"a list of {_in_words(element)}"
     if origin is Mapping:
         return "a section of settings"
     return _TYPE_NAMES.get(kind, f"settings of type {getattr(kind, '__name__', kind)}")

@@ -22,6 +22,11 @@ _GIVEN, _STEPS = "given", "training.steps"
 _NOT_IN_RECIPES = (_GIVEN,)
 # What a run's config.toml holds besides its settings. It is a recipe all the same.
 _OF_A_RUN = ("groups", "started_from", _GIVEN)
+# Keys that no version has, since what they ask for is impossible.
+_IMPOSSIBLE = {
+    "decoder.bidirectional": "a decoder emits one frame after the other and cannot read later ones; only an encoder is "
+    "bidirectional, by encoder.bidirectional"
+}
 # Which key chooses the names of a section.
 _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "transforms", "head": "classifier.head"}
 
@@ -245,6 +250,8 @@ def _require_known(settings: Any, changes: Mapping[str, Any]) -> None:
         # A value where a section is wanted, or the other way round, is refused with its own message.
         if key in sections or any(f"{key}.".startswith(f"{one}.") for one in every_key):
             continue
+        if key in _IMPOSSIBLE:
+            raise ConfigError(f"{key}: {_IMPOSSIBLE[key]}")
         if replacement := new_name(key):
             raise ConfigError(f"unknown key {key!r}; it is {replacement} now")
         raise ConfigError(f"unknown key {key!r}; {_hint(settings, key, every_key)}")

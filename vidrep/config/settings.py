@@ -43,6 +43,9 @@ class EncoderSettings(Settings):
     """H, the width of a layer."""
     num_layers: AtLeastOne = 1
     """L, the number of layers."""
+    bidirectional: bool = False
+    """Whether the encoder has a second stack, which reads each window from its last frame to its first; the outputs of
+    both stand side by side."""
     dropout: Probability = 0.0
     """The probability of dropping a value that enters a layer of the encoder."""
     initialization: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
@@ -307,6 +310,11 @@ class PretrainConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.objectives) > 0, "objectives is empty; give at least one, such as reconstruction or future")
+        require(
+            not (self.encoder.bidirectional and self.windows.stateful),
+            "windows.stateful carries the state on to the window that follows, which encoder.bidirectional reads from "
+            "its end; set one of them to false",
+        )
         # What "auto" leaves out may not be given settings: which those are is known with the data.
         given = [name for name in AUTO_OBJECTIVES if name in self.objective]
         objectives = given if self.objectives == "auto" else self.objectives

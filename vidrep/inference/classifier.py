@@ -68,7 +68,8 @@ class LoadedClassifier:
     def frame_probabilities(self, frames: Tensor | NDArray[np.generic]) -> NDArray[np.float64]:
         """Return the networks' class probabilities at every frame: (T, B, D) -> (T, B, K).
 
-        Those of a frame depend on the frames before it, not on later ones.
+        Those of a frame depend on the frames before it, not on later ones; with a bidirectional encoder on all frames
+        that are given, so that they wait for the last one.
 
         Raises InputError for frames of another size, and for a run whose head has none for single frames.
         """
@@ -89,8 +90,8 @@ class LoadedClassifier:
     def embed(self, features: Features | Path | str) -> NDArray[np.float32]:
         """Return what the encoders make of each video, (V, H), in the order of `features.paths`.
 
-        It is the top layer's output after the last frame of a window, on average over the video's windows, with those
-        of several models side by side; NaN for a video without a frame.
+        It is the top layer's output after the last frame of a window (of a backward direction, after the first), on
+        average over the video's windows, with those of several models side by side; NaN for a video without a frame.
 
         Raises FeatureFileError for features that are not those of the run.
         """

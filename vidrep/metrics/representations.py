@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..features.store import Features
+from ..models.bidirectional import build_encoder
 from ..models.description import ModelDescription
-from ..models.encoder import Encoder
+from ..models.encoder import SequenceEncoder
 from ..models.inputs import InputTransforms
 from ..models.joined import JoinedEncoder
 from ..models.kinds import stack_of
+from ..models.pooling import last_valid
 from ..models.pretrained import PretrainedEncoders
 from ..models.state import to_dict
 from ..sequences.clips import clips_of
@@ -41,13 +43,11 @@ class FrozenEncoder:
     """
 
     inputs: InputTransforms
-    encoder: Encoder | JoinedEncoder
+    encoder: SequenceEncoder
     description: ModelDescription
 
     @classmethod
-    def of(
-        cls, description: ModelDescription, inputs: InputTransforms, encoder: Encoder | JoinedEncoder
-    ) -> "FrozenEncoder":
+    def of(cls, description: ModelDescription, inputs: InputTransforms, encoder: SequenceEncoder) -> "FrozenEncoder":
         """Freeze what a run trained."""
         return cls(inputs.eval(), encoder.eval(), description)
 
@@ -83,8 +83,10 @@ class FrozenEncoder:
         )
 
 
-def _build_encoder(description: ModelDescription, inputs: InputTransforms) -> Encoder | JoinedEncoder:
-    parts = [Encoder(size, stack_of(part)) for size, part in zip(inputs.part_sizes, description.parts, strict=True)]
+def _build_encoder(description: ModelDescription, inputs: InputTransforms) -> SequenceEncoder:
+    parts = [
+        build_encoder(size, stack_of(part)) for size, part in zip(inputs.part_sizes, description.parts, strict=True)
+    ]
     return parts[0] if len(parts) == 1 else JoinedEncoder(parts)
 
 
@@ -94,8 +96,8 @@ def represent(
     """Encode videos; return one row of H values for each that has frames, by the name of the representation.
 
     "last h" and "last c": the top cell's output, and the c of its state if there is one, after the last frame of a
-    window; "mean h": the mean of its outputs over the frames. A video's row is the mean over its windows; a video
-    shorter than a window is read as it is.
+    window (of a backward direction, after the first one); "mean h": the mean of its outputs over the frames. A video's
+    row is the mean over its windows; a video shorter than a window is read as it is.
     """
     windows = frozen.windows(features, videos)
     position = {video: number for number, video in enumerate(videos)}
@@ -131,9 +133,9 @@ def _encode(
     return {name: np.concatenate(parts)[in_time] for name, parts in found.items()}
 
 
-def _represent_windows(encoder: Encoder | JoinedEncoder, frames: Tensor) -> dict[str, Tensor]:
+def _represent_windows(encoder: SequenceEncoder, frames: Tensor) -> dict[str, Tensor]:
     """Encode windows of one length, (T, B, E): {representation: (B, H)}."""
     outputs, state = encoder(frames)
-    found = {"last h": outputs[-1], "mean h": outputs.mean(dim=0)}
+    found = {"last h": last_valid(outputs, directions=encoder.directions), "mean h": outputs.mean(dim=0)}
     cell = to_dict(state[-1]).get("state.c")
     return found if cell is None else found | {"last c": cell}

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from ..config.settings import Likelihood
 from ..registry import HEADS, OBJECTIVES
 from ..sequences.window_batch import WindowBatch
-from .encoder import Encoder, Numerics, StackSpec
+from .bidirectional import build_encoder
+from .encoder import Numerics, SequenceEncoder, StackSpec
 from .heads.fitted_head import FittedHead
 from .heads.head import CrossEntropy, Head
 from .inputs import InputTransforms
@@ -57,12 +58,13 @@ class Classifier(Network):
     ) -> None:
         super().__init__()
         numerics = numerics or Numerics()
-        parts = [Encoder(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
-        self.encoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
+        parts = [build_encoder(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
+        self.encoder: SequenceEncoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
         self.encoder.requires_grad_(not freeze_encoder)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
+        self.head.directions = self.encoder.directions
         self.center_groups = center_groups
         if center_groups:
             if not isinstance(self.head, FittedHead):
@@ -94,12 +96,12 @@ class Classifier(Network):
 
         A classifier that centers groups takes each window as alone in its group.
         """
-        probabilities: Tensor = self.head.probabilities(self._outputs(frames), valid)
+        probabilities: Tensor = self.head.probabilities(self._outputs(frames, valid), valid)
         return probabilities
 
-    def _outputs(self, frames: Tensor) -> Tensor:
+    def _outputs(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what the head reads, (T, B, H)."""
-        return self._dropped(self.encoder(frames)[0])
+        return self._dropped(self.encoder(frames, valid=valid)[0])
 
     def _dropped(self, outputs: Tensor) -> Tensor:
         return F.dropout(outputs, self.dropout, self.training)
@@ -113,7 +115,7 @@ class Classifier(Network):
 
     def representations(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what a fitted head reads of windows, minus its center: (T, B, D), valid (T, B) or None -> (B, H)."""
-        return self.fitted_head.representation(self._outputs(frames), valid)
+        return self.fitted_head.representation(self._outputs(frames, valid), valid)
 
     def classify_representations(self, representations: Tensor) -> Tensor:
         """Return the probabilities of classes by a fitted head, of representations that may be centered by group.
@@ -130,7 +132,7 @@ class Classifier(Network):
         Noise is added to the frames that the encoder reads, not to those that objectives learn to emit.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(self._noisy(frames)))
+        encoded = Encoded(*self.encoder(self._noisy(frames), valid=batch.valid))
         cross_entropy = CrossEntropy(self.label_smoothing, self.class_weights)
         loss = self._head_loss(self._dropped(encoded.outputs), batch, cross_entropy)
         window = _window_of(frames, batch)
@@ -143,7 +145,7 @@ class Classifier(Network):
         The losses of objectives have the weight 0: the classification chooses the best weights.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(frames))
+        encoded = Encoded(*self.encoder(frames, valid=batch.valid))
         outputs = self._dropped(encoded.outputs)
         loss = self._head_loss(outputs, batch, CrossEntropy(class_weights=self.class_weights))
         is_right = self.head.probabilities(outputs, batch.valid).argmax(dim=-1).eq(_classes_of(batch))

@@ -18,6 +18,7 @@ FORMAT, VERSION = "vidrep-model", 2
 DESCRIPTION_NAME = "model.json"
 JOINED = ("transforms", "encoder", "cell")
 """What the encoders of one model differ in."""
+_NAMED = {"transforms", "cell", "objectives", "head"}  # settings of what has a registered name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class ModelDescription:
     kind: "pretraining" or "classifier", see `NETWORK_KINDS`.
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
-    encoder: cell, hidden_size, num_layers, dropout, initialization, uniform_scale. cell: settings of that cell.
+    encoder: cell, hidden_size, num_layers, bidirectional, dropout, initialization, uniform_scale. cell: settings of
+    that cell.
     objectives: settings by name. head: its name and settings, and the others of
     `ClassifierSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length, stride and
@@ -57,6 +59,12 @@ class ModelDescription:
     def frame_size(self) -> int:
         """D, values of a stored frame."""
         return math.prod(self.frame_shape)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What of `encoder` its weights depend on; dropout and initialization do not change their shapes."""
+        kept = {name: self.encoder[name] for name in ("cell", "hidden_size", "num_layers")}
+        return kept | {"bidirectional": self.encoder.get("bidirectional", False)}  # which former versions did not have
 
     @property
     def parts(self) -> list["ModelDescription"]:
@@ -102,13 +110,22 @@ def read_description(folder: Path) -> ModelDescription:
                 f"{path}: {found[0]} version {found[1]}; this vidrep reads {FORMAT} version {VERSION}; train the run "
                 "again, or use the vidrep that trained it"
             )
-        description = ModelDescription(**content)
+        description = ModelDescription(
+            **content | {name: _with_tuples(content[name]) for name in _NAMED & content.keys()}
+        )
         _check(description)
         description = replace(description, classes=[composed(name) for name in description.classes])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not a model description ({reason})") from error
     return description
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return settings as their classes hold them, with tuples in place of JSON's lists."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(one) for name, one in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check(description: ModelDescription) -> None:

@@ -3,6 +3,7 @@
 Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes first: a time step is contiguous in memory.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ..registry import CELLS
 from .cells.cell import Cell
 from .initialization import Initialization
+from .pooling import Direction
 from .state import State
 
 
@@ -35,16 +37,23 @@ class Numerics:
 class StackSpec:
     """What a stack of cells is built of; the encoder and all decoders of a model share it.
 
-    cell: a registered name. settings: an instance of that cell's `Settings`.
+    cell: a registered name. settings: an instance of that cell's `Settings`. bidirectional: whether the encoder has a
+    second stack, which reads backward; decoders have one.
     """
 
     cell: str
     settings: Any
     hidden_size: int
     num_layers: int = 1
+    bidirectional: bool = False
     dropout: float = 0.0
     initialization: Literal["orthogonal", "xavier", "uniform"] = "orthogonal"
     uniform_scale: float = 0.01
+
+    @property
+    def output_size(self) -> int:
+        """The width of the encoder's outputs: H, or 2H if it has two directions."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
 
     @property
     def initial_weights(self) -> Initialization:
@@ -52,11 +61,41 @@ class StackSpec:
         return Initialization(method=self.initialization, uniform_scale=self.uniform_scale)
 
 
-class Encoder(nn.Module):
+class SequenceEncoder(nn.Module, ABC):
+    """What reads windows of frames: outputs at every time step, and a last state.
+
+    input_size: D, values of a frame; None for the stack of an unconditional decoder, which has no input.
+    """
+
+    input_size: int | None
+
+    @property
+    @abstractmethod
+    def directions(self) -> list[Direction]:
+        """Which of the outputs read forward, and which backward, in their order."""
+
+    @property
+    def hidden_size(self) -> int:
+        """The width of the outputs."""
+        return sum(direction.size for direction in self.directions)
+
+    @abstractmethod
+    def initial_state(self, batch_size: int, device: torch.device) -> State:
+        """Return the state before the first time step."""
+
+    @abstractmethod
+    def forward(self, inputs: Any, state: State = None, *, valid: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run over a sequence: inputs (T, B, D) -> the outputs, (T, B, hidden_size), and the last state.
+
+        state: where to start, the initial state if None. valid: (T, B) bool, which time steps are frames rather than
+        padding, which comes last; None if all are.
+        """
+
+
+class Encoder(SequenceEncoder):
     """A stack of L cells, each of which reads the output of the one below at the same time step.
 
-    input_size: D, None for the stack of an unconditional decoder, which has no input. dropout: the probability of
-    dropping a value that enters a cell, in training.
+    It reads in order of time. dropout: the probability of dropping a value that enters a cell, in training.
     """
 
     def __init__(
@@ -64,7 +103,8 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         numerics = numerics or Numerics()
-        self.input_size, self.hidden_size, self.dropout = input_size, spec.hidden_size, dropout
+        self.input_size, self.dropout = input_size, dropout
+        self._directions = [Direction(spec.hidden_size)]
         self._recompute_every = numerics.recompute_every
         sizes = [input_size] + [spec.hidden_size] * (spec.num_layers - 1)
         cell: type[Cell] = CELLS[spec.cell]
@@ -75,6 +115,11 @@ class Encoder(nn.Module):
             one.reset_parameters(spec.initial_weights)
 
     @property
+    def directions(self) -> list[Direction]:
+        """The H outputs of the top cell."""
+        return self._directions
+
+    @property
     def _cells(self) -> list[Cell]:
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
@@ -83,11 +128,12 @@ class Encoder(nn.Module):
         return tuple(cell.initial_state(batch_size, device) for cell in self._cells)
 
     def forward(
-        self, inputs: Tensor | None, state: State = None, *, num_steps: int | None = None
+        self, inputs: Tensor | None, state: State = None, *, valid: Tensor | None = None, num_steps: int | None = None
     ) -> tuple[Tensor, State]:
         """Run over a sequence: inputs (T, B, D) -> the top cell's outputs, (T, B, H), and the last state.
 
         state: where to start, the initial state if None. A stack without input takes `num_steps` and a state instead.
+        valid: unused, since padding comes after all that it could change.
         """
         if inputs is None:
             if state is None or num_steps is None or self.input_size is not None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .encoder import Encoder
+from .encoder import SequenceEncoder
 from .inputs import InputTransforms
+from .pooling import Direction
 from .state import State
 
 
@@ -34,29 +35,37 @@ class JoinedInputs(InputTransforms):
         return torch.cat([part(stored, observed) for part in self.parts], dim=-1)
 
 
-class JoinedEncoder(nn.Module):
+class JoinedEncoder(SequenceEncoder):
     """Several encoders, each of which reads its own share of a frame's values; their outputs stand side by side.
 
-    hidden_size: the sum of H. The state is a tuple of theirs.
+    The state is a tuple of theirs.
     """
 
-    def __init__(self, parts: Sequence[Encoder]) -> None:
+    def __init__(self, parts: Sequence[SequenceEncoder]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
         self.sizes = [int(part.input_size or 0) for part in parts]
-        self.hidden_size = sum(part.hidden_size for part in parts)
+        self.input_size = sum(self.sizes)
 
     @property
-    def _encoders(self) -> list[Encoder]:
-        return [part for part in self.parts if isinstance(part, Encoder)]
+    def _encoders(self) -> list[SequenceEncoder]:
+        return [part for part in self.parts if isinstance(part, SequenceEncoder)]
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Those of its parts."""
+        return [direction for part in self._encoders for direction in part.directions]
 
     def initial_state(self, batch_size: int, device: torch.device) -> State:
         """Return the state before the first time step, one nest an encoder."""
         return tuple(part.initial_state(batch_size, device) for part in self._encoders)
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State = None, *, valid: Tensor | None = None) -> tuple[Tensor, State]:
         """Run over a sequence: (T, B, sum of E) -> the outputs, (T, B, sum of H), and the last states."""
         states = [None] * len(self.parts) if state is None else state
         shares = torch.split(inputs, self.sizes, dim=-1)
-        ran = [one(share.contiguous(), before) for one, share, before in zip(self.parts, shares, states, strict=True)]
+        ran = [
+            one(share.contiguous(), before, valid=valid)
+            for one, share, before in zip(self.parts, shares, states, strict=True)
+        ]
         return torch.cat([outputs for outputs, _ in ran], dim=-1), tuple(last for _, last in ran)

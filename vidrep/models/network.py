@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from ..sequences.window_batch import WindowBatch
 from ..shapes import repr_with_shapes
-from .encoder import Encoder
+from .encoder import SequenceEncoder
 from .inputs import InputTransforms
-from .joined import JoinedEncoder
 from .objectives.objective import Loss
 from .state import State
 
@@ -41,7 +40,7 @@ def gather_nothing(local: Tensor) -> Tensor:
 class Network(nn.Module, ABC):
     """An encoder and the layers that are trained with it."""
 
-    encoder: Encoder | JoinedEncoder
+    encoder: SequenceEncoder
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .description import JOINED, ModelDescription, read_description
-from .encoder import Encoder
+from .encoder import SequenceEncoder
 from .inputs import InputTransforms
 from .joined import JoinedEncoder, JoinedInputs
 from .kinds import build_inputs
@@ -71,7 +71,7 @@ class PretrainedEncoder:
         load_weights(inputs, _without_prefix(self.weights, _INPUTS), self.folder)
         return inputs
 
-    def give_weights_to(self, encoder: Encoder) -> None:
+    def give_weights_to(self, encoder: SequenceEncoder) -> None:
         """Copy the weights into an encoder of the same cell, width and depth."""
         encoder.load_state_dict(_without_prefix(self.weights, _ENCODER))
 
@@ -128,11 +128,11 @@ class PretrainedEncoders:
         built = [part.inputs() for part in self.parts]
         return built[0] if len(built) == 1 else JoinedInputs(built)
 
-    def give_weights_to(self, encoder: Encoder | JoinedEncoder) -> None:
+    def give_weights_to(self, encoder: SequenceEncoder) -> None:
         """Copy the weights into an encoder of the same cells, widths and depths."""
         encoders = encoder.parts if isinstance(encoder, JoinedEncoder) else [encoder]
         for part, one in zip(self.parts, encoders, strict=True):
-            assert isinstance(one, Encoder)
+            assert isinstance(one, SequenceEncoder)
             part.give_weights_to(one)
 
 

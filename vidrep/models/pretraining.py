@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from ..config.settings import Likelihood
 from ..registry import OBJECTIVES
 from ..sequences.window_batch import WindowBatch
-from .encoder import Encoder, Numerics, StackSpec
+from .bidirectional import build_encoder
+from .encoder import Numerics, StackSpec
 from .inputs import InputTransforms
 from .network import Gather, Losses, Network, gather_nothing
 from .objectives.frame_objective import FrameObjective
 from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Views, Window
+from .pooling import last_valid
 from .state import State
 
 
@@ -47,7 +49,7 @@ class PretrainingNetwork(Network):
         numerics = numerics or Numerics()
         self.likelihood: Likelihood = likelihood
         self.num_context = num_context
-        self.encoder = Encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
+        self.encoder = build_encoder(frame_size, stack, dropout=stack.dropout, numerics=numerics)
         spec = ModelSpec(
             frame_size=frame_size,
             stack=stack,
@@ -135,7 +137,7 @@ class PretrainingNetwork(Network):
             raise ValueError("a batch without views, videos and groups cannot train an objective that compares views")
         num_clips, num_views = batch.views.shape[1:3]
         outputs = self.encode(inputs(batch.views.flatten(1, 2))).outputs
-        representations = outputs[-1].view(num_clips, num_views, -1)
+        representations = last_valid(outputs, directions=self.encoder.directions).view(num_clips, num_views, -1)
         return Views(gather(representations), gather(batch.video), gather(batch.group))
 
     def _losses(self, by_name: dict[str, Loss], state: State) -> Losses:

@@ -22,8 +22,6 @@ from ..models.saved import TrainedModel, hash_of_weights, load_weights, read_wei
 from .run import RunFolder
 from .run_videos import VIDEOS_NAME, earlier_videos, trained_content
 
-_ARCHITECTURE = ("cell", "hidden_size", "num_layers")
-
 
 @dataclass(frozen=True)
 class EarlierRun:
@@ -109,8 +107,8 @@ def keep_earlier(earlier: Sequence[EarlierRun], run: RunFolder) -> None:
 
 def _compared(now: ModelDescription, before: ModelDescription) -> Iterator[tuple[str, Any, Any]]:
     """Yield what must agree: the setting, what it is now, and what it is of the earlier run."""
-    for name in _ARCHITECTURE:
-        yield f"encoder.{name}", now.encoder[name], before.encoder[name]
+    for name, value in before.architecture.items():
+        yield f"encoder.{name}", now.architecture[name], value
     for name, value in before.cell.items():
         yield f"cell.{before.encoder['cell']}.{name}", now.cell.get(name), value
     yield "likelihood", now.likelihood, before.likelihood

@@ -1,5 +1,6 @@
 """Pretraining: an encoder learns without labels, by objectives such as reconstruction and future prediction."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -28,6 +29,8 @@ from .ranks import joined_ranks
 from .resuming import settings_of
 from .run import RunFolder
 from .session import Prepared, SessionContext, SessionOptions, ignore_run, run_session
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +184,8 @@ def _prepare(
     )
     network = build_network(description, data.inputs.part_sizes, context.numerics)
     assert isinstance(network, PretrainingNetwork)
+    if data.config.encoder.bidirectional:
+        _log_forward_starts(network)
     if data.config.decoder.init_output_bias:
         network.init_output_bias(data.inputs.mean)
     model = TrainedModel(data.inputs, network)
@@ -197,6 +202,13 @@ def _prepare(
         on_start=partial(keep_earlier, [start]) if start else ignore_run,
         stateful=data.config.windows.stateful,
     )
+
+
+def _log_forward_starts(network: PretrainingNetwork) -> None:
+    """Report which decoders do not start from what a backward direction has read."""
+    names = [name for name, objective in network.frame_objectives.items() if not objective.reads_backward]
+    if names:
+        _log.info("the forward direction alone gives the first state of decoders: %s", ", ".join(names))
 
 
 def _measure(context: SessionContext, prepared: Prepared) -> PredictionMetrics:

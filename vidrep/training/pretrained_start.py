@@ -12,9 +12,6 @@ from ..models.members import ENSEMBLE_NAME
 from ..models.pretrained import PretrainedEncoders
 from .run import RunFolder
 
-# What an encoder's weights depend on; dropout and initialization do not change their shapes.
-_ARCHITECTURE = ("cell", "hidden_size", "num_layers")
-
 
 def read_start(run: RunFolder, pretrained: Sequence[Path], *, resume: bool) -> PretrainedEncoders | None:
     """Read the encoders to start from: those of the given runs, or on resume the copy that this run keeps."""
@@ -47,11 +44,11 @@ def recorded_start(start: PretrainedEncoders | None) -> dict[str, Any]:
 
 
 def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
-    """Return the config with the cell, width, depth, transforms and clips of a pretrained run, of several the first's.
+    """Return the config with the encoder, transforms and clips of a pretrained run, of several the first's.
 
     Raises ConfigError for a setting that was given and differs: it cannot be met.
     """
-    brought: dict[str, Any] = {f"encoder.{name}": pretrained.encoder[name] for name in _ARCHITECTURE}
+    brought: dict[str, Any] = {f"encoder.{name}": value for name, value in pretrained.architecture.items()}
     brought |= {f"cell.{pretrained.encoder['cell']}.{name}": value for name, value in pretrained.cell.items()}
     for transform, settings in pretrained.transforms.items():
         brought |= {f"transform.{transform}.{name}": value for name, value in settings.items()}
@@ -64,8 +61,7 @@ def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, wher
             f"transforms are {', '.join(config.transforms) or 'none'}, but {where} was trained with "
             f"{', '.join(pretrained.transforms) or 'none'}; leave transforms out"
         )
-    architecture = {name: pretrained.encoder[name] for name in _ARCHITECTURE}
-    encoder: EncoderSettings = replace(config.encoder, **architecture)
+    encoder: EncoderSettings = replace(config.encoder, **pretrained.architecture)
     return replace(
         with_clips(config, pretrained),
         encoder=encoder,

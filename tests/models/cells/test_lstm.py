@@ -14,6 +14,7 @@ from numpy_lstm import Floats, Gradients
 from small_networks import lstm_spec, random, randomized
 from torch import Tensor, nn
 
+from vidrep.errors import ConfigError
 from vidrep.models.cells.lstm import LSTMCell, LSTMSettings, LSTMState
 from vidrep.models.encoder import Encoder, Numerics
 from vidrep.models.initialization import PEEPHOLE_SCALE
@@ -46,7 +47,7 @@ cases = st.builds(
     H=st.integers(1, 7),
     num_layers=st.integers(1, 3),
     peepholes=st.booleans(),
-    activation=st.sampled_from(["tanh", "relu"]),
+    activation=st.sampled_from(["tanh", "relu", "softsign"]),
     with_state=st.booleans(),
 )
 
@@ -348,4 +349,109 @@ def test_the_last_state_keeps_one_time_step_in_memory() -> None:
 
 
 def test_its_settings_and_their_defaults() -> None:
-    assert asdict(LSTMSettings()) == {"peepholes": False, "activation": "tanh", "forget_bias": 1.0}
+    assert asdict(LSTMSettings()) == {"peepholes": False, "activation": "tanh", "forget_bias": 1.0, "coupled": False}
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {"coupled": True},
+    {"coupled": True, "peepholes": True},
+    {"coupled": True, "peepholes": ("output",), "activation": "softsign"},
+    {"peepholes": ("output",)},
+    {"peepholes": ("forget", "input")},
+    {"peepholes": ("input", "forget", "output")},
+]
+
+
+def equations(cell: LSTMCell, inputs: Floats | None, h: Floats, c: Floats) -> tuple[Floats, Floats]:
+    """Return the outputs and the last c in NumPy, with i = 1 - f where gates are coupled."""
+    weights, settings = {name: value.numpy() for name, value in cell.state_dict().items()}, cell.settings
+    gates = "fgo" if settings.coupled else "ifgo"
+    named = dict(zip(settings.peephole_gates, weights.get("peepholes", ()), strict=True))
+    peephole = {
+        gate: named.get(name, np.zeros(H)) for gate, name in zip("ifo", ("input", "forget", "output"), strict=True)
+    }
+    outputs = []
+    for step in range(T):
+        z = h @ weights["recurrent_weight"].T + weights["bias"]
+        if inputs is not None:
+            z = z + inputs[step] @ weights["input_weight"].T
+        of = dict(zip(gates, np.split(z, len(gates), axis=1), strict=True))
+        f = numpy_lstm.sigmoid(of["f"] + peephole["f"] * c)
+        i = 1 - f if settings.coupled else numpy_lstm.sigmoid(of["i"] + peephole["i"] * c)
+        c = f * c + i * numpy_lstm.activate(of["g"], settings.activation)
+        h = numpy_lstm.sigmoid(of["o"] + peephole["o"] * c) * numpy_lstm.activate(c, settings.activation)
+        outputs.append(h)
+    return np.stack(outputs), c
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("input_size", [D, None])
+@pytest.mark.parametrize("use_reference", [False, True])
+def test_variants_are_what_their_equations_say(
+    variant: dict[str, Any], input_size: int | None, use_reference: bool
+) -> None:
+    cell = lstm_cell(input_size, **variant)
+    cell.use_reference = use_reference
+    inputs, state = None if input_size is None else random(T, B, D), LSTMState(random(B, H), random(B, H) + 1)
+    outputs, last = cell.sequence(inputs, state, T)
+    expected, expected_c = equations(cell, None if inputs is None else inputs.numpy(), *(one.numpy() for one in state))
+    assert abs(as_floats(outputs) - expected).max() < 1e-12
+    assert abs(as_floats(last.c) - expected_c).max() < 1e-12
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_gradients_of_variants_are_those_of_finite_differences(variant: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    stack = Encoder(2, lstm_spec(hidden_size=3, **variant)).double()
+    names = list(stack.state_dict())
+
+    def run(x: Tensor, *parameters: Tensor) -> Tensor:
+        outputs: Tensor = torch.func.functional_call(stack, dict(zip(names, parameters, strict=True)), (x,))[0]
+        return outputs
+
+    tensors = [random(4, 2, 2), *(parameter.detach().clone() for parameter in stack.parameters())]
+    assert torch.autograd.gradcheck(run, [one.requires_grad_() for one in tensors])
+
+
+def test_a_variant_has_only_the_weights_that_it_needs() -> None:
+    def shapes(**settings: Any) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(value.shape) for name, value in lstm_cell(**settings).state_dict().items()}
+
+    coupled = {"input_weight": (3 * H, D), "recurrent_weight": (3 * H, H), "bias": (3 * H,)}
+    assert shapes(coupled=True) == coupled
+    assert shapes(coupled=True, peepholes=True) == coupled | {"peepholes": (2, H)}
+    assert shapes(peepholes=("output",))["peepholes"] == (1, H)
+    assert "peepholes" not in shapes(peepholes=False)
+    assert LSTMSettings(peepholes=("output", "input")).peephole_gates == ("input", "output")
+
+
+def test_all_gates_listed_are_all_peepholes_to_the_bit() -> None:
+    listed, every = (lstm_cell(peepholes=peepholes) for peepholes in (("output", "input", "forget"), True))
+    inputs, state = random(T, B, D), LSTMState(random(B, H), random(B, H))
+    assert torch.equal(listed.sequence(inputs, state, T)[0], every.sequence(inputs, state, T)[0])
+
+
+def test_forget_gates_of_coupled_gates_open_too() -> None:
+    cell = cells_of(Encoder(D, lstm_spec(hidden_size=H, coupled=True, forget_bias=2.5)))[0]
+    assert cell.bias.view(3, H)[:, 0].tolist() == [2.5, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"coupled": True, "peepholes": ["input", "output"]},
+            "peepholes lists the input gate, but coupled gates have none; leave one of the two out",
+        ),
+        ({"peepholes": []}, "peepholes is []; give each gate once, or false for none"),
+        ({"peepholes": ["input", "input"]}, "peepholes is ['input', 'input']; give each gate once, or false for none"),
+        (
+            {"peepholes": ["cell"]},
+            "peepholes is ['cell']; it takes true or false or a list of 'input' or 'forget' or 'output'",
+        ),
+    ],
+)
+def test_contradictory_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LSTMSettings(**settings)
+    assert str(caught.value) == message

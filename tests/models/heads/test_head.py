@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidrep.config.checks import NoSettings
-from vidrep.models.classifier import valid_frames
-from vidrep.models.heads.head import CrossEntropy, Head, last_valid, mean_valid
+from vidrep.models.heads.head import CrossEntropy, Head
 
 T, B, K = 4, 3, 2
 
@@ -40,20 +39,6 @@ def test_the_loss_has_one_term_a_window(head: SumHead) -> None:
     loss = head.loss(outputs, None, classes, torch.tensor(2.5), CrossEntropy())
     torch.testing.assert_close(loss.total, expected)
     assert (loss.num_frames, loss.num_values) == (1, 1)
-
-
-def test_the_last_valid_output_of_each_window() -> None:
-    outputs = random(T, B, K)
-    assert torch.equal(last_valid(outputs, None), outputs[-1])
-    found = last_valid(outputs, valid_frames(torch.tensor([1, 4, 2]), T))
-    assert torch.equal(found, torch.stack([outputs[0, 0], outputs[3, 1], outputs[1, 2]]))
-
-
-def test_the_mean_of_the_valid_outputs_of_each_window() -> None:
-    outputs = random(T, B, K)
-    torch.testing.assert_close(mean_valid(outputs, None), outputs.mean(dim=0))
-    found = mean_valid(outputs, valid_frames(torch.tensor([1, 4, 2]), T))
-    torch.testing.assert_close(found, torch.stack([outputs[0, 0], outputs[:, 1].mean(0), outputs[:2, 2].mean(0)]))
 
 
 def test_cross_entropy_is_that_of_torch() -> None:

@@ -47,7 +47,7 @@ def assert_equal(ours: object, theirs: object) -> None:
 
 
 kinds = pytest.mark.parametrize(
-    ("with_input", "peepholes", "activation"), list(product((True, False), (True, False), ("tanh", "relu")))
+    ("with_input", "peepholes", "activation"), list(product((True, False), (True, False), ("tanh", "relu", "softsign")))
 )
 
 

@@ -1,20 +1,23 @@
-"""The LSTM cell, with or without peepholes.
+"""The LSTM cell: with peepholes of all gates, of some or of none, or with coupled gates.
 
 Shapes: T time, B batch, D input width, H hidden width.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...config.checks import Settings
+from ...config.checks import Settings, require
 from ...shapes import repr_with_shapes
 from ..initialization import PEEPHOLE_SCALE, Initialization
 from ..lstm_kernels.dispatch import choose_sequence
 from ..lstm_kernels.reference import Activation, LayerWeights, reference_sequence
-from .cell import Cell
+from .affine import AffineCell
+
+Gate = Literal["input", "forget", "output"]
+_GATES: tuple[Gate, ...] = ("input", "forget", "output")
 
 
 class LSTMState(NamedTuple):
@@ -31,15 +34,37 @@ class LSTMState(NamedTuple):
 class LSTMSettings(Settings):
     """What can be set in `[cell.lstm]`."""
 
-    peepholes: bool = False
-    """Whether gates also read the cell state."""
+    peepholes: bool | tuple[Gate, ...] = False
+    """Whether gates also read the cell state: all of them, none, or those that are listed."""
     activation: Activation = "tanh"
     """Of the candidate and of the output."""
     forget_bias: float = 1.0
     """Where the forget gates' biases start; others start at 0."""
+    coupled: bool = False
+    """Whether a unit forgets as much as it takes in: the input gate is 1 minus the forget gate."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.peepholes, tuple):
+            require(
+                len(set(self.peepholes)) == len(self.peepholes) > 0,
+                f"peepholes is {list(self.peepholes)}; give each gate once, or false for none",
+            )
+            require(
+                not self.coupled or "input" not in self.peepholes,
+                "peepholes lists the input gate, but coupled gates have none; leave one of the two out",
+            )
+
+    @property
+    def peephole_gates(self) -> tuple[Gate, ...]:
+        """The gates with peepholes, in the order of the rows of weights."""
+        gates = _GATES[1:] if self.coupled else _GATES
+        if isinstance(self.peepholes, bool):
+            return gates if self.peepholes else ()
+        return tuple(gate for gate in gates if gate in self.peepholes)
 
 
-class LSTMCell(Cell):
+class LSTMCell(AffineCell):
     """The long short-term memory.
 
         i = sigmoid(Wi x + Ui h' + wi*c' + bi)        f = sigmoid(Wf x + Uf h' + wf*c' + bf)
@@ -48,10 +73,11 @@ class LSTMCell(Cell):
 
     (Graves 2013, arXiv 1308.0850; Srivastava et al. 2015, arXiv 1502.04681, section 2.1.) wi, wf and wo are peepholes,
     one value a unit; without them it is the LSTM of `torch.nn.LSTM`. With the activation "relu", relu takes the place
-    of both tanh.
+    of both tanh, with "softsign", x / (1 + |x|) does. Coupled gates (Greff et al. 2017, arXiv 1503.04069, CIFG) have
+    i = 1 - f and no weights of i.
 
-    Parameters have their rows in the gate order i, f, g, o: input_weight (4H, D), absent without input;
-    recurrent_weight (4H, H); bias (4H,); peepholes (3, H), of i, f and o, absent without them.
+    Parameters have their rows in the gate order i, f, g, o, or f, g, o: input_weight (4H, D), absent without input;
+    recurrent_weight (4H, H); bias (4H,); peepholes (3, H), of i, f and o, or of those that have some.
     use_reference: whether to compute with `reference_sequence` instead of the faster one, for comparisons.
     """
 
@@ -62,38 +88,30 @@ class LSTMCell(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, settings, compute_dtype=compute_dtype)
         self.use_reference = False
-        self.input_weight = None if input_size is None else nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
-        self.peepholes = nn.Parameter(torch.empty(3, hidden_size)) if settings.peepholes else None
+        num_peepholes = len(settings.peephole_gates)
+        self.peepholes = nn.Parameter(torch.empty(num_peepholes, hidden_size)) if num_peepholes else None
+
+    @property
+    def num_maps(self) -> int:
+        """Four: i, f, g and o; without i, three."""
+        return 3 if self.settings.coupled else 4
 
     @torch.no_grad()
     def reset_parameters(self, initialization: Initialization) -> None:
         """Draw the weights anew, one gate at a time."""
-        for gate in range(4):
-            rows = slice(gate * self.hidden_size, (gate + 1) * self.hidden_size)
-            initialization.reset(self.recurrent_weight[rows], recurrent=True)
-            if self.input_weight is not None:
-                initialization.reset(self.input_weight[rows])
-        self.bias.zero_()
-        self.bias[self.hidden_size : 2 * self.hidden_size] = self.settings.forget_bias
+        super().reset_parameters(initialization)
+        self.bias[self.rows_of(self.num_maps - 3)] = self.settings.forget_bias
         if self.peepholes is not None:
             nn.init.uniform_(self.peepholes, -PEEPHOLE_SCALE, PEEPHOLE_SCALE)
 
     def initial_state(self, batch_size: int, device: torch.device) -> LSTMState:
         """Return zeros, (B, H) twice."""
-        zeros = torch.zeros(batch_size, self.hidden_size, dtype=self.bias.dtype, device=device)
+        zeros = super().initial_state(batch_size, device)
         return LSTMState(zeros, zeros)
-
-    def forward(self, inputs: Tensor | None, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        """Do one time step: inputs (B, D) or None -> h (B, H) and the next state."""
-        outputs, state = self.sequence(None if inputs is None else inputs[None], state, 1)
-        return outputs[0], state
 
     def sequence(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
         """Do T = num_steps time steps with the fastest kernel for the device."""
-        weights = LayerWeights(self.input_weight, self.recurrent_weight, self.bias, self.peepholes)
-        activation = self.settings.activation
+        weights, activation = self._weights(), self.settings.activation
         run = reference_sequence if self.use_reference else choose_sequence(state.h, weights, activation)
         outputs, c = run(
             inputs,
@@ -106,3 +124,27 @@ class LSTMCell(Cell):
         )
         # A copy of h, since a view would keep the outputs of all time steps alive.
         return outputs, LSTMState(outputs[-1].clone(), c)
+
+    def _weights(self) -> LayerWeights:
+        """Return the weights of all four gates and, if there are peepholes, those of all three, for the kernels."""
+        peepholes = self._all_peepholes()
+        if not self.settings.coupled:
+            return LayerWeights(self.input_weight, self.recurrent_weight, self.bias, peepholes)
+        # The input gate's weights are minus the forget gate's, since 1 - sigmoid(z) = sigmoid(-z).
+        if peepholes is not None:
+            peepholes = torch.cat([-peepholes[1:2], peepholes[1:]])
+        forget = self.rows_of(0)
+
+        def with_input_gate(rows: Tensor) -> Tensor:
+            return torch.cat([-rows[forget], rows])
+
+        input_weight = None if self.input_weight is None else with_input_gate(self.input_weight)
+        return LayerWeights(input_weight, with_input_gate(self.recurrent_weight), with_input_gate(self.bias), peepholes)
+
+    def _all_peepholes(self) -> Tensor | None:
+        """Return (3, H), of i, f and o, 0 for a gate that has none; None if no gate has one."""
+        gates = self.settings.peephole_gates
+        if self.peepholes is None or gates == _GATES:
+            return self.peepholes
+        rows = dict(zip(gates, self.peepholes, strict=True))
+        return torch.stack([rows.get(gate, torch.zeros_like(self.peepholes[0])) for gate in _GATES])

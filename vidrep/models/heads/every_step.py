@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..objectives.objective import Loss
-from .head import CrossEntropy, Head, mean_valid
+from ..pooling import mean_valid
+from .head import CrossEntropy, Head
 
 
 class EveryStepHead(Head):

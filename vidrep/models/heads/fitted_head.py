@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ...config.checks import Settings
-from .head import Head, last_valid, mean_valid
+from ..pooling import mean_valid
+from .head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class FittedHead(Head):
 
     def representation(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
         """Return what the head reads of each window: outputs (T, B, H), valid as in `forward` -> (B, H)."""
-        read = last_valid(outputs, valid) if self.settings.reads == "last" else mean_valid(outputs, valid)
+        read = self.last(outputs, valid) if self.settings.reads == "last" else mean_valid(outputs, valid)
         return read if self.center is None else read - self.center
 
     def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:

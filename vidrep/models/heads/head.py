@@ -4,6 +4,7 @@ Shapes: T time, B batch, H width of the encoder's outputs, K classes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from ...config.checks import NoSettings
 from ..objectives.objective import Loss
+from ..pooling import Direction, last_valid
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Head(nn.Module, ABC):
     """Turns the encoder's outputs into logits of classes, for a window and, where it can, for every frame.
 
     A head makes its layers in `__init__`, after `super().__init__(input_size, num_classes, settings)`.
-    input_size: H. num_classes: K. settings: an instance of its `Settings`.
+    input_size: H. num_classes: K. settings: an instance of its `Settings`. directions: of the encoder's outputs, which
+    the classifier sets; none if all read forward.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -48,6 +51,11 @@ class Head(nn.Module, ABC):
     def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
         super().__init__()
         self.input_size, self.num_classes, self.settings = input_size, num_classes, settings
+        self.directions: Sequence[Direction] = ()
+
+    def last(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
+        """Return the outputs where each has read all of its window, see `last_valid`: (T, B, H) -> (B, H)."""
+        return last_valid(outputs, valid, self.directions)
 
     @abstractmethod
     def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
@@ -78,18 +86,3 @@ class Head(nn.Module, ABC):
         num_valid: the valid frames of a window, on average over the whole batch; None if all are.
         """
         return Loss(cross_entropy(self(outputs, valid), classes).sum())
-
-
-def last_valid(outputs: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the outputs at each window's last frame: (T, B, H) -> (B, H)."""
-    if valid is None:
-        return outputs[-1]
-    last = valid.sum(dim=0) - 1
-    return outputs.gather(0, last.view(1, -1, 1).expand(1, -1, outputs.shape[-1]))[0]
-
-
-def mean_valid(outputs: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the mean of the outputs at each window's frames: (T, B, H) -> (B, H)."""
-    if valid is None:
-        return outputs.mean(dim=0)
-    return (outputs * valid.unsqueeze(-1)).sum(dim=0) / valid.sum(dim=0).unsqueeze(-1)

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .head import Head, last_valid
+from .head import Head
 
 
 class LastStepHead(Head):
-    """A linear layer on the encoder's output at the last frame of each window."""
+    """A linear layer on the encoder's outputs at each window's last frame; of a backward direction, at its first."""
 
     def __init__(self, input_size: int, num_classes: int, settings: Any) -> None:
         super().__init__(input_size, num_classes, settings)
@@ -16,5 +16,5 @@ class LastStepHead(Head):
 
     def forward(self, outputs: Tensor, valid: Tensor | None) -> Tensor:
         """Return the logits at each window's last frame: outputs (T, B, H) -> (B, K)."""
-        logits: Tensor = self.projection(last_valid(outputs, valid))
+        logits: Tensor = self.projection(self.last(outputs, valid))
         return logits

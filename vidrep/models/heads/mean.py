@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .head import Head, mean_valid
+from ..pooling import mean_valid
+from .head import Head
 
 
 class MeanHead(Head):

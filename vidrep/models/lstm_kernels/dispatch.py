@@ -22,11 +22,11 @@ def choose_sequence(
 ) -> Callable[..., tuple[Tensor, Tensor]]:
     """Return the quickest recurrence for a layer that starts from h, (B, H).
 
-    With a state in fp32 on a CUDA device where triton is installed, that is `cuda_sequence`. On a CPU it is
-    `onednn_sequence` for small layers of the LSTM without peepholes, where oneDNN computes large products too. Else it
-    is `cpu_sequence`.
+    With a state in fp32 on a CUDA device where triton is installed, that is `cuda_sequence`, which has no softsign. On
+    a CPU it is `onednn_sequence` for small layers of the LSTM without peepholes, where oneDNN computes large products
+    too. Else it is `cpu_sequence`.
     """
-    if h.is_cuda and h.dtype == torch.float32 and _has_triton():
+    if h.is_cuda and h.dtype == torch.float32 and activation != "softsign" and _has_triton():
         from .cuda import cuda_sequence  # slow to import, since it imports triton
 
         return cuda_sequence

@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-Activation = Literal["tanh", "relu"]
+Activation = Literal["tanh", "relu", "softsign"]
 
 
 class LayerWeights(NamedTuple):
@@ -38,7 +39,7 @@ def reference_sequence(
 
     compute_dtype: the type to which operands and results of matrix products are rounded, None for that of h.
     """
-    activate = torch.tanh if activation == "tanh" else torch.relu
+    activate = {"tanh": torch.tanh, "relu": torch.relu, "softsign": F.softsign}[activation]
 
     def product(values: Tensor, matrix: Tensor) -> Tensor:
         return (

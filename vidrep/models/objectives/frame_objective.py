@@ -5,10 +5,11 @@ Shapes: T frames of context, F frames that follow, N frames that a decoder emits
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ..bidirectional import StateProjection
 from ..decoder import Decoder
 from ..output_projection import frame_loss
 from ..state import State
@@ -27,11 +28,14 @@ class FrameObjectiveSettings(ObjectiveSettings):
 class FrameObjective(Objective):
     """Emits frames from the encoder's last state; its loss is their cross-entropy or squared error, summed.
 
-    In training a conditional decoder is teacher-forced; in validation it runs free.
+    In training a conditional decoder is teacher-forced; in validation it runs free. Of a bidirectional encoder it
+    starts from the forward state alone, or from a projection of both: see `reads_backward`.
     """
 
     Settings = FrameObjectiveSettings
     predicts_frames = True
+    reads_backward: ClassVar[bool] = False
+    """Whether the decoder starts from the states of both directions, of an encoder that has two."""
 
     def __init__(self, settings: Any, spec: ModelSpec) -> None:
         super().__init__(settings, spec)
@@ -42,6 +46,16 @@ class FrameObjective(Objective):
             conditional=settings.conditional,
             numerics=spec.numerics,
         )
+        self.start: StateProjection | None = None
+        if spec.stack.bidirectional and self.reads_backward:
+            like = self.decoder.stack.initial_state(1, self.decoder.projection.weight.device)
+            self.start = StateProjection(like, spec.stack.initial_weights)
+
+    def _start(self, state: State) -> State:
+        """Return the first state of the decoder from the encoder's last."""
+        if not self.spec.stack.bidirectional:
+            return state
+        return state.forward if self.start is None else self.start(state)
 
     @abstractmethod
     def span(self, num_context: int, num_future: int) -> tuple[int, int]:
@@ -60,7 +74,7 @@ class FrameObjective(Objective):
     def forward(self, encoded: Encoded, window: Window) -> Loss:
         """Return the loss of the target frames, a conditional decoder being teacher-forced."""
         target = self.target(window)
-        total = self.decoder.loss(encoded.state, self.in_emission_order(target))
+        total = self.decoder.loss(self._start(encoded.state), self.in_emission_order(target))
         return Loss(total, len(target), target.shape[-1])
 
     def validation_loss(self, encoded: Encoded, window: Window) -> Loss:
@@ -75,5 +89,5 @@ class FrameObjective(Objective):
         target: (N, B, D) in natural order, for teacher forcing; None runs free.
         """
         forced = None if target is None else self.in_emission_order(target)
-        output: Tensor = self.decoder(state, num_frames, target=forced)
+        output: Tensor = self.decoder(self._start(state), num_frames, target=forced)
         return self.in_emission_order(output)

@@ -11,6 +11,8 @@ class Reconstruction(FrameObjective):
     Nothing but this class reverses frames; everywhere else they are in natural order of time.
     """
 
+    reads_backward = True
+
     def span(self, num_context: int, num_future: int) -> tuple[int, int]:
         """Return the last frames of the context."""
         return num_context - (self.spec.num_reconstructed or num_context), num_context

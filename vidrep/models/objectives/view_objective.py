@@ -34,7 +34,7 @@ class ViewObjective(Objective):
 
     def __init__(self, settings: Any, spec: ModelSpec) -> None:
         super().__init__(settings, spec)
-        width = spec.stack.hidden_size
+        width = spec.stack.output_size
         self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, settings.projection_size))
 
     @abstractmethod
