@@ -51,7 +51,7 @@ def test_the_last_c_gets_the_future_decoders_gradient_alone(benchmark: ModuleTyp
     name = benchmark.WITHOUT
     whole, losing = network("reconstruction", conditional=conditional), network(name, conditional=conditional)
     assert all(map(torch.equal, whole.parameters(), losing.parameters()))  # one seed, the same weights
-    outputs, state, _ = whole.encode(window().context)
+    outputs, state = whole.encode(window().context)[:2]
     leaves = [one.detach().requires_grad_() for layer in state for one in layer]
     layers = tuple(LSTMState(*leaves[2 * layer : 2 * layer + 2]) for layer in range(LAYERS))
     encoded = Encoded(outputs.detach(), layers)

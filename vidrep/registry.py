@@ -122,6 +122,8 @@ OBJECTIVES = Registry(
     built_in={
         "reconstruction": "vidrep.models.objectives.reconstruction:Reconstruction",
         "future": "vidrep.models.objectives.future:FuturePrediction",
+        "past_segment": "vidrep.models.objectives.anchored:PastSegment",
+        "next_segment": "vidrep.models.objectives.anchored:NextSegment",
         "contrast": "vidrep.models.objectives.contrast:Contrast",
         "balanced_prototypes": "vidrep.models.objectives.balanced_prototypes:BalancedPrototypes",
     },

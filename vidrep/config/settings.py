@@ -346,6 +346,10 @@ class ClassifierSettings(Settings):
     of them."""
     freeze_encoder: bool = False
     """Keep a pretrained encoder's weights as they are and train, or fit, the head alone."""
+    backprop_steps: Annotated[int, Range(at_least=0)] = 0
+    """How many of a window's last time steps the gradient of the classification goes back through, so that memory does
+    not grow with long windows (truncated backpropagation through time); the head reads the outputs of these alone. 0:
+    all."""
     label_smoothing: Probability = 0.0
     """The share of each target that training spreads evenly over all classes; validation does not."""
     center_groups: bool = False

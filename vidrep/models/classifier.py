@@ -11,18 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config.settings import Likelihood
+from ..errors import ConfigError
 from ..registry import HEADS, OBJECTIVES
 from ..sequences.window_batch import WindowBatch
 from .bidirectional import build_encoder
+from .decoder import init_output_biases
 from .encoder import Numerics, SequenceEncoder, StackSpec
 from .heads.fitted_head import FittedHead
 from .heads.head import CrossEntropy, Head
 from .inputs import InputTransforms
 from .joined import JoinedEncoder
 from .network import Gather, Losses, Network, gather_nothing
-from .objectives.frame_objective import FrameObjective
 from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Window
 from .state import State
+from .stretches import read
 
 
 class Classifier(Network):
@@ -30,11 +32,13 @@ class Classifier(Network):
 
     encoders: D, after the input transforms, and what it is built of, of an encoder or of several that are joined.
     head, head_settings: a registered name and its settings. class_weights: (K,), the factor of each class in the loss,
-    1 if None. dropout, input_noise, freeze_encoder, label_smoothing, center_groups: see `ClassifierSettings`.
+    1 if None. dropout, input_noise, freeze_encoder, label_smoothing, center_groups, backprop_steps: see
+    `ClassifierSettings`.
     objectives: settings by registered name of those that are learned beside the classification; they read the window
     alone. likelihood: of the frames that these emit.
 
-    Raises ValueError if groups are to be centered for a head that is not fitted.
+    Raises ValueError if groups are to be centered for a head that is not fitted, and ConfigError for backprop_steps of
+    encoders that read backward too.
     """
 
     class_weights: Tensor | None
@@ -51,6 +55,7 @@ class Classifier(Network):
         freeze_encoder: bool = False,
         label_smoothing: float = 0.0,
         center_groups: bool = False,
+        backprop_steps: int = 0,
         class_weights: Tensor | None = None,
         objectives: Mapping[str, Any] | None = None,
         likelihood: Likelihood = "gaussian",
@@ -62,6 +67,11 @@ class Classifier(Network):
         self.encoder: SequenceEncoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
         self.encoder.requires_grad_(not freeze_encoder)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
+        self.backprop_steps = backprop_steps
+        if backprop_steps and any(stack.bidirectional for _, stack in encoders):
+            raise ConfigError(
+                "classifier.backprop_steps is of an encoder that reads forward alone, and encoder.bidirectional is true"
+            )
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
         self.head.directions = self.encoder.directions
@@ -87,21 +97,24 @@ class Classifier(Network):
 
     def init_output_bias(self, mean_frame: Tensor) -> None:
         """Set the output biases of decoders so that untrained they emit about this frame, (D,)."""
-        for objective in self.objectives.values():
-            if isinstance(objective, FrameObjective):
-                objective.decoder.init_output_bias(mean_frame)
+        init_output_biases(self.objectives, mean_frame)
+
+    @property
+    def has_random_anchors(self) -> bool:
+        """Whether an objective draws anchors."""
+        return any(one.reads_anchors_alone for one in self._objectives.values())
 
     def forward(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the probabilities of classes: (T, B, D), valid (T, B) or None -> (B, K).
 
         A classifier that centers groups takes each window as alone in its group.
         """
-        probabilities: Tensor = self.head.probabilities(self._outputs(frames, valid), valid)
+        probabilities: Tensor = self.head.probabilities(self._outputs(frames, valid), self._of_last(valid))
         return probabilities
 
     def _outputs(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return what the head reads, (T, B, H)."""
-        return self._dropped(self.encoder(frames, valid=valid)[0])
+        """Return what the head reads, (T, B, H), or (K, B, H) of the last K = `backprop_steps`."""
+        return self._dropped(self._read(frames, valid)[""].outputs)
 
     def _dropped(self, outputs: Tensor) -> Tensor:
         return F.dropout(outputs, self.dropout, self.training)
@@ -115,7 +128,7 @@ class Classifier(Network):
 
     def representations(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what a fitted head reads of windows, minus its center: (T, B, D), valid (T, B) or None -> (B, H)."""
-        return self.fitted_head.representation(self._outputs(frames, valid), valid)
+        return self.fitted_head.representation(self._outputs(frames, valid), self._of_last(valid))
 
     def classify_representations(self, representations: Tensor) -> Tensor:
         """Return the probabilities of classes by a fitted head, of representations that may be centered by group.
@@ -132,11 +145,11 @@ class Classifier(Network):
         Noise is added to the frames that the encoder reads, not to those that objectives learn to emit.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(self._noisy(frames), valid=batch.valid))
+        encoded = self._read(self._noisy(frames), batch.valid)
         cross_entropy = CrossEntropy(self.label_smoothing, self.class_weights)
-        loss = self._head_loss(self._dropped(encoded.outputs), batch, cross_entropy)
+        loss = self._head_loss(self._dropped(encoded[""].outputs), batch, cross_entropy)
         window = _window_of(frames, batch)
-        by_name = {name: one(encoded, window) for name, one in self._objectives.items()}
+        by_name = {name: one(encoded[name], window) for name, one in self._objectives.items()}
         return _losses(loss, by_name, {name: one.settings.weight for name, one in self._objectives.items()})
 
     def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
@@ -145,12 +158,12 @@ class Classifier(Network):
         The losses of objectives have the weight 0: the classification chooses the best weights.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(frames, valid=batch.valid))
-        outputs = self._dropped(encoded.outputs)
+        encoded = self._read(frames, batch.valid)
+        outputs = self._dropped(encoded[""].outputs)
         loss = self._head_loss(outputs, batch, CrossEntropy(class_weights=self.class_weights))
-        is_right = self.head.probabilities(outputs, batch.valid).argmax(dim=-1).eq(_classes_of(batch))
+        is_right = self.head.probabilities(outputs, self._of_last(batch.valid)).argmax(dim=-1).eq(_classes_of(batch))
         window = _window_of(frames, batch)
-        by_name = {name: one.validation_loss(encoded, window) for name, one in self._objectives.items()}
+        by_name = {name: one.validation_loss(encoded[name], window) for name, one in self._objectives.items()}
         return _losses(loss, by_name, dict.fromkeys(by_name, 0.0)), {"window_accuracy": is_right.sum()}
 
     def _noisy(self, frames: Tensor) -> Tensor:
@@ -159,7 +172,24 @@ class Classifier(Network):
         return frames + self.input_noise * torch.randn_like(frames)
 
     def _head_loss(self, outputs: Tensor, batch: WindowBatch, cross_entropy: CrossEntropy) -> Loss:
-        return self.head.loss(outputs, batch.valid, _classes_of(batch), batch.num_valid, cross_entropy)
+        valid = self._of_last(batch.valid)
+        return self.head.loss(outputs, valid, _classes_of(batch), batch.num_valid, cross_entropy)
+
+    def _read(self, frames: Tensor, valid: Tensor | None) -> dict[str, Encoded]:
+        """Read windows, (T, B, D), for the head, as "", and for the objectives."""
+        return read(self.encoder, frames, self._objectives, valid=valid, last=self.backprop_steps or None)
+
+    def _of_last(self, valid: Tensor | None) -> Tensor | None:
+        """Return which of the time steps that the head reads are frames, (K, B)."""
+        if valid is None or not self.backprop_steps:
+            return valid
+        if not valid[-self.backprop_steps :].any(dim=0).all():
+            raise ConfigError(
+                f"a window of {int(valid.sum(dim=0).min())} frames beside one of {len(valid)} has none among the last "
+                f"{self.backprop_steps}, which classifier.backprop_steps lets the head read; set windows.length to the "
+                "frames of the shortest video at most, or backprop_steps to 0"
+            )
+        return valid[-self.backprop_steps :]
 
 
 def _window_of(frames: Tensor, batch: WindowBatch) -> Window:

@@ -106,3 +106,10 @@ class Decoder(nn.Module):
         if self.likelihood == "bernoulli":
             probability = mean_frame.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
             self.projection.bias.copy_(probability.logit())
+
+
+def init_output_biases(objectives: nn.Module, mean_frame: Tensor) -> None:
+    """Set the output biases of all decoders in `objectives` so that untrained they emit about this frame, (D,)."""
+    for module in objectives.modules():
+        if isinstance(module, Decoder):
+            module.init_output_bias(mean_frame)

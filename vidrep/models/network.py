@@ -57,6 +57,11 @@ class Network(nn.Module, ABC):
         """The names of those of them that cannot gather the batch from several ranks."""
         return self.needs_whole_batch
 
+    @property
+    def has_random_anchors(self) -> bool:
+        """Whether what is computed changes from step to step, as an objective draws where it reads the encoder."""
+        return False
+
     @abstractmethod
     def losses(
         self, inputs: InputTransforms, batch: WindowBatch, state: State = None, gather: Gather = gather_nothing

@@ -16,6 +16,7 @@ from ..config.settings import Likelihood
 from ..registry import OBJECTIVES
 from ..sequences.window_batch import WindowBatch
 from .bidirectional import build_encoder
+from .decoder import init_output_biases
 from .encoder import Numerics, StackSpec
 from .inputs import InputTransforms
 from .network import Gather, Losses, Network, gather_nothing
@@ -23,6 +24,7 @@ from .objectives.frame_objective import FrameObjective
 from .objectives.objective import Encoded, Loss, ModelSpec, Objective, Views, Window
 from .pooling import last_valid
 from .state import State
+from .stretches import read
 
 
 class PretrainingNetwork(Network):
@@ -87,8 +89,12 @@ class PretrainingNetwork(Network):
 
     def init_output_bias(self, mean_frame: Tensor) -> None:
         """Set the output biases so that untrained decoders emit about this frame, (D,)."""
-        for objective in self.frame_objectives.values():
-            objective.decoder.init_output_bias(mean_frame)
+        init_output_biases(self.objectives, mean_frame)
+
+    @property
+    def has_random_anchors(self) -> bool:
+        """Whether an objective draws anchors."""
+        return any(one.reads_anchors_alone for one in self._objectives.values())
 
     def encode(self, context: Tensor, state: State = None) -> Encoded:
         """Read frames, (T, B, D), T at least 0; state: where the encoder starts, its initial state if None."""
@@ -114,22 +120,28 @@ class PretrainingNetwork(Network):
     ) -> Losses:
         """Return each objective's loss; conditional decoders are teacher-forced."""
         encoded, window = self._read(inputs, batch, state, gather)
-        return self._losses({name: one(encoded, window) for name, one in self._objectives.items()}, encoded.state)
+        return self._losses({name: one(encoded[name], window) for name, one in self._objectives.items()}, encoded)
 
     def validation(self, inputs: InputTransforms, batch: WindowBatch) -> tuple[Losses, dict[str, Tensor]]:
         """Return each objective's loss to choose weights by; decoders run free."""
         encoded, window = self._read(inputs, batch, None, gather_nothing)
-        by_name = {name: one.validation_loss(encoded, window) for name, one in self._objectives.items()}
-        return self._losses(by_name, encoded.state), {}
+        by_name = {name: one.validation_loss(encoded[name], window) for name, one in self._objectives.items()}
+        return self._losses(by_name, encoded), {}
 
     def _read(
         self, inputs: InputTransforms, batch: WindowBatch, state: State, gather: Gather
-    ) -> tuple[Encoded, Window]:
+    ) -> tuple[dict[str, Encoded], Window]:
         frames = self.transformed(inputs, batch.frames)
         window = Window(frames[: self.num_context], frames[self.num_context :], batch.video, batch.group)
-        encoded = self.encode(window.context, state)
-        if any(one.needs_views for one in self._objectives.values()):
-            encoded = encoded._replace(views=self._encode_views(inputs, batch, gather))
+        objectives = self._objectives
+        if not len(window.context):
+            encoded = dict.fromkeys(["", *objectives], self.encode(window.context, state))
+        else:
+            has_last = not all(one.reads_anchors_alone for one in objectives.values())
+            encoded = read(self.encoder, window.context, objectives, state, last=None if has_last else 0)
+        if any(one.needs_views for one in objectives.values()):
+            views = self._encode_views(inputs, batch, gather)
+            encoded = {name: one._replace(views=views) for name, one in encoded.items()}
         return encoded, window
 
     def _encode_views(self, inputs: InputTransforms, batch: WindowBatch, gather: Gather) -> Views:
@@ -140,6 +152,6 @@ class PretrainingNetwork(Network):
         representations = last_valid(outputs, directions=self.encoder.directions).view(num_clips, num_views, -1)
         return Views(gather(representations), gather(batch.video), gather(batch.group))
 
-    def _losses(self, by_name: dict[str, Loss], state: State) -> Losses:
+    def _losses(self, by_name: dict[str, Loss], encoded: Mapping[str, Encoded]) -> Losses:
         weights = {name: one.settings.weight for name, one in self._objectives.items()}
-        return Losses(by_name, weights, state)
+        return Losses(by_name, weights, encoded[""].state)

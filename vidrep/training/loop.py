@@ -158,7 +158,8 @@ def _choose_step(
     ranks: Ranks,
 ) -> TrainingStep | CapturedStep:
     step = TrainingStep(task, optimizer, optimizer_settings, ranks)
-    if ranks.size == 1 and can_capture(device_of(task), task.state(), settings):
+    changes = task.model.network.has_random_anchors
+    if ranks.size == 1 and not changes and can_capture(device_of(task), task.state(), settings):
         return CapturedStep(step, optimizer)
     return step
 

@@ -4,6 +4,7 @@ Shapes: T frames of context, F frames that follow, B batch, D values of a frame,
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -58,12 +59,14 @@ class Encoded(NamedTuple):
     """What the encoder returns for the context of windows: outputs (T, B, H) of its top layer, and its last state.
 
     Without objectives that read windows, windows have no frame: T is 0 and the state is the initial one.
-    views: for objectives that need views of the windows' clips, None without such.
+    views: for objectives that need views of the windows' clips, None without such. anchors: the state after so many
+    frames, of those that `Objective.anchors` asked for.
     """
 
     outputs: Tensor
     state: State
     views: Views | None = None
+    anchors: Mapping[int, State] = {}
 
     def __repr__(self) -> str:
         return repr_with_shapes(self)
@@ -117,12 +120,21 @@ class Objective(nn.Module, ABC):
     """Whether it compares two views of each clip, see `ViewObjective`, rather than reading windows."""
     needs_groups: ClassVar[bool] = False
     """Whether it compares the clips of a group, so that some group must have several."""
+    reads_anchors_alone: ClassVar[bool] = False
+    """Whether all that it reads of the encoder is its state at `anchors`. They may change from step to step."""
     predicts_frames: ClassVar[bool] = False
     """Whether it emits frames that can be compared with true ones; see `FrameObjective`."""
 
     def __init__(self, settings: Any, spec: ModelSpec) -> None:
         super().__init__()
         self.settings, self.spec = settings, spec
+
+    def anchors(self, num_steps: int) -> Mapping[int, int]:
+        """Return where the state is needed within windows of T = num_steps frames; nowhere, unless overridden.
+
+        {frames that are read until then: how many of them the gradient goes back through}
+        """
+        return {}
 
     @abstractmethod
     def forward(self, encoded: Encoded, window: Window) -> Loss:
