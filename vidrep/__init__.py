@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .inference.info import info
     from .inference.predict import predict
     from .models.saved import load_model
+    from .segments.reading import read_segments
+    from .segments.writing import write_segments
     from .synthetic.generate import generate_moving_mnist
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
@@ -61,8 +63,10 @@ __all__ = [
     "open_features",
     "predict",
     "read_annotations",
+    "read_segments",
     "sample",
     "train",
+    "write_segments",
 ]
 
 # Where each name is defined: "module", or "module:name" if it has another one there.
@@ -90,8 +94,10 @@ _HOMES = {
     "open_features": "features.store",
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
+    "read_segments": "segments.reading",
     "sample": "synthetic.samples:write_samples",
     "train": "training.pretrain",
+    "write_segments": "segments.writing",
 }
 
 
