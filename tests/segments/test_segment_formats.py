@@ -38,9 +38,7 @@ def read_one(path: Path, caplog: pytest.LogCaptureFixture, *, rate: float | None
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_a_table(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, delimiter: str, encoding: str
-) -> None:
+def test_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture, delimiter: str, encoding: str) -> None:
     lines = (
         "Video,START,End,Label,Subject,Group,Notes",
         "run/a.mp4,1.5,2.25,groom,anna,cage 1,good",
@@ -87,7 +85,9 @@ def test_boris_7_tabular_events(tmp_path: Path, caplog: pytest.LogCaptureFixture
     found, line = read_one(write(tmp_path, "obs.tsv", TABULAR_7), caplog)
     assert rows(found) == [("clips/a.mp4", 3.3, 7.75, "groom", "anna"), ("clips/a.mp4", 4.0, 4.0, "bite", "")]
     assert found.watched == {"clips/a.mp4": (Span(0, 60),)}
-    assert line.startswith("BORIS, tabular events (left out: Comment): 2 segments, 1 videos, 2 labels, 1 subjects, 60.0 s")
+    assert line.startswith(
+        "BORIS, tabular events (left out: Comment): 2 segments, 1 videos, 2 labels, 1 subjects, 60.0 s"
+    )
 
 
 TABULAR_8 = (
@@ -209,7 +209,8 @@ def test_elan_text_with_names_of_columns(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_elan_text_with_a_column_for_each_tier_in_milliseconds(tmp_path: Path) -> None:
-    text = "Begin Time - msec\tEnd Time - msec\tDuration - msec\tleft\tright\n0\t40\t40\treach\t\n40\t80\t40\tgrab\treach\n"
+    text = "Begin Time - msec\tEnd Time - msec\tDuration - msec\tleft\tright\n"
+    text += "0\t40\t40\treach\t\n40\t80\t40\tgrab\treach\n"
     found = read_segments(write(tmp_path, "a.txt", text))
     assert rows(found) == [("a", 0.0, 0.04, "reach", ""), ("a", 0.04, 0.08, "grab", ""), ("a", 0.04, 0.08, "reach", "")]
 
@@ -245,7 +246,9 @@ def test_simba_targets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     assert rows(found) == [("mouse", 0.5, 1.5, "Attack", "")]
     assert found.labels == ("Attack", "Sniff")  # one never occurs
     assert found.watched == {"mouse": (Span(0, 1.5),)}
-    assert line.startswith("SimBA's frames, a row a frame at 2 frames/s, behaviors Attack, Sniff (left out: 3 other columns)")
+    assert line.startswith(
+        "SimBA's frames, a row a frame at 2 frames/s, behaviors Attack, Sniff (left out: 3 other columns)"
+    )
 
 
 def test_simba_classifications(tmp_path: Path) -> None:
@@ -284,7 +287,9 @@ def test_audacity(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_subrip(tmp_path: Path) -> None:
-    text = "1\r\n00:00:01,500 --> 00:00:02,250 X1:40 X2:600\r\n<i>groom</i>\r\n\r\n2\r\n01:00:00,000 --> 01:00:01,000\r\n"
+    text = (
+        "1\r\n00:00:01,500 --> 00:00:02,250 X1:40 X2:600\r\n<i>groom</i>\r\n\r\n2\r\n01:00:00,000 --> 01:00:01,000\r\n"
+    )
     text += "{\\an8}rear\r\nhigh\r\n"
     found = read_segments(write(tmp_path, "a.srt", text))
     assert rows(found) == [("a", 1.5, 2.25, "groom", ""), ("a", 3600.0, 3601.0, "rear high", "")]

@@ -174,10 +174,11 @@ def test_a_folder_has_a_file_for_each_video_wherever_it_was(tmp_path: Path, capl
     assert "names of videos (here a, b)" in lost
 
 
-def test_the_same_is_written_again(tmp_path: Path) -> None:
-    for name in NAMES:
-        annotations = simple("a")
-        for output in ("one", "two"):
-            write_segments(annotations, tmp_path / name / output, format=name, frame_clock=RATE)
-        one, two = ([*path.iterdir()][0] if path.is_dir() else path for path in sorted((tmp_path / name).iterdir()))
-        assert one.read_bytes() == two.read_bytes()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_is_written_again(tmp_path: Path, name: str) -> None:
+    ending = format_named(name).ending
+    contents = set()
+    for folder in ("one", "two"):
+        (file,) = write_segments(simple("a"), tmp_path / folder / f"a{ending}", format=name, frame_clock=RATE)
+        contents.add(file.read_bytes())
+    assert len(contents) == 1

@@ -89,7 +89,7 @@ class _Document:
         try:
             self._take(name, attributes)
         except (KeyError, ValueError) as error:
-            raise LabelError(f"{self.place}: {name} has no {error}; save the document in ELAN again") from error
+            raise LabelError(f"{self.place}: {name} has no {error}; save it in ELAN again") from error
 
     def _take(self, name: str, attributes: dict[str, str]) -> None:
         if name == "HEADER" and attributes.get("TIME_UNITS", "milliseconds") != "milliseconds":
@@ -126,7 +126,7 @@ def _read(source: Source) -> Contents:
     for one in document.aligned:
         missing = [slot for slot in one.slots if slot not in document.slots]
         if missing:
-            raise LabelError(f"{one.place}: no time slot {missing[0]!r}; save the document in ELAN again")
+            raise LabelError(f"{one.place}: no time slot {missing[0]!r}; save it in ELAN again")
         start, end = (document.slots[slot] for slot in one.slots)
         if start is None or end is None:
             num_unaligned += 1

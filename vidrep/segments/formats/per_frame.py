@@ -27,7 +27,7 @@ _PROBABILITY = "Probability_"
 # SimBA's last features count frames with uncertain poses, and may be 0 throughout.
 _COUNTS = re.compile(r"low_prob_detections.*", re.IGNORECASE)
 _DEEPETHOGRAM_ENDING = "_labels.csv"
-_MOST_CELLS = 1 << 28
+_MOST_CELLS = 1 << 26
 
 
 def _matches(source: Source) -> bool:
@@ -36,7 +36,8 @@ def _matches(source: Source) -> bool:
         return False
     names, values = source.first_rows
     is_named = any(name and not _is_number(name) for name in names)
-    return is_named and len(names) == len(values) > 1 and values[-1] in _VALUES and all(map(_is_number, values))
+    are_numbers = all(_is_number(value) for value in values if value)
+    return is_named and len(names) == len(values) > 1 and values[-1] in _VALUES and are_numbers
 
 
 def _is_deepethogram(source: Source) -> bool:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -59,11 +60,11 @@ class Source:
 
     @cached_property
     def first_rows(self) -> list[list[str]]:
-        """The cells of the first two rows of a table, [] if it is none."""
-        try:
-            return [row.values for row in islice(self.rows(), 2)]
-        except LabelError:
-            return []
+        """The cells of the first two rows of a table, or of those that are well formed."""
+        found: list[list[str]] = []
+        with suppress(LabelError):  # whoever reads the table raises it
+            found.extend(row.values for row in islice(self.rows(), 2))
+        return found
 
     @property
     def head(self) -> list[str]:
@@ -130,9 +131,10 @@ def require_times(place: str, start: float, end: float) -> None:
 def cleaned(name: str, what: str, place: str) -> str:
     """Return a name in NFC, in one line; LabelError if it holds characters that no format can."""
     name = composed(_BREAKS.sub(" ", name).strip())
-    for character in name:
-        if unicodedata.category(character) in ("Cc", "Cs"):
-            raise LabelError(f"{place}: the {what} {name!r} holds the control character {character!r}; remove it")
+    if not name.isprintable():
+        for character in name:
+            if unicodedata.category(character) in ("Cc", "Cs"):
+                raise LabelError(f"{place}: the {what} {name!r} holds the control character {character!r}; remove it")
     return name
 
 
