@@ -1,4 +1,7 @@
-"""Cues, of which SubRip and WebVTT consist: times and a text, between blank lines."""
+"""Cues, of which SubRip and WebVTT consist: times and a text, between blank lines.
+
+Read here rather than by webvtt-py, which drops cues that it cannot parse without a word, and gives no lines.
+"""
 
 import re
 from collections.abc import Iterator

@@ -4,6 +4,8 @@ An annotation's value is the label, or, where it has none, the name of its tier;
 What is annotated on the tier "watched" is the time in which every occurrence of the labels is marked. Annotations that
 refer to others, or whose times are not aligned, are left out. Nothing is read but the file itself: entities of a
 document type, which ELAN does not write, are refused.
+
+Read here rather than by pympi-ling, whose errors have no lines and which takes documents of any type.
 """
 
 import heapq

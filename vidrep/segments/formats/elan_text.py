@@ -83,7 +83,7 @@ def _read(source: Source) -> Contents:
     found = Collector()
     found.video(place_of(source.path, 1), video)
     if first is not None and _has_names(first.values):
-        add = _by_names(found, video, first.values)
+        add = _by_names(found, video, *first)
     else:
         add = _by_order(found, video)
         if first is not None:
@@ -93,10 +93,10 @@ def _read(source: Source) -> Contents:
     return Contents(annotations=found.annotations())
 
 
-def _by_names(found: Collector, video: str, names: Sequence[str]) -> Callable[[str, list[str]], None]:
-    """Return what adds a row of a table with names of columns."""
+def _by_names(found: Collector, video: str, head: str, names: Sequence[str]) -> Callable[[str, list[str]], None]:
+    """Return what adds a row of a table with these names of columns, whose place is `head`."""
     plain = [_plain(name) for name in names]
-    columns = {kind: _column_of(kind, plain) for kind in ("begin", "end")}
+    columns = {kind: _column_of(kind, plain, head) for kind in ("begin", "end")}
     labels = [index for index, name in enumerate(plain) if name and not _NOT_LABELS.fullmatch(name)]
     known = {name: index for index, name in enumerate(plain)}
 
@@ -113,14 +113,14 @@ def _by_names(found: Collector, video: str, names: Sequence[str]) -> Callable[[s
     return add
 
 
-def _column_of(kind: str, names: Sequence[str]) -> tuple[int, float]:
+def _column_of(kind: str, names: Sequence[str], place: str) -> tuple[int, float]:
     """Return which column has a time, and how many seconds its unit is."""
     for form, unit in _FORMS.items():
         if (name := f"{kind} time - {form}") in names:
             return names.index(name), unit
     if (name := f"{kind} time") in names:
         return names.index(name), 1.0
-    raise LabelError(f"no column '{kind} time' in seconds, hours:minutes:seconds or milliseconds; export one of them")
+    raise LabelError(f"{place}: no column '{kind} time' in seconds, hours:minutes:seconds or milliseconds; export one")
 
 
 def _by_order(found: Collector, video: str) -> Callable[[str, list[str]], None]:
