@@ -7,6 +7,7 @@ import typer
 
 from vidrep import __version__
 
+from .annotations import annotations_command
 from .check import check_command
 from .compare import compare_command
 from .console import replace_what_cannot_be_encoded
@@ -54,6 +55,7 @@ def _root(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_command,
     "check": check_command,
+    "annotations": annotations_command,
     "train": train_command,
     "finetune": finetune_command,
     "evaluate": evaluate_command,

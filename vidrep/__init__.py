@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .inference.info import info
     from .inference.predict import predict
     from .models.saved import load_model
+    from .segments.reading import read_segments
+    from .segments.writing import write_segments
     from .synthetic.generate import generate_moving_mnist
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
@@ -65,10 +67,12 @@ __all__ = [
     "open_features",
     "predict",
     "read_annotations",
+    "read_segments",
     "reproduce",
     "sample",
     "study",
     "train",
+    "write_segments",
 ]
 
 # Where each name is defined: "module", or "module:name" if it has another one there.
@@ -98,9 +102,11 @@ _HOMES = {
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
     "reproduce": "evaluation.reproduce",
+    "read_segments": "segments.reading",
     "sample": "synthetic.samples:write_samples",
     "study": "evaluation.study.study",
     "train": "training.pretrain",
+    "write_segments": "segments.writing",
 }
 
 

@@ -75,6 +75,7 @@ def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
         "extract",
         "import",
         "check",
+        "annotations",
         "train",
         "finetune",
         "evaluate",

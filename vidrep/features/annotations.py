@@ -126,7 +126,7 @@ def merge(
     if not len(keys) == len(labels) == len(splits):
         raise ValueError(f"{len(keys)} keys, {len(labels)} labels and {len(splits)} splits; give one of each a video")
     new_labels, new_splits, groups = list(labels), list(splits), [""] * len(keys)
-    by_video, missing = _by_video(_VideoFinder(keys, paths), annotations)
+    by_video, missing = _by_video(VideoFinder(keys, paths), annotations)
     if annotations and not by_video:
         raise _nothing_in_common(keys, annotations)
     decided: dict[str, frozenset[int]] = {}
@@ -204,7 +204,7 @@ def _positions(names: Sequence[str]) -> dict[str, list[int]]:
     return dict(positions)
 
 
-class _VideoFinder:
+class VideoFinder:
     """Finds videos by their names in annotations."""
 
     def __init__(self, keys: Sequence[str], paths: Sequence[str] = ()) -> None:
@@ -232,7 +232,7 @@ class _VideoFinder:
         return len({self._sources[index] for index in found}) == 1
 
 
-def _by_video(videos: _VideoFinder, annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
+def _by_video(videos: VideoFinder, annotations: Mapping[str, Annotation]) -> tuple[dict[int, Annotation], list[str]]:
     """Return the annotation of each video, by its position among the keys, and the names that match none."""
     by_video: dict[int, Annotation] = {}
     missing: list[str] = []

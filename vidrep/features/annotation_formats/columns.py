@@ -9,17 +9,22 @@ from ..annotations import Annotation
 from .entries import checked_split
 
 # Of several columns with one meaning, the first here counts.
+VIDEO_COLUMNS = (
+    *("video", "path", "file", "filename", "file_name", "filepath", "file_path", "video_path", "video_name"),
+    *("vid_name", "clip", "clip_path", "clip_name", "video_id", "youtube_id", "id"),
+)
+LABEL_COLUMNS = ("label", "class", "class_name", "action", "category")
 _MEANINGS: Mapping[str, tuple[str, ...]] = {
-    "video": (
-        *("video", "path", "file", "filename", "file_name", "filepath", "file_path", "video_path", "video_name"),
-        *("vid_name", "clip", "clip_path", "clip_name", "video_id", "youtube_id", "id"),
-    ),
-    "label": ("template", "label", "class", "class_name", "action", "category"),
+    "video": VIDEO_COLUMNS,
+    "label": ("template", *LABEL_COLUMNS),
     "split": ("split", "subset"),
     "group": ("group", "person", "subject", "participant", "recording"),
 }
 TIMES = ("time_start", "time_end")
 """Kinetics' columns of the seconds between which a video was cut out of its source."""
+STARTS = frozenset({"start", "start_time", "begin", "begin_time", "onset", "start_(s)", "start_seconds"})
+ENDS = frozenset({"end", "end_time", "stop", "stop_time", "offset", "stop_(s)", "end_(s)", "end_seconds"})
+"""Columns of when, in a video, a label begins and is over: a table with both has annotations with time."""
 
 _KNOWN = frozenset(name for names in _MEANINGS.values() for name in names)
 # A name so much like one that is needed and lacking is a mistake in writing, no column of something else.
@@ -50,21 +55,36 @@ class Columns:
     def of(cls, names: Sequence[str], place: str) -> "Columns":
         """Recognize columns by their names; LabelError if the video is not among them, or nothing is said of it."""
         known = [column_name(name) for name in names]
-        written = ",".join(names)
+        if not STARTS.isdisjoint(known) and not ENDS.isdisjoint(known):
+            raise LabelError(
+                f"{place}: columns are {','.join(names)}: these labels have a start and an end in the video; give the "
+                "file as --annotations"
+            )
+        columns = cls.recognized(names, _MEANINGS, place)
+        if "video" not in columns.used or len(columns.used) < 2:
+            raise LabelError(f"{place}: columns are {','.join(names)}; needed are video and label, split or group")
+        return columns
+
+    @classmethod
+    def recognized(cls, names: Sequence[str], meanings: Mapping[str, Sequence[str]], place: str) -> "Columns":
+        """Recognize columns by their names; LabelError for one that is named twice or is nearly that of a meaning.
+
+        meanings: the names of columns for each meaning; of several that are there, the first counts.
+        """
+        known = [column_name(name) for name in names]
         named = [name for name in known if name]  # spreadsheets write empty columns, too
         if len(set(named)) < len(named):
-            raise LabelError(f"{place}: a column is named twice in {written}; name each once")
+            raise LabelError(f"{place}: a column is named twice in {','.join(names)}; name each once")
         used = {
             meaning: next(name for name in candidates if name in known)
-            for meaning, candidates in _MEANINGS.items()
+            for meaning, candidates in meanings.items()
             if not set(candidates).isdisjoint(known)
         }
+        every = {name for candidates in meanings.values() for name in candidates}
         for name in known:
-            near = difflib.get_close_matches(name, _MEANINGS.keys() - used.keys(), n=1, cutoff=_ALIKE)
-            if near and name not in _KNOWN:
+            near = difflib.get_close_matches(name, meanings.keys() - used.keys(), n=1, cutoff=_ALIKE)
+            if near and name not in every:
                 raise LabelError(f"{place}: unknown column {name!r}; did you mean {near[0]!r}?")
-        if "video" not in used or len(used) < 2:
-            raise LabelError(f"{place}: columns are {written}; needed are video and label, split or group")
         taken = {*used.values(), *TIMES}
         left_out = [name or "without a name" for name, own in zip(names, known, strict=True) if own not in taken]
         return cls(used, list(dict.fromkeys(left_out)))

@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import LabelError
 from .columns import Columns, column_name, num_known
@@ -33,32 +35,51 @@ def read_table(path: Path, text: str, delimiter: str) -> tuple[Annotations, str]
 
     Raises LabelError, naming the line, for missing columns, unknown splits, contradictions and incomplete rows.
     """
-    lines = text.splitlines(keepends=True)
-    if lines and _names_delimiter(lines[0]):
-        lines[0] = "\n"
-    rows = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=delimiter, strict=True)
     annotations: Annotations = {}
     names: list[str] = []
     keys: list[str] = []
     columns = Columns({}, [])
+    for place, values in table_rows(path, text, delimiter):
+        if not names:
+            columns, names, keys = Columns.of(values, place), values, [column_name(value) for value in values]
+            continue
+        require_width(names, values, delimiter, place)
+        add(annotations, *columns.annotation(dict(zip(keys, values, strict=True)), place))
+    return annotations, f"a table separated by {_DELIMITERS[delimiter]}, {description(columns)}"
+
+
+class Row(NamedTuple):
+    """The place of a row of a table, and its cells without spaces around them."""
+
+    place: str
+    values: list[str]
+
+
+def table_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
+    """Yield the rows of a table that are not blank; Excel's own first line, "sep=;", is none.
+
+    Raises LabelError, naming the line, for what is no CSV.
+    """
+    lines = text.splitlines(keepends=True)
+    if lines and _names_delimiter(lines[0]):
+        lines[0] = "\n"
+    rows = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in rows:
-            place = place_of(path, rows.line_num)
             values = [cell.strip() for cell in cells]
-            if not any(values):
-                continue
-            if not names:
-                columns, names, keys = Columns.of(values, place), values, [column_name(value) for value in values]
-                continue
-            if len(values) != len(names):
-                raise LabelError(
-                    f"{place}: {len(values)} values for {len(names)} columns ({delimiter.join(names)}); quote values "
-                    f"that hold {_DELIMITERS[delimiter]}"
-                )
-            add(annotations, *columns.annotation(dict(zip(keys, values, strict=True)), place))
+            if any(values):
+                yield Row(place_of(path, rows.line_num), values)
     except csv.Error as error:
         raise LabelError(f"{place_of(path, rows.line_num)}: not a CSV ({error}); write one video a line") from error
-    return annotations, f"a table separated by {_DELIMITERS[delimiter]}, {description(columns)}"
+
+
+def require_width(names: list[str], values: list[str], delimiter: str, place: str) -> None:
+    """Raise LabelError unless a row has as many values as there are columns."""
+    if len(values) != len(names):
+        raise LabelError(
+            f"{place}: {len(values)} values for {len(names)} columns ({delimiter.join(names)}); quote values "
+            f"that hold {_DELIMITERS[delimiter]}"
+        )
 
 
 def description(columns: Columns) -> str:
