@@ -249,12 +249,13 @@ def test_groups_are_labeled_whole_where_there_are_some(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     features = open_features(folder / "features.h5")
+    options: dict[str, Any] = {"annotations": grouped(features), "shots": [1, 2, "all"], "budget_minutes": 1e-9}
     with caplog.at_level(logging.INFO, logger="vidrep"):
-        result = small(folder, tmp_path / "study", annotations=grouped(features), budget_minutes=1e-9)
+        result = small(folder, tmp_path / "study", **options)
     assert result.by == "groups"
     assert "k = 2 is left out: class 'left' has 2 groups" not in caplog.text
     assert "k = 2 is left out: it labels everything, as all does" in caplog.text
-    assert "k counts labeled groups of each class; 4 methods on 2 draws: 8 cells" in caplog.text
+    assert "k counts labeled groups of each class; 4 methods on 2 draws: 12 cells" in caplog.text
     assert "no intervals: the test videos are in 2 groups, and fewer than 5 show too little" in caplog.text
     draws = json.loads((tmp_path / "study" / "study.json").read_text())["draws"]
     assert all(len(one["videos"]) == 4 for one in draws)
