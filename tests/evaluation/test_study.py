@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,12 @@ def test_runs_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
     finetune(same, tmp_path / "actions", finetune_config(steps=2), device="cpu")
     with pytest.raises(ConfigError, match="actions: a classifier, which learned the labels of 8 videos"):
         small(folder, tmp_path / "study", runs=[tmp_path / "actions"])
+
+
+def test_a_run_that_is_called_like_a_method_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "pre", tmp_path / "Mean-feature")
+    with pytest.raises(ConfigError, match="too much alike: .*, Mean-feature; rename a run's folder"):
+        small(folder, tmp_path / "study", runs=[tmp_path / "Mean-feature"])
 
 
 def grouped(features: Features) -> Mapping[str, Annotation]:
