@@ -243,7 +243,7 @@ def test_runs_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_a_run_that_is_called_like_a_method_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "pre", tmp_path / "Mean-feature")
-    with pytest.raises(ConfigError, match="too much alike: .*, Mean-feature; rename a run's folder"):
+    with pytest.raises(ConfigError, match=r"too much alike: .*, Mean-feature; rename a run's folder"):
         small(folder, tmp_path / "study", runs=[tmp_path / "Mean-feature"])
 
 
