@@ -75,6 +75,15 @@ def test_evaluate_shows_classes_and_mistakes_and_writes_them(made: Path, tmp_pat
     one_line(["evaluate", made / "pretrained", features, "--errors", errors], 2, "are for classifiers")
 
 
+def test_a_training_behind_transforms_without_an_inverse_prints_its_own_units(made: Path, tmp_path: Path) -> None:
+    settings = ["--set", "likelihood=gaussian", "--set", 'transforms=["standardize", "center_clip"]']
+    code, stdout, stderr = vidrep(
+        "train", made / "features.h5", "-o", tmp_path / "run", "--recipe", "demo-pretrain", *TINY, *settings
+    )
+    assert code == 0, stderr
+    assert re.search(r"^future, squared error/frame, transformed +\d", stdout, re.M)
+
+
 def test_runs_are_compared(made: Path, tmp_path: Path) -> None:
     features, other = made / "features.h5", tmp_path / "other"
     code, stdout, stderr = vidrep("finetune", features, "-o", other, "--recipe", "demo-finetune", *TINY)

@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,12 @@ def test_runs_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
         small(folder, tmp_path / "study", runs=[tmp_path / "actions"])
 
 
+def test_a_run_that_is_called_like_a_method_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "pre", tmp_path / "Mean-feature")
+    with pytest.raises(ConfigError, match=r"too much alike: .*, Mean-feature; rename a run's folder"):
+        small(folder, tmp_path / "study", runs=[tmp_path / "Mean-feature"])
+
+
 def grouped(features: Features) -> Mapping[str, Annotation]:
     """Two videos a group, across classes."""
     return {row.path: Annotation(row.label, row.split, f"g{int(Path(row.path).stem) // 2}") for row in features.videos}
@@ -249,12 +256,13 @@ def test_groups_are_labeled_whole_where_there_are_some(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     features = open_features(folder / "features.h5")
+    options: dict[str, Any] = {"annotations": grouped(features), "shots": [1, 2, "all"], "budget_minutes": 1e-9}
     with caplog.at_level(logging.INFO, logger="vidrep"):
-        result = small(folder, tmp_path / "study", annotations=grouped(features), budget_minutes=1e-9)
+        result = small(folder, tmp_path / "study", **options)
     assert result.by == "groups"
     assert "k = 2 is left out: class 'left' has 2 groups" not in caplog.text
     assert "k = 2 is left out: it labels everything, as all does" in caplog.text
-    assert "k counts labeled groups of each class; 4 methods on 2 draws: 8 cells" in caplog.text
+    assert "k counts labeled groups of each class; 4 methods on 2 draws: 12 cells" in caplog.text
     assert "no intervals: the test videos are in 2 groups, and fewer than 5 show too little" in caplog.text
     draws = json.loads((tmp_path / "study" / "study.json").read_text())["draws"]
     assert all(len(one["videos"]) == 4 for one in draws)

@@ -79,3 +79,4 @@ def test_k_that_labels_everything_is_all(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.WARNING, logger="vidrep"):
         assert possible_shots(CLIPS, [10, "all"], ["a", "b", "c"]) == ["all"]
     assert "k = 10 is left out: it labels everything, as all does" in caplog.text
+    assert possible_shots(CLIPS, [10], ["a", "b", "c"]) == [10]

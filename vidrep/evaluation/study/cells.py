@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError, OutputError
+from ...errors import ConfigError, InputError, OutputError
 from ...features.settings import settings_difference
 from ...files import write_text
 from .draws import Shots
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def file_name(self) -> str:
-        """Readable, and one for each cell: names of methods differ in more than what a file name cannot have."""
+        """Readable, and one for each planned cell: `planned_cells` refuses methods whose names differ too little."""
         method = re.sub(r"[^\w.-]+", "-", self.method)
         return f"{method}-k{self.shots}-draw{self.draw}-seed{self.seed}.json"
 
@@ -44,8 +44,10 @@ def planned_cells(methods: Sequence[Method], every_shots: Sequence[Shots], *, dr
     """Return all cells, draw by draw, so that a study that is cut short has whole draws.
 
     A method without random numbers has seed 0 alone, and all labels have draw 0 alone.
+
+    Raises ConfigError for methods whose cells would have the same files.
     """
-    return [
+    cells = [
         Cell(method.name, shots, draw, seed)
         for draw in range(draws)
         for shots in every_shots
@@ -53,6 +55,13 @@ def planned_cells(methods: Sequence[Method], every_shots: Sequence[Shots], *, dr
         for method in methods
         for seed in range(seeds if method.is_random else 1)
     ]
+    # Some disks do not distinguish small letters from capital ones.
+    if len({cell.file_name.casefold() for cell in cells}) < len(cells):
+        raise ConfigError(
+            f"the names of the methods are too much alike: {', '.join(one.name for one in methods)}; rename a run's "
+            "folder"
+        )
+    return cells
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Units:
 
 
 def possible_shots(units: Units, wanted: Sequence[Shots], classes: Sequence[str]) -> list[Shots]:
-    """Return the k that can be drawn, ascending, "all" last; one that cannot is left out, with a line.
+    """Return the k that can be drawn, ascending, "all" last; one that cannot, or is all, is left out, with a line.
 
     Raises ConfigError for a k below 1, LabelError if none is left.
     """
@@ -87,7 +87,7 @@ def possible_shots(units: Units, wanted: Sequence[Shots], classes: Sequence[str]
     for shots in sorted({one for one in wanted if one != "all"}):
         if shots > counts[fewest]:
             _log.warning("k = %d is left out: %s", shots, there)
-        elif units.drawn(shots, 0) == units.drawn("all", 0):
+        elif "all" in wanted and units.drawn(shots, 0) == units.drawn("all", 0):
             _log.warning("k = %d is left out: it labels everything, as all does", shots)
         else:
             kept.append(shots)
