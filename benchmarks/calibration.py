@@ -11,7 +11,7 @@ import shutil
 from recording import ROOT, Recording, real_data
 from tennis7 import write_annotations
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 def main() -> None:
@@ -19,8 +19,9 @@ def main() -> None:
     record = Recording("Calibration: before and after the temperature", real_data())
     record.add(
         "Made by `python benchmarks/calibration.py`, by the [protocol](calibration-protocol.md). ECE: expected "
-        "calibration error, 15 bins (Guo et al. 2017); of perfectly calibrated predictions of so few videos it would "
-        "be about 0.1 too, since the accuracy of a bin of few is mostly chance."
+        "calibration error, 15 bins (Guo et al. 2017). Perfectly calibrated predictions of 91 videos of seven classes "
+        "have one of 0.12 on average, 0.07 to 0.17 in nine of ten cases (simulated), since the accuracy of a bin of "
+        "few videos is mostly chance."
     )
     record.run("vidrep sample -o clips --sources 16", keep=False)
     record.run("vidrep extract patches clips -o samples.h5 --size 16 --labels clips/labels.csv --threads 1", keep=False)
@@ -36,13 +37,13 @@ def main() -> None:
 
 
 def measure(record: Recording, name: str, features: str, labels: str) -> None:
-    """Train by folds and by validation, three seeds each, and lay out what `evaluate` finds on the test videos."""
+    """Train by folds and by validation, two seeds each, and lay out what `evaluate` finds on the test videos."""
     lines = [
         "| temperature fitted on | seed | predicts | temperatures | accuracy | ECE before | ECE after "
         "| log loss before | log loss after |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for fitted_on, options in (("folds", "--budget 2"), ("validation videos", "--no-auto --steps 300")):
+    for fitted_on, options in (("folds", "--budget 2 --steps 60"), ("validation videos", "--no-auto --steps 60")):
         for seed in SEEDS:
             run = f"{name}-{options.split()[0].strip('-')}-{seed}"
             record.run(f"vidrep finetune {features} -o {run} --seed {seed} {options} {labels} --threads 1", keep=False)
