@@ -261,7 +261,7 @@ def test_a_run_goes_on_by_its_name_alone(made: Path, tmp_path: Path) -> None:
 def test_recipes_have_a_line_each() -> None:
     lines = vidrep("recipes")[1].splitlines()
     assert lines[0] == "vidrep train --recipe NAME"
-    assert "  all-labels     Many labels: an ensemble of five, chosen by grouped cross-validation" in lines
+    assert "  all-labels          Many labels: an ensemble of five, chosen by grouped cross-validation" in lines
     assert max(map(len, lines)) < 120
     listed = json.loads(vidrep("recipes", "--json")[1])
     assert sum(map(len, listed.values())) == len(lines) - 2
