@@ -162,8 +162,8 @@ def main() -> None:
         f"Made by `python benchmarks/cells.py --sizes {given.sizes} --write`, {given.threads} "
         f"thread{'s' if given.threads > 1 else ''} of {available_cores()} cores, fp32: {FRAMES} time steps, forward "
         "and backward, milliseconds of the processor, medians over rounds in which all take turns; ratios are medians "
-        "of the rounds' ratios. A loop calls the cell once a time step. The goal is for cells of a form that torch has; "
-        "others stand beside a layer of torch with about as many maps W x + U h + b, which does less for each.\n"
+        "of the rounds' ratios. A loop calls the cell once a time step. The goal is for cells of a form that torch "
+        "has; others stand beside a layer of torch with about as many maps W x + U h + b, which does less for each.\n"
     )
     for name in given.sizes.split(","):
         for with_input in (True, False):
