@@ -1,0 +1,67 @@
+"""Settings of cells in recipes: lists of gates go there and back, and what a cell contradicts is one line."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidrep.config.reader import from_mapping, load_recipe, parse_change, to_mapping
+from vidrep.config.settings import PretrainConfig
+from vidrep.errors import ConfigError
+from vidrep.models.cells.lstm import LSTMSettings
+
+
+@pytest.mark.parametrize(
+    ("written", "held"),
+    [("true", True), ("false", False), ('["output"]', ("output",)), ('["input", "forget"]', ("input", "forget"))],
+)
+def test_peepholes_are_a_switch_or_a_list_of_gates(tmp_path: Path, written: str, held: Any) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'kind = "pretrain"\n[cell.lstm]\npeepholes = {written}\n', encoding="utf-8")
+    config = load_recipe(PretrainConfig, recipe)
+    assert config.cell["lstm"] == LSTMSettings(peepholes=held)
+    tree = to_mapping(config)
+    assert tree["cell"]["lstm"]["peepholes"] == tomllib.loads(f"value = {written}")["value"]
+    assert from_mapping(PretrainConfig, tree, where="again") == config
+    key, value = parse_change(f"cell.lstm.peepholes={written}")
+    assert load_recipe(PretrainConfig, changes={key: value}).cell == config.cell
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"encoder.cell": "gru", "cell.gru.peepholes": True},
+            "unknown key cell.gru.peepholes; known are reset",
+        ),
+        (
+            {"encoder.cell": "gru", "cell.lstm.peepholes": True},
+            "cell.lstm has settings, but cell 'lstm' is not in use; in use: gru",
+        ),
+        (
+            {"encoder.cell": "irnn", "cell.irnn.activation": "tanh"},
+            "unknown key cell.irnn.activation; known are scale",
+        ),
+        (
+            {"encoder.cell": "irnn", "cell.irnn.scale": 0},
+            "cell.irnn.scale is 0; it takes a number above 0",
+        ),
+        (
+            {"cell.lstm.coupled": True, "cell.lstm.peepholes": ["input"]},
+            "cell.lstm.peepholes lists the input gate, but coupled gates have none; leave one of the two out",
+        ),
+        (
+            {"cell.lstm.peepholes": "output"},
+            "cell.lstm.peepholes is 'output'; it takes true or false or a list of 'input' or 'forget' or 'output'",
+        ),
+        (
+            {"encoder.bidirectional": "yes"},
+            "encoder.bidirectional is 'yes'; it takes true or false",
+        ),
+    ],
+)
+def test_what_a_cell_contradicts_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(PretrainConfig, changes=changes)
+    assert str(caught.value) == f"the settings: {message}"
