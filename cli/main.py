@@ -19,6 +19,7 @@ from .info import info_command
 from .predict import predict_command
 from .recipes import recipes_command
 from .sample import sample_command
+from .symbols import symbols_command
 from .train import train_command
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate_command,
     "compare": compare_command,
     "predict": predict_command,
+    "symbols": symbols_command,
     "info": info_command,
     "recipes": recipes_command,
     "sample": sample_command,

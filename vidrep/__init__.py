@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .inference.info import info
     from .inference.predict import predict
     from .models.saved import load_model
+    from .symbolic.codebook import Codebook, SymbolSettings
+    from .symbolic.symbols import symbols
     from .synthetic.generate import generate_moving_mnist
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
@@ -38,6 +40,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
 
 __all__ = [
     "CnnExtractor",
+    "Codebook",
     "FinetuneConfig",
     "MovingMnistConfig",
     "PatchExtractor",
@@ -45,6 +48,7 @@ __all__ = [
     "SampleConfig",
     "Sampling",
     "SourceSampleConfig",
+    "SymbolSettings",
     "__version__",
     "compare",
     "evaluate",
@@ -62,12 +66,14 @@ __all__ = [
     "predict",
     "read_annotations",
     "sample",
+    "symbols",
     "train",
 ]
 
 # Where each name is defined: "module", or "module:name" if it has another one there.
 _HOMES = {
     "CnnExtractor": "extraction.extractors.cnn",
+    "Codebook": "symbolic.codebook",
     "FinetuneConfig": "config.settings",
     "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
@@ -75,6 +81,7 @@ _HOMES = {
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
     "SourceSampleConfig": "synthetic.source_samples",
+    "SymbolSettings": "symbolic.codebook",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
@@ -91,6 +98,7 @@ _HOMES = {
     "predict": "inference.predict",
     "read_annotations": "features.annotation_files",
     "sample": "synthetic.samples:write_samples",
+    "symbols": "symbolic.symbols",
     "train": "training.pretrain",
 }
 

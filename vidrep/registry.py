@@ -110,6 +110,7 @@ OBJECTIVES = Registry(
         "reconstruction": "vidrep.models.objectives.reconstruction:Reconstruction",
         "future": "vidrep.models.objectives.future:FuturePrediction",
         "contrast": "vidrep.models.objectives.contrast:Contrast",
+        "next_symbol": "vidrep.models.objectives.next_symbol:NextSymbol",
         "balanced_prototypes": "vidrep.models.objectives.balanced_prototypes:BalancedPrototypes",
     },
 )
