@@ -9,10 +9,10 @@ Shapes: n values of a series, P pieces. A piece is (length, increment): so many 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
-def compress(values: Values, tolerance: float) -> Values:
+def compress(values: Floats, tolerance: float) -> Floats:
     """Return the pieces of a series, (n,) -> (P, 2), whose polygon stays near it; none for fewer than 2 values.
 
     A polygon joins values t[i_0] .. t[i_P] of the series by straight lines. Each line is as near as
@@ -41,7 +41,7 @@ def compress(values: Values, tolerance: float) -> Values:
 _NONE = np.zeros((0, 2))
 
 
-def aggregate(points: Values, alpha: float, *, most: int) -> NDArray[np.int64] | None:
+def aggregate(points: Floats, alpha: float, *, most: int) -> NDArray[np.int64] | None:
     """Return the group of each point, (P, 2) -> (P,), counted from 0; None if there are more than `most`.
 
     The first point in the order of the distance from the origin that has no group starts one, and takes in all points
@@ -59,7 +59,7 @@ def aggregate(points: Values, alpha: float, *, most: int) -> NDArray[np.int64] |
     return groups
 
 
-def whole_lengths(pieces: Values) -> Values:
+def whole_lengths(pieces: Floats) -> Floats:
     """Round the lengths of pieces, (P, 2), to whole time steps, at least 1; each rounding error goes to the next piece
     (2020, section 3.3)."""
     rounded, error = pieces.copy(), 0.0
@@ -70,9 +70,9 @@ def whole_lengths(pieces: Values) -> Values:
     return rounded
 
 
-def series_of_pieces(pieces: Values, start: float) -> Values:
+def series_of_pieces(pieces: Floats, start: float) -> Floats:
     """Return the polygon of pieces of whole lengths, (P, 2), from a first value on: 1 value more than time steps."""
     knots = np.concatenate([[0.0], np.cumsum(pieces[:, 0])])
     heights = start + np.concatenate([[0.0], np.cumsum(pieces[:, 1])])
-    series: Values = np.interp(np.arange(knots[-1] + 1), knots, heights)
+    series: Floats = np.interp(np.arange(knots[-1] + 1), knots, heights)
     return series

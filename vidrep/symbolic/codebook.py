@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, InputError
-from .abba import Values, aggregate, compress, series_of_pieces, whole_lengths
+from .abba import Floats, aggregate, compress, series_of_pieces, whole_lengths
 
-# Values whose deviation is below this fraction of their mean are constant: features are stored in single precision.
+# Floats whose deviation is below this fraction of their mean are constant: features are stored in single precision.
 _CONSTANT = 1e-6
 LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
@@ -58,7 +58,7 @@ class Codebook:
     fitted_to: str = ""
 
     @classmethod
-    def fit(cls, every: Sequence[Values], settings: SymbolSettings, *, fitted_to: str = "") -> "Codebook":
+    def fit(cls, every: Sequence[Floats], settings: SymbolSettings, *, fitted_to: str = "") -> "Codebook":
         """Find the letters of series, (n,) each: the means of the groups of all their pieces.
 
         Raises InputError if the values of all series are the same, ConfigError for more letters than the alphabet has.
@@ -96,16 +96,16 @@ class Codebook:
         """The K letters."""
         return LETTERS[: len(self.centers)]
 
-    def pieces(self, values: Values) -> Values:
+    def pieces(self, values: Floats) -> Floats:
         """Compress a series, (n,), to pieces, (P, 2), with increments in `std`."""
         return compress((values - self.mean) / self.std, self.settings.tolerance)
 
-    def symbols(self, pieces: Values) -> str:
+    def symbols(self, pieces: Floats) -> str:
         """Return the letter of each piece: that of the nearest center, for new videos as for those it was fitted to."""
         differences = (pieces[:, None] - np.array(self.centers)) / self.piece_std
         return "".join(self.letters[nearest] for nearest in np.linalg.norm(differences, axis=2).argmin(axis=1))
 
-    def values(self, symbols: str, start: float) -> Values:
+    def values(self, symbols: str, start: float) -> Floats:
         """Return the series that letters stand for, from a first value on, in the series' own units.
 
         Raises ValueError for a letter that is not of this codebook.
@@ -116,7 +116,7 @@ class Codebook:
         """Return how many time steps letters stand for: the series that `values` returns has one value more."""
         return int(self._centers_of(symbols)[:, 0].sum())
 
-    def values_of_pieces(self, pieces: Values, start: float) -> Values:
+    def values_of_pieces(self, pieces: Floats, start: float) -> Floats:
         """Return the series of pieces of whole lengths, from a first value on, in the series' own units."""
         return series_of_pieces(pieces, (start - self.mean) / self.std) * self.std + self.mean
 
@@ -128,7 +128,7 @@ class Codebook:
         """Return letters as pixels are stored, (P, K): 255 for the letter, 0 for all others."""
         return np.eye(len(self.letters), dtype=np.uint8)[self.numbers(symbols)] * np.uint8(255)
 
-    def _centers_of(self, symbols: str) -> Values:
+    def _centers_of(self, symbols: str) -> Floats:
         """Return the pieces that letters stand for, (P, 2), of whole lengths."""
         return whole_lengths(np.array(self.centers)[self.numbers(symbols)])
 
@@ -140,12 +140,13 @@ class Codebook:
     def from_json(cls, content: Mapping[str, Any]) -> "Codebook":
         """Return a codebook from what `to_json` returned; raises InputError if it is no such thing."""
         try:
+            by_letter = content["centers"]  # in any order: a feature file sorts them
             return cls(
                 settings=SymbolSettings(**content["settings"]),
                 mean=float(content["mean"]),
                 std=float(content["std"]),
                 piece_std=_pair(content["piece_std"]),
-                centers=tuple(map(_pair, content["centers"].values())),
+                centers=tuple(_pair(by_letter[letter]) for letter in LETTERS[: len(by_letter)]),
                 fitted_to=str(content["fitted_to"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..models.objectives.next_symbol import NextSymbol
 from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel, load_model
-from .abba import Values
+from .abba import Floats
 from .codebook import Codebook
 
 _NAME = "next_symbol"
@@ -46,13 +46,13 @@ class SymbolForecaster:
         return cls(model, objective, network, Codebook.from_json(description.extractor["codebook"]))
 
     @torch.inference_mode()
-    def nats(self, symbols: str) -> Values:
+    def nats(self, symbols: str) -> Floats:
         """Return how unlikely each letter after the first is, given all before it: -log probability, (P - 1,)."""
         if len(symbols) < 2:
             return np.zeros(0)
         encoded = self.network.encode(self._frames(symbols[:-1]))
         likely = self.objective.log_probabilities(encoded.outputs)[:, 0].double().numpy()
-        nats: Values = -likely[np.arange(len(likely)), self.codebook.numbers(symbols[1:])]
+        nats: Floats = -likely[np.arange(len(likely)), self.codebook.numbers(symbols[1:])]
         return nats
 
     @torch.inference_mode()
@@ -68,7 +68,7 @@ class SymbolForecaster:
             encoded = self.network.encode(self._frames(following[-1]), encoded.state)
         return following
 
-    def forecast(self, symbols: str, last: float, num_values: int) -> Values:
+    def forecast(self, symbols: str, last: float, num_values: int) -> Floats:
         """Return the values that come next, (num_values,), after a series that ends with the value `last`."""
         return self.codebook.values(self.continuation(symbols, num_values), last)[1 : num_values + 1]
 

@@ -17,7 +17,7 @@ from ..features.store import Features
 from ..features.versions import library_versions
 from ..features.writer import writing_features
 from ..files import remove, write_text
-from .abba import Values
+from .abba import Floats
 from .codebook import Codebook
 
 SYMBOLS, CODEBOOK, FRAMES = "symbols.csv", "codebook.json", "symbols.h5"
@@ -33,15 +33,15 @@ class VideoSymbols:
     """
 
     video: str
-    seconds: Values = field(repr=False)
-    values: Values = field(repr=False)
-    pieces: Values = field(repr=False)
+    seconds: Floats = field(repr=False)
+    values: Floats = field(repr=False)
+    pieces: Floats = field(repr=False)
     symbols: str
-    nats: Values = field(repr=False)
-    forecast: Values = field(repr=False)
+    nats: Floats = field(repr=False)
+    forecast: Floats = field(repr=False)
 
     @property
-    def bounds(self) -> Values:
+    def bounds(self) -> Floats:
         """Where pieces begin and end, (P + 1,) seconds; (0,) without a piece."""
         ends = np.cumsum(self.pieces[:, 0]).astype(np.int64)
         return self.seconds[np.concatenate([[0], ends])] if self.symbols else np.zeros(0)
@@ -74,7 +74,7 @@ class Symbols:
 
     @property
     def num_values(self) -> int:
-        """Values of all series."""
+        """Floats of all series."""
         return sum(len(one.values) for one in self.videos)
 
     @property
@@ -117,7 +117,7 @@ def write_symbols(found: Symbols, features: Features, *, with_run: bool, with_fo
         _write_table(folder / FORECAST, ["video", "step", "value"], values)
 
 
-def _seconds(times: Values) -> str:
+def _seconds(times: Floats) -> str:
     return " ".join(f"{time:.6g}" for time in times)
 
 

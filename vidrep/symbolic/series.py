@@ -23,7 +23,7 @@ from ..features.store import Features
 from ..models.inputs import InputTransforms, to_original_units
 from ..models.transforms.pca import PCASettings
 from ..training.preparation import frames_of
-from .abba import Values
+from .abba import Floats
 
 _NAME = re.compile(r"motion|(?P<kind>column|component):(?P<number>\d{1,9})")
 
@@ -36,8 +36,8 @@ class Series:
     """
 
     video: int
-    seconds: Values = field(repr=False)
-    values: Values = field(repr=False)
+    seconds: Floats = field(repr=False)
+    values: Floats = field(repr=False)
 
 
 def read_series(features: Features, name: str) -> list[Series]:
@@ -69,7 +69,7 @@ def _blocks(features: Features, video: int, *, overlap: bool) -> Iterator[Tensor
         last = frames[-1:]
 
 
-def _reader(features: Features, name: str) -> Callable[[Tensor], Values]:
+def _reader(features: Features, name: str) -> Callable[[Tensor], Floats]:
     """Return what turns frames, (n, D), into values."""
     match = _NAME.fullmatch(name)
     if match is None:

@@ -10,7 +10,7 @@ from ..errors import ConfigError, InputError, OutputError, some_names
 from ..features.store import Features, opened
 from ..locking import locking_output
 from ..training.preparation import require_sound
-from .abba import Values
+from .abba import Floats
 from .codebook import Codebook, SymbolSettings
 from .forecast import SymbolForecaster
 from .results import Symbols, VideoSymbols, write_symbols
@@ -107,7 +107,7 @@ def _video(
     )
 
 
-def _squared_errors(one: VideoSymbols, codebook: Codebook) -> Values:
+def _squared_errors(one: VideoSymbols, codebook: Codebook) -> Floats:
     """Return the squared error, summed, and the values that it is of, (2, 2): of the pieces, and of the symbols."""
     first = float(one.values[0])
     rows = []
