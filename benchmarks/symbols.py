@@ -29,7 +29,7 @@ from vidrep.symbolic.series import Series, read_series
 from vidrep.synthetic.samples import SampleConfig
 
 HORIZON, SEEDS = 13, range(5)
-LETTERS = vidrep.SymbolSettings(series="column:0", tolerance=0.05, alpha=0.5)
+TOLERANCE, ALPHA = 0.05, {"component:1": 0.5, "motion": 1.0}
 COMMON = {"encoder.hidden_size": 50, "training.steps": 300, "optimizer.learning_rate": 5e-3}
 RAW = {
     "objectives": ["future"],
@@ -97,7 +97,8 @@ def part(folder: Path, title: str, features: Features, name: str) -> str:
     train = write_series(folder / "train.h5", features, [one for one in every if _split(features, one) == "train"])
     test = [one.values for one in every if _split(features, one) == "test" and len(one.values) > HORIZON + 1]
     values = np.concatenate(list(train), dtype=np.float64)
-    found = vidrep.symbols(train, folder / "symbols", LETTERS, overwrite=True)
+    settings = vidrep.SymbolSettings(series="column:0", tolerance=TOLERANCE, alpha=ALPHA[name])
+    found = vidrep.symbols(train, folder / "symbols", settings, overwrite=True)
     true = np.stack([one[-HORIZON:] for one in test])
     context = [one[:-HORIZON] for one in test]
     models = {"letters": letters_model(folder), "values": values_model(folder, train)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidrep.errors import ConfigError, InputError
-from vidrep.symbolic.codebook import LETTERS, Codebook, SymbolSettings
+from vidrep.symbolic.codebook import LETTERS, Codebook, SeriesSource, SymbolSettings
 
 
 def sawtooth(*heights: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
@@ -47,7 +47,8 @@ def test_one_hot_letters_are_white_pixels() -> None:
 
 def test_json_gives_the_same_letters_whatever_the_order() -> None:
     rng = np.random.default_rng(0)
-    book = Codebook.fit([rng.standard_normal(300)], SymbolSettings(series="column:2", alpha=0.25), fitted_to="f")
+    source = SeriesSource(extractor={"kind": "patches", "size": 16}, frame_shape=[16, 16], dtype="uint8", fitted_to="f")
+    book = Codebook.fit([rng.standard_normal(300)], SymbolSettings(series="column:2", alpha=0.25), source)
     assert len(book.letters) > 26
     assert book.letters[26] == "A"
     assert Codebook.from_json(json.loads(json.dumps(book.to_json(), sort_keys=True))) == book

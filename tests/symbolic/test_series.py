@@ -10,7 +10,7 @@ from small_features import features_of
 from vidrep.errors import ConfigError
 from vidrep.features.store import Features
 from vidrep.symbolic import series
-from vidrep.symbolic.series import fitted_to, read_series
+from vidrep.symbolic.series import read_series, source_of
 
 RNG = np.random.default_rng(0)
 VIDEOS = {f"{name}.npy": RNG.random((length, 2, 3)).astype(np.float32) for name, length in (("a", 7), ("b", 1))}
@@ -59,10 +59,13 @@ def test_a_component_is_that_of_all_frames(features: Features) -> None:
 
 
 def test_a_component_is_fitted_to_its_videos(tmp_path: Path, features: Features) -> None:
-    assert fitted_to(features, "motion") == fitted_to(features, "column:1") == ""
-    assert len(fitted_to(features, "component:1")) == 64
+    source = source_of(features, "motion")
+    assert source == source_of(features, "column:1")
+    assert (source.extractor, source.frame_shape, source.dtype) == (features.settings, [2, 3], "float32")
+    assert source.fitted_to == ""
+    assert len(source_of(features, "component:1").fitted_to) == 64
     others = features_of(tmp_path / "others", {"a.npy": VIDEOS["a.npy"]})
-    assert fitted_to(others, "component:1") != fitted_to(features, "component:1")
+    assert source_of(others, "component:1").fitted_to != source_of(features, "component:1").fitted_to
 
 
 @pytest.mark.parametrize("name", ["", "surprise", "column", "column:-1", "component:1.5", "motion:1"])

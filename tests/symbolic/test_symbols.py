@@ -8,8 +8,10 @@ from small_features import features_of
 from small_symbols import ODD, ON_CPU, VIDEOS, rows_of, small_config, train_symbols
 from toy_training import KilledError, assert_same, killed_after, tree_of
 
-from vidrep.errors import InputError
+from vidrep.errors import FeatureFileError, InputError
+from vidrep.extraction.compatibility import require_same_features
 from vidrep.features.store import Features, open_features
+from vidrep.models.saved import load_model
 from vidrep.symbolic.codebook import Codebook, SymbolSettings
 from vidrep.symbolic.forecast import SymbolForecaster
 from vidrep.symbolic.symbols import symbols
@@ -67,3 +69,15 @@ def test_components_of_other_videos_are_refused(tmp_path: Path, features: Featur
     assert symbols(features, tmp_path / "out", run=run, num_forecast=1).surprises
     assert not symbols(features, tmp_path / "out", SymbolSettings(series="column:0"), overwrite=True).surprises
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["codebook.json", "symbols.csv", "symbols.h5"]
+
+
+def test_other_features_and_other_letters_are_refused(tmp_path: Path, trained: Path, features: Features) -> None:
+    wider = features_of(tmp_path / "wider", {key: np.tile(frames, 2) for key, frames in VIDEOS.items()})
+    with pytest.raises(FeatureFileError, match=r"frames of \(4,\) float32; the run was trained on \(2,\) float32"):
+        symbols(wider, tmp_path / "out", run=trained / "run")
+    letters = open_features(trained / "symbols/symbols.h5")
+    description = load_model(trained / "run")[1]
+    require_same_features(letters, description)
+    letters.settings["codebook"]["centers"]["a"][0] += 1
+    with pytest.raises(FeatureFileError, match=r"other settings .*: codebook\.centers\.a is "):
+        require_same_features(letters, description)

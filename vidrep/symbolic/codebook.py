@@ -7,7 +7,7 @@ deviation, those of all series that it was fitted to, so that a letter means the
 import math
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,12 +42,24 @@ class SymbolSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeriesSource:
+    """The features that series were read from: how they were made, and their frames.
+
+    fitted_to: the hash of the videos that the series itself was fitted to, '' for one that needs no fitting.
+    """
+
+    extractor: dict[str, Any] = field(default_factory=dict)
+    frame_shape: list[int] = field(default_factory=list)
+    dtype: str = ""
+    fitted_to: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Codebook:
     """What letters stand for.
 
     mean, std: of the values. piece_std: the deviations of the lengths and of the increments of the pieces. centers:
-    (length in time steps, increment in `std`) of each letter, the most frequent one first. fitted_to: the hash of the
-    videos that the series itself was fitted to, '' for one that needs no fitting.
+    (length in time steps, increment in `std`) of each letter, the most frequent one first. source: what it is for.
     """
 
     settings: SymbolSettings
@@ -55,10 +67,10 @@ class Codebook:
     std: float
     piece_std: tuple[float, float]
     centers: tuple[tuple[float, float], ...]
-    fitted_to: str = ""
+    source: SeriesSource = field(default_factory=SeriesSource)
 
     @classmethod
-    def fit(cls, every: Sequence[Floats], settings: SymbolSettings, *, fitted_to: str = "") -> "Codebook":
+    def fit(cls, every: Sequence[Floats], settings: SymbolSettings, source: SeriesSource | None = None) -> "Codebook":
         """Find the letters of series, (n,) each: the means of the groups of all their pieces.
 
         Raises InputError if the values of all series are the same, ConfigError for more letters than the alphabet has.
@@ -88,7 +100,7 @@ class Codebook:
             std=std,
             piece_std=(lengths_std, increments_std),
             centers=tuple((float(length), float(increment)) for length, increment in centers),
-            fitted_to=fitted_to,
+            source=source or SeriesSource(),
         )
 
     @property
@@ -147,7 +159,7 @@ class Codebook:
                 std=float(content["std"]),
                 piece_std=_pair(content["piece_std"]),
                 centers=tuple(_pair(by_letter[letter]) for letter in LETTERS[: len(by_letter)]),
-                fitted_to=str(content["fitted_to"]),
+                source=SeriesSource(**content["source"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"no codebook of `vidrep symbols` ({error})") from error

@@ -24,6 +24,7 @@ from ..models.inputs import InputTransforms, to_original_units
 from ..models.transforms.pca import PCASettings
 from ..training.preparation import frames_of
 from .abba import Floats
+from .codebook import SeriesSource
 
 _NAME = re.compile(r"motion|(?P<kind>column|component):(?P<number>\d{1,9})")
 
@@ -52,11 +53,15 @@ def read_series(features: Features, name: str) -> list[Series]:
     return every
 
 
-def fitted_to(features: Features, name: str) -> str:
-    """Return the hash of the videos that a series was fitted to, '' for a series that needs no fitting."""
-    if not name.startswith("component"):
-        return ""
-    return hashlib.sha256(" ".join(sorted(row.checksum for row in features.videos)).encode()).hexdigest()
+def source_of(features: Features, name: str) -> SeriesSource:
+    """Return what a series is read from."""
+    checksums = " ".join(sorted(row.checksum for row in features.videos))
+    return SeriesSource(
+        extractor=features.settings,
+        frame_shape=list(features.frame_shape),
+        dtype=features.dtype,
+        fitted_to=hashlib.sha256(checksums.encode()).hexdigest() if name.startswith("component") else "",
+    )
 
 
 def _blocks(features: Features, video: int, *, overlap: bool) -> Iterator[Tensor]:

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, InputError, OutputError, some_names
+from ..extraction.compatibility import require_same_features
 from ..features.store import Features, opened
 from ..locking import locking_output
 from ..training.preparation import require_sound
 from .abba import Floats
-from .codebook import Codebook, SymbolSettings
+from .codebook import Codebook, SeriesSource, SymbolSettings
 from .forecast import SymbolForecaster
 from .results import Symbols, VideoSymbols, write_symbols
-from .series import Series, fitted_to, read_series
+from .series import Series, read_series, source_of
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ def symbols(
     num_forecast: of each video so many values to come, by the run, in forecast.csv.
     settings: None for the defaults, or the run's.
 
-    Raises InputError for series that are constant or too short, FeatureFileError for damaged rows, ConfigError for
-    settings that do not go together, OutputError if the output exists.
+    Raises InputError for series that are constant or too short, FeatureFileError for damaged rows and for features
+    unlike those of the run, ConfigError for settings that do not go together, OutputError if the output exists.
     """
     if run is None and num_forecast:
         raise ConfigError(f"forecast {num_forecast}: give the run that predicts symbols with --from")
@@ -67,14 +68,14 @@ def _symbols_of(
     features: Features, folder: Path, settings: SymbolSettings, forecaster: SymbolForecaster | None, num_forecast: int
 ) -> Symbols:
     name = settings.series if forecaster is None else forecaster.codebook.settings.series
-    every, fitted = read_series(features, name), fitted_to(features, name)
+    source = source_of(features, name)
+    if forecaster is not None:
+        _require_same(features, name, source, forecaster.codebook.source)
+    every = read_series(features, name)
     if forecaster is None:
-        codebook = Codebook.fit([series.values for series in every], settings, fitted_to=fitted)
-    elif (codebook := forecaster.codebook).fitted_to != fitted:
-        raise InputError(
-            f"{features.path}: series {name} of the run was fitted to other videos, which have other components; use "
-            "motion or column:N for new videos"
-        )
+        codebook = Codebook.fit([series.values for series in every], settings, source)
+    else:
+        codebook = forecaster.codebook
     videos = [_video(features, one, codebook, forecaster, num_forecast) for one in every]
     _report_short(videos)
     squares = sum((_squared_errors(one, codebook) for one in videos if one.symbols), np.zeros((2, 2)))
@@ -86,6 +87,16 @@ def _symbols_of(
         pieces_error=float(errors[0]),
         symbols_error=float(errors[1]),
     )
+
+
+def _require_same(features: Features, name: str, source: SeriesSource, wanted: SeriesSource) -> None:
+    """Raise FeatureFileError or InputError unless the letters of a run stand for series of such features."""
+    require_same_features(features, wanted)
+    if source.fitted_to != wanted.fitted_to:
+        raise InputError(
+            f"{features.path}: series {name} of the run was fitted to other videos, which have other components; use "
+            "motion or column:N for new videos"
+        )
 
 
 def _video(
