@@ -29,7 +29,7 @@ from vidrep.symbolic.series import Series, read_series
 from vidrep.synthetic.samples import SampleConfig
 
 HORIZON, SEEDS = 13, range(5)
-TOLERANCE, ALPHA = 0.05, {"component:1": 0.5, "motion": 1.0}
+TOLERANCE = 0.05
 COMMON = {"encoder.hidden_size": 50, "training.steps": 300, "optimizer.learning_rate": 5e-3}
 RAW = {
     "objectives": ["future"],
@@ -60,9 +60,9 @@ def main() -> None:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch)
         tennis, sample = tennis_features(folder), sample_features(folder)
         parts = [
-            part(folder / "tennis-component", "tennis7, component:1", tennis, "component:1"),
-            part(folder / "tennis-motion", "tennis7, motion", tennis, "motion"),
-            part(folder / "sample-component", "sample, component:1", sample, "component:1"),
+            part(folder / "tennis-component", "tennis7, component:1", tennis, "component:1", alpha=0.5),
+            part(folder / "tennis-motion", "tennis7, motion", tennis, "motion", alpha=0.5),
+            part(folder / "sample-component", "sample, component:1", sample, "component:1", alpha=1.0),
         ]
     page = ROOT / "docs" / "results" / "symbols.md"
     head = (
@@ -91,13 +91,13 @@ def sample_features(folder: Path) -> Features:
     return open_features(output)
 
 
-def part(folder: Path, title: str, features: Features, name: str) -> str:
+def part(folder: Path, title: str, features: Features, name: str, *, alpha: float) -> str:
     """Train and measure all models on one series; return a Markdown section."""
     every = read_series(features, name)
     train = write_series(folder / "train.h5", features, [one for one in every if _split(features, one) == "train"])
     test = [one.values for one in every if _split(features, one) == "test" and len(one.values) > HORIZON + 1]
     values = np.concatenate(list(train), dtype=np.float64)
-    settings = vidrep.SymbolSettings(series="column:0", tolerance=TOLERANCE, alpha=ALPHA[name])
+    settings = vidrep.SymbolSettings(series="column:0", tolerance=TOLERANCE, alpha=alpha)
     found = vidrep.symbols(train, folder / "symbols", settings, overwrite=True)
     true = np.stack([one[-HORIZON:] for one in test])
     context = [one[:-HORIZON] for one in test]

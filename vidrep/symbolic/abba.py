@@ -1,7 +1,7 @@
 """ABBA, adaptive Brownian bridge-based aggregation: series to pieces, pieces to groups, and pieces back to a series.
 
-Sources: Elsworth & Guettel 2020, Data Mining and Knowledge Discovery 34:1175 (compression, and the way back); Chen &
-Guettel 2022, ACM Transactions on Knowledge Discovery from Data 17(1) (fABBA, the groups).
+Sources: Elsworth & Guettel 2020, arXiv 2003.12469, Data Mining and Knowledge Discovery 34:1175 (compression, and the
+way back); Chen & Guettel 2022, ACM Transactions on Knowledge Discovery from Data 17(1) (fABBA, the groups).
 
 Shapes: n values of a series, P pieces. A piece is (length, increment): so many time steps, and what a value gains.
 """
@@ -19,8 +19,8 @@ def compress(values: Floats, tolerance: float) -> Floats:
 
         sum over i from i_{j-1} to i_j of (line(i) - t[i])^2 <= (i_j - i_{j-1} - 1) tolerance^2
 
-    (2020, equation 2), so that the root mean square of all differences is below the tolerance. A piece grows until the
-    next value would break the bound, as in the authors' code, where the text asks for the longest piece of all.
+    (2020, compression), so that the root mean square of all differences is below the tolerance. A piece grows until the
+    next value would break the bound, as in the authors' code; a longer piece that meets it again is not searched for.
     """
     points = values.tolist()
     ends, start, squares, products = [0], 0, 0.0, 0.0
@@ -45,7 +45,7 @@ def aggregate(points: Floats, alpha: float, *, most: int) -> NDArray[np.int64] |
     """Return the group of each point, (P, 2) -> (P,), counted from 0; None if there are more than `most`.
 
     The first point in the order of the distance from the origin that has no group starts one, and takes in all points
-    without a group that are within `alpha` of it (2022, algorithm 2, sorted by the 2-norm).
+    without a group that are within `alpha` of it (2022, aggregation, sorted by the 2-norm).
     """
     order = np.argsort(np.linalg.norm(points, axis=1), kind="stable")
     groups = np.full(len(points), -1, dtype=np.int64)
@@ -61,7 +61,7 @@ def aggregate(points: Floats, alpha: float, *, most: int) -> NDArray[np.int64] |
 
 def whole_lengths(pieces: Floats) -> Floats:
     """Round the lengths of pieces, (P, 2), to whole time steps, at least 1; each rounding error goes to the next piece
-    (2020, section 3.3)."""
+    (2020, quantization)."""
     rounded, error = pieces.copy(), 0.0
     for piece in rounded:
         wanted = piece[0] + error

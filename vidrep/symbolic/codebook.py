@@ -1,7 +1,8 @@
 """The letters of a set of series: what each stands for, from values to letters, and back.
 
 Shapes: n values of a series, P pieces, K letters. Within a codebook values are standardized by one mean and one
-deviation, those of all series that it was fitted to, so that a letter means the same in every video.
+deviation, those of all series that it was fitted to, so that a letter means the same in every video (as in joint ABBA,
+Chen 2023, arXiv 2401.00109); in ABBA each series has its own.
 """
 
 import math

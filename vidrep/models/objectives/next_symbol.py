@@ -11,7 +11,7 @@ from .objective import Encoded, Loss, ModelSpec, Objective, Window
 
 
 class NextSymbol(Objective):
-    """Predicts each letter from those before it, as a language model does (Elsworth & Guettel 2020, arXiv 2003.12469).
+    """Predicts each letter from those before it, as a language model does (Elsworth & Guettel 2020, arXiv 2003.05672).
 
         loss = - sum over t of x_{t+1} . log softmax(W h_t + b)
 
