@@ -23,6 +23,7 @@ from .recipes import recipes_command
 from .reproduce import reproduce_command
 from .sample import sample_command
 from .study import study_command
+from .symbols import symbols_command
 from .train import train_command
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "study": study_command,
     "predict": predict_command,
+    "symbols": symbols_command,
     "info": info_command,
     "recipes": recipes_command,
     "sample": sample_command,

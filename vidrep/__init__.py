@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .models.saved import load_model
     from .segments.reading import read_segments
     from .segments.writing import write_segments
+    from .symbolic.codebook import Codebook, SymbolSettings
+    from .symbolic.symbols import symbols
     from .synthetic.generate import generate_moving_mnist
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
@@ -43,6 +45,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
 
 __all__ = [
     "CnnExtractor",
+    "Codebook",
     "FinetuneConfig",
     "MovingMnistConfig",
     "PatchExtractor",
@@ -50,6 +53,7 @@ __all__ = [
     "SampleConfig",
     "Sampling",
     "SourceSampleConfig",
+    "SymbolSettings",
     "__version__",
     "check",
     "compare",
@@ -71,6 +75,7 @@ __all__ = [
     "reproduce",
     "sample",
     "study",
+    "symbols",
     "train",
     "write_segments",
 ]
@@ -78,6 +83,7 @@ __all__ = [
 # Where each name is defined: "module", or "module:name" if it has another one there.
 _HOMES = {
     "CnnExtractor": "extraction.extractors.cnn",
+    "Codebook": "symbolic.codebook",
     "FinetuneConfig": "config.settings",
     "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
@@ -86,6 +92,7 @@ _HOMES = {
     "Sampling": "video.sampling",
     "SourceSampleConfig": "synthetic.source_samples",
     "check": "evaluation.data_check.check",
+    "SymbolSettings": "symbolic.codebook",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "extract": "extraction.extract",
@@ -105,6 +112,7 @@ _HOMES = {
     "read_segments": "segments.reading",
     "sample": "synthetic.samples:write_samples",
     "study": "evaluation.study.study",
+    "symbols": "symbolic.symbols",
     "train": "training.pretrain",
     "write_segments": "segments.writing",
 }

@@ -125,6 +125,7 @@ OBJECTIVES = Registry(
         "past_segment": "vidrep.models.objectives.anchored:PastSegment",
         "next_segment": "vidrep.models.objectives.anchored:NextSegment",
         "contrast": "vidrep.models.objectives.contrast:Contrast",
+        "next_symbol": "vidrep.models.objectives.next_symbol:NextSymbol",
         "balanced_prototypes": "vidrep.models.objectives.balanced_prototypes:BalancedPrototypes",
     },
 )

@@ -22,7 +22,7 @@ def command_of(words: tuple[str, ...]) -> Any:
 
 def test_every_command_has_help_and_every_option_a_text() -> None:
     commands = all_commands()
-    assert len(commands) == 16
+    assert len(commands) == 20
     for words in commands:
         code, stdout, _ = vidrep(*words, "--help")
         assert code == 0
@@ -82,6 +82,7 @@ def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
         "compare",
         "study",
         "predict",
+        "symbols",
         "info",
         "recipes",
         "sample",

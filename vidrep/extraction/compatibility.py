@@ -43,7 +43,8 @@ def require_same_features(features: Features, trained_on: TrainedOn) -> None:
     """Raise FeatureFileError, with the difference, unless features are like those that a model was trained on.
 
     How frames were got may differ, and what the extractor declares in its `free_settings`. Features of no registered
-    extractor, such as imported ones, are compared by shape and type alone.
+    extractor, such as imported ones, are compared by shape and type alone, but for letters: those of another codebook
+    stand for something else.
     """
     settings = trained_on.extractor
     want, got = (tuple(trained_on.frame_shape), trained_on.dtype), (features.frame_shape, features.dtype)
@@ -51,8 +52,9 @@ def require_same_features(features: Features, trained_on: TrainedOn) -> None:
         raise FeatureFileError(
             f"{features.path}: frames of {got[0]} {got[1]}; the run was trained on {want[0]} {want[1]}"
         )
-    kinds = [str(kind) for kind in (settings.get("kind"), features.settings.get("kind")) if kind in EXTRACTORS]
-    if kinds and (difference := _difference(features.settings, settings, kinds)):
+    every = (settings.get("kind"), features.settings.get("kind"))
+    kinds = [str(kind) for kind in every if kind in EXTRACTORS]
+    if (kinds or "symbols" in every) and (difference := _difference(features.settings, settings, kinds)):
         raise FeatureFileError(
             f"{features.path}: made with other settings than the features that the run was trained on: {difference}"
         )
