@@ -23,7 +23,7 @@ def import_command(
             metavar="SOURCE",
             help="A folder with a .npy, .npz, .h5, .mat or .pt a video (class folders as labels), or a file of many "
             "videos: an array or a group each, or one array (videos, frames, values), or Moving MNIST's "
-            "mnist_test_seq.npy.",
+            "mnist_test_seq.npy, or a folder of MNIST's files, whose digits become sequences of pixels.",
             show_default=False,
         ),
     ],

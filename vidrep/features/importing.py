@@ -17,6 +17,7 @@ from ..files import sha256_of_file
 from ..progress import Progress, ProgressListener, ignore_progress
 from .annotations import Annotation, merge
 from .failures import Failure, failures_path, write_failures
+from .foreign import idx
 from .foreign.folder import videos_of_folder
 from .foreign.formats import open_tree
 from .foreign.layouts import sequences_of, videos_of
@@ -62,7 +63,8 @@ def import_features(
     """Write features of other programs as a feature file, one row a frame; float64 is stored as float32.
 
     source: a folder with a file a video, class folders as labels; or a file of many videos: an array or a group each,
-        or one array (V, T, ...); or the .npy file of Moving MNIST's test sequences, uint8 (T, V, H, W), time first.
+        or one array (V, T, ...); or the .npy file of Moving MNIST's test sequences, uint8 (T, V, H, W), time first; or
+        a folder of IDX files as MNIST's, whose images become sequences of pixels.
         docs/feature-file.md lists the formats and layouts.
     array: the array to take where a video has several; see foreign.layouts.videos_of and foreign.folder.
     fps: frames a second of the features, for the timestamps, instead of rates and times in the source. Where neither
@@ -120,7 +122,10 @@ def import_features(
 
 def _videos(source: Path, *, array: str, follow_links: bool, output: Path) -> list[ForeignVideo]:
     """Find the videos of a source, sorted by key, and log how they lie in it."""
-    if source.is_dir():
+    if source.is_dir() and idx.image_files(source):
+        videos = idx.videos_of(source)
+        _log.info("%s: %d images of IDX files, each a video of its pixels, row by row", source, len(videos))
+    elif source.is_dir():
         videos = videos_of_folder(source, array=array, follow_links=follow_links, without=output)
     elif not source.exists():
         raise InputError(f"{source}: no such folder or file; give a folder with a file a video, or a file of many")
