@@ -35,8 +35,8 @@ def main() -> None:
     record = Recording(f"check: planted copies and leaks, {where}", real_data())
     record.add(
         f"Made by `python benchmarks/planted_duplicates.py{' tennis7' if of_tennis else ''}`, by the "
-        "[protocol](check-protocol.md). Recall: planted pairs that are found, by kind. Precision: pairs of one original, "
-        "or of one source, among all that are found."
+        "[protocol](check-protocol.md). Recall: planted pairs that are found, by kind. Precision: pairs of one "
+        "original, or of one source, among all that are found."
     )
     if of_tennis:
         tennis(record)
