@@ -127,7 +127,7 @@ def fixed(data: DataSet, *, is_scratch: bool) -> FinetuneConfig:
             FinetuneConfig,
             changes={
                 "selection.enabled": False,
-                "classifier.freeze_encoder": True,
+                "classifier.transfer": "frozen",
                 "classifier.head": "logistic",
                 "training.keep": "last",
             },
@@ -199,11 +199,12 @@ def report(data: DataSet, right: Mapping[tuple[str, int], NDArray[np.bool_]]) ->
                 paired_difference(right[method, k].mean(axis=0), right["LSTM from scratch", k].mean(axis=0), groups)
                 for k in SHOTS
             ]
-            lines.append(f"| {method} | " + " | ".join(map(_cell, differences)) + " |")
+            lines.append(f"| {method} | " + " | ".join(map(cell, differences)) + " |")
     return "\n".join(lines)
 
 
-def _cell(one: PairedDifference) -> str:
+def cell(one: PairedDifference) -> str:
+    """Write a difference with its interval."""
     return f"{one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
 
 

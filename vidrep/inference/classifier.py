@@ -68,7 +68,8 @@ class LoadedClassifier:
     def frame_probabilities(self, frames: Tensor | NDArray[np.generic]) -> NDArray[np.float64]:
         """Return the networks' class probabilities at every frame: (T, B, D) -> (T, B, K).
 
-        Those of a frame depend on the frames before it, not on later ones.
+        Those of a frame depend on the frames before it, not on later ones, but for an encoder that learned by
+        collocation, whose attention is over all frames of the window.
 
         Raises InputError for frames of another size, and for a run whose head has none for single frames.
         """

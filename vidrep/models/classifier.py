@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config.settings import Likelihood
+from ..config.settings import Likelihood, Transfer
 from ..registry import HEADS, OBJECTIVES
 from ..sequences.window_batch import WindowBatch
+from .collocated import CollocatedEncoder
 from .encoder import Encoder, Numerics, StackSpec
 from .heads.fitted_head import FittedHead
 from .heads.head import CrossEntropy, Head
@@ -29,7 +30,7 @@ class Classifier(Network):
 
     encoders: D, after the input transforms, and what it is built of, of an encoder or of several that are joined.
     head, head_settings: a registered name and its settings. class_weights: (K,), the factor of each class in the loss,
-    1 if None. dropout, input_noise, freeze_encoder, label_smoothing, center_groups: see `ClassifierSettings`.
+    1 if None. dropout, input_noise, transfer, label_smoothing, center_groups: see `ClassifierSettings`.
     objectives: settings by registered name of those that are learned beside the classification; they read the window
     alone. likelihood: of the frames that these emit.
 
@@ -47,7 +48,7 @@ class Classifier(Network):
         head_settings: Any,
         dropout: float = 0.0,
         input_noise: float = 0.0,
-        freeze_encoder: bool = False,
+        transfer: Transfer = "init",
         label_smoothing: float = 0.0,
         center_groups: bool = False,
         class_weights: Tensor | None = None,
@@ -57,9 +58,11 @@ class Classifier(Network):
     ) -> None:
         super().__init__()
         numerics = numerics or Numerics()
-        parts = [Encoder(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
+        kind = CollocatedEncoder if transfer == "collocation" else Encoder
+        parts = [kind(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
         self.encoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
-        self.encoder.requires_grad_(not freeze_encoder)
+        if transfer == "frozen":
+            self.encoder.requires_grad_(False)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
@@ -94,12 +97,12 @@ class Classifier(Network):
 
         A classifier that centers groups takes each window as alone in its group.
         """
-        probabilities: Tensor = self.head.probabilities(self._outputs(frames), valid)
+        probabilities: Tensor = self.head.probabilities(self._outputs(frames, valid), valid)
         return probabilities
 
-    def _outputs(self, frames: Tensor) -> Tensor:
+    def _outputs(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what the head reads, (T, B, H)."""
-        return self._dropped(self.encoder(frames)[0])
+        return self._dropped(self.encoder(frames, valid=valid)[0])
 
     def _dropped(self, outputs: Tensor) -> Tensor:
         return F.dropout(outputs, self.dropout, self.training)
@@ -113,7 +116,7 @@ class Classifier(Network):
 
     def representations(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what a fitted head reads of windows, minus its center: (T, B, D), valid (T, B) or None -> (B, H)."""
-        return self.fitted_head.representation(self._outputs(frames), valid)
+        return self.fitted_head.representation(self._outputs(frames, valid), valid)
 
     def classify_representations(self, representations: Tensor) -> Tensor:
         """Return the probabilities of classes by a fitted head, of representations that may be centered by group.
@@ -130,7 +133,7 @@ class Classifier(Network):
         Noise is added to the frames that the encoder reads, not to those that objectives learn to emit.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(self._noisy(frames)))
+        encoded = Encoded(*self.encoder(self._noisy(frames), valid=batch.valid))
         cross_entropy = CrossEntropy(self.label_smoothing, self.class_weights)
         loss = self._head_loss(self._dropped(encoded.outputs), batch, cross_entropy)
         window = _window_of(frames, batch)
@@ -143,7 +146,7 @@ class Classifier(Network):
         The losses of objectives have the weight 0: the classification chooses the best weights.
         """
         frames = inputs(batch.frames, batch.valid)
-        encoded = Encoded(*self.encoder(frames))
+        encoded = Encoded(*self.encoder(frames, valid=batch.valid))
         outputs = self._dropped(encoded.outputs)
         loss = self._head_loss(outputs, batch, CrossEntropy(class_weights=self.class_weights))
         is_right = self.head.probabilities(outputs, batch.valid).argmax(dim=-1).eq(_classes_of(batch))

@@ -3,7 +3,7 @@
 Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes first: a time step is contiguous in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from ..registry import CELLS
 from .cells.cell import Cell
 from .initialization import Initialization
-from .state import State
+from .state import State, map_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +83,17 @@ class Encoder(nn.Module):
         return tuple(cell.initial_state(batch_size, device) for cell in self._cells)
 
     def forward(
-        self, inputs: Tensor | None, state: State = None, *, num_steps: int | None = None
+        self,
+        inputs: Tensor | None,
+        state: State = None,
+        *,
+        num_steps: int | None = None,
+        valid: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Run over a sequence: inputs (T, B, D) -> the top cell's outputs, (T, B, H), and the last state.
 
         state: where to start, the initial state if None. A stack without input takes `num_steps` and a state instead.
+        valid: (T, B) bool, which frames are no padding, for encoders that read later frames; this one needs none.
         """
         if inputs is None:
             if state is None or num_steps is None or self.input_size is not None:
@@ -96,20 +102,25 @@ class Encoder(nn.Module):
             num_steps = len(inputs)
             if state is None:
                 state = self.initial_state(inputs.shape[1], inputs.device)
-        if 0 < self._recompute_every < num_steps:
-            return self._run_recomputing(inputs, state, num_steps)
-        return self._run(inputs, state, num_steps)
+        return self._in_stretches(self._run, inputs, state, num_steps)
 
-    def _run_recomputing(self, inputs: Tensor | None, state: State, num_steps: int) -> tuple[Tensor, State]:
-        """Keep only the states between stretches; the backward pass computes each stretch a second time."""
+    def _in_stretches(
+        self, run: Callable[[State, State, int], tuple[Tensor, State]], inputs: State, state: State, num_steps: int
+    ) -> tuple[Tensor, State]:
+        """Run at once or, to save memory, in stretches: only the states between them are kept for the gradient.
+
+        run: takes inputs, a state and a number of time steps. inputs: a nest of tensors, (T, ...).
+        """
+        if not 0 < self._recompute_every < num_steps:
+            return run(inputs, state, num_steps)
         outputs = []
         for start in range(0, num_steps, self._recompute_every):
             stop = min(start + self._recompute_every, num_steps)
-            some = None if inputs is None else inputs[start:stop]
+            some = map_state(lambda tensor, chosen=slice(start, stop): tensor[chosen], inputs)
             if torch.is_grad_enabled():
-                output, state = checkpoint(self._run, some, state, stop - start, use_reentrant=False)
+                output, state = checkpoint(run, some, state, stop - start, use_reentrant=False)
             else:
-                output, state = self._run(some, state, stop - start)
+                output, state = run(some, state, stop - start)
             outputs.append(output)
         return torch.cat(outputs), state
 

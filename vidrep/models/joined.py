@@ -54,9 +54,15 @@ class JoinedEncoder(nn.Module):
         """Return the state before the first time step, one nest an encoder."""
         return tuple(part.initial_state(batch_size, device) for part in self._encoders)
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Run over a sequence: (T, B, sum of E) -> the outputs, (T, B, sum of H), and the last states."""
+    def forward(self, inputs: Tensor, state: State = None, *, valid: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run over a sequence: (T, B, sum of E) -> the outputs, (T, B, sum of H), and the last states.
+
+        state, valid: as `Encoder` has them.
+        """
         states = [None] * len(self.parts) if state is None else state
         shares = torch.split(inputs, self.sizes, dim=-1)
-        ran = [one(share.contiguous(), before) for one, share, before in zip(self.parts, shares, states, strict=True)]
+        ran = [
+            one(share.contiguous(), before, valid=valid)
+            for one, share, before in zip(self.parts, shares, states, strict=True)
+        ]
         return torch.cat([outputs for outputs, _ in ran], dim=-1), tuple(last for _, last in ran)
