@@ -23,8 +23,11 @@ from vidrep.config.settings import FinetuneConfig
 from vidrep.features.store import Features, open_features
 from vidrep.metrics.paired import paired_difference
 from vidrep.metrics.predictor import ClassifierRun
-from vidrep.training.finetune import finetune
+from vidrep.training.classifier_training import train_classifier
+from vidrep.training.finetuning_data import labeled_videos
+from vidrep.training.run import RunFolder
 from vidrep.training.run_metrics import read_metrics
+from vidrep.training.session import SessionOptions
 
 CONTEXTS = (1, 2, 4, 8, 16)
 TRUNCATIONS = (1, 2, 4, 8)
@@ -42,7 +45,8 @@ COMMON = {
     "optimizer.learning_rate": 0.003,
     "optimizer.clip_norm": 1.0,
     "training.batch_size": 32,
-    "training.validate_every": 50,
+    "training.validate_every": 100,
+    "training.precision": "fp32",
     "selection.enabled": False,
     "predictor": "lstm",
 }
@@ -95,7 +99,9 @@ class Measured:
 
 def measure(model: Model, features: Features, folder: Path, *, seed: int, steps: int) -> Measured:
     """Train a classifier and test it."""
-    finetune(features, folder, model.config(seed=seed, steps=steps), device="cpu", precision="fp32", threads=1)
+    config = model.config(seed=seed, steps=steps)
+    options = SessionOptions(device="cpu", threads=1)
+    train_classifier(RunFolder(folder), labeled_videos(features, config), config, None, options)
     test = [number for number, row in enumerate(features.videos) if row.split == "test"]
     run = ClassifierRun.load(folder)
     true = np.array([run.description.classes.index(features.videos[video].label) for video in test])

@@ -16,7 +16,8 @@ class StableGates:
     """The weights of an LSTM without peepholes, in the gate order i, f, g, o, and their bounds.
 
     Sufficient conditions (Miller and Hardt 2019, arXiv 1805.10369, proposition 2), |.| being the infinity norm, the
-    largest sum of absolute values of a row, B the bound of the inputs and F what the forget gates stay below:
+    largest sum of absolute values of a row, B the bound of the inputs and F what the forget gates stay below, in the
+    names of `LSTMCell`, where U is recurrent; h and c start at 0:
 
         F = sigmoid(|Uf| + B |Wf| + |bf|) < 1
         |Ui|, |Uo| < 1 - F        |Ug| <= (1 - F) / 4        |Uf| < (1 - F)^2
@@ -26,9 +27,9 @@ class StableGates:
 
         contraction = F + |Ui| / 4 + |Ug| + |Uf| / (4 (1 - F)) + |Uo| / 4 < 1
 
-    Here F is the largest such sigmoid of one unit, which is at most the one of the three norms and bounds f as well. It
-    is kept below a chosen `largest_forget`. Where weights reach a bound, their rows are scaled down: each row of Ui, Uo,
-    Ug and Uf alone, and then each forget gate's row of Uf and Wf with its bias as one.
+    Here F is the largest such sigmoid of one unit: at most that of the three norms, and it bounds f as well. It is kept
+    below a chosen `largest_forget`. Where weights reach a bound, their rows are scaled down: each row of Ui, Uo, Ug and
+    Uf alone, and then each forget gate's row of Uf and Wf with its bias as one.
 
     input_weight: (4H, D), None without input. recurrent_weight: (4H, H). bias: (4H,). input_bound: B.
     """
