@@ -169,14 +169,14 @@ def bounds(results: Results) -> str:
 def main() -> None:
     """Train and test all classifiers, seed by seed, and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=7.0, help="no further seed begins after so many")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=6.0, help="no further seed begins after so many")
+    parser.add_argument("--steps", type=int, default=800)
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()
     record = Recording("Context: how much memory a data set needs")
-    record.run("vidrep sample -o clips --per-class 40 --size 32 --seed 7 -q")
+    record.run("vidrep sample -o clips --per-class 100 --size 32 --seed 7 -q")
     record.run("vidrep extract patches clips -o features.h5 --size 8 --labels clips/labels.csv -q")
     features = open_features(record.folder / "features.h5")
     results: Results = defaultdict(list)
