@@ -1,6 +1,7 @@
 """How much memory a data set needs: accuracy against the frames that a classifier looks back on, recurrent or not.
 
     python benchmarks/context.py [--seeds N] [--minutes M] [--steps N]      writes docs/results/context.md
+    python benchmarks/context.py --longer     some at the longest context, longer; docs/results/context-longer.md
 
 The protocol, docs/results/context-protocol.md, was written before. `--seeds 1 --steps 10` is a quick try.
 """
@@ -32,6 +33,7 @@ from vidrep.training.session import SessionOptions
 CONTEXTS = (1, 2, 4, 8, 16)
 TRUNCATIONS = (1, 2, 4, 8)
 LONGEST = CONTEXTS[-1]
+LONGER = 4
 CPU = torch.device("cpu")
 COMMON = {
     "encoder.hidden_size": 32,
@@ -86,6 +88,14 @@ def models() -> Iterator[Model]:
     for cell in STABLE:
         for steps in TRUNCATIONS:
             yield Model(f"{cell}, gradient of {steps}", cell, LONGEST, {"classifier.backprop_steps": steps})
+
+
+def longer() -> Iterator[Model]:
+    """Yield what is trained `LONGER` times as long."""
+    yield Model("last_frames", "last_frames", LONGEST, {"frames": LONGEST})
+    for cell, settings in STABLE.items():
+        yield Model(cell, cell, LONGEST)
+        yield Model(f"{cell}, stable", cell, LONGEST, settings)
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=6.0, help="no further seed begins after so many")
     parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--longer", action="store_true")
     options = parser.parse_args()
+    chosen, steps = (longer(), LONGER * options.steps) if options.longer else (models(), options.steps)
+    classifiers = list(chosen)
     torch.set_num_threads(1)
     began = time.monotonic()
     record = Recording("Context: how much memory a data set needs")
@@ -182,21 +195,21 @@ def main() -> None:
     results: Results = defaultdict(list)
     seeds = 0
     while seeds < options.seeds and time.monotonic() - began < 60 * options.minutes:
-        for number, model in enumerate(models()):
+        for number, model in enumerate(classifiers):
             folder = record.folder / f"run-{seeds}-{number}"
-            measured = measure(model, features, folder, seed=seeds, steps=options.steps)
+            measured = measure(model, features, folder, seed=seeds, steps=steps)
             results[model.label, model.context].append(measured)
             print(f"seed {seeds}, {model.label}, k = {model.context}: {measured.right.mean():.3f}", flush=True)
         seeds += 1
     record.add(
-        f"Made by `python benchmarks/context.py`, by the [protocol](context-protocol.md), with {seeds} seeds, one "
-        f"thread, {options.steps} steps, in {(time.monotonic() - began) / 60:.0f} min. Accuracy on the test videos, "
+        f"Made by `python benchmarks/context.py{' --longer' if options.longer else ''}`, by the [protocol](context-protocol.md), with {seeds} seeds, one "
+        f"thread, {steps} steps, in {(time.monotonic() - began) / 60:.0f} min. Accuracy on the test videos, "
         "and nats, the mean over seeds. By chance: 0.125 and 2.08."
     )
     record.add(table(results))
     record.add(differences(results))
     record.add(bounds(results))
-    record.save("context")
+    record.save("context-longer" if options.longer else "context")
 
 
 if __name__ == "__main__":
