@@ -95,7 +95,6 @@ def average_precision(
         points.append((Fraction(len(taken), num_true), Fraction(len(taken), count)))
     area = Fraction(0)
     for hit in range(1, num_true + 1):
-        area += (
-            max((precision for recall, precision in points if recall >= Fraction(hit, num_true)), default=0) / num_true
-        )
-    return area
+        precisions = [precision for recall, precision in points if recall >= Fraction(hit, num_true)]
+        area += max(precisions, default=Fraction(0))
+    return area / num_true
