@@ -155,9 +155,9 @@ class PlainComposite(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Return the loss of frames, (2 T, B, D), summed over everything."""
         network, window = network_of(self.model), window_of(frames)
-        state = network.encode(window.context).state
+        encoded = network.encode(window.context)
         losses = [
-            cross_entropy(objective.predict(state, FRAMES), objective.target(window))
+            cross_entropy(objective.predict(encoded, FRAMES), objective.target(window))
             for objective in network.frame_objectives.values()
         ]
         return torch.stack(losses).sum()

@@ -43,7 +43,7 @@ def finetune_command(
     ] = None,
     freeze: Annotated[
         bool,
-        training_option("--freeze", help="Train the head alone; classifier.freeze_encoder."),
+        training_option("--freeze", help="Train the head alone; classifier.transfer=frozen."),
     ] = False,
     auto: Annotated[
         bool | None,
@@ -74,7 +74,7 @@ def finetune_command(
         from vidrep.config.settings import FinetuneConfig
         from vidrep.errors import ConfigError
 
-        changes: dict[str, Any] = {"classifier.freeze_encoder": True} if freeze else {}
+        changes: dict[str, Any] = {"classifier.transfer": "frozen"} if freeze else {}
         if auto is not None:
             changes["selection.enabled"] = auto
         if folds is not None:

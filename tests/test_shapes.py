@@ -78,6 +78,6 @@ def test_a_real_encoding_prints_one_short_line() -> None:
 
 def test_a_model_prints_the_sizes_and_settings_of_its_cells() -> None:
     text = repr(pretraining_network(stack=lstm_spec(peepholes=True), objectives={"future": {}}))
-    settings = "LSTMSettings(peepholes=True, activation='tanh', forget_bias=1.0)"
+    settings = "LSTMSettings(peepholes=True, activation='tanh', forget_bias=1.0, coupled=False)"
     assert f"LSTMCell(5 -> 6, {settings})" in text
     assert f"LSTMCell(None -> 6, {settings})" in text

@@ -59,6 +59,7 @@ KEYS = [
     r"optimizer\.(decay|plateau_looks)\b",
     r"training\.(evaluate_every|accumulate|segment)\b",
     r"moving_mnist\.speed\b",
+    r"classifier\.freeze_encoder\b",
     r'values = "(probability|real)"',
 ]
 OPTIONS = [r"--grey\b", r"--predicted\b", r"--speed\b", r"region centre\b"]

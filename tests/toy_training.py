@@ -52,7 +52,7 @@ def toy_description(*, dropout: float = 0.5) -> ModelDescription:
         },
         cell={"peepholes": False, "activation": "tanh", "forget_bias": 1.0},
         windows={"length": 3, "stride": 3},
-        head={"name": "every_step", "settings": {}, "dropout": dropout, "freeze_encoder": False},
+        head={"name": "every_step", "settings": {}, "dropout": dropout, "transfer": "init"},
         classes=["a", "b"],
         class_counts=[1, 1],
     )

@@ -200,7 +200,7 @@ def test_a_recipe_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> 
     [
         ("training.steps=500", ("training.steps", 500)),
         ("optimizer.learning_rate = 1e-3", ("optimizer.learning_rate", 1e-3)),
-        ("classifier.freeze_encoder=true", ("classifier.freeze_encoder", True)),
+        ("classifier.center_groups=true", ("classifier.center_groups", True)),
         ("likelihood=gaussian", ("likelihood", "gaussian")),
         ('likelihood="gaussian"', ("likelihood", "gaussian")),
         ("likelihood=a=b", ("likelihood", "a=b")),

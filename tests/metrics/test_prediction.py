@@ -109,7 +109,7 @@ def targets_and_guesses(model: TrainedModel, windows: Windows, features: Feature
     is_real = network.likelihood == "gaussian"
     inputs = torch.from_numpy((frames - mean) / std if is_real else frames).float()
     with torch.no_grad():
-        state = network.encode(inputs[:CONTEXT]).state
+        encoded = network.encode(inputs[:CONTEXT])
     result = {}
     for name, objective in network.frame_objectives.items():
         last = slice(CONTEXT - (objective.spec.num_reconstructed or CONTEXT), CONTEXT)
@@ -121,9 +121,9 @@ def targets_and_guesses(model: TrainedModel, windows: Windows, features: Feature
             "zeros": np.zeros(target.shape),
         }
         with torch.no_grad():
-            outputs = {"model": objective.predict(state, len(target))}
+            outputs = {"model": objective.predict(encoded, len(target))}
             if objective.decoder.conditional:
-                forced = objective.predict(state, len(target), target=inputs[emitted])
+                forced = objective.predict(encoded, len(target), target=inputs[emitted])
                 outputs["model, teacher-forced"] = forced
         for predictor, output in outputs.items():
             guess = output.double().numpy()

@@ -23,6 +23,7 @@ from vidrep.models.encoder import Encoder, StackSpec
 from vidrep.models.initialization import Initialization
 from vidrep.models.joined import JoinedEncoder
 from vidrep.models.objectives.frame_objective import FrameObjective
+from vidrep.models.objectives.objective import Encoded
 from vidrep.models.pooling import Direction, last_valid
 from vidrep.registry import HEADS
 
@@ -143,16 +144,17 @@ def test_a_projection_of_both_states_starts_a_decoder() -> None:
 
 def test_reconstruction_reads_both_directions_and_the_future_the_forward_one_alone() -> None:
     network = pretraining_network(frame_size=D, stack=bidirectional_spec(num_layers=2), num_context=T)
-    state = network.encode(random(T, B, D)).state
-    other = BidirectionalState(state.forward, network.encode(random(T, B, D) + 1).state.backward)
+    encoded = network.encode(random(T, B, D))
+    backward = network.encode(random(T, B, D) + 1).state.backward
+    other = encoded._replace(state=BidirectionalState(encoded.state.forward, backward))
 
-    def frames(name: str, state: BidirectionalState) -> Tensor:
+    def frames(name: str, encoded: Encoded) -> Tensor:
         objective = network.objectives[name]
         assert isinstance(objective, FrameObjective)
-        return objective.predict(state, 2)
+        return objective.predict(encoded, 2)
 
-    assert torch.equal(frames("future", state), frames("future", other))
-    assert not torch.allclose(frames("reconstruction", state), frames("reconstruction", other))
+    assert torch.equal(frames("future", encoded), frames("future", other))
+    assert not torch.allclose(frames("reconstruction", encoded), frames("reconstruction", other))
     names = {name.split(".")[2] for name, _ in network.objectives.named_parameters(prefix="objectives")}
     assert names == {"decoder", "start"}
 

@@ -50,7 +50,7 @@ def classifier(
             head=head,
             head_settings=NoSettings(),
             dropout=dropout,
-            freeze_encoder=freeze,
+            transfer="frozen" if freeze else "init",
             **settings,
         )
     )

@@ -117,7 +117,7 @@ def test_a_classifier_of_joined_encoders_keeps_their_weights(
 ) -> None:
     config = finetune_config(
         encoder=EncoderSettings(dropout=0.5),
-        classifier=ClassifierSettings(head=head, freeze_encoder=True),
+        classifier=ClassifierSettings(head=head, transfer="frozen"),
         steps=2,
         validate_every=2,
     )
@@ -140,7 +140,7 @@ def test_a_classifier_of_joined_encoders_is_a_start_itself(
 ) -> None:
     config = finetune_config(
         encoder=EncoderSettings(dropout=0.5),
-        classifier=ClassifierSettings(head="mean", freeze_encoder=True),
+        classifier=ClassifierSettings(head="mean", transfer="frozen"),
         steps=2,
         validate_every=2,
     )

@@ -60,7 +60,7 @@ def check_against_numpy(network: PretrainingNetwork, frames: Tensor, *, settings
             for one in (None, in_order)
         )
         with torch.no_grad():
-            found = [objective.predict(encoded.state, len(target), target=one) for one in (None, target)]
+            found = [objective.predict(encoded, len(target), target=one) for one in (None, target)]
             losses = [objective.validation_loss(encoded, window), objective(encoded, window)]
         for output, loss, expected in zip(found, losses, (free, forced), strict=True):
             natural = expected[::-1] if name == "reconstruction" else expected
@@ -149,9 +149,9 @@ def test_a_network_has_the_objectives_that_are_named(names: tuple[str, ...], num
 @pytest.mark.parametrize(("num_context", "num_future"), [(1, 1), (2, 7), (9, 1)])
 def test_lengths_are_free(num_context: int, num_future: int) -> None:
     network = pretraining_network(stack=lstm_spec(num_layers=2))
-    state = network.encode(random(num_context, B, D)).state
+    encoded = network.encode(random(num_context, B, D))
     for name, num_frames in (("reconstruction", num_context), ("future", num_future)):
-        assert network.frame_objectives[name].predict(state, num_frames).shape == (num_frames, B, D)
+        assert network.frame_objectives[name].predict(encoded, num_frames).shape == (num_frames, B, D)
 
 
 def test_parameter_names_are_final() -> None:
@@ -208,9 +208,9 @@ def test_training_is_teacher_forced_and_validation_runs_free() -> None:
     validation, metrics = network.validation(inputs_of(), batch)
     assert metrics == {}
     forced = losses_of(network, context, future)
-    state = network.encode(context).state
+    encoded = network.encode(context)
     for name, target in (("reconstruction", context), ("future", future)):
-        free = network.frame_objectives[name].predict(state, len(target))
+        free = network.frame_objectives[name].predict(encoded, len(target))
         torch.testing.assert_close(training.by_name[name].total, forced[name])
         torch.testing.assert_close(validation.by_name[name].total, (free - target).square().sum())
         assert not torch.isclose(training.by_name[name].total, validation.by_name[name].total)

@@ -49,7 +49,7 @@ CLASSIFIER = ModelDescription(
     encoder=ENCODER | {"num_layers": 1},
     cell=CELL | {"peepholes": False},
     windows={"length": 3, "stride": 1},
-    head={"name": "every_step", "settings": {}, "dropout": 0.5, "freeze_encoder": True},
+    head={"name": "every_step", "settings": {}, "dropout": 0.5, "transfer": "frozen"},
     classes=["jümp", "run"],
     class_counts=[3, 4],
 )

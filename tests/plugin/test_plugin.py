@@ -143,7 +143,8 @@ def test_a_run_of_a_plug_in_that_is_not_loaded_is_refused_by_name(features: Any,
     vidrep.train(features, tmp_path / "run", config, device="cpu")
     code = "import sys, vidrep\ntry: vidrep.load_model(sys.argv[1])\nexcept Exception as error: print(error)"
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True, check=True)
-    assert "cell 'leaky' is not registered; known are lstm; a plug-in's needs --plugin MODULE" in done.stdout
+    known = ", ".join(name for name in CELLS.names() if name != "leaky")
+    assert f"cell 'leaky' is not registered; known are {known}; a plug-in's needs --plugin MODULE" in done.stdout
     named = json.loads((tmp_path / "run" / "model.json").read_text())
     assert named["encoder"]["cell"] == "leaky"
     assert "toy_plugin" not in json.dumps(named)

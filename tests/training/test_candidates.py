@@ -53,9 +53,13 @@ def test_from_a_run_the_frozen_encoder_comes_first(start: PretrainedEncoders) ->
     assert names(some) == STARTED
     assert [one.name for one in some if one.from_run] == ["frozen-logistic", "frozen-prototypes", "fine-tuned"]
     assert [one.name for one in some if one.chooses_penalty] == ["frozen-logistic"]
-    assert [one.name for one in some if one.config.classifier.freeze_encoder] == STARTED[:2]
+    assert [one.name for one in some if one.config.classifier.transfer == "frozen"] == STARTED[:2]
     assert some[3].config.optimizer.encoder_rate_factor == 0.1
-    assert names(tried(start, classifier__freeze_encoder=True)) == STARTED[:2]
+    assert names(tried(start, classifier__transfer="frozen")) == STARTED[:2]
+    (collocated,) = tried(start, classifier__transfer="collocation")
+    assert (collocated.name, collocated.from_run) == ("collocated", True)
+    assert (collocated.config.classifier.transfer, collocated.config.classifier.head) == ("collocation", "last_step")
+    assert collocated.config.optimizer.encoder_rate_factor == 1  # nothing of it but its source has learned before
 
 
 def test_what_was_given_stays_even_if_it_is_the_default(start: PretrainedEncoders) -> None:
@@ -85,7 +89,7 @@ def test_those_that_come_to_be_the_same_are_tried_once(start: PretrainedEncoders
     some = tried(classifier__head="mean", transforms="auto")
     assert names(some) == ["scratch-last-step", "scratch-windows"]
     assert {one.config.classifier.head for one in some} == {"mean"}
-    some = tried(start, classifier__head="attention", classifier__freeze_encoder=True)
+    some = tried(start, classifier__head="attention", classifier__transfer="frozen")
     assert names(some) == ["frozen-logistic"] and some[0].config.classifier.head == "attention"
     assert not some[0].chooses_penalty
 
@@ -97,7 +101,7 @@ def test_those_that_come_to_be_the_same_are_tried_once(start: PretrainedEncoders
         ({"windows__least_share": 0.8}, [name for name in STARTED if name != "scratch-windows"]),
         ({"classifier__label_smoothing": 0.2}, STARTED[2:]),
         ({"classifier__class_weights": "balanced"}, STARTED[2:]),
-        ({"classifier__freeze_encoder": False}, STARTED[2:]),
+        ({"classifier__transfer": "init"}, STARTED[2:]),
         ({"objectives": ["reconstruction"]}, STARTED[2:]),
     ],
 )
@@ -109,16 +113,16 @@ def test_what_cannot_be_together_with_it_is_not_tried(
 
 def test_if_nothing_can_be_tried_the_reason_is_raised(start: PretrainedEncoders) -> None:
     with pytest.raises(ConfigError, match=r"which classifier\.input_noise 0\.5 does not change; leave it out"):
-        tried(start, classifier__freeze_encoder=True, classifier__input_noise=0.5)
+        tried(start, classifier__transfer="frozen", classifier__input_noise=0.5)
     with pytest.raises(ConfigError, match="the head logistic is fitted to the outputs of a frozen encoder"):
         tried(classifier__head="logistic")
 
 
 def test_a_penalty_that_was_given_is_not_chosen(start: PretrainedEncoders) -> None:
     given: dict[str, Any] = {"classifier__head": "logistic", "head__logistic__C": 0.01}
-    (one,) = tried(start, classifier__freeze_encoder=True, **given)
+    (one,) = tried(start, classifier__transfer="frozen", **given)
     assert (one.chooses_penalty, one.config.head["logistic"].C) == (False, 0.01)
-    config = replace(FinetuneConfig(), classifier=ClassifierSettings(head="logistic", freeze_encoder=True), head={})
+    config = replace(FinetuneConfig(), classifier=ClassifierSettings(head="logistic", transfer="frozen"), head={})
     assert [one.chooses_penalty for one in candidates(config, start, frame_size=4)] == [True]
 
 

@@ -72,7 +72,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, features: Features) -> 
 
 
 def config_of(head: str = "prototypes", **classifier: Any) -> FinetuneConfig:
-    chosen = {"freeze_encoder": True, "center_groups": True} | classifier
+    chosen: dict[str, Any] = {"transfer": "frozen", "center_groups": True} | classifier
     settings = {"head": {"prototypes": {"temperature": TEMPERATURE}}} if head == "prototypes" else {}
     return finetune_config(
         classifier=ClassifierSettings(head=head, **chosen), encoder=EncoderSettings(), settings=settings
@@ -226,7 +226,7 @@ def test_frozen_candidates_alone_are_tried_and_choose_their_penalty_by_centered_
     )
     tried = candidates(config, PretrainedEncoders.load([pretrained]), frame_size=4)
     assert [one.name for one in tried] == ["frozen-logistic", "frozen-prototypes"]
-    assert all(one.config.classifier.center_groups and one.config.classifier.freeze_encoder for one in tried)
+    assert all(one.config.classifier.center_groups and one.config.classifier.transfer == "frozen" for one in tried)
     read: list[VideoRows] = []
 
     def spy(fit: Any, samples: VideoRows, *others: Any, **limits: Any) -> Any:

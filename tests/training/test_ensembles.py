@@ -95,7 +95,7 @@ def test_an_ensemble_is_a_start_whose_encoders_stand_side_by_side(tmp_path: Path
     first = finetune(features, tmp_path / "first", finetune_config(ensemble=2, steps=2), device="cpu").folder
     frozen: dict[str, Any] = {
         "encoder": EncoderSettings(dropout=0.5),
-        "classifier": ClassifierSettings(head="logistic", freeze_encoder=True),
+        "classifier": ClassifierSettings(head="logistic", transfer="frozen"),
     }
     run = finetune(features, tmp_path / "run", finetune_config(**frozen), pretrained=first, device="cpu").folder
     state = weights(run)

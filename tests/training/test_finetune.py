@@ -83,11 +83,11 @@ def test_jitter_changes_what_resampled_windows_teach(tmp_path: Path, features: F
     assert not torch.equal(weights("plain", 0.0), weights("moved", 0.5))
 
 
-@pytest.mark.parametrize("freeze", [False, True])
+@pytest.mark.parametrize("transfer", ["init", "frozen"])
 def test_it_starts_from_the_pretrained_encoder_and_inputs(
-    tmp_path: Path, features: Features, pretrained: Path, freeze: bool
+    tmp_path: Path, features: Features, pretrained: Path, transfer: Any
 ) -> None:
-    classifier = ClassifierSettings(dropout=0.5, freeze_encoder=freeze)
+    classifier = ClassifierSettings(dropout=0.5, transfer=transfer)
     config = finetune_config(encoder=PRETRAINED, classifier=classifier, steps=1, optimizer=NEARLY_STILL)
     run = finetune(features, tmp_path / "run", config, pretrained=pretrained, device="cpu").folder
     there, here = encoder_and_inputs(pretrained), encoder_and_inputs(run)
@@ -110,7 +110,7 @@ def test_from_scratch_it_starts_elsewhere(tmp_path: Path, features: Features, pr
 def test_a_frozen_encoder_stays_exactly_and_the_head_learns(
     tmp_path: Path, features: Features, pretrained: Path
 ) -> None:
-    frozen: dict[str, Any] = {"encoder": PRETRAINED, "classifier": ClassifierSettings(freeze_encoder=True)}
+    frozen: dict[str, Any] = {"encoder": PRETRAINED, "classifier": ClassifierSettings(transfer="frozen")}
     config = finetune_config(**frozen, optimizer=OptimizerSettings(weight_decay=0.1))
     first = finetune_config(**frozen, steps=1, optimizer=NEARLY_STILL)
     runs = [
@@ -306,10 +306,10 @@ def test_features_of_another_extractor_are_refused(tmp_path: Path, features: Fea
 
 
 def test_what_cannot_be_a_start_is_refused(tmp_path: Path, features: Features, pretrained: Path) -> None:
-    frozen = finetune_config(classifier=ClassifierSettings(freeze_encoder=True))
+    frozen = finetune_config(classifier=ClassifierSettings(transfer="frozen"))
     with pytest.raises(InputError, match="no such run folder"):
         finetune(features, tmp_path / "run", finetune_config(), pretrained=tmp_path / "none", device="cpu")
-    with pytest.raises(ConfigError, match=r"classifier.freeze_encoder without a pretrained run .* give --from RUN"):
+    with pytest.raises(ConfigError, match=r"transfer is 'frozen', but there is no pretrained run .*; give --from RUN"):
         finetune(features, tmp_path / "run", frozen, device="cpu")
     with pytest.raises(OutputError, match="is the run to start from; give a new folder"):
         finetune(features, pretrained, finetune_config(), pretrained=pretrained, device="cpu", overwrite=True)
@@ -541,8 +541,8 @@ def test_objectives_that_a_classifier_cannot_learn_are_refused(
 
     future = message(settings={"objectives": ("future",)})
     assert future.startswith("objectives: future needs more than the window that is classified; give objectives that")
-    frozen = ClassifierSettings(freeze_encoder=True)
-    assert "objectives reconstruction train the encoder, which classifier.freeze_encoder keeps as it is" in message(
+    frozen = ClassifierSettings(transfer="frozen")
+    assert "objectives reconstruction train the encoder, which classifier.transfer 'frozen' keeps as it is" in message(
         settings=RECONSTRUCTING, classifier=frozen
     )
     short = features_of(tmp_path / "short", circles() | {"left/00.npy": circles()["left/00.npy"][:3]}, SPLITS)

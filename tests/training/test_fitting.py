@@ -44,7 +44,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, features: Features) -> 
 
 
 def config_of(head: str, **classifier: Any) -> FinetuneConfig:
-    settings = ClassifierSettings(head=head, **{"freeze_encoder": True} | classifier)
+    settings = ClassifierSettings(head=head, **{"transfer": "frozen"} | classifier)
     encoder = EncoderSettings(dropout=0.5)
     return finetune_config(classifier=settings, encoder=encoder, settings={"head": {head: HEADS[head]}})
 
@@ -183,7 +183,10 @@ def test_a_run_that_it_replaces_stays_until_it_has_a_model(fit: Callable[..., Fi
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"freeze_encoder": False}, "of a frozen encoder; set classifier.freeze_encoder (--freeze), or choose another"),
+        (
+            {"transfer": "init"},
+            "of a frozen encoder; set classifier.transfer to 'frozen' (--freeze), or choose",
+        ),
         ({"label_smoothing": 0.1}, "which classifier.label_smoothing 0.1 does not change; leave it out"),
         ({"class_weights": "balanced"}, "which classifier.class_weights 'balanced' does not change; leave it out"),
         ({"input_noise": 0.1}, "which classifier.input_noise 0.1 does not change; leave it out"),
@@ -199,5 +202,5 @@ def test_settings_that_it_does_not_use_are_refused(
 
 
 def test_from_scratch_there_is_nothing_to_fit_to(tmp_path: Path, features: Features) -> None:
-    with pytest.raises(ConfigError, match="freeze_encoder without a pretrained run keeps random weights"):
+    with pytest.raises(ConfigError, match="transfer is 'frozen', but there is no pretrained run to transfer from"):
         finetune(features, tmp_path / "run", config_of("logistic"), device="cpu")

@@ -70,10 +70,10 @@ def test_remedies_are_those_of_the_kind_of_training(tmp_path: Path) -> None:
         return found.remedies[-1]
 
     start = {"encoder_sha256": "0"}
-    assert last_remedy(classifier={"freeze_encoder": False}) == "--from a pretraining"
-    assert last_remedy(classifier={"freeze_encoder": False}, started_from=start) == "--freeze"
-    frozen = last_remedy(classifier={"freeze_encoder": True}, started_from=start)
-    assert frozen == "more dropout (classifier.dropout)"
+    assert last_remedy(classifier={"transfer": "init"}) == "--from a pretraining"
+    assert last_remedy(classifier={"transfer": "init"}, started_from=start) == "--freeze"
+    for of_frozen in ({"transfer": "frozen"}, {"freeze_encoder": True}):  # the second of an earlier version
+        assert last_remedy(classifier=of_frozen, started_from=start) == "more dropout (classifier.dropout)"
 
 
 def test_a_fitted_head_has_no_training_to_overfit_and_damage_is_one_line(tmp_path: Path) -> None:

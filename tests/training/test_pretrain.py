@@ -150,8 +150,8 @@ def test_the_validation_loss_is_the_mean_loss_per_frame_of_all_objectives(
     expected = {}
     for name, target in (("reconstruction", frames[:3].double()), ("future", frames[3:].double())):
         with torch.no_grad():
-            state = network.encode(frames[:3]).state
-            output = network.frame_objectives[name].predict(state, len(target)).double()
+            encoded = network.encode(frames[:3])
+            output = network.frame_objectives[name].predict(encoded, len(target)).double()
         if description.likelihood == "gaussian":
             expected[name] = float((output - target).square().sum(dim=-1).mean())
         else:

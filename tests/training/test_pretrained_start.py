@@ -194,8 +194,8 @@ def test_it_goes_on_from_no_other_encoder(tmp_path: Path, features: Features, pr
 
 def test_the_stored_encoder_is_a_start_of_its_own(tmp_path: Path, features: Features, pretrained: Path) -> None:
     first = finetune(features, tmp_path / "first", config_of(), pretrained=pretrained, device="cpu").folder
-    frozen = config_of(classifier__freeze_encoder=True)
-    assert frozen.classifier == ClassifierSettings(freeze_encoder=True)
+    frozen = config_of(classifier__transfer="frozen")
+    assert frozen.classifier == ClassifierSettings(transfer="frozen")
     second = finetune(features, tmp_path / "second", frozen, pretrained=first / "pretrained", device="cpu").folder
     before, after = (load_model(run)[0].network.encoder.state_dict() for run in (pretrained, second))
     assert_same(dict(before), dict(after))

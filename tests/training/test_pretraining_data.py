@@ -265,7 +265,7 @@ def test_fewer_frames_are_reconstructed_where_it_is_asked_for(tmp_path: Path) ->
     for key in held_out:
         frames = model.inputs(torch.from_numpy(np.array(features.rows(features.index(key))))[:, None])
         with torch.no_grad():
-            last = network.frame_objectives["reconstruction"].predict(network.encode(frames[:4]).state, 1)[-1]
+            last = network.frame_objectives["reconstruction"].predict(network.encode(frames[:4]), 1)[-1]
         total.append(float((last - frames[3]).square().sum()))
     assert description.windows["num_reconstructed"] == 1
     assert validations(run)[0]["validation"]["reconstruction"] == pytest.approx(np.mean(total), rel=1e-5)

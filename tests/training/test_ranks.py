@@ -323,7 +323,7 @@ def test_a_head_is_fitted_by_rank_zero_for_all(several: SeveralRanks, tmp_path: 
     several(tmp_path / "start", ranks=1, settings={"training.steps": 2})
     fitted: dict[str, Any] = {
         "kind": "finetune",
-        "settings": {"classifier.head": "logistic", "classifier.freeze_encoder": True},
+        "settings": {"classifier.head": "logistic", "classifier.transfer": "frozen"},
         "start": str(tmp_path / "start"),
     }
     answers = [answer for ranks in (1, 2) for answer in several(tmp_path / f"{ranks}", ranks=ranks, **fitted)]

@@ -66,7 +66,7 @@ def test_a_classifier_starts_from_all_of_them(tmp_path: Path, features: Features
     run = train(features, tmp_path / "run", config_of(ensemble=3, steps=2, validate_every=2), device="cpu").folder
     config = finetune_config(
         encoder=EncoderSettings(dropout=0.5),
-        classifier=ClassifierSettings(head="logistic", freeze_encoder=True),
+        classifier=ClassifierSettings(head="logistic", transfer="frozen"),
         settings={"windows": FinetuneWindows()},
     )
     tuned = finetune(features, tmp_path / "tuned", config, pretrained=run, device="cpu").folder

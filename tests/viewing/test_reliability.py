@@ -14,7 +14,8 @@ def test_a_bar_is_as_high_as_its_accuracy(tmp_path: Path) -> None:
     for fitted, width in ((1.0, 472), (2.0, 888)):
         calibration = Calibration(temperature=fitted, final_temperature=1.0, before=certain, after=certain)
         write_reliability(tmp_path / "plot.png", calibration)
-        pixels = np.asarray(Image.open(tmp_path / "plot.png"))
+        with Image.open(tmp_path / "plot.png") as picture:
+            pixels = np.asarray(picture)
         assert pixels.shape == (460, width, 3)
         column = pixels[45:403, 56 + 342]  # within the last bin, that of confidence 1
         assert (column[:170] == (240, 176, 170)).all(axis=1).mean() > 0.9  # the gap to what it promises

@@ -1,6 +1,8 @@
 """Recipe keys of earlier versions, and what each is called now."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _RENAMED = {
     "values": "likelihood (bernoulli in place of probability, gaussian in place of real)",
@@ -17,7 +19,8 @@ _RENAMED = {
     "model.conditional_reconstruction": "objective.reconstruction.conditional",
     "model.conditional_future": "objective.future.conditional",
     "model.start_at_mean": "decoder.init_output_bias",
-    "model.freeze": "classifier.freeze_encoder",
+    "model.freeze": 'classifier.transfer ("frozen" in place of true)',
+    "classifier.freeze_encoder": 'classifier.transfer ("frozen" in place of true, "init" of false)',
     "windows.seen": "windows.context",
     "windows.predicted": "windows.num_future",
     "windows.reconstructed": "windows.num_reconstructed",
@@ -42,3 +45,11 @@ def new_name(key: str) -> str:
     if american == key:
         return ""
     return _RENAMED.get(american, american)
+
+
+def with_transfer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a classifier's settings with `transfer` in place of `freeze_encoder`, which earlier runs have."""
+    if "freeze_encoder" not in settings:
+        return dict(settings)
+    others = {name: value for name, value in settings.items() if name != "freeze_encoder"}
+    return others | {"transfer": "frozen" if settings["freeze_encoder"] else "init"}

@@ -25,6 +25,7 @@ Jitter = Annotated[float, Range(at_least=0, below=1)]
 Seed = Annotated[int, Range(at_least=0, below=2**63)]
 Auto = Literal["auto"]
 Likelihood = Literal["bernoulli", "gaussian"]
+Transfer = Literal["init", "frozen", "collocation"]
 
 
 COMPOSITE = ("reconstruction", "future")
@@ -344,8 +345,10 @@ class ClassifierSettings(Settings):
     input_noise: ZeroOrMore = 0.0
     """The deviation of the Gaussian noise that training adds to the transformed frames; `encoder.dropout` drops values
     of them."""
-    freeze_encoder: bool = False
-    """Keep a pretrained encoder's weights as they are and train, or fit, the head alone."""
+    transfer: Transfer = "init"
+    """What the encoder takes from a pretrained one: "init" starts from its weights, and all learn; "frozen" keeps them
+    as they are and trains, or fits, the head alone; "collocation" keeps them too, and a new encoder of its cell, width
+    and depth also reads its states, at each time step, through learned gates and attention."""
     backprop_steps: Annotated[int, Range(at_least=0)] = 0
     """How many of a window's last time steps the gradient of the classification goes back through, so that memory does
     not grow with long windows (truncated backpropagation through time); the head reads the outputs of these alone. 0:

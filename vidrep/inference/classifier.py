@@ -68,8 +68,8 @@ class LoadedClassifier:
     def frame_probabilities(self, frames: Tensor | NDArray[np.generic]) -> NDArray[np.float64]:
         """Return the networks' class probabilities at every frame: (T, B, D) -> (T, B, K).
 
-        Those of a frame depend on the frames before it, not on later ones; with a bidirectional encoder on all frames
-        that are given, so that they wait for the last one.
+        Those of a frame depend on the frames before it, not on later ones. With a bidirectional encoder, and one that
+        learned by collocation, whose attention is over the whole window, they depend on all frames that are given.
 
         Raises InputError for frames of another size, and for a run whose head has none for single frames.
         """

@@ -99,8 +99,8 @@ def ratio_interval(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = _resampled(above, below, seed, num_resamples)
-    is_there = ~np.isnan(ratios)
-    ratios, counts = np.where(is_there, ratios, 0.0), is_there.sum(axis=1)
+    is_defined = ~np.isnan(ratios)
+    ratios, counts = np.where(is_defined, ratios, 0.0), is_defined.sum(axis=1)
     means = ratios.sum(axis=1)[counts > 0] / counts[counts > 0]
     return Interval(*map(float, np.percentile(means, _PERCENTILES))) if len(means) else None
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..models.inputs import InputTransforms, to_original_units
 from ..models.objectives.frame_objective import FrameObjective
+from ..models.objectives.objective import Encoded
 from ..models.output_projection import output_to_frames
 from ..models.pretraining import PretrainingNetwork
 from ..models.saved import TrainedModel
@@ -253,21 +254,21 @@ class _Prediction:
         """Return what each objective emits for some windows of stored frames, (T + F, B, D)."""
         frames = self.network.transformed(self.inputs, stored, self.num_context)
         true = to_original_units(stored) if self.inputs.is_invertible else frames
-        state = self.network.encode(frames[: self.num_context]).state
+        encoded = self.network.encode(frames[: self.num_context])
         predicted = []
         for name, objective in self.network.frame_objectives.items():
             start, stop = objective.span(self.num_context, self.num_future)
             if stop > start:
-                guesses = self._model_guesses(objective, state, frames[start:stop])
+                guesses = self._model_guesses(objective, encoded, frames[start:stop])
                 guesses |= self._trivial_guesses(true, start, stop)
                 predicted.append(_Predicted(name, start, true[start:stop], guesses))
         return predicted
 
-    def _model_guesses(self, objective: FrameObjective, state: object, target: Tensor) -> dict[str, Tensor]:
+    def _model_guesses(self, objective: FrameObjective, encoded: Encoded, target: Tensor) -> dict[str, Tensor]:
         """Run the decoder free and, if it is conditional, teacher-forced."""
-        guesses = {MODEL: self._frames(objective.predict(state, len(target)))}
+        guesses = {MODEL: self._frames(objective.predict(encoded, len(target)))}
         if objective.decoder.conditional:
-            guesses[TEACHER_FORCED] = self._frames(objective.predict(state, len(target), target=target))
+            guesses[TEACHER_FORCED] = self._frames(objective.predict(encoded, len(target), target=target))
         return guesses
 
     def _frames(self, output: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config.settings import Likelihood
+from ..config.settings import Likelihood, Transfer
 from ..errors import ConfigError
 from ..registry import HEADS, OBJECTIVES
 from ..sequences.window_batch import WindowBatch
 from .bidirectional import build_encoder
+from .collocated import CollocatedEncoder
 from .decoder import init_output_biases
 from .encoder import Numerics, SequenceEncoder, StackSpec
 from .heads.fitted_head import FittedHead
@@ -32,13 +33,12 @@ class Classifier(Network):
 
     encoders: D, after the input transforms, and what it is built of, of an encoder or of several that are joined.
     head, head_settings: a registered name and its settings. class_weights: (K,), the factor of each class in the loss,
-    1 if None. dropout, input_noise, freeze_encoder, label_smoothing, center_groups, backprop_steps: see
-    `ClassifierSettings`.
+    1 if None. dropout, input_noise, transfer, label_smoothing, center_groups, backprop_steps: see `ClassifierSettings`.
     objectives: settings by registered name of those that are learned beside the classification; they read the window
     alone. likelihood: of the frames that these emit.
 
     Raises ValueError if groups are to be centered for a head that is not fitted, and ConfigError for backprop_steps of
-    encoders that read backward too.
+    encoders that read later frames too.
     """
 
     class_weights: Tensor | None
@@ -52,7 +52,7 @@ class Classifier(Network):
         head_settings: Any,
         dropout: float = 0.0,
         input_noise: float = 0.0,
-        freeze_encoder: bool = False,
+        transfer: Transfer = "init",
         label_smoothing: float = 0.0,
         center_groups: bool = False,
         backprop_steps: int = 0,
@@ -63,15 +63,19 @@ class Classifier(Network):
     ) -> None:
         super().__init__()
         numerics = numerics or Numerics()
-        parts = [build_encoder(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders]
+        build = CollocatedEncoder if transfer == "collocation" else build_encoder
+        parts: list[SequenceEncoder] = [
+            build(size, stack, dropout=stack.dropout, numerics=numerics) for size, stack in encoders
+        ]
         self.encoder: SequenceEncoder = parts[0] if len(parts) == 1 else JoinedEncoder(parts)
-        self.encoder.requires_grad_(not freeze_encoder)
+        if transfer == "frozen":
+            self.encoder.requires_grad_(False)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.backprop_steps = backprop_steps
-        if backprop_steps and any(stack.bidirectional for _, stack in encoders):
-            raise ConfigError(
-                "classifier.backprop_steps is of an encoder that reads forward alone, and encoder.bidirectional is true"
-            )
+        whole = "encoder.bidirectional is true" if any(stack.bidirectional for _, stack in encoders) else ""
+        if backprop_steps and (whole or transfer == "collocation"):
+            whole = whole or "classifier.transfer is 'collocation'"
+            raise ConfigError(f"classifier.backprop_steps is of an encoder that reads forward alone, but {whole}")
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
         self.head.directions = self.encoder.directions

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from ..config.old_keys import with_transfer
 from ..config.settings import Likelihood
 from ..errors import InputError
 from ..names import composed
@@ -114,7 +115,11 @@ def read_description(folder: Path) -> ModelDescription:
             **content | {name: _with_tuples(content[name]) for name in _NAMED & content.keys()}
         )
         _check(description)
-        description = replace(description, classes=[composed(name) for name in description.classes])
+        description = replace(
+            description,
+            classes=[composed(name) for name in description.classes],
+            head=with_transfer(description.head),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not a model description ({reason})") from error

@@ -4,7 +4,7 @@ Shapes: T time, B batch, D input width, H hidden width, L layers. Time comes fir
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from ..registry import CELLS
 from .cells.cell import Cell
 from .initialization import Initialization
 from .pooling import Direction
-from .state import State
+from .state import State, map_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,20 +142,25 @@ class Encoder(SequenceEncoder):
             num_steps = len(inputs)
             if state is None:
                 state = self.initial_state(inputs.shape[1], inputs.device)
-        if 0 < self._recompute_every < num_steps:
-            return self._run_recomputing(inputs, state, num_steps)
-        return self._run(inputs, state, num_steps)
+        return self._in_stretches(self._run, inputs, state, num_steps)
 
-    def _run_recomputing(self, inputs: Tensor | None, state: State, num_steps: int) -> tuple[Tensor, State]:
-        """Keep only the states between stretches; the backward pass computes each stretch a second time."""
+    def _in_stretches(
+        self, run: Callable[[State, State, int], tuple[Tensor, State]], inputs: State, state: State, num_steps: int
+    ) -> tuple[Tensor, State]:
+        """Run at once or, to save memory, in stretches: only the states between them are kept for the gradient.
+
+        run: takes inputs, a state and a number of time steps. inputs: a nest of tensors, (T, ...).
+        """
+        if not 0 < self._recompute_every < num_steps:
+            return run(inputs, state, num_steps)
         outputs = []
         for start in range(0, num_steps, self._recompute_every):
             stop = min(start + self._recompute_every, num_steps)
-            some = None if inputs is None else inputs[start:stop]
+            some = map_state(lambda tensor, chosen=slice(start, stop): tensor[chosen], inputs)
             if torch.is_grad_enabled():
-                output, state = checkpoint(self._run, some, state, stop - start, use_reentrant=False)
+                output, state = checkpoint(run, some, state, stop - start, use_reentrant=False)
             else:
-                output, state = self._run(some, state, stop - start)
+                output, state = run(some, state, stop - start)
             outputs.append(output)
         return torch.cat(outputs), state
 

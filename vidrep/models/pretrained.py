@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from .collocated import CollocatedEncoder
 from .description import JOINED, ModelDescription, read_description
 from .encoder import SequenceEncoder
 from .inputs import InputTransforms
@@ -38,8 +39,16 @@ class PretrainedEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> "PretrainedEncoder":
-        """Read a run folder, or what `save` wrote; raises InputError as `load_model` does."""
+        """Read a run folder, or what `save` wrote.
+
+        Raises InputError as `load_model` does, ConfigError for a run whose encoder learned by collocation.
+        """
         description = read_description(folder)  # which has the better message for a folder that is no run
+        if description.head.get("transfer") == "collocation":
+            raise ConfigError(
+                f"{folder}: its encoder learned by collocation and reads another one, so that no run starts from it; "
+                "give the run that it started from"
+            )
         kept = {name: value for name, value in read_weights(folder).items() if name.startswith((_INPUTS, _ENCODER))}
         return cls(folder, description, kept)
 
@@ -72,8 +81,9 @@ class PretrainedEncoder:
         return inputs
 
     def give_weights_to(self, encoder: SequenceEncoder) -> None:
-        """Copy the weights into an encoder of the same cell, width and depth."""
-        encoder.load_state_dict(_without_prefix(self.weights, _ENCODER))
+        """Copy the weights into an encoder of the same cell, width and depth, or into the source that it reads."""
+        source = encoder.source if isinstance(encoder, CollocatedEncoder) else encoder
+        source.load_state_dict(_without_prefix(self.weights, _ENCODER))
 
 
 class PretrainedEncoders:

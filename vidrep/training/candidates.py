@@ -59,7 +59,7 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
         "scratch-every-step": _SMALL | clips | every | {"transforms": ("standardize",)},
         "scratch-windows": _SMALL | every | {"windows.resample": False},
     }
-    frozen: dict[str, Any] = {"classifier.freeze_encoder": True}
+    frozen: dict[str, Any] = {"classifier.transfer": "frozen"}
     from_run: dict[str, dict[str, Any]] = {
         "frozen-logistic": frozen | {"classifier.head": "logistic"},
         "frozen-prototypes": frozen | {"classifier.head": "prototypes"},
@@ -67,7 +67,9 @@ def candidates(config: FinetuneConfig, start: PretrainedEncoders | None, *, fram
     }
     scratch = [(name, changes, None) for name, changes in from_scratch.items()]
     started = [(name, changes, start) for name, changes in from_run.items()] if start is not None else []
-    if config.classifier.freeze_encoder or config.classifier.center_groups:
+    if config.classifier.transfer == "collocation":
+        return _possible(config, [("collocated", clips | last, start)])
+    if config.classifier.transfer == "frozen" or config.classifier.center_groups:
         return _possible(config, started[:2])
     return _possible(config, [*started[:2], scratch[0], *started[2:], *scratch[1:]])
 

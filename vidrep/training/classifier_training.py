@@ -70,14 +70,17 @@ def _check_classifier(settings: ClassifierSettings, *, from_scratch: bool) -> No
     """Raise ConfigError for settings of a classifier that do not go together."""
     if HEADS[settings.head].is_fitted:
         fitted = f"the head {settings.head} is fitted to the outputs of a frozen encoder"
-        if not settings.freeze_encoder:
-            raise ConfigError(f"{fitted}; set classifier.freeze_encoder (--freeze), or choose another head")
+        if settings.transfer != "frozen":
+            raise ConfigError(f"{fitted}; set classifier.transfer to 'frozen' (--freeze), or choose another head")
         for name in ("label_smoothing", "class_weights", "input_noise"):
             value = getattr(settings, name)
             if value != getattr(ClassifierSettings(), name):
                 raise ConfigError(f"{fitted}, which classifier.{name} {value!r} does not change; leave it out")
-    if from_scratch and settings.freeze_encoder:
-        raise ConfigError("classifier.freeze_encoder without a pretrained run keeps random weights; give --from RUN")
+    if from_scratch and settings.transfer != "init":
+        raise ConfigError(
+            f"classifier.transfer is {settings.transfer!r}, but there is no pretrained run to transfer from; give "
+            "--from RUN"
+        )
 
 
 def _check_centering(config: FinetuneConfig, *, from_scratch: bool) -> None:
@@ -102,10 +105,10 @@ def _check_objectives(config: FinetuneConfig) -> None:
                 f"objectives: {name} needs more than the window that is classified; give objectives that do not, such "
                 "as reconstruction"
             )
-    if config.objectives and config.classifier.freeze_encoder:
+    if config.objectives and config.classifier.transfer == "frozen":
         raise ConfigError(
-            f"objectives {', '.join(config.objectives)} train the encoder, which classifier.freeze_encoder keeps as it "
-            "is; leave one of the two out"
+            f"objectives {', '.join(config.objectives)} train the encoder, which classifier.transfer 'frozen' keeps "
+            "as it is; leave one of the two out"
         )
 
 

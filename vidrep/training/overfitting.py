@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..config.old_keys import with_transfer
 from ..errors import InputError
 from ..models.members import member_folders
 from .run_metrics import METRICS_NAME, read_metrics
@@ -92,6 +93,6 @@ def _remedies(settings: Mapping[str, Any], steps: int) -> tuple[str, ...]:
     if "classifier" not in settings:
         others = [] if settings.get("objectives") == ["contrast"] else ["--recipe few-labels"]
         return fewer, "more dropout (encoder.dropout)", *others
-    is_frozen = settings["classifier"].get("freeze_encoder", False)
+    is_frozen = with_transfer(settings["classifier"]).get("transfer") == "frozen"
     others = [] if is_frozen else ["--freeze" if "started_from" in settings else "--from a pretraining"]
     return fewer, "more dropout (classifier.dropout)", *others

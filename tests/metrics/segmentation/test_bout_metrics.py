@@ -71,7 +71,7 @@ def test_segmental_metrics_equal_slow_ones_on_1000_cases() -> None:
         mean = SECONDS_A_FRAME * sum(errors) / len(errors) if errors else None
         assert found.boundary_error.value == (None if mean is None else pytest.approx(mean, abs=1e-9))
         assert found.num_true == sum(len(true) for true, _ in bouts)
-        assert found.num_predicted == sum(len(predicted) for _, predicted in bouts)
+        assert found.num_predictions == sum(len(predicted) for _, predicted in bouts)
         num_bouts += found.num_true
     assert num_bouts > 2000
 
@@ -127,7 +127,7 @@ def test_a_perfect_prediction_is_1() -> None:
     assert [one.value for one in found.f1.values()] == [1.0, 1.0, 1.0]
     assert (found.edit.value, found.boundary_error.value) == (1.0, 0.0)
     assert (found.activitynet, found.thumos) == (1.0, 1.0)
-    assert (found.num_true, found.num_predicted, found.num_videos) == (6, 6, 2)
+    assert (found.num_true, found.num_predictions, found.num_videos) == (6, 6, 2)
     assert found.seconds == pytest.approx(22 * SECONDS_A_FRAME)
     assert [one.f1[0.5] for one in found.by_label] == [None, 1.0, 1.0, 1.0]
 
@@ -159,7 +159,10 @@ def test_unknown_time_is_scored_nowhere() -> None:
     watched = (Span(0, 10), Span(25, 26))
     found = bout_metrics([PredictedVideo(name="a", true=true, predicted=predicted, watched=watched, group="a")], LABELS)
     assert found.seconds == 11
-    assert (found.num_true, found.num_predicted) == (2, 3)  # what begins at 9 ends at 10, what begins at 22 is 25 to 26
+    assert (found.num_true, found.num_predictions) == (
+        2,
+        3,
+    )  # what begins at 9 ends at 10, what begins at 22 is 25 to 26
     assert found.f1[0.5].value == pytest.approx(4 / 5)
     assert found.boundary_error.value == pytest.approx((0 + 0 + 1) / 3)  # 8 was 9; 10 is where nobody watched any more
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vidrep.errors import ConfigError
 from vidrep.models.cells import products, torch_kernels
 from vidrep.models.cells.cell import Cell
+from vidrep.models.encoder import Encoder, Numerics, StackSpec
 from vidrep.models.initialization import Initialization
 from vidrep.registry import CELLS
 
@@ -219,3 +220,15 @@ def test_an_intersection_projects_only_what_has_another_width() -> None:
         "cell.intersection.projection is false, but inputs of 4 values enter 6 units; set encoder.hidden_size to 4, or "
         "leave projection out"
     )
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_stretches_that_are_computed_again_have_the_same_gradients(case: Case, by_size: str) -> None:
+    settings = CELLS[case.cell].Settings(**case.settings)
+    spec = StackSpec(cell=case.cell, settings=settings, hidden_size=H, num_layers=2)
+    at_once, again = (randomized(Encoder(D, spec, numerics=Numerics(recompute_every=every))) for every in (0, 2))
+    for encoder in (at_once, again):
+        outputs, _ = encoder(random(T, B, D))
+        (outputs * random(T, B, H)).sum().backward()
+    for one, other in zip(at_once.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=1e-12)

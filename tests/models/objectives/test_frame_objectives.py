@@ -45,10 +45,10 @@ def test_reconstruction_is_of_the_last_frames_of_the_context(num_reconstructed: 
 def test_the_last_frames_are_the_same_however_many_are_reconstructed() -> None:
     network, reconstruction = objective("reconstruction")
     context = window().context
-    state = network.encode(context).state
+    encoded = network.encode(context)
     for target in (None, context):
-        every = reconstruction.predict(state, T, target=target)
-        last = reconstruction.predict(state, 2, target=None if target is None else target[3:])
+        every = reconstruction.predict(encoded, T, target=target)
+        last = reconstruction.predict(encoded, 2, target=None if target is None else target[3:])
         assert last.shape == (2, B, D)
         assert torch.equal(last, every[3:])
 
@@ -58,9 +58,9 @@ def test_fewer_reconstructed_frames_have_the_loss_of_these() -> None:
     one = window()
     encoded = network.encode(one.context)
     loss = reconstruction(encoded, one)
-    forced = reconstruction.predict(encoded.state, 2, target=one.context[3:])
+    forced = reconstruction.predict(encoded, 2, target=one.context[3:])
     torch.testing.assert_close(loss.total, (forced - one.context[3:]).square().sum(), rtol=1e-12, atol=0)
-    free = reconstruction.predict(encoded.state, 2)
+    free = reconstruction.predict(encoded, 2)
     validation = reconstruction.validation_loss(encoded, one)
     torch.testing.assert_close(validation.total, (free - one.context[3:]).square().sum(), rtol=1e-12, atol=0)
     assert (loss.num_frames, validation.num_frames) == (2, 2)
@@ -87,13 +87,13 @@ def test_a_trained_reconstruction_is_in_natural_order_and_its_decoder_emits_in_r
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    state = network.encode(context).state
-    assert reconstruction.predict(state, 4).argmax(dim=-1).tolist() == [[t] * B for t in range(4)]
-    assert reconstruction.decoder(state, 4).argmax(dim=-1).tolist() == [[t] * B for t in reversed(range(4))]
+    encoded = network.encode(context)
+    assert reconstruction.predict(encoded, 4).argmax(dim=-1).tolist() == [[t] * B for t in range(4)]
+    assert reconstruction.decoder(encoded.state, 4).argmax(dim=-1).tolist() == [[t] * B for t in reversed(range(4))]
 
 
 def test_settings_of_frame_objectives_are_checked_and_have_defaults() -> None:
     for name in ("reconstruction", "future"):
         settings = settings_of_names("objective", [name], {})[name]
-        assert (settings.weight, settings.conditional) == (1.0, False)
+        assert (settings.weight, settings.conditional, settings.attention) == (1.0, False, False)
         assert issubclass(OBJECTIVES[name].Settings, ObjectiveSettings)

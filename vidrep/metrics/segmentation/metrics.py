@@ -48,7 +48,7 @@ class LabelBouts:
 
     name: str
     num_true: int
-    num_predicted: int
+    num_predictions: int
     f1: Mapping[float, float | None]
     average_precision: Mapping[float, float | None]
 
@@ -60,7 +60,7 @@ class BoutMetrics:
     f1: segmental F1 by tIoU, of counts summed over videos and labels. edit: the mean over videos; where several labels
     may hold at once, over labels and videos. boundary_error: the mean over boundaries. Their intervals are bootstraps
     over groups. mean_average_precision: by tIoU, over the labels that are true somewhere; activitynet, thumos: its
-    means over 0.5:0.05:0.95 and 0.3:0.1:0.7. num_true, num_predicted: bouts. seconds: watched.
+    means over 0.5:0.05:0.95 and 0.3:0.1:0.7. num_true, num_predictions: bouts. seconds: watched.
     """
 
     f1: Mapping[float, Estimate]
@@ -71,7 +71,7 @@ class BoutMetrics:
     thumos: float | None
     by_label: tuple[LabelBouts, ...]
     num_true: int
-    num_predicted: int
+    num_predictions: int
     num_videos: int
     seconds: float
 
@@ -105,7 +105,7 @@ def bout_metrics(
         LabelBouts(
             name=name,
             num_true=int(totals[k, 0] + totals[k, 2]),
-            num_predicted=int(totals[k, 0] + totals[k, 1]),
+            num_predictions=int(totals[k, 0] + totals[k, 1]),
             f1={overlap: f1_of(of_videos[:, k]) for overlap, of_videos in counts.items()},
             average_precision=_by_threshold(precisions[k]),
         )
@@ -122,7 +122,7 @@ def bout_metrics(
         thumos=_mean(means, THUMOS),
         by_label=by_label,
         num_true=sum(one.num_true for one in by_label),
-        num_predicted=sum(one.num_predicted for one in by_label),
+        num_predictions=sum(one.num_predictions for one in by_label),
         num_videos=len(scored),
         seconds=sum(span.end - span.start for video in scored for span in video.watched),
     )

@@ -23,8 +23,8 @@ def match_counts(true: Bouts, predicted: Bouts, overlap: float, num_labels: int)
     """Return how many bouts of each label of one video are matched, predicted alone, and true alone, (K, 3)."""
     matched = np.bincount(true.labels[greedy_matches(true, predicted, overlap)[0]], minlength=num_labels)
     num_true = np.bincount(true.labels, minlength=num_labels)
-    num_predicted = np.bincount(predicted.labels, minlength=num_labels)
-    return np.stack([matched, num_predicted - matched, num_true - matched], axis=1).astype(np.int64)
+    num_predictions = np.bincount(predicted.labels, minlength=num_labels)
+    return np.stack([matched, num_predictions - matched, num_true - matched], axis=1).astype(np.int64)
 
 
 def f1_of(counts: NDArray[np.int64]) -> float | None:

@@ -14,16 +14,17 @@ from ...config.checks import Range
 from ...errors import ConfigError
 from ..decoder import Decoder
 from ..output_projection import frame_loss
-from .frame_objective import FrameObjectiveSettings
-from .objective import Encoded, Loss, ModelSpec, Objective, Window
+from .objective import Encoded, Loss, ModelSpec, Objective, ObjectiveSettings, Window
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnchoredSettings(FrameObjectiveSettings):
+class AnchoredSettings(ObjectiveSettings):
     """What can be set in `[objective.past_segment]` and in `[objective.next_segment]`."""
 
     frames: Annotated[int, Range(at_least=1)] = 20
     """N, of a segment; the gradient goes back through as many frames before the anchor, and no further."""
+    conditional: bool = False
+    """As of `FrameObjectiveSettings`."""
     anchors: Annotated[int, Range(at_least=1)] = 1
     """Points that are drawn in each window."""
 

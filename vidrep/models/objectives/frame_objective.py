@@ -23,13 +23,17 @@ class FrameObjectiveSettings(ObjectiveSettings):
     conditional: bool = False
     """Whether the decoder reads the frame before: the true one in training (teacher forcing), its own in validation and
     evaluation (free running)."""
+    attention: bool = False
+    """Whether each frame is also emitted from a weighted sum of the encoder's outputs, see `DecoderAttention`. The last
+    state then need not hold all that the frames are emitted from."""
 
 
 class FrameObjective(Objective):
-    """Emits frames from the encoder's last state; its loss is their cross-entropy or squared error, summed.
+    """Emits frames from the encoder's last state, with attention from all of its outputs too.
 
-    In training a conditional decoder is teacher-forced; in validation it runs free. Of a bidirectional encoder it
-    starts from the forward state alone, or from a projection of both: see `reads_backward`.
+    Its loss is their cross-entropy or squared error, summed. In training a conditional decoder is teacher-forced; in
+    validation it runs free. Of a bidirectional encoder it starts from the forward state alone, or from a projection of
+    both: see `reads_backward`.
     """
 
     Settings = FrameObjectiveSettings
@@ -44,6 +48,7 @@ class FrameObjective(Objective):
             frame_size=spec.frame_size,
             likelihood=spec.likelihood,
             conditional=settings.conditional,
+            attention=settings.attention,
             numerics=spec.numerics,
         )
         self.start: StateProjection | None = None
@@ -74,20 +79,22 @@ class FrameObjective(Objective):
     def forward(self, encoded: Encoded, window: Window) -> Loss:
         """Return the loss of the target frames, a conditional decoder being teacher-forced."""
         target = self.target(window)
-        total = self.decoder.loss(self._start(encoded.state), self.in_emission_order(target))
+        start, memory = self._start(encoded.state), encoded.outputs
+        total = self.decoder.loss(start, self.in_emission_order(target), memory=memory)
         return Loss(total, len(target), target.shape[-1])
 
     def validation_loss(self, encoded: Encoded, window: Window) -> Loss:
         """Return the loss of the frames that the decoder emits, running free."""
         target = self.target(window)
-        output = self.predict(encoded.state, len(target))
+        output = self.predict(encoded, len(target))
         return Loss(frame_loss(output, target, self.spec.likelihood), len(target), target.shape[-1])
 
-    def predict(self, state: State, num_frames: int, *, target: Tensor | None = None) -> Tensor:
+    def predict(self, encoded: Encoded, num_frames: int, *, target: Tensor | None = None) -> Tensor:
         """Emit frames before the output non-linearity, (N, B, D), in natural order of time.
 
         target: (N, B, D) in natural order, for teacher forcing; None runs free.
         """
         forced = None if target is None else self.in_emission_order(target)
-        output: Tensor = self.decoder(self._start(state), num_frames, target=forced)
+        start, memory = self._start(encoded.state), encoded.outputs
+        output: Tensor = self.decoder(start, num_frames, target=forced, memory=memory)
         return self.in_emission_order(output)
