@@ -13,6 +13,7 @@ from .compare import compare_command
 from .console import replace_what_cannot_be_encoded
 from .demo import demo_command
 from .evaluate import evaluate_command
+from .export_features import export_features_command
 from .extract import app as extract_app
 from .finetune import finetune_command
 from .group import CONTEXT_SETTINGS, VidrepGroup, add_command
@@ -55,6 +56,7 @@ def _root(
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_command,
+    "export-features": export_features_command,
     "check": check_command,
     "annotations": annotations_command,
     "train": train_command,

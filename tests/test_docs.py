@@ -76,7 +76,12 @@ def test_public_names_have_types() -> None:
 
 def test_every_command_is_a_function_of_the_same_name() -> None:
     commands = set(get_command(app).commands) - {"demo"}  # type: ignore[attr-defined]
-    names = {"annotations": "write_segments", "import": "import_features", "recipes": "list_recipes"}
+    names = {
+        "annotations": "write_segments",
+        "export-features": "export_features",
+        "import": "import_features",
+        "recipes": "list_recipes",
+    }
     assert {names.get(name, name) for name in commands} <= set(vidrep.__all__)
 
 

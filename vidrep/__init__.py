@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .extraction.extractors.cnn import CnnExtractor
     from .extraction.extractors.patches import PatchExtractor
     from .features.annotation_files import read_annotations
+    from .features.exporting import export_features
     from .features.importing import import_features
     from .features.store import open_features
     from .inference.classifier import load_classifier
@@ -58,6 +59,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export_features",
     "extract",
     "find_videos",
     "finetune",
@@ -95,6 +97,7 @@ _HOMES = {
     "SymbolSettings": "symbolic.codebook",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
+    "export_features": "features.exporting",
     "extract": "extraction.extract",
     "find_videos": "video.sources",
     "finetune": "training.finetune",

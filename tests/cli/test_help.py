@@ -22,7 +22,7 @@ def command_of(words: tuple[str, ...]) -> Any:
 
 def test_every_command_has_help_and_every_option_a_text() -> None:
     commands = all_commands()
-    assert len(commands) == 20
+    assert len(commands) == 21
     for words in commands:
         code, stdout, _ = vidrep(*words, "--help")
         assert code == 0
@@ -74,6 +74,7 @@ def test_commands_are_in_the_order_of_use_with_whole_sentences() -> None:
     assert names == [
         "extract",
         "import",
+        "export-features",
         "check",
         "annotations",
         "train",

@@ -76,14 +76,50 @@ def bootstrap_interval(
     return Interval(float(low), float(high))
 
 
+def ratio_interval(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    groups: Sequence[str],
+    *,
+    seed: int = 0,
+    num_resamples: int = 2000,
+) -> Interval | None:
+    """Return the interval of a ratio of sums over videos, or of the mean of several; None for fewer than LEAST_GROUPS.
+
+    numerators, denominators: (V,), or (V, K) for the mean of K ratios, such as the F1 of K classes. groups: (V,), drawn
+    as `bootstrap_interval` draws them. A ratio that has a denominator of 0 in a draw is left out of that draw's mean.
+    None, too, where no draw has a ratio.
+    """
+    group_of = np.unique(groups, return_inverse=True)[1]
+    num_groups = int(group_of.max(initial=-1)) + 1
+    if num_groups < LEAST_GROUPS:
+        return None
+    above, below = (
+        _sums(np.asarray(one, dtype=np.float64), group_of, num_groups) for one in (numerators, denominators)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = _resampled(above, below, seed, num_resamples)
+    is_defined = ~np.isnan(ratios)
+    ratios, counts = np.where(is_defined, ratios, 0.0), is_defined.sum(axis=1)
+    means = ratios.sum(axis=1)[counts > 0] / counts[counts > 0]
+    return Interval(*map(float, np.percentile(means, _PERCENTILES))) if len(means) else None
+
+
+def _sums(values: NDArray[np.float64], group_of: NDArray[np.int64], num_groups: int) -> NDArray[np.float64]:
+    """Return the sums over the videos of each group, (G, K), of values (V,) or (V, K)."""
+    sums = np.zeros((num_groups, values[0].size))
+    np.add.at(sums, group_of, values.reshape(len(values), -1))
+    return sums
+
+
 def _resampled(
-    sums: NDArray[np.float64], sizes: NDArray[np.int64], seed: int, num_resamples: int
+    sums: NDArray[np.float64], sizes: NDArray[np.int64] | NDArray[np.float64], seed: int, num_resamples: int
 ) -> NDArray[np.float64]:
-    """Return the mean over videos, (R,), in each of R draws of groups with sums and sizes (G,)."""
+    """Return the ratio of both sums in each of R draws of groups: (R,) or (R, K) of sums and sizes (G,) or (G, K)."""
     rng, num_groups = np.random.default_rng(seed), len(sums)
-    at_once = max(1, _COUNTS_AT_ONCE // num_groups)
-    means = []
+    at_once = max(1, _COUNTS_AT_ONCE // sums.size)
+    ratios = []
     for start in range(0, num_resamples, at_once):
         drawn = rng.integers(num_groups, size=(min(at_once, num_resamples - start), num_groups))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    return np.concatenate(means)
+        ratios.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(ratios)
