@@ -202,7 +202,8 @@ def main() -> None:
             print(f"seed {seeds}, {model.label}, k = {model.context}: {measured.right.mean():.3f}", flush=True)
         seeds += 1
     record.add(
-        f"Made by `python benchmarks/context.py{' --longer' if options.longer else ''}`, by the [protocol](context-protocol.md), with {seeds} seeds, one "
+        f"Made by `python benchmarks/context.py{' --longer' if options.longer else ''}`, by the "
+        f"[protocol](context-protocol.md), with {seeds} seeds, one "
         f"thread, {steps} steps, in {(time.monotonic() - began) / 60:.0f} min. Accuracy on the test videos, "
         "and nats, the mean over seeds. By chance: 0.125 and 2.08."
     )
