@@ -41,11 +41,34 @@ def test_peepholes_are_a_switch_or_a_list_of_gates(tmp_path: Path, written: str,
         ),
         (
             {"encoder.cell": "irnn", "cell.irnn.activation": "tanh"},
-            "unknown key cell.irnn.activation; known are scale",
+            "unknown key cell.irnn.activation; known are scale, spectral_norm",
         ),
         (
             {"encoder.cell": "irnn", "cell.irnn.scale": 0},
             "cell.irnn.scale is 0; it takes a number above 0",
+        ),
+        (
+            {"encoder.cell": "irnn", "cell.irnn.spectral_norm": 0.9},
+            "cell.irnn.spectral_norm is 0.9, but an IRNN starts as the identity, whose norm is 1, to add up what it "
+            "reads; take encoder.cell = 'rnn' with cell.rnn.activation = 'relu' to bound it",
+        ),
+        (
+            {"encoder.cell": "rnn", "cell.rnn.spectral_norm": 1},
+            "cell.rnn.spectral_norm is 1; it takes a number at least 0 and below 1",
+        ),
+        (
+            {"cell.lstm.stable": True, "cell.lstm.peepholes": True},
+            "cell.lstm.stable is true, but peepholes is True, for which no conditions of stability are known; leave "
+            "one of the two out",
+        ),
+        (
+            {"cell.lstm.stable": True, "cell.lstm.activation": "relu"},
+            "cell.lstm.stable is true, but activation is 'relu', for which no conditions of stability are known; "
+            "leave one of the two out",
+        ),
+        (
+            {"cell.lstm.input_bound": 2},
+            "cell.lstm.input_bound is 2, but stable is false; set stable = true too, or leave it out",
         ),
         (
             {"cell.lstm.coupled": True, "cell.lstm.peepholes": ["input"]},

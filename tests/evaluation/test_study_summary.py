@@ -120,8 +120,8 @@ def test_the_sentence_names_the_k_of_each_claim() -> None:
     ]
     assert study_verdict(entries, "groups") == (
         "By accuracy with k labeled groups of each class, contrast is better than the LSTM from scratch at k = 1 and 2 "
-        "(by +0.050 to +0.070), not shown to differ from it at k = all, and worse than the best linear baseline at "
-        "k = 2 (-0.200, 95 % interval -0.300 to -0.100), not shown to differ from it at k = 1 and all"
+        "(differences of +0.050 to +0.070), not shown to differ from it at k = all, and worse than the best linear "
+        "baseline at k = 2 (-0.200, 95 % interval -0.300 to -0.100), not shown to differ from it at k = 1 and all"
     )
     assert study_verdict(entries[:1], "videos") == (
         "By accuracy with k labeled videos of each class, the LSTM from scratch is better than the best linear "

@@ -20,6 +20,7 @@ from vidrep.progress import Progress
 from vidrep.sequences.window_batch import WindowBatch
 from vidrep.training import captured_step, loop
 from vidrep.training.optimizers import LearningRates
+from vidrep.training.run_metrics import read_metrics
 
 OPTIMIZERS = get_args(get_type_hints(OptimizerSettings)["name"])
 BATCH = WindowBatch(torch.zeros(1, 1, 1))
@@ -84,6 +85,7 @@ def train(folder: Path, name: str, *, precision: str = "fp32", resume: bool = Fa
             "training.batch_size": 6,
             "training.validate_every": 6,
             "optimizer.warmup_steps": 3,
+            **others.pop("settings", {}),
         },
     )
     config = replace(config, optimizer=replace(config.optimizer, **optimizer))
@@ -126,6 +128,16 @@ def test_captured_steps_are_those_they_stand_for(folder: Path, monkeypatch: pyte
     assert len(set(captured)) == 12
     assert captured == pytest.approx(eager, rel=1e-5)
     torch.testing.assert_close(weights_of(folder, "captured"), weights_of(folder, "eager"), rtol=1e-4, atol=1e-5)
+
+
+@on_a_gpu
+def test_constraints_are_kept_between_captured_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"cell.lstm.stable": True, "cell.lstm.peepholes": False}
+    captured = train(folder, "captured", settings=settings)
+    monkeypatch.setattr(loop, "can_capture", lambda *_: False)
+    assert captured == pytest.approx(train(folder, "eager", settings=settings), rel=1e-5)
+    for line in read_metrics(folder / "captured"):
+        assert all(value < 1 for name, value in line["bounded"].items() if name.endswith("contraction"))
 
 
 @on_a_gpu

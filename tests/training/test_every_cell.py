@@ -49,7 +49,9 @@ BUILT_IN = [*(Model(name) for name in sorted(CELLS._built_in)), Model("lstm", en
 VARIANTS = [
     Model("lstm", {"peepholes": True}),
     Model("lstm", {"peepholes": ["forget", "output"], "coupled": True, "activation": "softsign"}),
+    Model("lstm", {"stable": True}),
     Model("rnn", {"activation": "relu"}),
+    Model("rnn", {"spectral_norm": 0.9}),
     Model("gru", {"reset": "before"}, {"bidirectional": True}),
 ]
 models = pytest.mark.parametrize(

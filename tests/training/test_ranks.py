@@ -114,6 +114,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("pretrain", {}),
         ("generated", {}),
+        ("pretrain", {"encoder.cell": "rnn", "cell.rnn.spectral_norm": 0.9}),
         (
             "pretrain",
             STATEFUL | {"training.gradient_accumulation": 2, "optimizer.reduction": "sum", "optimizer.clip_norm": 0.5},

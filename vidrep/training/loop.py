@@ -16,6 +16,7 @@ from ..models.saved import save_model
 from ..progress import Progress, ProgressListener, ignore_progress
 from .captured_step import CapturedStep, can_capture
 from .collectives import SINGLE_PROCESS, Ranks
+from .constraints import Constraints
 from .optimizers import build_optimizer, learning_rates
 from .position import Position, checkpoint_of, device_of, restore
 from .run import RunFolder
@@ -80,6 +81,8 @@ def run_training(
     metrics = Metrics(run.path, step=position.step) if ranks.is_rank_zero else None
     speed, first_step = Speed(), position.step
     do_step = _choose_step(task, optimizer, settings, optimizer_settings, ranks)
+    constraints = Constraints(task.model)
+    constraints.project()
     unread: list[dict[str, Tensor]] = []
     max_unread = _STEPS_READ_AT_ONCE.get(device_of(task).type, 1)
 
@@ -90,6 +93,7 @@ def run_training(
         waited = clock() - step_began
         ranks.seed(settings.draw_seed, position.step)
         unread.append(do_step(batch, rates))
+        constraints.project()
         position.step += 1
         is_last = position.step == settings.steps
         validates = is_last or position.step % settings.validate_every == 0
@@ -110,7 +114,8 @@ def run_training(
                     "learning_rate": rates.others,
                     "gradient_norm": step_metrics["gradient_norm"],
                 }
-                line |= {"train": position.take_means(), "validation": validation, "speed": speed.take()}
+                line |= {"train": position.take_means(), "validation": validation, **constraints.metrics()}
+                line["speed"] = speed.take()
             content = checkpoint_of(task, optimizer, position, numerics)
             if metrics is not None:
                 _publish(task, run, metrics, position, line, content, num_kept=settings.keep_checkpoints)

@@ -31,7 +31,7 @@ def _of_method(name: str, entries: Sequence[StudyEntry]) -> str:
 
 
 def _claims(other: str, differences: Sequence[tuple[Shots, PairedDifference | None]]) -> str:
-    """Gather the k of each claim: "better than OTHER at k = 1 and 2 (by +0.079 to +0.110), not shown to differ ..."."""
+    """Gather the k of each claim: "better than OTHER at k = 1 and 2 (...), not shown to differ from it at k = all"."""
     gathered: dict[str, dict[Shots, PairedDifference]] = {kind: {} for kind in _CLAIMS}
     for shots, paired in differences:
         if paired is not None:
@@ -49,7 +49,7 @@ def _size(every: Sequence[PairedDifference]) -> str:
     if len(every) == 1:
         return accuracy_difference(every[0])
     differences = sorted((one.difference for one in every), key=abs)
-    return f"by {differences[0]:+.3f} to {differences[-1]:+.3f}"
+    return f"differences of {differences[0]:+.3f} to {differences[-1]:+.3f}"
 
 
 def _listed(names: Sequence[str]) -> str:

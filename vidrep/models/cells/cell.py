@@ -19,7 +19,7 @@ class Cell(nn.Module, ABC):
 
     A cell makes its parameters in `__init__`, after `super().__init__(...)`, and draws them in `reset_parameters`.
     `initial_state` and `forward`, one time step, are all that it must have; a cell with a faster way over a whole
-    sequence overrides `sequence`.
+    sequence overrides `sequence`; one whose weights are constrained, `project` and `bounded`.
 
     input_size: D, None for a decoder's first layer, which has no input. hidden_size: H, the width of its output.
     settings: an instance of its `Settings`. compute_dtype: the type of the operands of matrix products, that of the
@@ -51,6 +51,13 @@ class Cell(nn.Module, ABC):
             output, state = self(None if inputs is None else inputs[step], state)
             outputs.append(output)
         return torch.stack(outputs), state
+
+    def project(self) -> None:
+        """Put the weights back into what the settings allow, before a training and after each of its steps."""
+
+    def bounded(self) -> dict[str, Tensor]:
+        """Return what `project` keeps below a bound, scalars by name, for the metrics of a run."""
+        return {}
 
     def extra_repr(self) -> str:
         """Return the sizes and the settings, for the repr of a model."""

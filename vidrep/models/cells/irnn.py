@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import torch
 from torch import nn
 
-from ...config.checks import Range, Settings
+from ...config.checks import Range, Settings, require
 from ..initialization import Initialization
 from .rnn import RNNCell
 
@@ -17,6 +17,16 @@ class IRNNSettings(Settings):
 
     scale: Annotated[float, Range(above=0)] = 1.0
     """What the recurrent weights start as, times the identity; below 1 it forgets."""
+    spectral_norm: float = 0.0
+    """No bound but 0, which is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.spectral_norm == 0,
+            f"spectral_norm is {self.spectral_norm:g}, but an IRNN starts as the identity, whose norm is 1, to add up "
+            "what it reads; take encoder.cell = 'rnn' with cell.rnn.activation = 'relu' to bound it",
+        )
 
 
 class IRNNCell(RNNCell):

@@ -4,17 +4,18 @@ Shapes: T time, B batch, D input width, H hidden width.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...config.checks import Settings, require
+from ...config.checks import Range, Settings, require
 from ...shapes import repr_with_shapes
 from ..initialization import PEEPHOLE_SCALE, Initialization
 from ..lstm_kernels.dispatch import choose_sequence
 from ..lstm_kernels.reference import Activation, LayerWeights, reference_sequence
 from .affine import AffineCell
+from .stable_lstm import StableGates
 
 Gate = Literal["input", "forget", "output"]
 _GATES: tuple[Gate, ...] = ("input", "forget", "output")
@@ -43,8 +44,16 @@ class LSTMSettings(Settings):
     coupled: bool = False
     """Whether a unit forgets as much as it takes in: the input gate is 1 minus the forget gate."""
 
+    stable: bool = False
+    """Whether two states come closer at every time step, by constraints of the weights, see `StableGates`."""
+    input_bound: Annotated[float, Range(above=0)] = 1.0
+    """What the inputs of a stable LSTM are clipped to, on both sides of 0; outputs of a layer below are within 1."""
+    largest_forget: Annotated[float, Range(above=0.5, below=1)] = 0.64
+    """What the forget gates of a stable LSTM stay below."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require_stability_can_be()
         if isinstance(self.peepholes, tuple):
             require(
                 len(set(self.peepholes)) == len(self.peepholes) > 0,
@@ -53,6 +62,25 @@ class LSTMSettings(Settings):
             require(
                 not self.coupled or "input" not in self.peepholes,
                 "peepholes lists the input gate, but coupled gates have none; leave one of the two out",
+            )
+
+    def _require_stability_can_be(self) -> None:
+        """Refuse a stable LSTM of another form than that of the published conditions, and bounds without one."""
+        for name, is_other in {
+            "peepholes": bool(self.peepholes),
+            "activation": self.activation == "relu",
+            "coupled": self.coupled,
+        }.items():
+            require(
+                not (self.stable and is_other),
+                f"stable is true, but {name} is {getattr(self, name)!r}, for which no conditions of stability are "
+                "known; leave one of the two out",
+            )
+        for name in ("input_bound", "largest_forget"):
+            is_set = getattr(self, name) != getattr(LSTMSettings, name)
+            require(
+                self.stable or not is_set,
+                f"{name} is {getattr(self, name):g}, but stable is false; set stable = true too, or leave it out",
             )
 
     @property
@@ -111,6 +139,8 @@ class LSTMCell(AffineCell):
 
     def sequence(self, inputs: Tensor | None, state: LSTMState, num_steps: int) -> tuple[Tensor, LSTMState]:
         """Do T = num_steps time steps with the fastest kernel for the device."""
+        if self.settings.stable and inputs is not None:
+            inputs = inputs.clamp(-self.settings.input_bound, self.settings.input_bound)
         weights, activation = self._weights(), self.settings.activation
         run = reference_sequence if self.use_reference else choose_sequence(state.h, weights, activation)
         outputs, c = run(
@@ -124,6 +154,26 @@ class LSTMCell(AffineCell):
         )
         # A copy of h, since a view would keep the outputs of all time steps alive.
         return outputs, LSTMState(outputs[-1].clone(), c)
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Scale rows of the weights of a stable LSTM down to the published conditions."""
+        if self.settings.stable:
+            self._gates().project()
+
+    @torch.no_grad()
+    def bounded(self) -> dict[str, Tensor]:
+        """Return what the conditions of a stable LSTM bound, see `StableGates`."""
+        return self._gates().bounded() if self.settings.stable else {}
+
+    def _gates(self) -> StableGates:
+        return StableGates(
+            input_weight=self.input_weight,
+            recurrent_weight=self.recurrent_weight,
+            bias=self.bias,
+            input_bound=self.settings.input_bound,
+            largest_forget=self.settings.largest_forget,
+        )
 
     def _weights(self) -> LayerWeights:
         """Return the weights of all four gates and, if there are peepholes, those of all three, for the kernels."""

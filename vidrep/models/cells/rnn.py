@@ -4,13 +4,14 @@ Shapes: T time, B batch, D input width, H hidden width.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from ...config.checks import Settings
+from ...config.checks import Range, Settings
 from .affine import AffineCell
+from .projections import clip_spectral_norm
 from .torch_kernels import prefers_torch, torch_sequence
 
 
@@ -20,6 +21,8 @@ class RNNSettings(Settings):
 
     activation: Literal["tanh", "relu"] = "tanh"
     """Of the output."""
+    spectral_norm: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """What the norm of U stays below, 0 for no bound: such a network forgets, and its gradient cannot explode."""
 
 
 class RNNCell(AffineCell):
@@ -28,6 +31,8 @@ class RNNCell(AffineCell):
         h = tanh(W x + U h' + b)
 
     (Elman 1990.) With the activation "relu", relu takes the place of tanh. Torch has a second bias, which adds to b.
+    With a `spectral_norm` below 1 two states come closer at every time step, since neither activation drives them apart
+    (Miller and Hardt 2019, arXiv 1805.10369, section 2.2): the singular values of U above it are set to it.
     """
 
     Settings: ClassVar[type[Any]] = RNNSettings
@@ -56,6 +61,19 @@ class RNNCell(AffineCell):
             bias=self.bias,
             num_steps=num_steps,
         )
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Clip the singular values of U."""
+        if self.settings.spectral_norm:
+            clip_spectral_norm(self.recurrent_weight, self.settings.spectral_norm)
+
+    @torch.no_grad()
+    def bounded(self) -> dict[str, Tensor]:
+        """Return the spectral norm of U, if it has a bound."""
+        if not self.settings.spectral_norm:
+            return {}
+        return {"spectral_norm": torch.linalg.matrix_norm(self.recurrent_weight, ord=2)}
 
     def _step(self, z: Tensor, x: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
         h = torch.tanh(z) if self.activation == "tanh" else torch.relu(z)
