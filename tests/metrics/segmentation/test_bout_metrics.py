@@ -172,9 +172,13 @@ def test_videos_without_watched_time_are_named(caplog: pytest.LogCaptureFixture)
     unknown = PredictedVideo(name="a.mp4", true=bouts, predicted=bouts, watched=(), group="")
     with pytest.raises(LabelError, match="none of 1 videos has watched time"):
         bout_metrics([unknown], LABELS)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "vidrep"):
         assert bout_metrics([unknown, video_of("b", [1], [1])], LABELS).num_videos == 1
-    assert "1 videos without watched time are not scored: a.mp4" in caplog.text
+    assert caplog.messages == [
+        "1 videos without watched time are not scored: a.mp4",
+        "1.0 s of true bouts lie outside watched time and are not scored: a.mp4",
+    ]
 
 
 def test_several_labels_at_once_are_sequences_of_their_own() -> None:
@@ -240,7 +244,7 @@ def test_several_labels_of_frames_and_back() -> None:
         bouts.label_of_frames(edges(30), (Span(0, 2),), background=3)
 
 
-def test_bouts_of_segments_have_durations_and_are_joined() -> None:
+def test_bouts_of_segments_have_durations_and_are_joined(caplog: pytest.LogCaptureFixture) -> None:
     segments = [
         Segment("a", 3, 4, "rear", "anna"),
         Segment("a", 1, 3, "groom", "anna"),
@@ -249,6 +253,7 @@ def test_bouts_of_segments_have_durations_and_are_joined() -> None:
         Segment("a", 7, 7, "groom"),
     ]
     bouts = Bouts.of_segments(segments, LABELS, [0.5, 1.0, 0.0, 0.5, 1.0])
+    assert caplog.messages == ["a: 1 events without a duration are no bouts, and not scored"]
     assert (bouts.starts.tolist(), bouts.ends.tolist()) == ([1, 2, 3, 5], [3, 5, 4, 6])
     joined = bouts.joined()
     assert (joined.starts.tolist(), joined.ends.tolist(), joined.labels.tolist()) == ([1, 3], [6, 4], [1, 2])

@@ -3,6 +3,7 @@
 Shapes: N bouts, T frames, K labels. Times are seconds; a frame lasts from one edge to the next.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...segments.segment import Segment, Span, joined
 
+_log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 UNKNOWN = -1
 """The label of a frame of which nobody said what it shows; it is scored nowhere."""
@@ -44,7 +46,12 @@ class Bouts:
     def of_segments(
         cls, segments: Sequence[Segment], labels: Sequence[str], scores: float | ArrayLike | None = None
     ) -> "Bouts":
-        """Return the segments of one video that have a duration; labels: (K,) names. KeyError for another label."""
+        """Return the segments of one video that have a duration; labels: (K,) names. KeyError for another label.
+
+        Points are counted in a warning.
+        """
+        if points := [one for one in segments if one.is_point]:
+            _log.warning("%s: %d events without a duration are no bouts, and not scored", points[0].video, len(points))
         numbers = {name: number for number, name in enumerate(labels)}
         return cls.of(
             [one.start for one in segments],

@@ -16,6 +16,7 @@ from .estimate import Estimate
 from .segmental import OVERLAPS, boundary_errors, edit_score, f1_of, match_counts
 
 _log = logging.getLogger(__name__)
+_ROUNDING = 1e-6  # seconds
 _THRESHOLDS = tuple(sorted({*ACTIVITYNET, *THUMOS}))
 
 
@@ -83,11 +84,13 @@ def bout_metrics(
 
     Bouts of one label that overlap or touch count as one, but for average precision, whose detections may overlap.
 
-    Raises LabelError if nothing was watched; single videos without watched time are left out, with a warning.
+    Raises LabelError if nothing was watched. Single videos without watched time, and true bouts outside of it, are left
+    out, with a warning.
     """
     scored = [video.cut() for video in videos]
     if without := [video.name for video in scored if not video.watched]:
         _log.warning("%d videos without watched time are not scored: %s", len(without), some_names(without))
+    _warn_of_unwatched(videos, scored)
     scored = [video for video in scored if video.watched]
     if not scored:
         raise LabelError(
@@ -126,6 +129,20 @@ def bout_metrics(
         num_videos=len(scored),
         seconds=sum(span.end - span.start for video in scored for span in video.watched),
     )
+
+
+def _warn_of_unwatched(videos: Sequence[PredictedVideo], scored: Sequence[PredictedVideo]) -> None:
+    """Say how much of what is true is not scored, for nobody said that its surroundings were watched."""
+    lost = [_seconds(before.true) - _seconds(after.true) for before, after in zip(videos, scored, strict=True)]
+    names = [video.name for video, seconds in zip(videos, lost, strict=True) if seconds > _ROUNDING]
+    if names:
+        _log.warning(
+            "%.1f s of true bouts lie outside watched time and are not scored: %s", sum(lost), some_names(names)
+        )
+
+
+def _seconds(bouts: Bouts) -> float:
+    return float((bouts.ends - bouts.starts).sum())
 
 
 def _f1(counts: NDArray[np.int64], groups: Sequence[str]) -> Estimate:
