@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_networks import lstm_spec, pretraining_network, random
 
-from vidrep.models.cells.lstm import LSTMState
+from vidrep.models.cells.lstm import LSTMSettings, LSTMState
 from vidrep.models.network import Losses
 from vidrep.models.objectives.objective import Encoded, Loss, Window
 from vidrep.models.transforms.transform import Statistics
@@ -29,7 +29,8 @@ class PluginState(NamedTuple):
         (STATE, "LSTMState(h=(2, 3), c=(2, 3))"),
         (
             Encoded(torch.zeros(4, 2, 3), (STATE, PluginState(torch.zeros(2)))),
-            "Encoded(outputs=(4, 2, 3), state=(LSTMState(h=(2, 3), c=(2, 3)), PluginState(memory=(2,))), views=None)",
+            "Encoded(outputs=(4, 2, 3), state=(LSTMState(h=(2, 3), c=(2, 3)), PluginState(memory=(2,))), "
+            "views=None, anchors={})",
         ),
         (
             Window(torch.zeros(4, 2, 5), torch.zeros(0, 2, 5)),
@@ -72,12 +73,13 @@ def test_any_nest_is_printed(value: Any, expected: str) -> None:
 def test_a_real_encoding_prints_one_short_line() -> None:
     encoded = pretraining_network(stack=lstm_spec(num_layers=2)).encode(random(4, 2, 5))
     assert repr(encoded) == (
-        "Encoded(outputs=(4, 2, 6), state=(LSTMState(h=(2, 6), c=(2, 6)), LSTMState(h=(2, 6), c=(2, 6))), views=None)"
+        "Encoded(outputs=(4, 2, 6), state=(LSTMState(h=(2, 6), c=(2, 6)), LSTMState(h=(2, 6), c=(2, 6))), "
+        "views=None, anchors={})"
     )
 
 
 def test_a_model_prints_the_sizes_and_settings_of_its_cells() -> None:
     text = repr(pretraining_network(stack=lstm_spec(peepholes=True), objectives={"future": {}}))
-    settings = "LSTMSettings(peepholes=True, activation='tanh', forget_bias=1.0, coupled=False)"
+    settings = repr(LSTMSettings(peepholes=True))
     assert f"LSTMCell(5 -> 6, {settings})" in text
     assert f"LSTMCell(None -> 6, {settings})" in text

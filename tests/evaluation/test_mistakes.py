@@ -147,5 +147,5 @@ def test_a_pretraining_has_a_verdict_and_no_mistakes(features: Features, tmp_pat
     for name, paired in result.metrics.saved_errors["future"].items():
         assert paired.difference == pytest.approx(1 - curves["model"].mean / curves[name].mean)
     assert json.loads(json.dumps(result.to_json()))["verdict"] == result.verdict
-    with pytest.raises(ConfigError, match="files of mistakes and predictions are for classifiers"):
+    with pytest.raises(ConfigError, match="files of mistakes, predictions and reliability are for classifiers"):
         evaluate(run, features, errors=tmp_path / "a.csv", device="cpu")

@@ -75,7 +75,11 @@ def test_runs_are_described(tmp_path: Path) -> None:
     description = info(pretrained)
     assert description["what"] == "a run: a pretraining"
     assert (description["encoder.hidden_size"], description["cell.lstm.peepholes"]) == (5, False)
-    assert description["objective.reconstruction"] == description["objective.future"] == "weight 1.0, conditional False"
+    assert (
+        description["objective.reconstruction"]
+        == description["objective.future"]
+        == "weight 1.0, conditional False, attention False"
+    )
     assert (description["windows.context"], description["windows.num_future"]) == (3, 2)
     assert (description["likelihood"], description["transforms"]) == ("gaussian", "standardize")
     assert description["last validation"].startswith("step 10, loss ")

@@ -15,10 +15,10 @@ from toy_training import KilledError, assert_same, killed_after, tree_of
 import vidrep
 from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainConfig
 from vidrep.features.store import Features
+from vidrep.models.cells.causal_convolution import FrameReader
 from vidrep.registry import CELLS
 
 RUN: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
-CONDITIONAL = {"reconstruction": {"conditional": True}}
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,12 @@ class Model:
 
     @property
     def pretraining(self) -> PretrainConfig:
-        """One conditional decoder, which has input, and one without; two layers."""
+        """One conditional decoder, which has input, and one without, if the cell can; two layers."""
         encoder = EncoderSettings(cell=self.cell, hidden_size=5, num_layers=2, dropout=0.3, **self.encoder)
-        settings = {"cell": {self.cell: self.settings}, "objective": CONDITIONAL}
+        reads_frames_alone = issubclass(CELLS[self.cell], FrameReader)
+        conditional = ["reconstruction", *(["future"] if reads_frames_alone else [])]
+        objectives = {name: {"conditional": True} for name in conditional}
+        settings = {"cell": {self.cell: self.settings}, "objective": objectives}
         return pretrain_config(encoder=encoder, settings=settings, steps=4, validate_every=2)
 
     @property
