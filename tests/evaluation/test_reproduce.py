@@ -153,6 +153,7 @@ def test_other_patches_are_refused(tmp_path: Path, mnist: Path, side: int, messa
         made(tmp_path, mnist, patches=features)
 
 
+FORCED = {"model, teacher-forced": 20.0}
 RESULT: dict[str, Any] = {
     "num_windows": 3,
     "errors": {"future": {"model": 1.0}},
@@ -173,12 +174,12 @@ def test_the_order_is_set_beside_the_papers() -> None:
             table="moving-mnist",
             model=model,
             recipe="r",
-            measured=replace(Measured(**RESULT), errors={"future": {"model": next(errors)}}),
+            measured=replace(Measured(**RESULT), errors={"future": {"model": next(errors)} | FORCED}),
         )
         for model in MODELS
     ]
     text = tables(rows, whole=False, stand_in=True)
-    assert "| composite, conditional future decoder | `r` | 350.00 | - | 341.2 |" in text
+    assert "| composite, conditional future decoder | `r` | 350.00 (teacher-forced 20.00) | - | 341.2 |" in text
     assert (
         "Best first, `r`: conditional future predictor; composite, conditional future decoder; composite; future "
         "predictor (in the paper: composite, conditional future decoder; conditional future predictor; composite; "

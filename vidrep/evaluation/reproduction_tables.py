@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from ..metrics.prediction import TEACHER_FORCED
 from .paper_figures import RELEASED_LOG, Figure, PaperModel
 
 _OBJECTIVES = ("future", "reconstruction")
@@ -48,7 +49,8 @@ def tables(rows: Sequence[Row], *, whole: bool, stand_in: bool) -> str:
     size = "the recipes as they are" if whole else "SMALL: the recipes' models and steps were cut, see the last table"
     parts = [
         f"# The tables of Srivastava et al. 2015, {'whole' if whole else 'small'}",
-        f"Made by `vidrep reproduce`; {size}. Decoders run free. Figures of the paper are of two layers of 2048 units; "
+        f"Made by `vidrep reproduce`; {size}. Decoders run free; conditional ones are also "
+        "shown teacher-forced, with the true frame before each. Figures of the paper are of two layers of 2048 units; "
         "recalled ones are from memory and were not confirmed. Lower is better.",
     ]
     digits = [row for row in rows if row.table == "moving-mnist"]
@@ -99,9 +101,15 @@ def _errors(rows: Sequence[Row], heads: Sequence[str], paper: Callable[[PaperMod
         if any(one is not None for one in found):
             lines.append(f"| {name} | | {' | '.join(map(_number, found))} | |")
     for row in rows:
-        cells = " | ".join(_number(row.error(objective)) for objective in _OBJECTIVES)
+        cells = " | ".join(_of_model(row, objective) for objective in _OBJECTIVES)
         lines.append(f"| {row.model.name} | `{row.recipe}` | {cells} | {paper(row.model) or ''} |")
     return lines
+
+
+def _of_model(row: Row, objective: str) -> str:
+    """Return the error of a model that runs free and, of a conditional decoder, with teacher forcing."""
+    forced = row.error(objective, TEACHER_FORCED)
+    return _number(row.error(objective)) + ("" if forced is None else f" (teacher-forced {_number(forced)})")
 
 
 def _first(rows: Sequence[Row], objective: str, predictor: str) -> float | None:
