@@ -349,7 +349,9 @@ def test_the_last_state_keeps_one_time_step_in_memory() -> None:
 
 
 def test_its_settings_and_their_defaults() -> None:
-    assert asdict(LSTMSettings()) == {"peepholes": False, "activation": "tanh", "forget_bias": 1.0, "coupled": False}
+    equations = {"peepholes": False, "activation": "tanh", "forget_bias": 1.0, "coupled": False}
+    constraint = {"stable": False, "input_bound": 1.0, "largest_forget": 0.64}
+    assert asdict(LSTMSettings()) == equations | constraint
 
 
 VARIANTS: list[dict[str, Any]] = [
