@@ -1,7 +1,8 @@
-"""Runs of earlier versions are refused in one line that gives the version and what to do."""
+"""Runs of earlier versions are refused in one line that gives the version and what to do, or go on."""
 
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 import tomli_w
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config
+from toy_training import KilledError, assert_same, killed_after, tree_of
 
 from vidrep.config.reader import load_recipe
 from vidrep.config.settings import FinetuneConfig, PretrainConfig
-from vidrep.errors import ConfigError, InputError
+from vidrep.errors import ConfigError, InputError, OutputError
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.store import Features
 from vidrep.inference.info import info
@@ -117,3 +119,24 @@ def test_its_settings_are_refused_as_a_recipe_with_their_new_names(run: Path) ->
     (run / "tuned.toml").write_text(tomli_w.dumps(tree), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"unknown key 'model\.hidden_size'; it is encoder\.hidden_size now"):
         load_recipe(FinetuneConfig, run / "tuned.toml")
+
+
+def test_settings_that_came_after_a_run_began_have_their_defaults(tmp_path: Path, features: Features) -> None:
+    config = pretrain_config(steps=4, validate_every=2)
+    whole = train(features, tmp_path / "whole", config, device="cpu").folder
+    killed = tmp_path / "killed"
+    with pytest.raises(KilledError):
+        train(features, killed, config, device="cpu", on_progress=killed_after(3))
+    settings = tomllib.loads((killed / "config.toml").read_text(encoding="utf-8"))
+    del settings["cell"]["lstm"]["coupled"], settings["encoder"]["bidirectional"]
+    (killed / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
+    for path in (killed / "checkpoints").glob("*.pt"):
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint["description"]["cell"]["coupled"], checkpoint["description"]["encoder"]["bidirectional"]
+        torch.save(checkpoint, path)
+    train(features, killed, device="cpu", resume=True)
+    assert_same(tree_of(killed), tree_of(whole))
+    settings["encoder"]["hidden_size"] = 7
+    (killed / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
+    with pytest.raises(OutputError, match=r"resumed with encoder.hidden_size 5, the run has 7; leave that out"):
+        train(features, killed, config, device="cpu", resume=True)

@@ -33,6 +33,8 @@ from typing import Any
 import tomli_w
 import torch
 
+from ..config.reader import load_run_settings, to_mapping
+from ..config.settings import FinetuneConfig, PretrainConfig
 from ..errors import ConfigError, InputError, OutputError, Stopped, shortened
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
@@ -70,6 +72,7 @@ _CONTENTS = {
 # Settings that a resumed run may change: a checkpoint records the precision, and another one is a warning.
 _FREE_ON_RESUME = frozenset({"training.precision", "given"})
 _STEPS = "training.steps"
+_OF_NETWORK = frozenset({"encoder", "cell", "objectives", "head"})  # sections of a model's description
 # How many changed settings a message shows.
 _MOST_SHOWN = 3
 
@@ -253,6 +256,10 @@ class RunFolder:
                 f"{self._config_path}: a run of an earlier version of vidrep, which this one cannot go on with; "
                 "--overwrite starts anew"
             )
+        # Settings that came after the run began have their defaults there.
+        is_classifier, path = before.get("kind") == FinetuneConfig.kind, self._config_path
+        recorded = load_run_settings(FinetuneConfig, path) if is_classifier else load_run_settings(PretrainConfig, path)
+        before = _flat(to_mapping(recorded)) | before
         now = _flat(settings)
         # Cross-validation has divided the steps that it was given among its candidates.
         may_stretch = not now.get("selection.enabled", False)
@@ -263,8 +270,11 @@ class RunFolder:
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
+        before, now = _flat(before), _flat(now)
+        # Settings of the network that came after the run began have the defaults that its config agrees with.
+        later = {name for name in now.keys() - before.keys() if name.partition(".")[0] in _OF_NETWORK}
         # Where a weights file lies does not count: its hash does.
-        if changed := _differences(_flat(before), _flat(now), free={"extractor.weights_file"}):
+        if changed := _differences(before, now, free={"extractor.weights_file", *later}):
             raise OutputError(
                 f"{self.path}: resumed with a model of {changed}; resume with the same features and, if there was "
                 "one, the same --from"
