@@ -100,8 +100,8 @@ def test_a_reproduction_that_was_stopped_goes_on_to_the_same_tables(
         try:
             found = made(tmp_path / "often stopped", mnist, should_stop=stop)
             break
-        except Stopped:
-            continue
+        except Stopped as stopped:
+            assert str(stopped).endswith("; the same command goes on from there")
     assert calls > 4
     assert [row.measured.errors for row in found.rows] == [row.measured.errors for row in whole.rows]
     assert without_times(found.tables) == without_times(whole.tables)

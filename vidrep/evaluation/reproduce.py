@@ -21,7 +21,7 @@ import torch
 from ..config.reader import load_recipe, to_mapping
 from ..config.settings import PretrainConfig
 from ..devices import choose_device
-from ..errors import InputError
+from ..errors import InputError, Stopped
 from ..extraction.extract import extract
 from ..extraction.extractors.patches import PatchExtractor
 from ..features.annotation_files import read_annotations
@@ -253,7 +253,10 @@ def _make(
     """Train a part, or go on with it, and measure it; return its result."""
     began, worked, run = time.monotonic(), time.process_time(), folder / _RUN
     resume = RunFolder(run).has_begun()
-    trained = train(source.get("features"), run, part.config, mnist=source.get("mnist"), resume=resume, **training)
+    try:
+        trained = train(source.get("features"), run, part.config, mnist=source.get("mnist"), resume=resume, **training)
+    except Stopped as stopped:
+        raise Stopped(f"stopped in {part.name}; the same command goes on from there") from stopped
     test = {"num_sequences": _NUM_SEQUENCES[whole], "seed": _TEST_SEED} if "mnist" in source else {"split": "test"}
     computing = {name: training[name] for name in ("device", "threads")}
     found = evaluate(run, **source, **test, **computing)
