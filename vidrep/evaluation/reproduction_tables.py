@@ -145,15 +145,15 @@ def _how(rows: Sequence[Row]) -> str:
             f"| {made['parameters']:,} | {made['optimizer']} | {made['batch_size']} "
             f"| {made['steps']:,} ({made['best_step']:,}) | {time} | {row.measured.processor_seconds:,.0f} s |"
         )
-    machines = dict.fromkeys(
-        f"{one['hardware']}; {one['software']}{', commit ' + one['commit'] if one['commit'] else ''}; {one['date']}"
-        for one in (row.measured.machine for row in rows)
+    made_by = "; ".join(
+        ", ".join(dict.fromkeys(row.measured.machine[name] or "no commit" for row in rows))
+        for name in ("hardware", "software", "commit", "date")
     )
     total, of_cores = (
         sum(getattr(row.measured, name) for row in rows) / 60 for name in ("seconds", "processor_seconds")
     )
     times = f"{total:,.0f} minutes in all, and {of_cores:,.0f} of all cores together"
-    return "\n".join([*lines, "", f"{times}. Machine: {' / '.join(machines)}."])
+    return "\n".join([*lines, "", f"{times}. Machine, software, commit, date: {made_by}."])
 
 
 def _number(value: float | None) -> str:
