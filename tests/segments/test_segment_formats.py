@@ -196,13 +196,13 @@ def test_elan(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_elan_text_with_names_of_columns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = (
-        '"#file:///home/anna/clips/a.mp4 -- offset: 0"\n'
+        '"#file:///recordings/clips/a.mp4 -- offset: 0"\n'
         "Tier\tParticipant\tBegin Time - hh:mm:ss.ms\tEnd Time - hh:mm:ss.ms\tBegin Time - msec\tdefault\n"
         "behavior\tanna\t00:00:01.500\t00:00:02.250\t1500\tgroom\n"
         "rest\t\t00:01:00.000\t00:01:02.000\t60000\t\n"
     )
     found, line = read_one(write(tmp_path, "a.txt", text), caplog)
-    video = "/home/anna/clips/a.mp4"
+    video = "/recordings/clips/a.mp4"
     assert rows(found) == [(video, 1.5, 2.25, "groom", "anna"), (video, 60.0, 62.0, "rest", "")]
     assert found.segments[0].place.endswith("line 3")
     assert line.startswith("ELAN's tab-delimited text: 2 segments")

@@ -125,6 +125,8 @@ def _videos(source: Path, *, array: str, follow_links: bool, output: Path) -> li
     if source.is_dir() and idx.image_files(source):
         videos = idx.videos_of(source)
         _log.info("%s: %d images of IDX files, each a video of its pixels, row by row", source, len(videos))
+        if others := idx.other_files(source):
+            _log.warning("%s: %d other files are left out: %s", source, len(others), some_names(others))
     elif source.is_dir():
         videos = videos_of_folder(source, array=array, follow_links=follow_links, without=output)
     elif not source.exists():

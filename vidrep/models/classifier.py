@@ -72,10 +72,10 @@ class Classifier(Network):
             self.encoder.requires_grad_(False)
         self.dropout, self.input_noise, self.label_smoothing = dropout, input_noise, label_smoothing
         self.backprop_steps = backprop_steps
-        whole = "encoder.bidirectional is true" if any(stack.bidirectional for _, stack in encoders) else ""
-        if backprop_steps and (whole or transfer == "collocation"):
-            whole = whole or "classifier.transfer is 'collocation'"
-            raise ConfigError(f"classifier.backprop_steps is of an encoder that reads forward alone, but {whole}")
+        if backprop_steps and any(stack.bidirectional for _, stack in encoders):
+            raise ConfigError(
+                "classifier.backprop_steps is of an encoder that reads forward alone, and encoder.bidirectional is true"
+            )
         self.register_buffer("class_weights", class_weights)
         self.head: Head = HEADS[head](self.encoder.hidden_size, num_classes, head_settings)
         self.head.directions = self.encoder.directions
@@ -89,6 +89,12 @@ class Classifier(Network):
         self.objectives = nn.ModuleDict(
             {name: OBJECTIVES[name](settings, spec) for name, settings in (objectives or {}).items()}
         )
+        if transfer == "collocation" and (backprop_steps or self.has_random_anchors):
+            why = "classifier.backprop_steps" if backprop_steps else f"objectives {', '.join(self.objectives)}"
+            raise ConfigError(
+                f"{why}: they read a window piece by piece, and classifier.transfer 'collocation' attends to all of "
+                "it; leave one of the two out"
+            )
 
     @property
     def _objectives(self) -> dict[str, Objective]:
@@ -176,8 +182,10 @@ class Classifier(Network):
         return frames + self.input_noise * torch.randn_like(frames)
 
     def _head_loss(self, outputs: Tensor, batch: WindowBatch, cross_entropy: CrossEntropy) -> Loss:
-        valid = self._of_last(batch.valid)
-        return self.head.loss(outputs, valid, _classes_of(batch), batch.num_valid, cross_entropy)
+        valid, num_valid = self._of_last(batch.valid), batch.num_valid
+        if num_valid is not None:
+            num_valid = num_valid - (len(batch.frames) - len(outputs))  # padding is last, so that each has lost as many
+        return self.head.loss(outputs, valid, _classes_of(batch), num_valid, cross_entropy)
 
     def _read(self, frames: Tensor, valid: Tensor | None) -> dict[str, Encoded]:
         """Read windows, (T, B, D), for the head, as "", and for the objectives."""

@@ -28,9 +28,9 @@ def read(
     last: how many of the last time steps have outputs, and a gradient, where there are anchors; None for all.
     """
     wanted = {name: one.anchors(len(frames)) for name, one in objectives.items()}
-    anchors = {anchor: back for of_one in wanted.values() for anchor, back in of_one.items()}
-    for of_one in wanted.values():
-        anchors |= {anchor: max(back, anchors[anchor]) for anchor, back in of_one.items()}
+    anchors: dict[int, int] = {}
+    for anchor, back in (pair for of_one in wanted.values() for pair in of_one.items()):
+        anchors[anchor] = max(back, anchors.get(anchor, 0))
     if anchors or last is not None:
         encoded = read_stretches(encoder, frames, state, anchors=anchors, last=last)
     else:

@@ -25,6 +25,7 @@ def test_each_image_is_a_video_of_its_pixels(tmp_path: Path, caplog: pytest.LogC
     write_idx(tmp_path / "train-images-idx3-ubyte.gz", images(11))
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.arange(11, dtype=np.uint8) % 10)
     write_idx(tmp_path / "t10k-images.idx3-ubyte", images(2, seed=1))
+    (tmp_path / "more.npy").write_bytes(b"")
     caplog.set_level("INFO")
     features = import_features(tmp_path, tmp_path / "pixels.h5").features
     assert [row.path for row in features.videos] == ["t10k/0", "t10k/1", *(f"train/{n:02d}" for n in range(11))]
@@ -32,6 +33,7 @@ def test_each_image_is_a_video_of_its_pixels(tmp_path: Path, caplog: pytest.LogC
     assert [row.split for row in features.videos] == ["test"] * 2 + ["train"] * 11
     assert np.array_equal(features["train/07"], images(11)[7].reshape(12, 1))
     assert f"{tmp_path}: 13 images of IDX files, each a video of its pixels, row by row" in caplog.messages
+    assert f"{tmp_path}: 1 other files are left out: more.npy" in caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vidrep.config.settings import ClassifierSettings, PretrainWindows
 from vidrep.errors import ConfigError
 from vidrep.models.classifier import Classifier
 from vidrep.models.inputs import InputTransforms
-from vidrep.models.objectives.anchored import AnchoredObjective
+from vidrep.models.objectives.anchored import AnchoredObjective, AnchoredSettings
 from vidrep.models.pretraining import PretrainingNetwork
 from vidrep.models.stretches import read_stretches
 from vidrep.sequences.window_batch import WindowBatch
@@ -123,7 +123,9 @@ def saved_bytes(model: PretrainingNetwork | Classifier, batch: WindowBatch) -> i
 
 def classifier(**settings: Any) -> Classifier:
     return randomized(
-        Classifier(encoders=[(D, lstm_spec())], num_classes=2, head="last_step", head_settings=None, **settings)
+        Classifier(
+            encoders=[(D, lstm_spec())], num_classes=2, **{"head": "last_step", "head_settings": None} | settings
+        )
     )
 
 
@@ -148,6 +150,27 @@ def test_the_gradient_of_a_classification_goes_back_so_far() -> None:
     valid = torch.arange(T).unsqueeze(1) < torch.tensor([T, T, T - 4])
     with pytest.raises(ConfigError, match=r"a window of 8 frames beside one of 12 has none among the last 4"):
         model(frames, valid)
+
+
+def test_a_loss_of_frames_is_a_mean_over_those_that_the_head_reads() -> None:
+    frames, lengths = random(T, B, D), torch.tensor([T, T - 1, T - 3])
+    valid = torch.arange(T).unsqueeze(1) < lengths
+    batch = WindowBatch(frames, valid, classes=torch.arange(B) % 2, num_valid=lengths.double().mean())
+    model = classifier(head="every_step", backprop_steps=4)
+    loss = model.losses(UNCHANGED, batch).by_name["loss"]
+    logits = model.head.frame_logits(model.encoder(frames)[0][-4:])
+    assert logits is not None
+    terms = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.classes.repeat(4) if batch.classes is not None else lengths, reduction="none"
+    )
+    kept = valid[-4:].flatten()
+    torch.testing.assert_close(loss.total / (B * loss.num_frames), terms[kept].mean(), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("settings", [{"backprop_steps": 3}, {"objectives": {"past_segment": AnchoredSettings()}}])
+def test_what_attends_to_a_whole_window_is_not_read_in_pieces(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"read a window piece by piece, and classifier.transfer 'collocation'"):
+        classifier(transfer="collocation", **settings)
 
 
 def test_an_encoder_that_reads_backward_is_refused() -> None:

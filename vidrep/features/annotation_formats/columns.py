@@ -57,8 +57,8 @@ class Columns:
         known = [column_name(name) for name in names]
         if not STARTS.isdisjoint(known) and not ENDS.isdisjoint(known):
             raise LabelError(
-                f"{place}: columns are {','.join(names)}: these labels have a start and an end in the video; give the "
-                "file as --annotations"
+                f"{place}: columns are {','.join(names)}: these labels have a start and an end, and are of parts "
+                "of a video; here a video has one label (`vidrep annotations` converts such files)"
             )
         columns = cls.recognized(names, _MEANINGS, place)
         if "video" not in columns.used or len(columns.used) < 2:

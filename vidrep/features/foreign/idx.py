@@ -30,6 +30,13 @@ def image_files(folder: Path) -> list[Path]:
     return list({_stem(path): path for path in found}.values())
 
 
+def other_files(folder: Path) -> list[str]:
+    """Return the names of what is in a folder besides images and their labels, sorted."""
+    images = image_files(folder)
+    used = {*images, *filter(None, map(_labels_beside, images))}
+    return sorted(path.name for path in folder.iterdir() if path not in used and not path.name.startswith("."))
+
+
 def videos_of(folder: Path) -> list[ForeignVideo]:
     """Return each image as a video of one-value frames, its pixels row by row: (rows x columns, 1) uint8.
 
@@ -67,9 +74,13 @@ def _stem(path: Path) -> str:
     return match[1]
 
 
-def _labels_of(images: Path) -> NDArray[Any] | None:
+def _labels_beside(images: Path) -> Path | None:
     names = (f"{_stem(images)}-labels{dot}idx1-ubyte{end}" for dot in "-." for end in ("", ".gz"))
-    path = next((one for one in map(images.with_name, names) if one.is_file()), None)
+    return next((one for one in map(images.with_name, names) if one.is_file()), None)
+
+
+def _labels_of(images: Path) -> NDArray[Any] | None:
+    path = _labels_beside(images)
     return None if path is None else _read(path, num_dimensions=1)
 
 

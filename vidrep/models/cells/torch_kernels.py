@@ -6,10 +6,10 @@ Shapes: T time, B batch, D input width, H hidden width, N maps of a cell.
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..lstm_kernels.matmul import is_large
+from ..torch_layer import run_torch_layer
 
 
 def prefers_torch(h: Tensor, recurrent_weight: Tensor) -> bool:
@@ -36,18 +36,14 @@ def torch_sequence(
     inputs: (T, B, D), or None without. h: (B, H). input_weight (N H, D), recurrent_weight (N H, H), bias (N H,), and
     recurrent_bias, (N H,), which is added to U h, 0 if None.
     """
-    if inputs is None or input_weight is None:
-        # Torch's layers must have input: one zero, with a weight of zero.
-        inputs, input_weight = h.new_zeros(num_steps, len(h), 1), h.new_zeros(len(bias), 1)
-    outputs, last = run(
+    outputs, last = run_torch_layer(
+        run,
         inputs,
         h[None],
-        (input_weight, recurrent_weight, bias, torch.zeros_like(bias) if recurrent_bias is None else recurrent_bias),
-        has_biases=True,
-        num_layers=1,
-        dropout=0.0,
-        train=torch.is_grad_enabled(),
-        bidirectional=False,
-        batch_first=False,
+        input_weight=input_weight,
+        recurrent_weight=recurrent_weight,
+        bias=bias,
+        recurrent_bias=recurrent_bias,
+        num_steps=num_steps,
     )
     return outputs, last[0]

@@ -7,6 +7,7 @@ Shapes: T time, B batch, D input width, H hidden width. One call computes a sequ
 import torch
 from torch import Tensor
 
+from ..torch_layer import run_torch_layer
 from .reference import Activation, LayerWeights
 
 
@@ -24,19 +25,13 @@ def onednn_sequence(
 
     It has no peepholes, and its activation is tanh. compute_dtype: unused, since all products are in the type of h.
     """
-    input_weight = weights.input
-    if inputs is None or input_weight is None:
-        # torch's LSTM must have input: one zero, with a weight of zero.
-        inputs, input_weight = h.new_zeros(num_steps, len(h), 1), h.new_zeros(len(weights.bias), 1)
-    outputs, _, c_last = torch.lstm(
-        inputs[:num_steps],
+    outputs, _, c_last = run_torch_layer(
+        torch.lstm,
+        inputs,
         (h[None], c[None]),
-        (input_weight, weights.recurrent, weights.bias, torch.zeros_like(weights.bias)),
-        has_biases=True,
-        num_layers=1,
-        dropout=0.0,
-        train=torch.is_grad_enabled(),
-        bidirectional=False,
-        batch_first=False,
+        input_weight=weights.input,
+        recurrent_weight=weights.recurrent,
+        bias=weights.bias,
+        num_steps=num_steps,
     )
     return outputs, c_last[0]
