@@ -118,3 +118,36 @@ def test_a_toy_run_without_history_goes_on(tmp_path: Path) -> None:
     train_toy(tmp_path / "run")
     train_toy(tmp_path / "run", resume=True, steps=12)
     assert tree_of(tmp_path / "run")["step"] == "00000012"
+
+
+def test_more_steps_of_a_cross_validated_run_are_those_of_what_it_chose(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(6))
+    changes = {"encoder.hidden_size": 5, "classifier.head": "every_step", "selection.folds": 2, "transforms": []}
+    chooses = load_recipe(FinetuneConfig, changes=changes | {"selection.least_steps": 3, "selection.most_steps": 3})
+    run = finetune(features, tmp_path / "run", chooses, device="cpu").folder
+    tried = {path.name: path.read_bytes() for path in (run / "selection").iterdir()}
+    for _ in range(2):  # asked for once more, they are done
+        longer = recorded_settings(FinetuneConfig, run, changes={"training.steps": 7})
+        result = finetune(features, run, longer, device="cpu", resume=True)
+        assert result.outcome.steps == 7
+    assert {path.name: path.read_bytes() for path in (run / "selection").iterdir()} == tried
+    assert finetune(features, run, device="cpu", resume=True).outcome.steps == 7
+    assert [(one.steps, one.from_step) for one in read_history(run)] == [
+        (None, None),
+        (7, 3),
+        (None, None),
+        (None, None),
+    ]
+    fewer = recorded_settings(FinetuneConfig, run, changes={"training.steps": 2})
+    with pytest.raises(OutputError, match=r"selection\.final_steps 2, the run has 7"):
+        finetune(features, run, fewer, device="cpu", resume=True)
+
+
+def test_more_steps_are_not_for_folds_that_were_tested_with_fewer(tmp_path: Path) -> None:
+    features = features_of(tmp_path, circles(6))
+    changes = {"encoder.hidden_size": 5, "test_folds": 2, "selection.folds": 2, "predictor": "linear"}
+    changes |= {"selection.least_steps": 2, "selection.most_steps": 2, "classifier.head": "every_step"}
+    run = finetune(features, tmp_path / "run", load_recipe(FinetuneConfig, changes=changes), device="cpu").folder
+    longer = recorded_settings(FinetuneConfig, run, changes={"training.steps": 7})
+    with pytest.raises(ConfigError, match="resumed with 7 steps, but its folds test classifiers of fewer"):
+        finetune(features, run, longer, device="cpu", resume=True)

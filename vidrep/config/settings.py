@@ -378,6 +378,9 @@ class SelectionSettings(Settings):
     """Optimizer steps of a candidate, at least."""
     most_steps: AtLeastOne = 1000
     """Optimizer steps of a candidate, at most."""
+    final_steps: NotNegative = 0
+    """Optimizer steps of the classifier that learns from all videos once its candidate is chosen; 0: as many as the
+    candidate has. More `training.steps` for a run that goes on are these."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from .nested_validation import FoldsResult, measure_on_folds, require_testable
 from .overfitting import Overfitting, find_overfitting
 from .pretrained_start import keep_start, read_start, recorded_start
 from .ranks import joined_ranks
-from .resuming import settings_of
+from .resuming import recorded_settings, settings_of
 from .run import RunFolder
 from .selection import Selection, select
 from .session import SessionOptions
@@ -121,6 +121,8 @@ def finetune(
     it, and whatever `train` raises.
     """
     config = with_precision(settings_of(config, FinetuneConfig, Path(output) if resume else None), precision)
+    if resume:
+        config = _with_final_steps(config, Path(output))
     run = RunFolder(Path(output))
     options = SessionOptions(
         device=device,
@@ -157,6 +159,31 @@ def finetune(
         folds=trained.folds,
         rarely_tested=videos.rarely_tested,
         most_folds=videos.least_groups,
+    )
+
+
+def _with_final_steps(config: FinetuneConfig, run: Path) -> FinetuneConfig:
+    """Take other steps than a run began with as those of what its cross-validation chose, if it was cross-validated.
+
+    Raises ConfigError where folds have tested classifiers of fewer steps.
+    """
+    if not config.selection.enabled:
+        return config
+    with joined_ranks() as ranks:
+        before = ranks.call_on_rank_zero(lambda: recorded_settings(FinetuneConfig, run))
+    steps = config.training.steps
+    if steps == before.training.steps or not before.selection.enabled:
+        return config
+    if config.test_folds:
+        raise ConfigError(
+            f"{run}: resumed with {steps} steps, but its folds test classifiers of fewer; leave them out, or give a "
+            "new folder"
+        )
+    return replace(
+        config,
+        training=replace(config.training, steps=before.training.steps),
+        selection=replace(config.selection, final_steps=steps),
+        given=before.given,
     )
 
 

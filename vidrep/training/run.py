@@ -39,7 +39,7 @@ from ..errors import ConfigError, InputError, OutputError, Stopped, shortened
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
 from ..models.description import DESCRIPTION_NAME
-from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER
+from ..models.members import ENSEMBLE_NAME, MEMBERS_FOLDER, member_folder
 from ..version import __version__
 from .checkpoints import Checkpoints
 from .history import HISTORY_NAME, Origin, append_start, new_start, read_history
@@ -71,7 +71,7 @@ _CONTENTS = {
 }
 # Settings that a resumed run may change: a checkpoint records the precision, and another one is a warning.
 _FREE_ON_RESUME = frozenset({"training.precision", "given"})
-_STEPS = "training.steps"
+_STEPS = ("training.steps", "selection.final_steps")  # it may have more of them
 _OF_NETWORK = frozenset({"encoder", "cell", "objectives", "head"})  # sections of a model's description
 # How many changed settings a message shows.
 _MOST_SHOWN = 3
@@ -128,7 +128,7 @@ class RunFolder:
                 changes={} if resume else changes or {},
             )
             if more_steps:
-                start = replace(start, steps=settings["training"]["steps"], from_step=self.checkpoints.last_step())
+                start = replace(start, steps=_steps_in_all(settings), from_step=self._last_step())
             append_start(self.path, start)
             if more_steps:  # after its record: killed in between, the same command does both
                 write_text(self._config_path, tomli_w.dumps(settings))
@@ -245,6 +245,10 @@ class RunFolder:
         """Return after which step more steps were asked for the last time, None if they never were."""
         return next((one.from_step for one in reversed(read_history(self.path)) if one.steps is not None), None)
 
+    def _last_step(self) -> int:
+        """Return the step of the newest checkpoint, of a run of several models of its first one."""
+        return self.checkpoints.last_step() or Checkpoints(member_folder(self.path, 1) / "checkpoints").last_step()
+
     def _require_same_config(self, settings: Mapping[str, Any]) -> bool:
         """Refuse to go on with other settings, but for more steps; return whether there are more."""
         try:
@@ -261,12 +265,10 @@ class RunFolder:
         recorded = load_run_settings(FinetuneConfig, path) if is_classifier else load_run_settings(PretrainConfig, path)
         before = _flat(to_mapping(recorded)) | before
         now = _flat(settings)
-        # Cross-validation has divided the steps that it was given among its candidates.
-        may_stretch = not now.get("selection.enabled", False)
-        more_steps = may_stretch and bool(now[_STEPS] > before.get(_STEPS, 0))
-        if changed := _differences(before, now, free=_FREE_ON_RESUME | ({_STEPS} if more_steps else set())):
+        stretched = {name for name in _STEPS if now.get(name, 0) > before.get(name, 0)}
+        if changed := _differences(before, now, free=_FREE_ON_RESUME | stretched):
             raise OutputError(f"{self.path}: resumed with {changed}; leave that out, or give a new folder")
-        return more_steps
+        return bool(stretched)
 
     def require_same_description(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError, naming the difference, if the run's model is not the one that is to go on."""
@@ -300,6 +302,12 @@ class RunFolder:
             "ranks": num_ranks,
         }
         write_text(self._environment_path, json.dumps(environment, indent=2) + "\n")
+
+
+def _steps_in_all(settings: Mapping[str, Any]) -> int:
+    """Return the steps of what is trained in the end, of settings whose steps are more than before."""
+    steps: int = settings.get("selection", {}).get("final_steps", 0) or settings["training"]["steps"]
+    return steps
 
 
 def _is_left_over(name: str) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config.settings import FinetuneConfig
-from ..errors import LabelError, TrainingError
+from ..errors import ConfigError, LabelError, TrainingError
 from ..metrics.cross_validation import (
     CrossValidation,
     at_temperature,
@@ -31,6 +31,7 @@ from ..metrics.predictor_file import PredictorKind
 from ..metrics.video_features import VIDEO_FEATURES, every_video_rows
 from ..models.logistic_regression import COSTS, fit_linear_path
 from ..models.pretrained import PretrainedEncoders
+from ..registry import HEADS
 from ..sequences.folds import Fold, grouped_folds
 from .candidates import Candidate, candidates
 from .collectives import Ranks
@@ -125,6 +126,8 @@ def select(
     is made once.
     """
     labeled = LabeledSources.of(videos)
+    final_steps = config.selection.final_steps
+    config = replace(config, selection=replace(config.selection, final_steps=0))  # the trials do not depend on it
     offered = candidates(config, start, frame_size=videos.features.frame_size)
     every = [with_fitted_windows(one, start, labeled) for one in offered]
     try:
@@ -133,7 +136,7 @@ def select(
         _log.warning("nothing can be cross-validated: %s", error)
         only = every[0]
         return Selection(
-            config=_for_all(only.config, videos),
+            config=_for_all(only.config, videos, final_steps),
             candidate=only.name,
             from_run=only.from_run,
             predictor=Predictor.without_choice(config.predictor),
@@ -149,12 +152,27 @@ def select(
     trained = [one for one, _ in found if one.name in of_lstm]
     selection = _choose(labeled, trained, of_lstm, of_linear, config, len(folds))
     ranks.call_on_rank_zero(lambda: _write_results(run, selection))
-    return replace(selection, config=_for_all(selection.config, videos))
+    return replace(selection, config=_for_all(selection.config, videos, final_steps))
 
 
-def _for_all(config: FinetuneConfig, videos: FinetuneVideos) -> FinetuneConfig:
-    """Return the settings for a training on all videos, of which none chooses weights."""
+def _for_all(config: FinetuneConfig, videos: FinetuneVideos, final_steps: int) -> FinetuneConfig:
+    """Return the settings for a training on all videos, of which none chooses weights.
+
+    final_steps: 0 for as many as the candidate has. Raises ConfigError for some that would not be more.
+    """
     chosen = with_steps(config, videos, videos.split.train + videos.split.validation)
+    if final_steps:
+        if HEADS[chosen.classifier.head].is_fitted:
+            raise ConfigError(
+                f"{final_steps} steps: cross-validation chose the head {chosen.classifier.head}, which is fitted at "
+                "once; leave the steps out"
+            )
+        if final_steps < chosen.training.steps:
+            raise ConfigError(
+                f"{final_steps} steps: what cross-validation chose is trained for {chosen.training.steps}; give more"
+            )
+        # Validated where it was before, so that a run that goes on has the same settings but for its steps.
+        chosen = replace(chosen, training=replace(chosen.training, steps=final_steps))
     if chosen.training.batch_size < config.training.batch_size:
         there = chosen.training.batch_size
         _log.warning("training.batch_size %d: lowered to all %d windows", config.training.batch_size, there)
