@@ -318,6 +318,7 @@ def test_classes_that_differ_by_case_or_blanks_alone_are_refused_with_both(label
         ("v_a", "Archery/v_a.avi"),
         ("UCF-101/Archery/v_a.mp4", "Archery/v_a"),
         (".a", ".a"),
+        ("a/x.avi.npy", "x.avi"),
     ],
 )
 def test_names_match_by_their_ends_and_without_extensions(key: str, name: str) -> None:

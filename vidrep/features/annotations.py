@@ -225,7 +225,8 @@ class VideoFinder:
         if of_path := self._by_path.get(name) or self._by_bare_path.get(without_extension(name)):
             return of_path
         found = self._by_key.find(name) or self._by_source.find(name)
-        return found or self._by_bare_source.find(without_extension(name))
+        # "a.avi" is "a.avi.npy" before it is "a.mp4": features are often named by their whole video.
+        return found or self._by_bare_source.find(name) or self._by_bare_source.find(without_extension(name))
 
     def are_one(self, found: Sequence[int]) -> bool:
         """Return whether some keys are crops of one video."""
