@@ -14,6 +14,7 @@ from .help import input_option, training_option
 from .options import CommonOptions, ComputeOptions, FeaturesIfAny, GroupedAnnotationOptions, RecipeOptions, RunOptions
 from .origin import changed_output, command_line, origin_of, plugin_words
 from .progress import progress_bar
+from .segment_training import SegmentTrainingOptions, train_on_segments
 from .stopping import stopping_on_signals
 from .tables import few_videos, folds_report, selection_report
 from .training import advise_on_data, outcome_text, waiting_text
@@ -29,6 +30,7 @@ def finetune_command(
     run: RunOptions,
     recipe: RecipeOptions,
     annotations: GroupedAnnotationOptions,
+    from_segments: SegmentTrainingOptions,
     compute: ComputeOptions,
     common: CommonOptions,
     features: FeaturesIfAny = None,
@@ -67,7 +69,10 @@ def finetune_command(
         training_option("--budget", metavar="MINUTES", help="Try fewer candidates if all would take longer."),
     ] = None,
 ) -> None:
-    """Learn to classify from labeled videos. It does not read videos of split "test"."""
+    """Learn to classify from labeled videos, or, with --annotations, to label every moment of long ones.
+
+    It does not read videos of split "test".
+    """
     require_order("finetune", FEATURES=features)
     # Several processes join before anything can fail, so that an error of one ends all of them with its message.
     with stopping_on_signals() as should_stop, joined_ranks() as ranks:
@@ -80,8 +85,35 @@ def finetune_command(
         if folds is not None:
             changes["test_folds"] = folds
         # The run is on rank 0.
-        config = ranks.call_on_rank_zero(lambda: recipe.build(FinetuneConfig, run, **changes))
         start = ranks.call_on_rank_zero(run.first_start)
+        from_segments = from_segments.or_those_of(start)
+        if from_segments.segments:
+            classifies_videos = {
+                "--labels": annotations.labels,
+                "--splits": annotations.splits,
+                "--group-blocks": annotations.group_blocks,
+                "--auto": auto,
+                "--folds": folds,
+                "--budget": budget,
+            }
+            train_on_segments(
+                from_segments,
+                run,
+                recipe,
+                compute,
+                common,
+                context,
+                start=start,
+                features=features,
+                pretrained=pretrained,
+                freeze=freeze,
+                group=annotations.group,
+                refused=[name for name, value in classifies_videos.items() if value is not None],
+                should_stop=should_stop,
+            )
+            return
+        from_segments.require_none()
+        config = ranks.call_on_rank_zero(lambda: recipe.build(FinetuneConfig, run, **changes))
         annotations = annotations.or_those_of(start)
         origin = origin_of(context, **annotations.given())
         if start is not None and features is None:

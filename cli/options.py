@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -19,13 +19,14 @@ from .help import (
 )
 
 if TYPE_CHECKING:
-    from vidrep.config.settings import FinetuneConfig, PretrainConfig
+    from vidrep.config.kinds import Config
     from vidrep.features.annotations import Annotation
+    from vidrep.features.store import Features as OpenFeatures
+    from vidrep.segments.segment import Annotations
     from vidrep.training.history import Start
     from vidrep.video.sampling import Sampling
     from vidrep.video.sources import VideoSource
 
-    Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 
 Features = Annotated[
     Path, typer.Argument(help="A feature file, or a folder of parts.", show_default=False, metavar="FEATURES")
@@ -234,6 +235,56 @@ class GroupedAnnotationOptions(AnnotationOptions):
     def are_given(self) -> bool:
         """Whether there is any."""
         return any(one is not None for one in (self.labels, self.splits, self.group, self.group_blocks))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOptions:
+    """Annotations with time."""
+
+    segments: Annotated[
+        list[Path] | None,
+        labels_option(
+            "--annotations",
+            metavar="FILE",
+            help="In place of labels of whole videos, what happens when: a CSV of video,start,end,label, or a file, or "
+            "folder of files, of BORIS, ELAN, ActivityNet and others.",
+        ),
+    ] = None
+    annotation_rate: Annotated[
+        float | None,
+        labels_option(
+            "--annotation-rate",
+            metavar="X",
+            help="Frames a second of annotations that number frames; default: by the times of the features.",
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are given, by name, with paths as text: JSON-like."""
+        found: dict[str, Any] = {}
+        if self.segments:
+            found["annotations"] = [str(path) for path in self.segments]
+        if self.annotation_rate is not None:
+            found["annotation_rate"] = self.annotation_rate
+        return found
+
+    def or_those_of(self, start: "Start | None") -> Self:
+        """Return the options with those that a run began with in place of what is not given."""
+        if start is None or self.segments:
+            return self
+        began_with = start.options
+        return replace(
+            self,
+            segments=[Path(path) for path in began_with.get("annotations", [])] or None,
+            annotation_rate=began_with.get("annotation_rate"),
+        )
+
+    def read(self, features: "OpenFeatures") -> "Annotations":
+        """Read the annotations of the videos in features; raises LabelError or InputError for what cannot be used."""
+        from vidrep.segments.frame_clock import clock_of
+        from vidrep.segments.reading import read_segments
+
+        return read_segments(self.segments or [], frame_clock=clock_of(features, self.annotation_rate))
 
 
 @dataclass(frozen=True, kw_only=True)

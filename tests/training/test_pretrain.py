@@ -13,7 +13,8 @@ import pytest
 import torch
 from small_features import circles, features_of, finetune_config, pretrain_config, with_value
 
-from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows, with_precision
+from vidrep.config.kinds import with_precision
+from vidrep.config.settings import EncoderSettings, OptimizerSettings, PretrainWindows
 from vidrep.errors import ConfigError, FeatureFileError, InputError, Stopped
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.features.annotations import Annotation

@@ -6,22 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..errors import ConfigError, nearest_names
 from .doors import settings_of_names
+from .kinds import CONFIGS, AnyConfig, Config, FromPretrained
 from .old_keys import new_name
-from .settings import FinetuneConfig, PretrainConfig
 
 _log = logging.getLogger(__name__)
 
-Config = TypeVar("Config", PretrainConfig, FinetuneConfig)
 # Sections whose keys are registered names.
 _DOORS = ("cell", "objective", "transform", "head")
 _GIVEN, _STEPS = "given", "training.steps"
 _NOT_IN_RECIPES = (_GIVEN,)
 # What a run's config.toml holds besides its settings. It is a recipe all the same.
-_OF_A_RUN = ("groups", "started_from", _GIVEN)
+_OF_A_RUN = ("groups", "started_from", "annotations", _GIVEN)
 # Keys that no version has, since what they ask for is impossible.
 _IMPOSSIBLE = {
     "decoder.bidirectional": "a decoder emits one frame after the other and cannot read later ones; only an encoder is "
@@ -32,16 +31,21 @@ _CHOSEN_BY = {"cell": "encoder.cell", "objective": "objectives", "transform": "t
 
 
 def recipe_names(kind: str) -> list[str]:
-    """Return the names of the shipped recipes of a kind, "pretrain" or "finetune"."""
+    """Return the names of the shipped recipes of a kind, "pretrain", "finetune" or "segment"."""
     return sorted(name for name, text in _shipped().items() if tomllib.loads(text)["kind"] == kind)
 
 
+def _shipped_names(kind: str) -> str:
+    return ", ".join(recipe_names(kind)) or "none"
+
+
 def list_recipes() -> dict[str, dict[str, str]]:
-    """Return the shipped recipes with a line on each: {"pretrain": {name: line}, "finetune": {name: line}}."""
+    """Return the shipped recipes of each kind, with a line on each: {"pretrain": {name: line}, ...}."""
     texts = _shipped()  # each begins with a comment that says what it is for
     return {
         kind: {name: texts[name].partition("\n")[0].removeprefix("# ").removesuffix(".") for name in recipe_names(kind)}
-        for kind in (PretrainConfig.kind, FinetuneConfig.kind)
+        for kind in CONFIGS
+        if recipe_names(kind)
     }
 
 
@@ -82,7 +86,7 @@ def load_run_settings(
     config = _with_changes(config_class, tree, asked | changes, where)
     if given is None:
         return config
-    return replace(config, given=frozenset(given)) if isinstance(config, FinetuneConfig) else config
+    return replace(config, given=frozenset(given)) if isinstance(config, FromPretrained) else config
 
 
 def _with_changes(config_class: type[Config], tree: dict[str, Any], changes: Mapping[str, Any], where: str) -> Config:
@@ -108,19 +112,19 @@ def parse_change(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def to_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+def to_mapping(config: AnyConfig) -> dict[str, Any]:
     """Turn a config into the tree that a recipe holds, with every setting."""
     tree = {"kind": config.kind, **asdict(config)}
     return {name: _with_lists(value) for name, value in tree.items() if name not in _NOT_IN_RECIPES}
 
 
-def run_mapping(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+def run_mapping(config: AnyConfig) -> dict[str, Any]:
     """Turn a config into what a run's config.toml holds of it: every setting, and which keys were given."""
-    given = {_GIVEN: sorted(config.given)} if isinstance(config, FinetuneConfig) else {}
+    given = {_GIVEN: sorted(config.given)} if isinstance(config, FromPretrained) else {}
     return to_mapping(config) | given
 
 
-def changed_settings(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+def changed_settings(config: AnyConfig) -> dict[str, Any]:
     """Return the settings that differ from the defaults: dotted keys with values."""
     usual, found = (dict(_leaves(to_mapping(one))) for one in (type(config)(), config))
     return {
@@ -154,7 +158,7 @@ def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: 
     kind = config_class.kind
     if tree.get("kind", kind) != kind:
         raise ConfigError(
-            f"{where}: of kind {tree['kind']!r}, wanted is {kind!r}; shipped ones are {', '.join(recipe_names(kind))}"
+            f"{where}: of kind {tree['kind']!r}, wanted is {kind!r}; shipped ones are {_shipped_names(kind)}"
         )
     changes = {key: value for key, value in tree.items() if key != "kind"}
     base = config_class()
@@ -165,12 +169,12 @@ def from_mapping(config_class: type[Config], tree: Mapping[str, Any], *, where: 
         config: Config = _changed(base, changes | doors)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return replace(config, given=_given(changes)) if isinstance(config, FinetuneConfig) else config
+    return replace(config, given=_given(config_class, changes)) if isinstance(config, FromPretrained) else config
 
 
-def _given(changes: Mapping[str, Any]) -> frozenset[str]:
+def _given(config_class: type[Config], changes: Mapping[str, Any]) -> frozenset[str]:
     """Return the dotted keys that were given; of a whole config, as a run has, those that differ from the defaults."""
-    given, usual = dict(_leaves(changes)), dict(_leaves(to_mapping(FinetuneConfig())))
+    given, usual = dict(_leaves(changes)), dict(_leaves(to_mapping(config_class())))
     always = {key for key in usual if key != "kind" and key.partition(".")[0] not in _DOORS}
     if always <= given.keys():
         return frozenset(key for key in always if given[key] != usual[key])
@@ -198,8 +202,7 @@ def _read_recipe(recipe: str | Path, kind: str, *, of_run: bool = False) -> tupl
             _log.warning("%s: its groups are not a setting and are left out; give --group to have them again", where)
         return {key: value for key, value in tree.items() if key not in _OF_A_RUN}, where
     except FileNotFoundError as error:
-        names = recipe_names(kind)
-        hint = nearest_names(str(recipe), names) or f"shipped are {', '.join(names)}"
+        hint = nearest_names(str(recipe), recipe_names(kind)) or f"shipped are {_shipped_names(kind)}"
         raise ConfigError(f"{where}: neither a shipped recipe nor a file; {hint}") from error
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read ({error.strerror}); give a TOML file") from error

@@ -6,9 +6,9 @@ its own, in a section of its name: `[cell.lstm]`, `[objective.future]`, `[transf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from ..registry import OBJECTIVES
 from .checks import Range, Settings, require
@@ -432,12 +432,3 @@ class FinetuneConfig(Settings):
 def _resolve_transforms(config: PretrainConfig | FinetuneConfig) -> None:
     names = () if config.transforms == "auto" else config.transforms
     object.__setattr__(config, "transform", settings_of_names("transform", names, config.transform))
-
-
-AnyConfig = TypeVar("AnyConfig", PretrainConfig, FinetuneConfig)
-
-
-def with_precision(config: AnyConfig, precision: str | None) -> AnyConfig:
-    """Return a config with another `training.precision`; None keeps its own. Raises ConfigError for an unknown one."""
-    changes: dict[str, Any] = {} if precision is None else {"precision": precision}
-    return replace(config, training=replace(config.training, **changes))

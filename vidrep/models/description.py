@@ -26,18 +26,21 @@ _NAMED = {"transforms", "cell", "objectives", "head"}  # settings of what has a 
 class ModelDescription:
     """Everything but the weights that it takes to use a model.
 
-    kind: "pretraining" or "classifier", see `NETWORK_KINDS`.
+    kind: "pretraining", "classifier" or "segmentation", see `NETWORK_KINDS`.
     frame_shape, dtype, extractor: of the features it was trained on. likelihood: of frames.
     transforms: settings of the input transforms by name, in their order.
     encoder: cell, hidden_size, num_layers, bidirectional, dropout, initialization, uniform_scale. cell: settings of
     that cell.
     objectives: settings by name. head: its name and settings, and the others of
-    `ClassifierSettings`; {} for a pretraining.
+    `ClassifierSettings`; of a segmentation `SegmenterSettings`, whose background is the class of that name; {} for a
+    pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length, stride and
-    to_the_end, which classifiers of earlier versions lack (it is true of them).
+    to_the_end, which classifiers of earlier versions lack (it is true of them); of a segmentation length and how many
+    frames before and after are not classified.
     clips: the settings of clips, see `ViewSettings`, of a model that reads clips; {} for one of consecutive frames.
     joined: transforms, encoder and cell of further encoders beside the first, whose outputs stand side by side.
-    classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each.
+    classes: names in the order of its outputs, [] for a pretraining; class_counts: training videos of each, of a
+    segmentation training frames.
     """
 
     kind: str
@@ -87,6 +90,7 @@ NETWORK_KINDS = {
         noun="a pretraining", window_keys=frozenset({"context", "num_future", "num_reconstructed", "stride"})
     ),
     "classifier": NetworkKind(noun="a classifier", window_keys=frozenset({"length", "stride"})),
+    "segmentation": NetworkKind(noun="a segmentation", window_keys=frozenset({"length", "before", "after"})),
 }
 """The kinds by the names in model.json; `vidrep.models.kinds` builds them."""
 

@@ -50,6 +50,11 @@ class InputTransforms(nn.Module):
         """Whether frames can be turned back into original units."""
         return all(transform.is_invertible for transform in self._chain)
 
+    @property
+    def reads_windows(self) -> bool:
+        """Whether what a frame becomes depends on the other frames of its window."""
+        return any(transform.reads_windows for transform in self._chain)
+
     def fit(self, stored: Callable[[], Iterator[Tensor]]) -> None:
         """Fit every transform to the training frames as the transforms before it return them.
 

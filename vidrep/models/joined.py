@@ -30,6 +30,11 @@ class JoinedInputs(InputTransforms):
         self.part_sizes = tuple(part.output_size for part in parts)
         self.output_size = sum(self.part_sizes)
 
+    @property
+    def reads_windows(self) -> bool:
+        """Whether those of one of its parts do."""
+        return any(part.reads_windows for part in self.parts if isinstance(part, InputTransforms))
+
     def forward(self, stored: Tensor, observed: Tensor | None = None) -> Tensor:
         """Turn stored frames into those of all encoders, side by side."""
         return torch.cat([part(stored, observed) for part in self.parts], dim=-1)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
+
 from ..config.doors import settings_of_names
 from .classifier import Classifier, balanced_weights
 from .description import ModelDescription
@@ -10,6 +12,7 @@ from .inputs import InputTransforms
 from .joined import JoinedInputs
 from .network import Network
 from .pretraining import PretrainingNetwork
+from .segmenter import Segmenter
 
 
 def build_inputs(description: ModelDescription) -> InputTransforms:
@@ -62,6 +65,20 @@ def _build_classifier(description: ModelDescription, frame_sizes: Sequence[int],
     )
 
 
+def _build_segmenter(description: ModelDescription, frame_sizes: Sequence[int], numerics: Numerics) -> Segmenter:
+    head = description.head
+    return Segmenter(
+        encoders=[(size, stack_of(part)) for size, part in zip(frame_sizes, description.parts, strict=True)],
+        num_labels=len(description.classes),
+        several_labels=head["several_labels"],
+        dropout=head["dropout"],
+        input_noise=head["input_noise"],
+        transfer=head["transfer"],
+        weights=torch.ones(len(description.classes)) if head["class_weights"] == "balanced" else None,
+        numerics=numerics,
+    )
+
+
 def stack_of(description: ModelDescription) -> StackSpec:
     """Return what the encoder is built of."""
     name = description.encoder["cell"]
@@ -71,4 +88,5 @@ def stack_of(description: ModelDescription) -> StackSpec:
 _BUILDERS: dict[str, Callable[[ModelDescription, Sequence[int], Numerics], Network]] = {
     "pretraining": _build_pretraining,
     "classifier": _build_classifier,
+    "segmentation": _build_segmenter,
 }

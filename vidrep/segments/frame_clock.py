@@ -90,7 +90,7 @@ class FeatureTimes:
         """See FrameClock."""
         index, times = self._times(video, place)
         if len(times) == num_frames and num_frames:
-            return np.append(times, times[-1] + _spacing(times, self._features.videos[index].fps))
+            return frame_edges(self._features, index)
         rate = self._features.videos[index].fps
         end = times[-1] + _spacing(times, rate) if len(times) else 0.0
         tolerance = _spacing(times, rate) + _FRAMES_OF_TOLERANCE / rate if rate else 0.0
@@ -109,6 +109,19 @@ class FeatureTimes:
         spacing = _spacing(times, rate)
         is_sampled = rate * spacing > _SAMPLED
         return round((times[-1] - times[0] + spacing) * rate) if is_sampled else len(times)
+
+
+def clock_of(features: Features, frames_per_second: float | None) -> FrameClock:
+    """Return the clock of annotations that number frames: by the times of features, or at a rate if one is given."""
+    return FeatureTimes(features) if frames_per_second is None else ConstantRate(frames_per_second)
+
+
+def frame_edges(features: Features, video: int) -> NDArray[np.float64]:
+    """Return where each frame of a video in features begins and where the last one ends, (T + 1,) seconds."""
+    times = features.timestamps(video)
+    if not len(times):
+        return np.zeros(1)
+    return np.append(times, times[-1] + _spacing(times, features.videos[video].fps))
 
 
 def _spacing(times: NDArray[np.float64], rate: float) -> float:

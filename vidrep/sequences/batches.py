@@ -18,10 +18,11 @@ from torch import Tensor
 from ..devices import to_device
 from ..synthetic.moving_mnist import MovingMnist
 from ..synthetic.rendering import GeneratedWindows, draws_of_step, renderer_on
+from .frame_targets import FrameTargets
 from .resident import CopiedWindows, DeviceWindows
 from .samplers import ConsecutiveSampler, InfiniteSampler
 from .window_batch import WindowBatch
-from .windows import VideoWindows, WindowSet
+from .windows import VideoWindows, Windows, WindowSet
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 
@@ -49,12 +50,18 @@ class VideoNumbers:
 
 
 class BatchMaker:
-    """Makes batches of chosen windows on a device."""
+    """Makes batches of chosen windows on a device; targets: of their frames, if these are what is learned."""
 
     def __init__(
-        self, windows: VideoWindows, on_device: DeviceWindows, numbers: VideoNumbers, device: torch.device
+        self,
+        windows: VideoWindows,
+        on_device: DeviceWindows,
+        numbers: VideoNumbers,
+        device: torch.device,
+        targets: FrameTargets | None = None,
     ) -> None:
         self._windows, self._on_device, self._numbers, self._device = windows, on_device, numbers, device
+        self._targets = targets
 
     def batch(
         self, indices: NDArray[np.int64], shard: slice = WHOLE, *, frames: NDArray[np.generic] | None = None
@@ -72,7 +79,21 @@ class BatchMaker:
             group=to_device(self._numbers.groups[videos], self._device),
             classes=None if classes is None else to_device(classes[videos], self._device),
             num_valid=self._num_valid(indices),
+            targets=self._targets_of(here),
+            num_known=self.num_known(indices),
         )
+
+    def _targets_of(self, here: NDArray[np.int64]) -> Tensor | None:
+        if self._targets is None or not isinstance(self._windows, Windows):
+            return None
+        return to_device(self._targets.of(self._windows, here), self._device)
+
+    def num_known(self, indices: NDArray[np.int64]) -> Tensor | None:
+        """Return how many targets of each of some windows are known, on average; None without targets."""
+        if self._targets is None or not isinstance(self._windows, Windows):
+            return None
+        mean = self._targets.num_known(self._windows, indices).mean()
+        return torch.tensor(mean, dtype=torch.float32).to(self._device)
 
     def _valid(self, indices: NDArray[np.int64], here: NDArray[np.int64]) -> Tensor | None:
         if self._are_whole(indices):
@@ -131,15 +152,22 @@ class BatchSet(Protocol):
         """Return W, the number of windows."""
 
     def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
-        """Return a batch of chosen windows, (B,); `num_valid` is that of all W."""
+        """Return a batch of chosen windows, (B,); `num_valid` and `num_known` are those of all W."""
 
 
 class FeatureBatchSet:
-    """All windows of some features. numbers: of all their videos."""
+    """All windows of some features. numbers: of all their videos. targets: of their frames, see `BatchMaker`."""
 
-    def __init__(self, windows: VideoWindows, numbers: VideoNumbers, device: torch.device) -> None:
+    def __init__(
+        self,
+        windows: VideoWindows,
+        numbers: VideoNumbers,
+        device: torch.device,
+        targets: FrameTargets | None = None,
+    ) -> None:
         self.windows, self.numbers = windows, numbers
-        self._maker = BatchMaker(windows, CopiedWindows(windows, device), numbers, device)
+        self._maker = BatchMaker(windows, CopiedWindows(windows, device), numbers, device, targets)
+        self._num_known = self._maker.num_known(np.arange(len(windows)))
         has_short = (windows.lengths < windows.length).any()
         mean = torch.tensor(windows.lengths.mean(), dtype=torch.float32).to(device)
         self._num_valid = mean if has_short else None
@@ -150,7 +178,7 @@ class FeatureBatchSet:
 
     def batch(self, indices: NDArray[np.int64]) -> WindowBatch:
         """Return a batch of chosen windows."""
-        return self._maker.batch(indices)._replace(num_valid=self._num_valid)
+        return self._maker.batch(indices)._replace(num_valid=self._num_valid, num_known=self._num_known)
 
 
 class GeneratedBatchSet:

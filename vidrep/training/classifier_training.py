@@ -18,7 +18,7 @@ from ..registry import HEADS, OBJECTIVES
 from .finetuning_data import FinetuneData, FinetuneVideos, data_of_labeled
 from .loop import TrainingOutcome
 from .preparation import choose_likelihood, choose_transforms, frames_of
-from .pretrained_start import keep_start, recorded_start, with_architecture
+from .pretrained_start import keep_start, recorded_start, with_architecture, with_clips
 from .run import RunFolder
 from .session import Prepared, SessionContext, SessionOptions, run_session
 
@@ -38,6 +38,7 @@ def train_classifier(
     """
     check_classifier(config, start)
     if start is not None:
+        config = with_clips(config, start.description)
         config = with_architecture(config, start.description, f"{start.parts[0].folder}")
 
     def prepare(context: SessionContext) -> Prepared:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config.settings import FinetuneConfig, TrainingSettings, with_precision
+from ..config.kinds import with_precision
+from ..config.settings import FinetuneConfig, TrainingSettings
 from ..devices import choose_device
 from ..errors import ConfigError
 from ..features.annotations import Annotation

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import PretrainConfig, TrainingSettings, with_precision
+from ..config.kinds import with_precision
+from ..config.settings import PretrainConfig, TrainingSettings
 from ..errors import ConfigError
 from ..features.annotations import Annotation
 from ..features.groups import GroupRule

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..config.kinds import FromPretrained, FromPretrainedT
 from ..config.settings import EncoderSettings, FinetuneConfig
 from ..errors import ConfigError, InputError, OutputError
 from ..models.description import DESCRIPTION_NAME, ModelDescription
@@ -43,7 +44,7 @@ def recorded_start(start: PretrainedEncoders | None) -> dict[str, Any]:
     return {} if start is None else {"started_from": {"encoder_sha256": start.sha256}}
 
 
-def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, where: str) -> FinetuneConfig:
+def with_architecture(config: FromPretrainedT, pretrained: ModelDescription, where: str) -> FromPretrainedT:
     """Return the config with the encoder, transforms and clips of a pretrained run, of several the first's.
 
     Raises ConfigError for a setting that was given and differs: it cannot be met.
@@ -63,7 +64,7 @@ def with_architecture(config: FinetuneConfig, pretrained: ModelDescription, wher
         )
     encoder: EncoderSettings = replace(config.encoder, **pretrained.architecture)
     return replace(
-        with_clips(config, pretrained),
+        config,
         encoder=encoder,
         cell={encoder.cell: pretrained.cell},
         transforms=tuple(pretrained.transforms),
@@ -81,10 +82,10 @@ def with_clips(config: FinetuneConfig, pretrained: ModelDescription) -> Finetune
     return replace(config, windows=replace(windows, resample=True, length=length, clip_seconds=seconds))
 
 
-def _value_and_default(config: FinetuneConfig, key: str) -> tuple[Any, Any]:
+def _value_and_default(config: FromPretrained, key: str) -> tuple[Any, Any]:
     """Return what "encoder.KEY", "cell.NAME.KEY" or "transform.NAME.KEY" is and is by default; None if not in use."""
     section, *names = key.split(".")
     if section == "encoder":
-        return getattr(config.encoder, names[0]), getattr(FinetuneConfig().encoder, names[0])
+        return getattr(config.encoder, names[0]), getattr(type(config)().encoder, names[0])
     settings = getattr(config, section).get(names[0])
     return (None, None) if settings is None else (getattr(settings, names[1]), getattr(type(settings)(), names[1]))

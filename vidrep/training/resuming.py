@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config.reader import Config, load_run_settings
+from ..config.kinds import Config
+from ..config.reader import load_run_settings
 from ..errors import InputError
 from .history import Start, read_history
 from .ranks import joined_ranks

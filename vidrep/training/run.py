@@ -6,6 +6,7 @@ environment.json    versions, device, threads
 history.jsonl       when, by which command and from which features it was started, and each time that it went on
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
+bouts.json          the rules by which bouts are found (training from segments only)
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
 selection/          what cross-validation tried, and how it did (fine-tuning only)
@@ -33,8 +34,9 @@ from typing import Any
 import tomli_w
 import torch
 
+from ..config.kinds import CONFIGS
 from ..config.reader import load_run_settings, to_mapping
-from ..config.settings import FinetuneConfig, PretrainConfig
+from ..config.settings import PretrainConfig
 from ..errors import ConfigError, InputError, OutputError, Stopped, shortened
 from ..files import naming_output, remove, write_text
 from ..locking import locking_output
@@ -58,6 +60,7 @@ _CONTENTS = {
     "model.safetensors",
     "model.json",
     "baselines.safetensors",
+    "bouts.json",
     ENSEMBLE_NAME,
     MEMBERS_FOLDER,
     "predictor.json",
@@ -261,8 +264,7 @@ class RunFolder:
                 "--overwrite starts anew"
             )
         # Settings that came after the run began have their defaults there.
-        is_classifier, path = before.get("kind") == FinetuneConfig.kind, self._config_path
-        recorded = load_run_settings(FinetuneConfig, path) if is_classifier else load_run_settings(PretrainConfig, path)
+        recorded = load_run_settings(CONFIGS[before.get("kind", PretrainConfig.kind)], self._config_path)
         before = _flat(to_mapping(recorded)) | before
         now = _flat(settings)
         stretched = {name for name in _STEPS if now.get(name, 0) > before.get(name, 0)}

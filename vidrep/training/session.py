@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+from ..config.kinds import AnyConfig
 from ..config.reader import changed_settings, run_mapping
-from ..config.settings import FinetuneConfig, PretrainConfig
 from ..devices import choose_device, cpu_threads, is_out_of_memory, torch_settings
 from ..errors import ConfigError
 from ..machine import tune_malloc
@@ -72,7 +72,7 @@ class Prepared:
     called once the run folder is there.
     """
 
-    config: PretrainConfig | FinetuneConfig
+    config: AnyConfig
     model: TrainedModel
     description: ModelDescription
     data: TaskData
@@ -86,7 +86,7 @@ class Prepared:
 
 def run_session(
     run: RunFolder,
-    config: PretrainConfig | FinetuneConfig,
+    config: AnyConfig,
     options: SessionOptions,
     *,
     prepare: Callable[[SessionContext], Prepared],

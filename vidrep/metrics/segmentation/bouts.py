@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...segments.segment import Segment, Span, joined
+from ...sequences.frame_targets import UNKNOWN as UNKNOWN  # of a frame of which nobody said what it shows
 
 _log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
-UNKNOWN = -1
-"""The label of a frame of which nobody said what it shows; it is scored nowhere."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,7 @@
 """Centering by clip: what all frames of a clip have in common is removed."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from .transform import Transform
@@ -7,6 +9,8 @@ from .transform import Transform
 
 class CenterClip(Transform):
     """Subtracts from each frame the mean of its window's observed frames, so that only what changes is left."""
+
+    reads_windows: ClassVar[bool] = True
 
     def forward(self, frames: Tensor, observed: Tensor | None = None) -> Tensor:
         """Center (T, B, D)."""

@@ -84,6 +84,8 @@ class Transform(nn.Module, ABC):
     """A frozen dataclass of what can be set in `[transform.NAME]`."""
     is_invertible: ClassVar[bool] = False
     """Whether `inverse` restores frames, so that errors can be measured in original units."""
+    reads_windows: ClassVar[bool] = False
+    """Whether what a frame becomes depends on the other frames of its window, so that a window must be read at once."""
 
     def __init__(self, input_size: int, settings: Any) -> None:
         super().__init__()

@@ -1,0 +1,238 @@
+"""Fine-tuning from segments: a label, or several, at every frame of long videos.
+
+Shapes: K labels.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config.kinds import with_precision
+from ..config.segmentation import SegmentationConfig
+from ..errors import ConfigError
+from ..extraction.compatibility import require_same_features
+from ..features.groups import GroupRule
+from ..features.store import Features, opened
+from ..metrics.segmentation.segmenter_run import SegmenterRun, save_bout_settings
+from ..models.description import ModelDescription
+from ..models.inputs import InputTransforms
+from ..models.kinds import build_network
+from ..models.pretrained import PretrainedEncoders
+from ..models.saved import TrainedModel
+from ..models.segmenter import Segmenter, balanced_weights, positive_weights
+from ..progress import ProgressListener, ignore_progress
+from ..segments.segment import Annotations
+from ..timelines.calibration import ValidationVideo, calibrate
+from ..timelines.settings import BoutSettings
+from .history import Origin
+from .loop import TrainingOutcome, never
+from .overfitting import Overfitting, find_overfitting
+from .preparation import choose_likelihood, choose_transforms, frames_of
+from .pretrained_start import keep_start, read_start, recorded_start, with_architecture
+from .ranks import joined_ranks
+from .resuming import settings_of
+from .run import RunFolder
+from .segmentation_data import (
+    SegmentedVideos,
+    data_of_segments,
+    fit_segment_windows,
+    margins,
+    segmented_videos,
+)
+from .session import Prepared, SessionContext, SessionOptions, run_session
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationResult:
+    """A finished training from segments: its run folder, how it went, its labels, and what it learned from.
+
+    background: the label of time in which nothing happens, "" for none. seconds: annotated time by split. delay: frames
+    after one that its labels depend on, 0 for a causal run. bouts: the rules by which bouts are found.
+    """
+
+    folder: Path
+    outcome: TrainingOutcome
+    from_scratch: bool
+    labels: tuple[str, ...]
+    background: str
+    seconds: dict[str, float]
+    num_videos: dict[str, int]
+    delay: int
+    bouts: BoutSettings
+
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """How the training overfits, by the run's metrics; None if it does not."""
+        return find_overfitting(self.folder)
+
+
+def finetune_segments(
+    features: Features | Path | str,
+    output: Path | str,
+    annotations: Annotations,
+    config: SegmentationConfig | None = None,
+    *,
+    pretrained: Path | str | Sequence[Path | str] | None = None,
+    group_pattern: str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    threads: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    should_stop: Callable[[], bool] = never,
+    on_progress: ProgressListener = ignore_progress,
+    origin: Origin | None = None,
+) -> SegmentationResult:
+    """Train what labels every frame, from annotations with time, into the run `output`.
+
+    A softmax at every time step is trained on the label of that moment, or, of several labels that may hold at once,
+    sigmoids; see `SegmenterSettings` for time that nobody annotated. Windows are read with a margin on both sides. From
+    scratch the encoder is bidirectional, unless `encoder.bidirectional` is set to false: then a frame's labels depend
+    on no later frame. On validation videos the best weights are chosen, and then the rules by which bouts are found.
+
+    annotations: of `vidrep.read_segments`; splits that they name win over those of the features. Without any split,
+        groups of videos are held out for `evaluate`, and some more for validation.
+    pretrained: see `finetune`.
+
+    Raises LabelError, naming the file and the row, for annotations that do not fit the videos, overlap or have too few
+    labels, and whatever `finetune` raises.
+    """
+    config = with_precision(settings_of(config, SegmentationConfig, Path(output) if resume else None), precision)
+    features = opened(features)
+    run = RunFolder(Path(output))
+    options = SessionOptions(
+        device=device,
+        threads=threads,
+        resume=resume,
+        overwrite=overwrite,
+        should_stop=should_stop,
+        on_progress=on_progress,
+        origin=origin or Origin(),
+    )
+    with joined_ranks():
+        folders = [] if pretrained is None else [pretrained] if isinstance(pretrained, Path | str) else pretrained
+        start = read_start(run, [Path(one) for one in folders], resume=resume)
+        if start is None and config.segmenter.transfer != "init":
+            raise ConfigError(
+                f"segmenter.transfer is {config.segmenter.transfer!r}, but there is no pretrained run to transfer "
+                "from; give --from RUN"
+            )
+        if start is not None:
+            config = with_architecture(config, start.description, str(start.parts[0].folder))
+        videos = segmented_videos(features, annotations, config, group_rule=GroupRule(group_pattern))
+        lengths = [features.videos[video].length for video in videos.split.train + videos.split.validation]
+        config = replace(config, windows=fit_segment_windows(config.windows, lengths))
+        outcome, prepared, bouts = run_session(
+            run,
+            config,
+            options,
+            prepare=partial(_prepare, videos=videos, config=config, start=start),
+            finish=partial(_finish, videos=videos),
+        )
+    return SegmentationResult(
+        folder=run.path,
+        outcome=outcome,
+        from_scratch=start is None,
+        labels=videos.truth.labels,
+        background=videos.truth.background or "",
+        seconds={split: videos.seconds(split) for split in ("train", "validation", "test")},
+        num_videos={split: len(getattr(videos.split, split)) for split in ("train", "validation", "test")},
+        delay=prepared.description.windows["after"],
+        bouts=bouts,
+    )
+
+
+def _prepare(
+    context: SessionContext, *, videos: SegmentedVideos, config: SegmentationConfig, start: PretrainedEncoders | None
+) -> Prepared:
+    """Build the network, with a pretrained run's encoder and input transforms if there is one."""
+    features = videos.features
+    if start is not None:
+        require_same_features(features, start.description)
+        inputs, likelihood = start.inputs(), start.description.likelihood
+    else:
+        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
+        config = replace(
+            config, transforms=choose_transforms(config.transforms, likelihood, frame_size=features.frame_size)
+        )
+        inputs = InputTransforms(features.frame_size, config.transform)
+        inputs.fit(frames_of(features, videos.split.train))
+    reads_ahead = config.encoder.bidirectional or inputs.reads_windows
+    before, after = margins(config, reads_ahead=reads_ahead)
+    length = config.windows.length
+    assert length != "auto"
+    counts, known = videos.num_frames("train"), videos.num_known("train")
+    truth = videos.truth
+    description = ModelDescription(
+        kind="segmentation",
+        frame_shape=list(features.frame_shape),
+        dtype=features.dtype,
+        likelihood=likelihood,
+        extractor=features.settings,
+        transforms={name: asdict(settings) for name, settings in config.transform.items()},
+        encoder=asdict(config.encoder),
+        cell=asdict(config.cell[config.encoder.cell]),
+        windows={"length": length, "before": before, "after": after},
+        joined=[] if start is None else start.description.joined,
+        head={**asdict(config.segmenter), "background": truth.background or ""},
+        classes=list(truth.labels),
+        class_counts=counts.tolist(),
+    )
+    network = build_network(description, inputs.part_sizes, context.numerics)
+    assert isinstance(network, Segmenter)
+    if network.weights is not None:
+        frames = torch.from_numpy(counts)
+        weights = balanced_weights(frames)
+        if truth.several_labels:
+            weights = positive_weights(frames, torch.from_numpy(known) - frames)
+        network.weights.copy_(weights)
+    if start is not None:
+        start.give_weights_to(network.encoder)
+    return Prepared(
+        config=config,
+        model=TrainedModel(inputs, network),
+        description=description,
+        data=data_of_segments(videos, config, context, reads_ahead=reads_ahead),
+        videos=videos.of_run,
+        source=features.settings,
+        recorded=_recorded(videos) | recorded_start(start),
+        on_start=partial(keep_start, start) if start is not None else _nothing,
+    )
+
+
+def _nothing(run: RunFolder) -> None:
+    pass
+
+
+def _recorded(videos: SegmentedVideos) -> dict[str, Any]:
+    """Return what a run's config.toml holds besides its settings: groups, and a hash of all targets."""
+    digest = hashlib.sha256("\n".join(videos.truth.labels).encode())
+    for video in sorted(videos.split.train + videos.split.validation):
+        digest.update(videos.truth.targets(video).tobytes())
+    return {**videos.of_run.recorded(), "annotations": {"targets_sha256": digest.hexdigest()}}
+
+
+def _finish(context: SessionContext, prepared: Prepared, *, videos: SegmentedVideos) -> BoutSettings:
+    """Choose on validation videos by which rules bouts are found, and save them."""
+    run = SegmenterRun.of_folder(context.run.path)
+    truth = videos.truth
+    validated = [
+        ValidationVideo(
+            run.timeline(videos.features, video, device=context.device),
+            truth.videos[video].bouts,
+            truth.videos[video].known,
+        )
+        for video in videos.split.validation
+    ]
+    without_background = [name for name in truth.labels if name != truth.background]
+    settings = calibrate(validated) if validated else BoutSettings.default(without_background)
+    save_bout_settings(context.run.path, settings)
+    return settings
