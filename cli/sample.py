@@ -27,7 +27,17 @@ def sample_command(
     unbalanced: Annotated[
         bool, output_option("--unbalanced", help="Training sources show the motions in very unequal shares.")
     ] = False,
-    frame_size: Annotated[int, output_option("--size", help="Pixels along each side.")] = 64,
+    long_videos: Annotated[
+        int | None,
+        output_option("--long-videos", help="So many videos of one motion after another, with their times."),
+    ] = None,
+    minutes: Annotated[float | None, output_option("--minutes", help="Length of each long video; default: 3.")] = None,
+    overlaps: Annotated[
+        bool, output_option("--overlaps", help="Two shapes in each long video: two motions at one time.")
+    ] = False,
+    frame_size: Annotated[
+        int | None, output_option("--size", help="Pixels along each side; default: 64, of long videos 32.")
+    ] = None,
     seed: Annotated[int, output_option("--seed", min=0, help="Equal seeds make equal videos.")] = 0,
     test_fraction: Annotated[
         float | None,
@@ -43,30 +53,38 @@ def sample_command(
     They show eight motions, which only the order of their frames distinguishes.
     """
     from vidrep.errors import ConfigError
-    from vidrep.synthetic.samples import ClipSet, SampleConfig, write_samples
+    from vidrep.synthetic.long_videos import LongVideoConfig
+    from vidrep.synthetic.samples import ANNOTATIONS, LABELS, SPLITS, ClipSet, SampleConfig, write_samples
     from vidrep.synthetic.source_samples import SourceSampleConfig
 
     config: ClipSet
     shared = _given(frame_size=frame_size, seed=seed, test_fraction=test_fraction)
-    own = _given(videos_per_class=videos_per_class, num_frames=frames)
-    if sources is None:
-        if unbalanced:
-            raise ConfigError("--unbalanced is for --sources N; leave it out or give both")
-        config = SampleConfig(**own, **shared)
-    else:
-        if own:
-            raise ConfigError(
-                "--per-class and --frames are not for --sources, which draws both numbers; leave them out"
-            )
+    of_short = _given(videos_per_class=videos_per_class, num_frames=frames)
+    if sources is None and unbalanced:
+        raise ConfigError("--unbalanced is for --sources N; leave it out or give both")
+    if long_videos is None and (minutes is not None or overlaps):
+        raise ConfigError("--minutes and --overlaps are for --long-videos N; leave them out or give both")
+    if sources is not None and long_videos is not None:
+        raise ConfigError("--sources and --long-videos are two kinds of samples; give one of them")
+    if of_short and (sources is not None or long_videos is not None):
+        kind = "--sources" if long_videos is None else "--long-videos"
+        raise ConfigError(f"--per-class and --frames are not for {kind}, which draws both numbers; leave them out")
+    if long_videos is not None:
+        long = _given(minutes=minutes)
+        config = LongVideoConfig(num_videos=long_videos, overlaps=overlaps, **long, **shared)
+    elif sources is not None:
         config = SourceSampleConfig(num_sources=sources, unbalanced=unbalanced, **shared)
+    else:
+        config = SampleConfig(**of_short, **shared)
     with progress_bar("sample", quiet=quiet) as on_progress:
         summary = write_samples(output, config, on_progress=on_progress)
-    columns = "labels and splits" if sources is None else "labels, splits and groups"
-    show_summary(
-        f"{output}: {summary.num_videos} videos in 8 class folders ({size(summary.num_bytes)}), "
-        f"{columns} in {output / 'labels.csv'}",
-        quiet=quiet,
-    )
+    written = f"{output}: {summary.num_videos} videos"
+    if long_videos is not None:
+        tables = f" ({size(summary.num_bytes)}), times in {output / ANNOTATIONS}, splits in {output / SPLITS}"
+    else:
+        columns = "labels and splits" if sources is None else "labels, splits and groups"
+        tables = f" in 8 class folders ({size(summary.num_bytes)}), {columns} in {output / LABELS}"
+    show_summary(written + tables, quiet=quiet)
 
 
 def _given(**settings: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .symbolic.codebook import Codebook, SymbolSettings
     from .symbolic.symbols import symbols
     from .synthetic.generate import generate_moving_mnist
+    from .synthetic.long_videos import LongVideoConfig
     from .synthetic.moving_mnist import MovingMnistConfig
     from .synthetic.samples import SampleConfig
     from .synthetic.samples import write_samples as sample
@@ -48,6 +49,7 @@ __all__ = [
     "CnnExtractor",
     "Codebook",
     "FinetuneConfig",
+    "LongVideoConfig",
     "MovingMnistConfig",
     "PatchExtractor",
     "PretrainConfig",
@@ -87,6 +89,7 @@ _HOMES = {
     "CnnExtractor": "extraction.extractors.cnn",
     "Codebook": "symbolic.codebook",
     "FinetuneConfig": "config.settings",
+    "LongVideoConfig": "synthetic.long_videos",
     "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
     "PretrainConfig": "config.settings",

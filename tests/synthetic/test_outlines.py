@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from vidrep.synthetic.outlines import SHAPES, polygon, signed_distance
+from vidrep.synthetic.outlines import OTHER_SHAPES, SHAPES, polygon, signed_distance
 
 
 def test_shapes_have_comparable_areas() -> None:
-    areas = {n: s.num_tips * s.tip * s.notch * np.sin(np.pi / s.num_tips) for n, s in SHAPES.items()}
-    assert sorted(areas) == ["disc", "square", "star", "triangle"]
+    every = {**SHAPES, **OTHER_SHAPES}
+    areas = {n: s.num_tips * s.tip * s.notch * np.sin(np.pi / s.num_tips) for n, s in every.items()}
+    assert sorted(areas) == ["cross", "disc", "gear", "hexagon", "square", "star", "trefoil", "triangle"]
+    assert not set(SHAPES.values()) & set(OTHER_SHAPES.values())
     assert max(areas.values()) / min(areas.values()) < 1.3
 
 

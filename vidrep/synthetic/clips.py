@@ -3,13 +3,14 @@
 One textured shape moves over a still background. Shapes: T frames, H = W = frame_size pixels.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .motions import MotionRanges, draw_trajectory
-from .outlines import SHAPES, Floats
+from .outlines import SHAPES, Floats, Shape
 from .painting import Figure, draw_colors, expose, interpolate, paint
 
 # The difficulty of the sample, with the default ranges of its motions: fixed before any model saw it, not to be tuned
@@ -41,9 +42,9 @@ def render_clip(motion: str, rng: np.random.Generator, *, num_frames: int, frame
     return expose(paint(figure, trajectory, backdrop), rng, pixel_noise=appearance.pixel_noise)
 
 
-def draw_appearance(rng: np.random.Generator, *, frame_size: int) -> Appearance:
+def draw_appearance(rng: np.random.Generator, *, frame_size: int, shapes: Mapping[str, Shape] = SHAPES) -> Appearance:
     """Draw outline, texture and background, none of which depends on the motion; the shape is the brighter one."""
-    shape = SHAPES[str(rng.choice(list(SHAPES)))]
+    shape = shapes[str(rng.choice(list(shapes)))]
     mean_luma, contrast = rng.uniform(0.67, 0.83), rng.uniform(0.07, 0.14)
     colors = draw_colors(rng, np.array([mean_luma - contrast, mean_luma + contrast]))
     nodes = draw_colors(rng, rng.uniform(0.1, 0.45, size=(_BACKGROUND_GRID, _BACKGROUND_GRID)))

@@ -41,6 +41,8 @@ class MotionRanges:
     """Where the middle of the way is, from the leftmost to the rightmost place that keeps the shape in the frame."""
     place_y: tuple[float, float] = (0.0, 1.0)
     """The same from top to bottom."""
+    sway: float = 1.0
+    """The part of their ranges that the channels go there and back which a motion does not drift in; 0: they rest."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +54,10 @@ class Trajectory:
     radius: Floats
     angle: Floats
 
+    def __getitem__(self, frames: slice) -> "Trajectory":
+        """Return the poses in some frames."""
+        return Trajectory(x=self.x[frames], y=self.y[frames], radius=self.radius[frames], angle=self.angle[frames])
+
 
 def draw_trajectory(
     motion: str, rng: np.random.Generator, ranges: MotionRanges, *, num_frames: int, reach: float = 1.0
@@ -59,7 +65,7 @@ def draw_trajectory(
     """Draw the poses of one clip of `motion`, for a shape that reaches so many radii from its center."""
     if motion not in MOTIONS:
         raise ValueError(f"motion is {motion!r}; it must be one of {', '.join(MOTIONS)}")
-    course_x, course_y, course_scale = _draw_courses(motion, rng, num_frames=num_frames)
+    course_x, course_y, course_scale = _draw_courses(motion, rng, ranges.sway, num_frames=num_frames)
     half_x, half_y = rng.uniform(*ranges.travel, size=2) / 2
     if motion not in _DRIFTS:
         half_y = half_x  # a circle
@@ -75,16 +81,16 @@ def draw_trajectory(
     )
 
 
-def _draw_courses(motion: str, rng: np.random.Generator, *, num_frames: int) -> Floats:
+def _draw_courses(motion: str, rng: np.random.Generator, sway: float, *, num_frames: int) -> Floats:
     """Draw when x, y and scale are where in their ranges: (3, T) in [-1, 1]."""
     if motion not in _DRIFTS:
         # With y pointing down, a growing angle turns clockwise for the viewer.
         sense = 1 if motion == "clockwise" else -1
         angle = 2 * math.pi * (sense * np.arange(num_frames) / num_frames + rng.random())
-        return np.stack([np.cos(angle), np.sin(angle), _draw_sway(rng, 2, num_frames=num_frames)])
+        return np.stack([np.cos(angle), np.sin(angle), sway * _draw_sway(rng, 2, num_frames=num_frames)])
     drifting, sign = _DRIFTS[motion]
     # One sways once and the other twice: x and y swaying equally often could make a circle.
-    sways = [_draw_sway(rng, num_periods, num_frames=num_frames) for num_periods in rng.permutation([1, 2])]
+    sways = [sway * _draw_sway(rng, periods, num_frames=num_frames) for periods in rng.permutation([1, 2])]
     sways.insert(drifting, sign * np.linspace(-1, 1, num_frames))
     return np.stack(sways)
 

@@ -33,6 +33,14 @@ SHAPES = {
     "star": Shape(5, 1.4, 0.68),
 }
 
+OTHER_SHAPES = {
+    "hexagon": polygon(6, 1.05),
+    "trefoil": Shape(3, 1.6, 0.68),
+    "cross": Shape(4, 1.4, 0.7),
+    "gear": Shape(8, 1.2, 0.8),
+}
+"""As large as SHAPES and none of them, for test videos that are to show what no training video does."""
+
 
 def signed_distance(points: NDArray[np.complexfloating], shape: Shape) -> Floats:
     """Return how far `points`, (N,) x + iy in radii, lie outside the nearest edge of `shape`; inside is negative."""

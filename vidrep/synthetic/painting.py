@@ -28,7 +28,7 @@ class Figure:
     texture: Floats
 
 
-def paint(figure: Figure, trajectory: Trajectory, backdrop: Floats) -> NDArray[np.float32]:
+def paint(figure: Figure, trajectory: Trajectory, backdrop: NDArray[np.floating]) -> NDArray[np.float32]:
     """Paint a figure in its pose in every frame over `backdrop`, (T, H, W, 3) RGB in [0, 1]: as much again."""
     frame_size, shape = backdrop.shape[1], figure.shape
     pixel_centers = (np.arange(frame_size) + 0.5) / frame_size

@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, OutputError, some_names
 from ..files import write_text
 from ..progress import Progress, ProgressListener, ignore_progress
+from ..segments.segment import Annotations, combined
+from ..segments.writing import write_segments
 from ..video.writing import write_h264
 from .clips import render_clip
 from .motions import MOTIONS
+
+LABELS, ANNOTATIONS, SPLITS = "labels.csv", "annotations.csv", "splits.csv"
+"""The table of short videos, and those of long ones."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,16 +31,18 @@ class Clip:
     """One video that is to be written.
 
     video: its path in the folder, "/" between the parts.
-    label: its motion.
+    label: its motion, or "" for a video of several.
     split: "train" or "test".
     group: its source, or "" where there are none.
+    annotations: when which motion happens in a video of several.
     render: draws its frames, (T, H, W, 3) RGB; the same ones at every call.
     """
 
     video: str
-    label: str
+    label: str = ""
     split: str
     group: str = ""
+    annotations: Annotations = field(default_factory=Annotations)
     render: Callable[[], NDArray[np.uint8]]
 
 
@@ -47,7 +54,7 @@ class ClipSet(Protocol):
         """The frame rate that is written in the files."""
 
     def clips(self) -> Sequence[Clip]:
-        """Return all videos; either each one has a group, or none has."""
+        """Return all videos; either each one has a label, or none has, and so for groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +130,10 @@ class SampleSummary:
 def write_samples(
     output: Path | str, config: ClipSet, *, on_progress: ProgressListener = ignore_progress
 ) -> SampleSummary:
-    """Write the videos of a SampleConfig or a SourceSampleConfig, then labels.csv, into `output`, new or empty.
+    """Write the videos of a SampleConfig, SourceSampleConfig or LongVideoConfig, then tables, into a new folder.
 
-    labels.csv has the columns video, label, split, and where videos have groups, group.
+    labels.csv has the columns video, label, split, and where videos have groups, group. Long videos have
+    annotations.csv (see `vidrep.segments.formats.csv_table`) and splits.csv with video, split.
 
     Raises OutputError if the folder holds something or cannot be written.
     """
@@ -139,7 +147,12 @@ def write_samples(
         for done, (frames, size) in enumerate(pool.map(write, clips), start=1):
             num_frames, num_bytes = num_frames + frames, num_bytes + size
             on_progress(Progress(done=done, total=len(clips), unit="videos"))
-    write_text(folder / "labels.csv", _table(clips))
+    if clips[0].label:
+        groups = ["group"] if clips[0].group else []
+        write_text(folder / LABELS, _table(clips, ["video", "label", "split", *groups]))
+    else:
+        write_text(folder / SPLITS, _table(clips, ["video", "split"]))
+        write_segments(combined([clip.annotations for clip in clips]), folder / ANNOTATIONS)
     return SampleSummary(folder=folder, num_videos=len(clips), num_frames=num_frames, num_bytes=num_bytes)
 
 
@@ -150,8 +163,7 @@ def _write_clip(folder: Path, clip: Clip, *, frames_per_second: int) -> tuple[in
     return len(frames), (folder / clip.video).stat().st_size
 
 
-def _table(clips: Sequence[Clip]) -> str:
-    columns = ["video", "label", "split", *(["group"] if any(clip.group for clip in clips) else [])]
+def _table(clips: Sequence[Clip], columns: Sequence[str]) -> str:
     text = io.StringIO()
     rows = sorted([getattr(clip, column) for column in columns] for clip in clips)
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])

@@ -1,0 +1,147 @@
+"""Baselines of frames, against windows in plain NumPy and data of which it is known what can be learned."""
+
+import logging
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vidrep.errors import LabelError
+from vidrep.metrics.segmentation import frame_baselines
+from vidrep.metrics.segmentation.bouts import UNKNOWN
+from vidrep.metrics.segmentation.frame_baselines import (
+    MAJORITY,
+    SINGLE_FRAME,
+    WINDOW_MEAN,
+    FrameClassifier,
+    LabeledFrames,
+    WindowClassifier,
+    fit_frame_baselines,
+    window_means,
+)
+
+NUM_LABELS = 3
+
+
+def noisy_video(seed: int, *, noise: float, num_frames: int = 300) -> LabeledFrames:
+    """Bouts of 30 frames whose label one of three values tells, below noise of every frame's own."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.integers(0, NUM_LABELS, num_frames // 30), 30)
+    frames = np.eye(NUM_LABELS, 4)[labels] + noise * rng.standard_normal((num_frames, 4))
+    return LabeledFrames(frames=frames.astype(np.float32).reshape(-1, 2, 2), targets=labels, group=f"video {seed}")
+
+
+def accuracy(classifier: FrameClassifier, video: LabeledFrames) -> float:
+    return float((classifier.probabilities(video.frames).argmax(axis=1) == video.targets).mean())
+
+
+@pytest.mark.parametrize("length", [1, 5, 11])
+@pytest.mark.parametrize("num_frames", [1, 4, 8, 9, 50])
+def test_window_means_are_those_of_the_frames_that_are_there(
+    length: int, num_frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_baselines, "_FRAMES_AT_ONCE", 8)
+    frames = np.random.default_rng(0).integers(0, 256, (num_frames, 2, 3), dtype=np.uint8)
+    reach = length // 2
+    expected = [
+        frames[max(0, t - reach) : t + reach + 1].reshape(-1, 6).astype(np.float64).mean(axis=0) / 255
+        for t in range(num_frames)
+    ]
+    blocks = list(window_means(frames, length))
+    assert [start for start, _ in blocks] == list(range(0, num_frames, 8))
+    np.testing.assert_allclose(np.concatenate([rows for _, rows in blocks]), expected, atol=1e-6)
+
+
+def test_a_window_helps_where_frames_are_noisy_and_only_there() -> None:
+    train = [noisy_video(seed, noise=1.0) for seed in range(4)]
+    test = noisy_video(9, noise=1.0)
+    fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+    assert list(fitted) == [MAJORITY, SINGLE_FRAME, WINDOW_MEAN]
+    single, mean = accuracy(fitted[SINGLE_FRAME], test), accuracy(fitted[WINDOW_MEAN], test)
+    assert 0.45 < single < 0.75
+    assert mean > single + 0.15
+    window = fitted[WINDOW_MEAN]
+    assert isinstance(window, WindowClassifier)
+    assert window.lengths in [(11,), (21,)]  # of 5, 11, 21 and 41: bouts last 30 frames
+    every = np.concatenate([video.targets for video in train])
+    shares = np.bincount(every, minlength=NUM_LABELS) / len(every)
+    np.testing.assert_allclose(fitted[MAJORITY].probabilities(test.frames), np.tile(shares, (300, 1)))
+    for classifier in fitted.values():
+        probabilities = classifier.probabilities(test.frames)
+        assert probabilities.shape == (300, NUM_LABELS)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_unknown_frames_are_not_learned_from() -> None:
+    clean = [noisy_video(seed, noise=0.05) for seed in range(3)]
+    is_known = np.arange(300) % 60 < 30
+    some = [
+        LabeledFrames(
+            # What is unknown would teach that every label is another one.
+            frames=np.where(
+                is_known[:, None, None], one.frames, np.roll(one.frames.reshape(-1, 4), 1, 1).reshape(-1, 2, 2)
+            ),
+            targets=np.where(is_known, one.targets, UNKNOWN),
+            group=one.group,
+        )
+        for one in clean
+    ]
+    assert some[0].known.tolist() == np.flatnonzero(is_known).tolist()
+    fitted = fit_frame_baselines(some, NUM_LABELS, frames_per_second=10)
+    assert accuracy(fitted[SINGLE_FRAME], noisy_video(9, noise=0.05)) == 1
+
+
+def several(video: LabeledFrames) -> LabeledFrames:
+    """Label k holds unless the frame is of class k; the last one is known in every second frame."""
+    targets = 1 - np.eye(NUM_LABELS, dtype=np.int64)[video.targets]
+    targets[::2, 2] = UNKNOWN
+    return LabeledFrames(frames=video.frames, targets=targets, group=video.group)
+
+
+def test_several_labels_have_probabilities_of_their_own() -> None:
+    train = [several(noisy_video(seed, noise=0.1)) for seed in range(3)]
+    test = noisy_video(9, noise=0.1)
+    fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+    probabilities = fitted[SINGLE_FRAME].probabilities(test.frames)
+    np.testing.assert_array_equal(probabilities > 0.5, np.eye(NUM_LABELS)[test.targets] == 0)
+    of_last = np.concatenate([one.targets[1::2, 2] for one in train])
+    assert fitted[MAJORITY].probabilities(test.frames)[5, 2] == pytest.approx((of_last == 1).mean())
+    mean = fitted[WINDOW_MEAN]
+    assert isinstance(mean, WindowClassifier)
+    assert len(mean.parts) == len(mean.lengths) == NUM_LABELS
+    assert ((mean.probabilities(test.frames) > 0.5) == (probabilities > 0.5)).mean() > 0.8
+
+
+def test_many_frames_are_thinned_evenly_and_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(frame_baselines, "row_limit", lambda size: 100)
+    train = [noisy_video(seed, noise=0.1) for seed in range(3)]
+    with caplog.at_level(logging.INFO):
+        fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+        again = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+    lines = [record.getMessage() for record in caplog.records if "of frames" in record.getMessage()]
+    assert lines == ["baselines of frames: fitted to 100 of 900 known frames, evenly spread"] * 2
+    frames = noisy_video(9, noise=0.1).frames
+    for name, classifier in fitted.items():
+        np.testing.assert_array_equal(classifier.probabilities(frames), again[name].probabilities(frames))
+
+
+def unknown(targets: NDArray[np.int64]) -> LabeledFrames:
+    return LabeledFrames(frames=np.zeros((4, 2), dtype=np.float32), targets=targets, group="a")
+
+
+def test_what_nobody_annotated_is_refused() -> None:
+    with pytest.raises(LabelError, match="in none of 4 frames of 1 videos the label is known; annotate some"):
+        fit_frame_baselines([unknown(np.full(4, UNKNOWN))], 2, frames_per_second=10)
+    partly = np.array([[1, UNKNOWN]] * 4)
+    with pytest.raises(LabelError, match="in none of 4 frames of 1 videos label 1 is known"):
+        fit_frame_baselines([unknown(partly)], 2, frames_per_second=10)
+    with pytest.raises(ValueError, match="4 frames with 3 targets"):
+        unknown(np.zeros(3, dtype=np.int64))
+
+
+def test_one_group_is_fitted_with_defaults(caplog: pytest.LogCaptureFixture) -> None:
+    fitted = fit_frame_baselines([noisy_video(0, noise=0.1)], NUM_LABELS, frames_per_second=10)
+    assert accuracy(fitted[SINGLE_FRAME], noisy_video(1, noise=0.1)) > 0.95
+    assert "baselines are fitted with defaults" in caplog.text

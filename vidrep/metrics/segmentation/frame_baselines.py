@@ -1,0 +1,205 @@
+"""What a network that labels every frame is measured against: classifiers of a frame, or of the mean frame around it.
+
+Shapes: T frames of a video, D values of a frame, K labels, N frames that are fitted to.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...errors import LabelError
+from ...models.inputs import to_original_units
+from ..cross_validation import VideoRows, evenly_spread
+from ..row_classifiers import FittedClassifier, LabeledVideos, fit_best
+from ..video_features import row_limit
+from .bouts import UNKNOWN, Floats
+
+_log = logging.getLogger(__name__)
+
+MAJORITY, SINGLE_FRAME, WINDOW_MEAN = "majority", "single frame", "mean of a window"
+"""The baselines by the names that tables show."""
+
+WINDOW_SECONDS = (0.5, 1.0, 2.0, 4.0)
+"""The lengths among which validation chooses that of the window."""
+
+_FOLDS_SEED = 0
+_FRAMES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabeledFrames:
+    """A video of which some frames have known labels.
+
+    frames: (T, ...) as a feature file stores them. targets: of each frame, (T,) its one label, 0 to K - 1, or UNKNOWN;
+    or (T, K) whether each of several labels holds, 1 or 0, or UNKNOWN. group: what folds keep together.
+    """
+
+    frames: NDArray[np.generic]
+    targets: NDArray[np.integer]
+    group: str
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.targets):
+            raise ValueError(f"{len(self.frames)} frames with {len(self.targets)} targets")
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """Which frames have a label that is known, ascending."""
+        is_known = self.targets.reshape(len(self.targets), -1) != UNKNOWN
+        return np.flatnonzero(is_known.any(axis=1))
+
+
+class FrameClassifier(Protocol):
+    """A fitted classifier of every frame."""
+
+    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
+        """Classify the frames of a video: (T, ...) as stored -> (T, K).
+
+        Those of one label a frame sum to 1; of several labels, each has a probability of its own.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Majority:
+    """Says the same of every frame: how frequent each label was where it was known, (K,)."""
+
+    shares: Floats
+
+    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
+        """See FrameClassifier."""
+        return np.tile(self.shares, (len(frames), 1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WindowClassifier:
+    """Logistic regression on the mean of the frames around each frame.
+
+    parts: one classifier of K labels; or, where several hold at once, K classifiers of whether each holds.
+    lengths: the window of each part, in frames; 1 for the single frame.
+    """
+
+    parts: tuple[FittedClassifier, ...]
+    lengths: tuple[int, ...]
+    several_labels: bool
+
+    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
+        """See FrameClassifier."""
+        found = [
+            np.concatenate([part.classifier.probabilities(rows) for _, rows in window_means(frames, length)])
+            for part, length in zip(self.parts, self.lengths, strict=True)
+        ]
+        return np.stack([one[:, 1] for one in found], axis=1) if self.several_labels else found[0]
+
+
+def window_means(frames: NDArray[np.generic], length: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the mean of the `length` frames around each frame, an odd number, block by block.
+
+    A block is the number of its first frame and (n, D) in original units. At the ends windows are shorter.
+    """
+    reach = length // 2
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        stop = min(start + _FRAMES_AT_ONCE, len(frames))
+        first, last = max(0, start - reach), min(len(frames), stop + reach)
+        stored = np.array(frames[first:last]).reshape(last - first, -1)
+        values = to_original_units(torch.from_numpy(stored)).numpy()
+        if length > 1:
+            sums = np.pad(np.cumsum(values, axis=0, dtype=np.float64), ((1, 0), (0, 0)))
+            positions = np.arange(start, stop)
+            begins = np.maximum(positions - reach, 0) - first
+            ends = np.minimum(positions + reach + 1, len(frames)) - first
+            values = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(np.float32)
+        yield start, values
+
+
+def fit_frame_baselines(
+    videos: Sequence[LabeledFrames], num_labels: int, *, frames_per_second: float
+) -> dict[str, FrameClassifier]:
+    """Fit the baselines to the frames of videos whose labels are known, K labels.
+
+    C and the length of the window are chosen by cross-validation over whole groups: the accuracy of frames decides,
+    then their log loss. Of many frames some are fitted to, evenly spread, and a line in the log says so.
+
+    Raises LabelError if no frame is known, or, where several labels may hold, none is for one of them.
+    """
+    several_labels = videos[0].targets.ndim == 2
+    shares = _shares([video.targets for video in videos], num_labels)
+    lengths = dict.fromkeys(2 * round(seconds * frames_per_second / 2) + 1 for seconds in WINDOW_SECONDS)
+    size = int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
+    sample = _FrameSample.of(videos, row_limit(size * len(lengths)))
+    targets = sample.targets if several_labels else sample.targets[:, None]
+    single = _window_classifier(sample, targets, [1], num_labels, several_labels=several_labels)
+    mean = _window_classifier(sample, targets, list(lengths), num_labels, several_labels=several_labels)
+    return {MAJORITY: Majority(shares), SINGLE_FRAME: single, WINDOW_MEAN: mean}
+
+
+def _shares(targets: Sequence[NDArray[np.integer]], num_labels: int) -> Floats:
+    """Return how frequent each label is among frames of which it is known, (K,)."""
+    every = np.concatenate(targets)
+    several_labels = every.ndim == 2
+    holds = every == 1 if several_labels else every[:, None] == np.arange(num_labels)
+    num_known = (every != UNKNOWN).sum(axis=0)
+    if not np.all(num_known):
+        missing = f"label {int(np.argmin(num_known))} is known" if several_labels else "the label is known"
+        raise LabelError(f"in none of {len(every)} frames of {len(targets)} videos {missing}; annotate some")
+    return np.asarray(holds.sum(axis=0) / num_known, dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _FrameSample:
+    """The frames that are fitted to: of each video which ones, and of all together targets (N, ...) and groups (N,)."""
+
+    videos: Sequence[LabeledFrames]
+    positions: Sequence[NDArray[np.int64]]
+    targets: NDArray[np.int64]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, videos: Sequence[LabeledFrames], most: int) -> "_FrameSample":
+        """Take at most so many of the known frames, evenly spread."""
+        known = [video.known for video in videos]
+        ends = np.cumsum([len(some) for some in known])
+        if ends[-1] > most:
+            _log.info("baselines of frames: fitted to %d of %d known frames, evenly spread", most, ends[-1])
+        kept = evenly_spread(int(ends[-1]), most)
+        owners = np.searchsorted(ends, kept, side="right")
+        starts = ends - [len(some) for some in known]
+        positions = [some[kept[owners == number] - starts[number]] for number, some in enumerate(known)]
+        targets = [video.targets[some].astype(np.int64) for video, some in zip(videos, positions, strict=True)]
+        groups = [video.group for video, some in zip(videos, positions, strict=True) for _ in some]
+        return cls(videos=videos, positions=positions, targets=np.concatenate(targets), groups=groups)
+
+    def rows(self, length: int) -> NDArray[np.float32]:
+        """Return the mean of the window around each frame, (N, D)."""
+        found = []
+        for video, positions in zip(self.videos, self.positions, strict=True):
+            for start, means in window_means(video.frames, length):
+                inside = positions[(positions >= start) & (positions < start + len(means))]
+                found.append(means[inside - start])
+        return np.concatenate(found)
+
+
+def _window_classifier(
+    sample: _FrameSample,
+    targets: NDArray[np.int64],
+    lengths: Sequence[int],
+    num_labels: int,
+    *,
+    several_labels: bool,
+) -> WindowClassifier:
+    """targets: (N, 1) of one label a frame, (N, K) of several, of which each has a classifier of its own."""
+    candidates = {f"{length} frames": sample.rows(length) for length in lengths}
+    parts = []
+    for column in targets.T:
+        known = np.flatnonzero(column != UNKNOWN)
+        # A frame counts as a video of one row.
+        rows = {name: VideoRows(every[known], np.arange(len(known)), len(known)) for name, every in candidates.items()}
+        groups = [sample.groups[number] for number in known]
+        num_classes = 2 if several_labels else num_labels
+        parts.append(fit_best("linear", rows, LabeledVideos.of(column[known], groups, num_classes, seed=_FOLDS_SEED)))
+    chosen = [lengths[list(candidates).index(part.reads)] for part in parts]
+    return WindowClassifier(parts=tuple(parts), lengths=tuple(chosen), several_labels=several_labels)
