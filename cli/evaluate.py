@@ -8,13 +8,13 @@ import typer
 from . import completion, console
 from .argument_order import require_order
 from .help import evaluation_option, input_option, labels_option, output_option
-from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, Threads
+from .options import AsJson, CommonOptions, Device, FeaturesIfAny, GroupedAnnotationOptions, SegmentOptions, Threads
 from .progress import progress_bar
+from .segmentation_tables import segmentation_report
 from .tables import classification_report, prediction_report
 
 if TYPE_CHECKING:
-    from vidrep.evaluation.classification import ClassificationEvaluation
-    from vidrep.evaluation.prediction import PredictionEvaluation
+    from vidrep.evaluation.kinds import Evaluation
 
 
 def evaluate_command(
@@ -25,6 +25,7 @@ def evaluate_command(
         ),
     ],
     annotations: GroupedAnnotationOptions,
+    segments: SegmentOptions,
     common: CommonOptions,
     features: FeaturesIfAny = None,
     mnist: Annotated[
@@ -114,14 +115,16 @@ def evaluate_command(
 
     console.show_log(quiet=common.quiet)
     with progress_bar("evaluate", quiet=common.quiet or as_json) as on_progress:
+        opened = None if features is None else open_features(features)
         result = evaluate(
             run,
-            None if features is None else open_features(features),
+            opened,
             mnist=mnist,
             **generated,
             num_future=num_future,
             split=split,
             annotations=annotations.read() or None,
+            segments=segments.read(opened) if segments.segments and opened is not None else None,
             group_pattern=annotations.group,
             group_blocks=annotations.group_blocks,
             shuffle_frames=shuffle_frames,
@@ -137,7 +140,10 @@ def evaluate_command(
     typer.echo(console.as_json(result.to_json()) if as_json else _report(result))
 
 
-def _report(result: "ClassificationEvaluation | PredictionEvaluation") -> str:
+def _report(result: "Evaluation") -> str:
     from vidrep.evaluation.prediction import PredictionEvaluation
+    from vidrep.evaluation.segmentation import SegmentationEvaluation
 
+    if isinstance(result, SegmentationEvaluation):
+        return segmentation_report(result)
     return prediction_report(result) if isinstance(result, PredictionEvaluation) else classification_report(result)

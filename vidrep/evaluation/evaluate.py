@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from ..devices import choose_device, torch_settings
@@ -11,14 +10,12 @@ from ..features.annotations import AnnotatedVideos, Annotation, annotate
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..progress import ProgressListener, ignore_progress
+from ..segments.segment import Annotations
 from ..training.nested_validation import FOLDS_FOLDER, RESULTS_NAME
 from ..training.preparation import require_sound
 from ..training.run_videos import UsedVideos, read_used_videos
-from .classification import ClassificationEvaluation
-from .kinds import EVALUATORS
-from .prediction import PredictionEvaluation
+from .kinds import EVALUATORS, Evaluation
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
-from .run_labels import lists_of_run, log_other_labels
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +33,7 @@ def evaluate(
     num_future: int | None = None,
     split: str | None = None,
     annotations: Mapping[str, Annotation] | None = None,
+    segments: Annotations | None = None,
     group_pattern: str | None = None,
     group_blocks: int | None = None,
     shuffle_frames: bool = False,
@@ -47,7 +45,7 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     on_progress: ProgressListener = ignore_progress,
-) -> ClassificationEvaluation | PredictionEvaluation:
+) -> Evaluation:
     """Measure a run on the videos of `features` that it did not train on, or on Moving MNIST of the test digits.
 
     mnist: a folder with the IDX files of MNIST, in place of features: a pretraining is measured on `num_sequences`
@@ -60,6 +58,8 @@ def evaluate(
     annotations, group_pattern, group_blocks: labels, splits and groups in place of the file's; for None, those of the
         lists that the run was trained with by --labels or --splits, as they are now. A rule that made the groups in
         training makes them here too, unless another is given.
+    segments: annotations with time for a run that labels frames, of `vidrep.read_segments`; for None, those that it was
+        trained with, as they are now.
     shuffle_frames: classify windows whose frames are in random order (seed 0), to measure what their order is worth.
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
@@ -84,6 +84,7 @@ def evaluate(
         num_future=num_future,
         split=split,
         annotations=annotations,
+        segments=segments,
         group_rule=GroupRule(group_pattern, group_blocks),
         shuffle_frames=shuffle_frames,
         probe=probe,
@@ -102,11 +103,8 @@ def evaluate(
         features = opened(features)
         trained.require_features(features)
         _warn_of_training_digits(features)
-        if annotations is None:
-            options = replace(options, annotations=lists_of_run(trained.folder, features))
+        options = evaluator.with_lists(trained, features, options)
         selected = select_videos(trained.folder, features, options)
-        if trained.description.classes:
-            log_other_labels(trained.folder, selected)
         selected = evaluator.select(trained, selected)
         require_sound(features, selected.indices)
         return evaluator.on_features(trained, selected, options)

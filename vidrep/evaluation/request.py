@@ -15,6 +15,7 @@ from ..models.description import ModelDescription
 from ..models.members import member_folders
 from ..models.saved import TrainedModel, load_model
 from ..progress import ProgressListener, ignore_progress
+from ..segments.segment import Annotations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class EvaluationOptions:
     """How to measure; which of them a kind of run takes, that kind checks.
 
     mnist: a folder of MNIST digits to make Moving MNIST of, in place of features; num_digits, num_sequences, seed: of
-    these sequences. num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
+    these sequences. segments: annotations with time, for a run that labels frames.
+    num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
     window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
     filmstrip: a PNG to draw. errors, predictions: CSV files of a classifier's mistakes, and of all that it predicts.
     reliability: a PNG of how well its probabilities are calibrated.
@@ -37,6 +39,7 @@ class EvaluationOptions:
     num_future: int | None = None
     split: str | None = None
     annotations: Mapping[str, Annotation] | None = None
+    segments: Annotations | None = None
     group_rule: GroupRule = NO_RULE
     shuffle_frames: bool = False
     probe: bool = False

@@ -105,6 +105,33 @@ def ratio_interval(
     return Interval(*map(float, np.percentile(means, _PERCENTILES))) if len(means) else None
 
 
+def ratio_difference_interval(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    groups: Sequence[str],
+    *,
+    seed: int = 0,
+    num_resamples: int = 2000,
+) -> Interval | None:
+    """Return the interval of a ratio of sums over videos minus another one, both of the same videos.
+
+    first, second: numerators and denominators, (V,) each. groups: (V,), drawn as `bootstrap_interval` draws them, the
+    same for both. None for fewer than LEAST_GROUPS, and where no draw has both ratios.
+    """
+    group_of = np.unique(groups, return_inverse=True)[1]
+    num_groups = int(group_of.max(initial=-1)) + 1
+    if num_groups < LEAST_GROUPS:
+        return None
+    ratios = []
+    for pair in (first, second):
+        above, below = (_sums(np.asarray(one, dtype=np.float64), group_of, num_groups) for one in pair)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios.append(_resampled(above, below, seed, num_resamples)[:, 0])
+    differences = ratios[0] - ratios[1]
+    defined = differences[~np.isnan(differences)]
+    return Interval(*map(float, np.percentile(defined, _PERCENTILES))) if len(defined) else None
+
+
 def _sums(values: NDArray[np.float64], group_of: NDArray[np.int64], num_groups: int) -> NDArray[np.float64]:
     """Return the sums over the videos of each group, (G, K), of values (V,) or (V, K)."""
     sums = np.zeros((num_groups, values[0].size))

@@ -6,7 +6,8 @@ environment.json    versions, device, threads
 history.jsonl       when, by which command and from which features it was started, and each time that it went on
 metrics.jsonl       one line a validation: step, training and validation metrics
 model.safetensors, model.json      the best weights so far, and how to use them
-bouts.json          the rules by which bouts are found (training from segments only)
+bouts.json          the rules by which bouts are found, and what the network is measured against
+frame_baselines.safetensors        (training from segments only)
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
 selection/          what cross-validation tried, and how it did (fine-tuning only)
@@ -61,6 +62,7 @@ _CONTENTS = {
     "model.json",
     "baselines.safetensors",
     "bouts.json",
+    "frame_baselines.safetensors",
     ENSEMBLE_NAME,
     MEMBERS_FOLDER,
     "predictor.json",

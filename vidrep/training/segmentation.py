@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..extraction.compatibility import require_same_features
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
+from ..metrics.segmentation.fitted_baselines import fit_baselines, save_frame_baselines
 from ..metrics.segmentation.segmenter_run import SegmenterRun, save_bout_settings
 from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
@@ -221,7 +222,7 @@ def _recorded(videos: SegmentedVideos) -> dict[str, Any]:
 
 
 def _finish(context: SessionContext, prepared: Prepared, *, videos: SegmentedVideos) -> BoutSettings:
-    """Choose on validation videos by which rules bouts are found, and save them."""
+    """Fit the baselines, choose on validation videos by which rules bouts are found, and save both."""
     run = SegmenterRun.of_folder(context.run.path)
     truth = videos.truth
     validated = [
@@ -233,6 +234,10 @@ def _finish(context: SessionContext, prepared: Prepared, *, videos: SegmentedVid
         for video in videos.split.validation
     ]
     without_background = [name for name in truth.labels if name != truth.background]
+    baselines = fit_baselines(
+        videos.features, truth, videos.split.train, videos.split.validation, groups=videos.annotated.groups
+    )
+    save_frame_baselines(context.run.path, baselines)
     settings = calibrate(validated) if validated else BoutSettings.default(without_background)
     save_bout_settings(context.run.path, settings)
     return settings

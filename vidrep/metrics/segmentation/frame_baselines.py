@@ -29,6 +29,8 @@ WINDOW_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 _FOLDS_SEED = 0
 _FRAMES_AT_ONCE = 2048
+# Neighboring frames tell the same: of more frames the fit takes longer, and comes to the same.
+_MOST_FRAMES = 6000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,7 +132,7 @@ def fit_frame_baselines(
     shares = _shares([video.targets for video in videos], num_labels)
     lengths = dict.fromkeys(2 * round(seconds * frames_per_second / 2) + 1 for seconds in WINDOW_SECONDS)
     size = int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
-    sample = _FrameSample.of(videos, row_limit(size * len(lengths)))
+    sample = _FrameSample.of(videos, min(_MOST_FRAMES, row_limit(size * len(lengths))))
     targets = sample.targets if several_labels else sample.targets[:, None]
     single = _window_classifier(sample, targets, [1], num_labels, several_labels=several_labels)
     mean = _window_classifier(sample, targets, list(lengths), num_labels, several_labels=several_labels)

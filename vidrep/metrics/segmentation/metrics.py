@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...errors import LabelError, some_names
 from ...segments.segment import Span, joined
-from ..intervals import ratio_interval
+from ..intervals import ratio_difference_interval, ratio_interval
+from ..paired import PairedDifference
 from .bouts import Bouts
 from .detection import ACTIVITYNET, THUMOS, average_precision
 from .estimate import Estimate
@@ -129,6 +130,24 @@ def bout_metrics(
         num_videos=len(scored),
         seconds=sum(span.end - span.start for video in scored for span in video.watched),
     )
+
+
+def f1_difference(
+    first: Sequence[PredictedVideo], second: Sequence[PredictedVideo], num_labels: int, *, overlap: float = 0.5
+) -> PairedDifference:
+    """Return the segmental F1 of a first prediction of videos minus that of a second one, paired over groups.
+
+    Without a bout, true or predicted, an F1 counts as 0.
+    """
+    ratios = []
+    for videos in (first, second):
+        pairs = [(one.true.joined(), one.predicted.joined()) for one in (video.cut() for video in videos)]
+        counts = np.array([match_counts(*pair, overlap, num_labels) for pair in pairs])
+        tp, fp, fn = counts.sum(axis=1).T
+        ratios.append((2 * tp, 2 * tp + fp + fn))
+    low, high = ratio_difference_interval(ratios[0], ratios[1], [video.group for video in first]) or (None, None)
+    values = [above.sum() / below.sum() if below.sum() else 0.0 for above, below in ratios]
+    return PairedDifference(difference=float(values[0] - values[1]), low=low, high=high)
 
 
 def _warn_of_unwatched(videos: Sequence[PredictedVideo], scored: Sequence[PredictedVideo]) -> None:

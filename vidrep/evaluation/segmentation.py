@@ -1,0 +1,188 @@
+"""How well a run that labels every frame does on long videos, with baselines beside it.
+
+Shapes: T frames of a video, K labels.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ..errors import ConfigError, InputError
+from ..features.store import Features
+from ..metrics.paired import PairedDifference
+from ..metrics.segmentation.fitted_baselines import load_frame_baselines
+from ..metrics.segmentation.metrics import BoutMetrics, PredictedVideo, bout_metrics, f1_difference
+from ..metrics.segmentation.per_frame import FrameMetrics, frame_metrics, several_labels_metrics
+from ..metrics.segmentation.segmenter_run import SegmenterRun
+from ..metrics.segmentation.truth import Truth, read_truth
+from ..metrics.verdicts import accuracy_verdict
+from ..progress import Progress
+from ..timelines.finder import find_bouts, frame_activity, frame_labels
+from ..timelines.settings import BoutSettings
+from ..timelines.timeline import Timeline
+from ..training.overfitting import Overfitting, find_overfitting
+from .request import EvaluationOptions, SelectedVideos, TrainedRun
+from .segments_of_run import segments_of_run, splits_and_groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one way to label frames comes to: frame by frame, and as bouts."""
+
+    frames: FrameMetrics
+    bouts: BoutMetrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationEvaluation:
+    """Metrics of a run that labels frames; time of which nobody said what it shows is scored nowhere.
+
+    labels: with the background, "" for none, as the last. seconds: scored. delay: frames after one that its labels
+    depend on. baselines: classifiers of single frames, or of the mean of a window, whose rules for bouts were chosen on
+    the same validation videos. differences: the segmental F1 at 50 % overlap minus each baseline's, with an interval
+    over groups. num_left_out: videos left out because the run was trained on them.
+    """
+
+    which: str
+    labels: tuple[str, ...]
+    background: str
+    several_labels: bool
+    num_videos: int
+    num_left_out: int
+    seconds: float
+    delay: int
+    rules: BoutSettings
+    network: Measured
+    baselines: dict[str, Measured]
+    differences: dict[str, PairedDifference]
+    overfitting: Overfitting | None = field(default=None)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on the network: is it better than the baselines?"""
+        return accuracy_verdict("The LSTM, by segmental F1 at 50 % overlap,", self.differences)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, and the verdict, JSON-like."""
+        return asdict(self) | {"verdict": self.verdict}
+
+
+def check_segmentation(run: TrainedRun, options: EvaluationOptions) -> None:
+    """Raise ConfigError for options that are for other runs."""
+    given = {
+        "MNIST digits": options.mnist,
+        "another number of predicted frames": options.num_future,
+        "a filmstrip": options.filmstrip,
+        "a probe": options.probe or None,
+        "shuffled frames": options.shuffle_frames or None,
+        "a table of mistakes": options.errors,
+        "a table of predictions": options.predictions,
+        "a reliability plot": options.reliability,
+    }
+    for what, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"{run.folder}: a segmentation, which labels frames; {what}: for other runs; `vidrep predict` writes "
+                "what it makes of videos"
+            )
+
+
+def with_segments(run: TrainedRun, features: Features, options: EvaluationOptions) -> EvaluationOptions:
+    """Return options with the annotations with time that trained the run, if they have none, and what these say of
+    whole videos."""
+    segments = options.segments or segments_of_run(run.folder, features)
+    return replace(options, segments=segments, annotations=options.annotations or splits_and_groups(segments))
+
+
+def select_annotated(run: TrainedRun, selected: SelectedVideos) -> SelectedVideos:
+    """Leave videos without a frame out; raises InputError if none is left."""
+    known = [index for index in selected.indices if selected.features.videos[index].length]
+    if not known:
+        raise InputError(f"{selected.features.path}: {selected.which} have no frame; give features of others")
+    return replace(selected, indices=known)
+
+
+def evaluate_segmentation(
+    run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions
+) -> SegmentationEvaluation:
+    """Label the frames of the selected videos, find bouts, and compare both with the annotations.
+
+    Raises InputError if none of the videos is annotated.
+    """
+    features, description = selected.features, run.description
+    assert options.segments is not None
+    head = description.head
+    truth = read_truth(
+        features,
+        options.segments,
+        background=head["background"],
+        several_labels=head["several_labels"],
+        labels=description.classes,
+    )
+    videos = [video for video in selected.indices if video in truth.videos]
+    if not videos:
+        raise InputError(
+            f"{features.path}: {selected.which} have no annotations; give --annotations FILE, or features of others"
+        )
+    groups = [selected.annotated.groups[video] for video in videos]
+    segmenter = SegmenterRun.load(run.folder)
+    assert segmenter.bouts is not None
+    found: dict[str, tuple[Callable[[int], Timeline], BoutSettings]] = {
+        "": (partial(segmenter.timeline, features, device=run.device), segmenter.bouts)
+    }
+    for name, baseline in load_frame_baselines(run.folder).items():
+        found[name] = partial(baseline.timeline, features, truth=truth), baseline.bouts
+    predicted, measured = {}, {}
+    for number, (name, (timeline_of, rules)) in enumerate(found.items()):
+        predicted[name], measured[name] = _measure(features, videos, groups, truth, timeline_of, rules)
+        options.on_progress(Progress(done=number + 1, total=len(found), unit="classifiers"))
+    num_labels = len(truth.labels)
+    return SegmentationEvaluation(
+        which=selected.which,
+        labels=truth.labels,
+        background=truth.background or "",
+        several_labels=truth.several_labels,
+        num_videos=len(videos),
+        num_left_out=selected.num_left_out,
+        seconds=sum(truth.videos[video].seconds for video in videos),
+        delay=description.windows["after"],
+        rules=segmenter.bouts,
+        network=measured.pop(""),
+        baselines=measured,
+        differences={name: f1_difference(predicted[""], predicted[name], num_labels) for name in measured},
+        overfitting=find_overfitting(run.folder),
+    )
+
+
+def _measure(
+    features: Features,
+    videos: list[int],
+    groups: list[str],
+    truth: Truth,
+    timeline_of: Callable[[int], Timeline],
+    rules: BoutSettings,
+) -> tuple[list[PredictedVideo], Measured]:
+    predicted, true_frames, labels, activity = [], [], [], []
+    for video, group in zip(videos, groups, strict=True):
+        of_video, timeline = truth.videos[video], timeline_of(video)
+        bouts = find_bouts(timeline, rules)
+        predicted.append(
+            PredictedVideo(
+                name=timeline.video, true=of_video.bouts, predicted=bouts, watched=of_video.known, group=group
+            )
+        )
+        true_frames.append(truth.targets(video))
+        if truth.several_labels:
+            activity.append(frame_activity(timeline, bouts))
+        else:
+            labels.append(frame_labels(timeline, replace(rules, unsure=0.0), bouts))  # every frame is to have a label
+    if truth.several_labels:
+        of_frames = several_labels_metrics(true_frames, activity, truth.labels, groups)
+    else:
+        of_frames = frame_metrics(true_frames, labels, truth.labels, groups)
+    names = [name for name in truth.labels if name != truth.background]
+    return predicted, Measured(
+        frames=of_frames,
+        bouts=bout_metrics(predicted, names, several_labels=truth.several_labels),
+    )
