@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics.segmentation.bouts import UNKNOWN, Bouts
-from ..segments.segment import Span
 from .runs import Joiner, Runs, likeliest_labels, long_enough, runs_of
 from .settings import BoutSettings
-from .smoothing import WHOLE, Smoother, smoothed
+from .smoothing import TOLERANCE, WHOLE, Smoother, smoothed
 from .timeline import Timeline
+
+UNSURE = "unsure"
+"""The label of stretches in which no label is sure, where they are listed beside bouts: after all K labels."""
 
 # So many values fit a processor's cache.
 _VALUES_AT_ONCE = 1 << 18
@@ -88,25 +90,31 @@ def concatenated(several: Sequence[Bouts]) -> Bouts:
     return Bouts.of(*columns)
 
 
-def frame_labels(timeline: Timeline, settings: BoutSettings, bouts: Bouts) -> NDArray[np.int64]:
+def find_unsure(timeline: Timeline, settings: BoutSettings, bouts: Bouts) -> Bouts:
+    """Return the stretches of a timeline of one label at a time in which no label is sure, numbered K.
+
+    bouts: those of `find_bouts`, outside of which they lie. In them no label, nor the background, has the probability
+    `unsure`, averaged; shorter ones than a bout may be are dropped. Their score is 0.
+    """
+    averaged = smoothed(timeline, settings.smoothing).probabilities
+    is_unsure = (averaged.max(axis=1) < settings.unsure) & ~frame_activity(timeline, bouts).any(axis=1)
+    found = Bouts.of_active(is_unsure[:, None], timeline.edges)
+    long = found.chosen(found.ends - found.starts >= settings.minimum_duration - TOLERANCE)
+    return Bouts.of(long.starts, long.ends, long.labels + len(timeline.labels), 0.0)
+
+
+def frame_labels(timeline: Timeline, bouts: Bouts, unsure: Bouts) -> NDArray[np.int64]:
     """Return the label of each frame, (T,), of a timeline of one label at a time: that of the bout that it lies in.
 
-    bouts: those of `find_bouts`. Outside of them a frame has the background; or UNKNOWN if there is no background, or
-    no label has the probability `unsure`, averaged.
+    bouts: those of `find_bouts`; outside of them a frame has the background, or UNKNOWN if there is none.
+    unsure: those of `find_unsure`, in which it has UNKNOWN.
     """
     background = UNKNOWN if timeline.background is None else timeline.labels.index(timeline.background)
     labels = bouts.label_of_frames(timeline.edges, [timeline.span], background=background)
-    averaged = smoothed(timeline, settings.smoothing).probabilities
-    is_unsure = (labels == background) & (averaged < settings.unsure).all(axis=1)
+    is_unsure = unsure.label_of_frames(timeline.edges, [timeline.span], background=UNKNOWN) != UNKNOWN
     return np.where(is_unsure, UNKNOWN, labels)
 
 
 def frame_activity(timeline: Timeline, bouts: Bouts) -> NDArray[np.bool_]:
     """Return which labels hold at each frame, (T, K): those of the bouts that it lies in, of `find_bouts`."""
     return np.equal(bouts.on_frames(timeline.edges, len(timeline.labels), [timeline.span]), 1)
-
-
-def unsure_spans(labels: NDArray[np.int64], edges: NDArray[np.float64]) -> tuple[Span, ...]:
-    """Return when frames have no label, (T,) of `frame_labels`."""
-    bouts = Bouts.of_active(labels[:, None] == UNKNOWN, edges)
-    return tuple(map(Span, bouts.starts.tolist(), bouts.ends.tolist()))
