@@ -162,6 +162,16 @@ def test_bouts_come_early_and_little_is_kept() -> None:
         assert sum(len(joiner._kept) for joiner in finder._joiners) <= 3
 
 
+def test_a_bout_comes_when_no_later_frame_can_change_it() -> None:
+    case = groom([0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])  # a gap of 0.2 s is filled, windows reach 0.1 s further
+    finder = BoutFinder(rules(smoothing=0.2, largest_gap=0.2), LABELS, background="rest", several_labels=False)
+    came = [
+        len(finder.add(case.edges[frame : frame + 2], case.probabilities[frame : frame + 1])) for frame in range(13)
+    ]
+    assert came == [0] * 7 + [1] + [0] * 5
+    assert len(finder.add(case.edges[-1:], case.probabilities[:0], is_last=True)) == 1
+
+
 def test_what_meets_a_limit_is_within_it() -> None:
     case = groom([1, 1, 0, 0, 1, 0, 0, 0, 1])  # tenths of a second, no binary fractions
     assert in_frames(find_bouts(case, rules(largest_gap=0.2)), case.edges) == [(0, 5, 0), (8, 9, 0)]

@@ -32,7 +32,7 @@ _VALUES_AT_ONCE = 1 << 18
 class BoutFinder:
     """Finds bouts in the frames of one video, which come in chunks; it keeps little, however long the video is.
 
-    A bout comes once a later one of its label has ended (where one label holds at a time: of any label), or in the end.
+    A bout comes as soon as no later frame can change it: after half a window and the largest gap, if no label holds.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class BoutFinder:
         """
         frames = self._smoother.add(edges, probabilities, is_last=is_last)
         labels = likeliest_labels(frames.probabilities, self._leave, several_labels=self._several_labels)
-        runs = self._joiners[0].add(runs_of(labels, frames, num_before=self._num_frames), is_last=is_last)
+        until = np.full(len(labels), np.inf if is_last else frames.edges[-1])
+        runs, until = self._joiners[0].add(runs_of(labels, frames, num_before=self._num_frames), until)
         self._num_frames += len(frames.probabilities)
-        runs = self._joiners[1].add(runs[runs["peak"] >= self._enter[runs["label"]]], is_last=is_last)
-        runs = long_enough(runs, self._settings.minimum_duration)
-        return bouts_of(self._joiners[2].add(runs, is_last=is_last))
+        runs, until = self._joiners[1].add(runs[runs["peak"] >= self._enter[runs["label"]]], until)
+        runs, _ = self._joiners[2].add(long_enough(runs, self._settings.minimum_duration), until)
+        return bouts_of(runs)
 
 
 def bouts_of(runs: Runs) -> Bouts:
