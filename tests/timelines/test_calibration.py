@@ -1,6 +1,7 @@
 """The rules that are chosen: measured as the metric does, never worse than the defaults, never by unknown time."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from vidrep.metrics.segmentation.bouts import Bouts
 from vidrep.metrics.segmentation.metrics import PredictedVideo, bout_metrics
 from vidrep.segments.segment import Span
-from vidrep.timelines.calibration import ValidationVideo, calibrate
+from vidrep.timelines.calibration import ValidationVideo, _Search, calibrate
 from vidrep.timelines.finder import find_bouts
 from vidrep.timelines.settings import BoutSettings
 from vidrep.timelines.timeline import Timeline
@@ -120,3 +121,14 @@ def test_videos_of_other_labels_are_refused() -> None:
         calibrate(videos)
     with pytest.raises(ValueError, match="0 videos"):
         calibrate([])
+
+
+def test_runs_of_one_label_change_alone() -> None:
+    rng = np.random.default_rng(5)
+    search = _Search([noisy_video(rng, several_labels=True) for _ in range(2)])
+    frames, default = search.smoothed(0.2), BoutSettings.default(LABELS)
+    tried = replace(default, enter={**default.enter, "groom": 0.3}, leave={**default.leave, "groom": 0.2})
+    found = search.changed(search.runs(frames, default), frames, tried, "groom")
+    assert len(found) > 100
+    assert found.tobytes() == search.runs(frames, tried).tobytes()
+    assert found.tobytes() != search.runs(frames, default).tobytes()

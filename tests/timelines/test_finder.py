@@ -1,6 +1,7 @@
 """Bouts of probabilities: against slow ones, in chunks, and in the cases at the limits."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,14 +10,13 @@ import slow_bouts as slow
 
 from vidrep.errors import ConfigError
 from vidrep.metrics.segmentation.bouts import UNKNOWN, Bouts
-from vidrep.segments.segment import Span
 from vidrep.timelines.finder import (
     BoutFinder,
     concatenated,
     find_bouts,
+    find_unsure,
     frame_activity,
     frame_labels,
-    unsure_spans,
 )
 from vidrep.timelines.settings import BoutSettings
 from vidrep.timelines.timeline import Timeline
@@ -162,6 +162,16 @@ def test_bouts_come_early_and_little_is_kept() -> None:
         assert sum(len(joiner._kept) for joiner in finder._joiners) <= 3
 
 
+def test_a_bout_comes_when_no_later_frame_can_change_it() -> None:
+    case = groom([0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])  # a gap of 0.2 s is filled, windows reach 0.1 s further
+    finder = BoutFinder(rules(smoothing=0.2, largest_gap=0.2), LABELS, background="rest", several_labels=False)
+    came = [
+        len(finder.add(case.edges[frame : frame + 2], case.probabilities[frame : frame + 1])) for frame in range(13)
+    ]
+    assert came == [0] * 7 + [1] + [0] * 5
+    assert len(finder.add(case.edges[-1:], case.probabilities[:0], is_last=True)) == 1
+
+
 def test_what_meets_a_limit_is_within_it() -> None:
     case = groom([1, 1, 0, 0, 1, 0, 0, 0, 1])  # tenths of a second, no binary fractions
     assert in_frames(find_bouts(case, rules(largest_gap=0.2)), case.edges) == [(0, 5, 0), (8, 9, 0)]
@@ -206,7 +216,7 @@ def test_an_empty_video_has_no_bouts(background: str | None, several_labels: boo
     case = timeline([], background=background, several_labels=several_labels)
     found = find_bouts(case, rules(smoothing=1.0))
     assert len(found) == 0
-    assert frame_labels(case, rules(), found).shape == (0,)
+    assert frame_labels(case, found, find_unsure(case, rules(), found)).shape == (0,)
     assert frame_activity(case, found).shape == (0, 3)
 
 
@@ -216,7 +226,7 @@ def test_one_frame_and_only_background() -> None:
     none = groom([0] * 20)
     bouts = find_bouts(none, rules(smoothing=1.0))
     assert len(bouts) == 0
-    assert frame_labels(none, rules(), bouts).tolist() == [2] * 20
+    assert frame_labels(none, bouts, find_unsure(none, rules(), bouts)).tolist() == [2] * 20
 
 
 def test_frames_have_the_labels_of_their_bouts() -> None:
@@ -229,23 +239,30 @@ def test_frames_have_the_labels_of_their_bouts() -> None:
         for name in ("starts", "ends", "labels"):
             assert getattr(of_active, name).tolist() == getattr(bouts, name).tolist()
         if not case.several_labels:
-            labels = frame_labels(case, settings, bouts)
+            unsure = find_unsure(case, settings, bouts)
+            labels = frame_labels(case, bouts, unsure)
             assert (active.sum(axis=1) <= 1).all()
             assert (labels[active.any(axis=1)] == active.argmax(axis=1)[active.any(axis=1)]).all()
             rest = labels[~active.any(axis=1)]
             assert set(rest.tolist()) <= ({2, UNKNOWN} if case.background else {UNKNOWN})
-            num_unsure += rest.tolist().count(UNKNOWN)
-    assert num_unsure > 100
+            num_unsure += len(unsure)
+            assert case.background is None or sum(
+                last - first for first, last, _ in in_frames(unsure, case.edges)
+            ) == rest.tolist().count(UNKNOWN)
+    assert num_unsure > 40
 
 
 def test_a_stretch_without_a_sure_label_is_unsure() -> None:
-    case = timeline([[0.9, 0, 0.1], [0.4, 0.2, 0.4], [0.3, 0.3, 0.4], [0, 0, 1], [0.4, 0.4, 0.2]])
-    settings = rules(enter=0.5, leave=0.4, unsure=0.5)
+    case = timeline([[0.9, 0, 0.1], [0.4, 0.2, 0.4], [0.3, 0.3, 0.4], [0, 0, 1], *[[0.45, 0.45, 0.1]] * 2])
+    settings = rules(enter=0.6, leave=0.4, unsure=0.5)
     bouts = find_bouts(case, settings)
     assert in_frames(bouts, case.edges) == [(0, 2, 0)]  # a bout may hold unsure frames
-    labels = frame_labels(case, settings, bouts)
-    assert labels.tolist() == [0, 0, UNKNOWN, 2, UNKNOWN]
-    assert unsure_spans(labels, case.edges) == (Span(0.2, case.edges[3]), Span(0.4, 0.5))
+    unsure = find_unsure(case, settings, bouts)
+    assert in_frames(unsure, case.edges) == [(2, 3, 3), (4, 6, 3)]
+    assert frame_labels(case, bouts, unsure).tolist() == [0, 0, UNKNOWN, 2, UNKNOWN, UNKNOWN]
+    long = find_unsure(case, replace(settings, minimum_duration=0.2), bouts)
+    assert in_frames(long, case.edges) == [(4, 6, 3)]
+    assert frame_labels(case, bouts, long).tolist() == [0, 0, 2, 2, UNKNOWN, UNKNOWN]
 
 
 def test_several_labels_overlap_and_are_apart() -> None:

@@ -26,7 +26,7 @@ def _blocks(features: Features, video: int, dtype: np.dtype[Any]) -> Iterator[me
 
 
 @contextmanager
-def _npy(
+def writing_npy(
     path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], *, columns_first: bool = False
 ) -> Iterator[tuple[NewFile, int]]:
     """Give a new .npy file with its header written, and where its values begin."""
@@ -50,8 +50,9 @@ def write_columns(path: Path, features: Features, video: int, dtype: np.dtype[An
 
 
 def _write_npy(path: Path, features: Features, video: int, dtype: np.dtype[Any], *, is_transposed: bool) -> None:
-    shape = (features.videos[video].length, features.frame_size)
-    with _npy(path, shape[::-1] if is_transposed else shape, dtype, columns_first=is_transposed) as (file, offset):
+    rows = (features.videos[video].length, features.frame_size)
+    shape = rows[::-1] if is_transposed else rows
+    with writing_npy(path, shape, dtype, columns_first=is_transposed) as (file, offset):
         _write_blocks(file, offset, _blocks(features, video, dtype))
 
 
@@ -64,7 +65,7 @@ def _write_blocks(file: NewFile, offset: int, blocks: Iterator[memoryview]) -> N
 def write_times(path: Path, features: Features, video: int) -> None:
     """Write (T,) float64 seconds."""
     seconds = np.ascontiguousarray(features.timestamps(video), dtype="<f8")
-    with _npy(path, seconds.shape, seconds.dtype) as (file, offset):
+    with writing_npy(path, seconds.shape, seconds.dtype) as (file, offset):
         file.write_at(seconds.view(np.uint8).data, offset)
 
 

@@ -5,7 +5,7 @@ disk: what it writes besides rows, which is little, stays in memory until the fi
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class Layout:
@@ -36,7 +36,7 @@ class Layout:
 
     def read(self, num_bytes: int) -> bytes:
         """Return the next bytes as they were last written."""
-        found = self._content(self._position, self._position + num_bytes)
+        found = _content(self._written, self._position, self._position + num_bytes)
         self._position += num_bytes
         return found
 
@@ -50,18 +50,30 @@ class Layout:
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """Yield (offset, content) of what was written, in the order of the file; adjacent pieces are joined."""
-        spans: list[tuple[int, int]] = []
-        for start, stop in sorted((offset, offset + len(piece)) for offset, piece in self._written):
-            if spans and start <= spans[-1][1]:
-                start, stop = spans[-1][0], max(stop, spans.pop()[1])
-            spans.append((start, stop))
-        for start, stop in spans:
-            yield start, self._content(start, stop)
+        adjacent: list[int] = []
+        stop = 0
+        for number in sorted(range(len(self._written)), key=lambda number: self._written[number][0]):
+            offset, piece = self._written[number]
+            if adjacent and offset > stop:
+                yield self._joined(adjacent)
+                adjacent = []
+            adjacent.append(number)
+            stop = max(stop, offset + len(piece))
+        if adjacent:
+            yield self._joined(adjacent)
 
-    def _content(self, start: int, stop: int) -> bytes:
-        content = bytearray(stop - start)
-        for offset, piece in self._written:
-            first, last = max(start, offset), min(stop, offset + len(piece))
-            if first < last:
-                content[first - start : last - start] = piece[first - offset : last - offset]
-        return bytes(content)
+    def _joined(self, numbers: list[int]) -> tuple[int, bytes]:
+        """Return (offset, content) of adjacent pieces, the first of which is first in the file."""
+        written = [self._written[number] for number in sorted(numbers)]
+        start, stop = self._written[numbers[0]][0], max(offset + len(piece) for offset, piece in written)
+        return start, _content(written, start, stop)
+
+
+def _content(written: Sequence[tuple[int, bytes]], start: int, stop: int) -> bytes:
+    """Return the bytes of a file from `start` until `stop`, as pieces were written one after the other."""
+    content = bytearray(stop - start)
+    for offset, piece in written:
+        first, last = max(start, offset), min(stop, offset + len(piece))
+        if first < last:
+            content[first - start : last - start] = piece[first - offset : last - offset]
+    return bytes(content)

@@ -107,11 +107,13 @@ def _best_shared(search: "_Search", default: BoutSettings, by_default: Score) ->
 def _best_of_labels(search: "_Search", shared: BoutSettings, score: Score) -> tuple[BoutSettings, Score]:
     """Let each label with enough true bouts have thresholds of its own; return the rules and their score."""
     best, frames = shared, search.smoothed(shared.smoothing)
+    runs = search.runs(frames, shared)
     for label in search.frequent_labels() if len(search.labels) > 1 else ():
         for enter, leave in _THRESHOLDS:
             tried = replace(best, enter={**best.enter, label: enter}, leave={**best.leave, label: leave})
-            if (of_tried := search.score(search.runs(frames, tried), tried)) > score:
-                best, score = tried, of_tried
+            runs_of_tried = search.changed(runs, frames, tried, label)
+            if (of_tried := search.score(runs_of_tried, tried)) > score:
+                best, score, runs = tried, of_tried, runs_of_tried
     return best, score
 
 
@@ -126,6 +128,7 @@ class _Search:
         if len({(one.labels, one.background, one.several_labels) for one in self._timelines}) != 1:
             raise ValueError(f"{len(videos)} videos; needed are some, with the same labels")
         self._names, self._background = self._timelines[0].labels, self._timelines[0].background
+        self._several_labels = self._timelines[0].several_labels
         self.labels = [name for name in self._names if name != self._background]
         is_own = np.array([name != self._background for name in self._names])
         self._watched = lanes_of_spans([video.watched for video in videos], len(self._names))
@@ -146,11 +149,30 @@ class _Search:
         enter, leave = settings.thresholds(self._names, self._background)
         every = []
         for video, frames in enumerate(videos):
-            several_labels = self._timelines[video].several_labels
-            runs = runs_of(likeliest_labels(frames.probabilities, leave, several_labels=several_labels), frames)
+            labels = likeliest_labels(frames.probabilities, leave, several_labels=self._several_labels)
+            runs = runs_of(labels, frames)
             runs["lane"] += video * len(self._names)
             every.append(runs[runs["peak"] >= enter[runs["label"]]])
         return np.concatenate(every)
+
+    def changed(self, runs: Runs, videos: Sequence[SmoothedFrames], settings: BoutSettings, label: str) -> Runs:
+        """Return the runs of labels in all videos, where those of other settings for one label are there.
+
+        Labels that may hold at once do not change each other's runs.
+        """
+        if not self._several_labels:
+            return self.runs(videos, settings)
+        number = self._names.index(label)
+        every = [runs[runs["label"] != number]]
+        for video, frames in enumerate(videos):
+            column = slice(number, number + 1)
+            own = SmoothedFrames(frames.edges, frames.probabilities[:, column], frames.sums[:, column])
+            leave = np.array([settings.leave[label]])
+            found = runs_of(likeliest_labels(own.probabilities, leave, several_labels=True), own)
+            found["lane"], found["label"] = video * len(self._names) + number, number
+            every.append(found[found["peak"] >= settings.enter[label]])
+        together = np.concatenate(every)
+        return together[np.argsort(together["lane"], kind="stable")]
 
     def score(self, runs: Runs, settings: BoutSettings) -> Score:
         """Return how good the bouts are that gaps and durations make of runs."""

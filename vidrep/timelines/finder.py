@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics.segmentation.bouts import UNKNOWN, Bouts
-from ..segments.segment import Span
 from .runs import Joiner, Runs, likeliest_labels, long_enough, runs_of
 from .settings import BoutSettings
-from .smoothing import WHOLE, Smoother, smoothed
+from .smoothing import TOLERANCE, WHOLE, Smoother, smoothed
 from .timeline import Timeline
+
+UNSURE = "unsure"
+"""The label of stretches in which no label is sure, where they are listed beside bouts: after all K labels."""
 
 # So many values fit a processor's cache.
 _VALUES_AT_ONCE = 1 << 18
@@ -30,7 +32,7 @@ _VALUES_AT_ONCE = 1 << 18
 class BoutFinder:
     """Finds bouts in the frames of one video, which come in chunks; it keeps little, however long the video is.
 
-    A bout comes once a later one of its label has ended (where one label holds at a time: of any label), or in the end.
+    A bout comes as soon as no later frame can change it: after half a window and the largest gap, if no label holds.
     """
 
     def __init__(
@@ -49,11 +51,12 @@ class BoutFinder:
         """
         frames = self._smoother.add(edges, probabilities, is_last=is_last)
         labels = likeliest_labels(frames.probabilities, self._leave, several_labels=self._several_labels)
-        runs = self._joiners[0].add(runs_of(labels, frames, num_before=self._num_frames), is_last=is_last)
+        until = np.full(len(labels), np.inf if is_last else frames.edges[-1])
+        runs, until = self._joiners[0].add(runs_of(labels, frames, num_before=self._num_frames), until)
         self._num_frames += len(frames.probabilities)
-        runs = self._joiners[1].add(runs[runs["peak"] >= self._enter[runs["label"]]], is_last=is_last)
-        runs = long_enough(runs, self._settings.minimum_duration)
-        return bouts_of(self._joiners[2].add(runs, is_last=is_last))
+        runs, until = self._joiners[1].add(runs[runs["peak"] >= self._enter[runs["label"]]], until)
+        runs, _ = self._joiners[2].add(long_enough(runs, self._settings.minimum_duration), until)
+        return bouts_of(runs)
 
 
 def bouts_of(runs: Runs) -> Bouts:
@@ -88,25 +91,31 @@ def concatenated(several: Sequence[Bouts]) -> Bouts:
     return Bouts.of(*columns)
 
 
-def frame_labels(timeline: Timeline, settings: BoutSettings, bouts: Bouts) -> NDArray[np.int64]:
+def find_unsure(timeline: Timeline, settings: BoutSettings, bouts: Bouts) -> Bouts:
+    """Return the stretches of a timeline of one label at a time in which no label is sure, numbered K.
+
+    bouts: those of `find_bouts`, outside of which they lie. In them no label, nor the background, has the probability
+    `unsure`, averaged; shorter ones than a bout may be are dropped. Their score is 0.
+    """
+    averaged = smoothed(timeline, settings.smoothing).probabilities
+    is_unsure = (averaged.max(axis=1) < settings.unsure) & ~frame_activity(timeline, bouts).any(axis=1)
+    found = Bouts.of_active(is_unsure[:, None], timeline.edges)
+    long = found.chosen(found.ends - found.starts >= settings.minimum_duration - TOLERANCE)
+    return Bouts.of(long.starts, long.ends, long.labels + len(timeline.labels), 0.0)
+
+
+def frame_labels(timeline: Timeline, bouts: Bouts, unsure: Bouts) -> NDArray[np.int64]:
     """Return the label of each frame, (T,), of a timeline of one label at a time: that of the bout that it lies in.
 
-    bouts: those of `find_bouts`. Outside of them a frame has the background; or UNKNOWN if there is no background, or
-    no label has the probability `unsure`, averaged.
+    bouts: those of `find_bouts`; outside of them a frame has the background, or UNKNOWN if there is none.
+    unsure: those of `find_unsure`, in which it has UNKNOWN.
     """
     background = UNKNOWN if timeline.background is None else timeline.labels.index(timeline.background)
     labels = bouts.label_of_frames(timeline.edges, [timeline.span], background=background)
-    averaged = smoothed(timeline, settings.smoothing).probabilities
-    is_unsure = (labels == background) & (averaged < settings.unsure).all(axis=1)
+    is_unsure = unsure.label_of_frames(timeline.edges, [timeline.span], background=UNKNOWN) != UNKNOWN
     return np.where(is_unsure, UNKNOWN, labels)
 
 
 def frame_activity(timeline: Timeline, bouts: Bouts) -> NDArray[np.bool_]:
     """Return which labels hold at each frame, (T, K): those of the bouts that it lies in, of `find_bouts`."""
     return np.equal(bouts.on_frames(timeline.edges, len(timeline.labels), [timeline.span]), 1)
-
-
-def unsure_spans(labels: NDArray[np.int64], edges: NDArray[np.float64]) -> tuple[Span, ...]:
-    """Return when frames have no label, (T,) of `frame_labels`."""
-    bouts = Bouts.of_active(labels[:, None] == UNKNOWN, edges)
-    return tuple(map(Span, bouts.starts.tolist(), bouts.ends.tolist()))

@@ -90,16 +90,22 @@ def long_enough(runs: Runs, minimum_duration: float) -> Runs:
 
 
 class Joiner:
-    """Joins runs that come chunk by chunk, see `join`; the last run of each lane is kept until the next one comes."""
+    """Joins runs that come chunk by chunk, see `join`; of each lane at most one run is kept."""
 
     def __init__(self, largest_gap: float) -> None:
         self._largest_gap = largest_gap
         self._kept: Runs = np.zeros(0, dtype=RUN)
 
-    def add(self, runs: Runs, *, is_last: bool) -> Runs:
-        """Take the next runs; return those that nothing is joined to any more, all of them after the last."""
+    def add(self, runs: Runs, until: NDArray[np.float64]) -> tuple[Runs, NDArray[np.float64]]:
+        """Take the next runs; return those that nothing can be joined to any more, and when later ones begin.
+
+        until: (L,) seconds before which no later run of a lane begins; infinity if there is none.
+        """
         runs = np.concatenate([self._kept, runs])
         joined = join(runs[np.argsort(runs["lane"], kind="stable")], self._largest_gap)
-        is_open = np.append(joined["lane"][:-1] != joined["lane"][1:], True)[: len(joined)] & (not is_last)
+        is_open = np.append(joined["lane"][:-1] != joined["lane"][1:], True)[: len(joined)]
+        is_open &= until[joined["lane"]] - joined["end"] <= self._largest_gap + TOLERANCE
         self._kept = joined[is_open]
-        return joined[~is_open]
+        until = until.copy()
+        until[self._kept["lane"]] = self._kept["start"]
+        return joined[~is_open], until

@@ -23,7 +23,7 @@ class BoutSettings:
         somewhere in it, the label has at least `enter`.
     minimum_duration: seconds; shorter bouts are dropped.
     largest_gap: seconds; gaps of that length or less between bouts of one label are filled.
-    unsure: of one label at a time: outside of bouts, where no label has this probability, the frame has no label.
+    unsure: where one label holds at a time and, outside of bouts, none has this probability, none is sure.
 
     Raises ConfigError for what cannot be.
     """
