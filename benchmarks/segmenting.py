@@ -31,8 +31,8 @@ class Measured:
     """How good the bouts of test videos are; None where there is nothing to measure.
 
     f1: segmental F1 by tIoU, "0.5". low, high: the 95 % interval of that at 0.5, over videos. boundary_error: seconds.
-    accuracy: the share of frames whose likeliest label is right, before the rules; of several labels, of right decisions
-    at 0.5. training_seconds: of fitting.
+    accuracy: the share of frames whose likeliest label is right, before the rules; where several hold at once, that of
+    right decisions at 0.5. training_seconds: of fitting.
     """
 
     f1: dict[str, float | None]
