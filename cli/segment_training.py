@@ -150,6 +150,8 @@ def _next_step(result: "SegmentationResult", evaluates: str) -> str:
         f"{minutes['train']:.1f} annotated minutes of {result.num_videos['train']} videos for training, "
         f"{minutes['validation']:.1f} of {result.num_videos['validation']} for validation"
     )
+    if result.learned_from_validation:
+        learned += ", and then for training too"
     held_out = f"evaluate on the {result.num_videos['test']} held-out ones: `{evaluates}`"
     if not result.num_videos["test"]:
         held_out = "none is held out: evaluate on videos that took no part"
@@ -157,5 +159,4 @@ def _next_step(result: "SegmentationResult", evaluates: str) -> str:
     reads = "causal: no later frame counts"
     if result.delay:
         reads = f"a label depends on {result.delay} frames after it, too"
-    overfitting = "" if result.overfitting is None else str(result.overfitting)
-    return "\n".join(filter(None, (f"{learned}; {held_out}", f"{unlabeled}; {reads}", overfitting)))
+    return f"{learned}; {held_out}\n{unlabeled}; {reads}"

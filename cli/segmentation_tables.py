@@ -26,9 +26,8 @@ def segmentation_report(result: "SegmentationEvaluation") -> str:
         f"mean average precision {_number(bouts.activitynet)} (tIoU .5 to .95), {_number(bouts.thumos)} (.3 to .7)",
     ]
     columns = ["", "F1@10", "F1@25", "F1@50", "edit", "boundaries s", "frames", "macro F1", "bouts", "true"]
-    overfitting = "" if result.overfitting is None else str(result.overfitting)
     summary = "\n".join([head, table(columns, rows), "; ".join(intervals)])
-    return "\n\n".join([summary, _label_table(result), "\n".join(filter(None, (result.verdict, overfitting)))])
+    return "\n\n".join([summary, _label_table(result), result.verdict])
 
 
 def _row(name: str, measured: "Measured") -> list[str]:

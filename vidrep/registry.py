@@ -148,6 +148,7 @@ TRANSFORMS = Registry(
         "standardize": "vidrep.models.transforms.standardize:Standardize",
         "center_clip": "vidrep.models.transforms.center_clip:CenterClip",
         "pca": "vidrep.models.transforms.pca:PCA",
+        "differences": "vidrep.models.transforms.differences:Differences",
     },
 )
 EXTRACTORS = Registry(

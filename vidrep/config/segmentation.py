@@ -62,7 +62,8 @@ class SegmentationConfig(Settings):
     test_fraction: Annotated[float, Range(at_least=0, below=1)] = 0.2
     """Of the groups of videos, held out for `evaluate` if no splits are named."""
     transforms: tuple[str, ...] | Auto = "auto"
-    """See `PretrainConfig`; a pretrained run brings its own."""
+    """See `PretrainConfig`; a pretrained run brings its own. "auto" is "standardize", "center_clip" unless the encoder
+    reads forward alone, "pca" to 64 values of larger frames, and "differences"."""
     encoder: EncoderSettings = field(
         default_factory=lambda: EncoderSettings(hidden_size=128, bidirectional=True, dropout=0.3)
     )
@@ -73,10 +74,17 @@ class SegmentationConfig(Settings):
     transform: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the transforms, by their names; a pretrained run brings its own."""
     windows: SegmentWindows = field(default_factory=SegmentWindows)
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    training: TrainingSettings = field(
-        default_factory=lambda: TrainingSettings(steps=1000, batch_size=0, validate_every=50, validation_fraction=0.2)
+    optimizer: OptimizerSettings = field(
+        default_factory=lambda: OptimizerSettings(lr_schedule="one_cycle", learning_rate=4e-3)
     )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=600, validate_every=100, patience=0, keep="last", validation_fraction=0.2
+        )
+    )
+    """With `training.keep` "last", a first network learns from the training videos alone, and the validation videos
+    choose its rules for bouts; then the network that is kept learns from both. With "best", the validation videos
+    choose the weights too, and one network is trained."""
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Dotted keys that a recipe or an option set, even to their defaults: a pretrained run must not contradict them."""
 

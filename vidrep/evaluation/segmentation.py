@@ -4,13 +4,14 @@ Shapes: T frames of a video, K labels.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..errors import ConfigError, InputError
 from ..features.store import Features
 from ..metrics.paired import PairedDifference
+from ..metrics.segmentation.bouts import Bouts
 from ..metrics.segmentation.fitted_baselines import load_frame_baselines
 from ..metrics.segmentation.metrics import BoutMetrics, PredictedVideo, bout_metrics, f1_difference
 from ..metrics.segmentation.per_frame import FrameMetrics, frame_metrics, several_labels_metrics
@@ -21,7 +22,6 @@ from ..progress import Progress
 from ..timelines.finder import find_bouts, frame_activity, frame_labels
 from ..timelines.settings import BoutSettings
 from ..timelines.timeline import Timeline
-from ..training.overfitting import Overfitting, find_overfitting
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 from .segments_of_run import segments_of_run, splits_and_groups
 
@@ -56,7 +56,6 @@ class SegmentationEvaluation:
     network: Measured
     baselines: dict[str, Measured]
     differences: dict[str, PairedDifference]
-    overfitting: Overfitting | None = field(default=None)
 
     @property
     def verdict(self) -> str:
@@ -146,12 +145,11 @@ def evaluate_segmentation(
         num_videos=len(videos),
         num_left_out=selected.num_left_out,
         seconds=sum(truth.videos[video].seconds for video in videos),
-        delay=description.windows["after"],
+        delay=segmenter.delay,
         rules=segmenter.bouts,
         network=measured.pop(""),
         baselines=measured,
         differences={name: f1_difference(predicted[""], predicted[name], num_labels) for name in measured},
-        overfitting=find_overfitting(run.folder),
     )
 
 
@@ -176,7 +174,7 @@ def _measure(
         if truth.several_labels:
             activity.append(frame_activity(timeline, bouts))
         else:
-            labels.append(frame_labels(timeline, replace(rules, unsure=0.0), bouts))  # every frame is to have a label
+            labels.append(frame_labels(timeline, bouts, unsure=Bouts.of([], [], [])))  # every frame is to have a label
     if truth.several_labels:
         of_frames = several_labels_metrics(true_frames, activity, truth.labels, groups)
     else:

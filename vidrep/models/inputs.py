@@ -55,6 +55,11 @@ class InputTransforms(nn.Module):
         """Whether what a frame becomes depends on the other frames of its window."""
         return any(transform.reads_windows for transform in self._chain)
 
+    @property
+    def num_before(self) -> int:
+        """How many frames before a frame are read to transform it."""
+        return sum(transform.num_before for transform in self._chain)
+
     def fit(self, stored: Callable[[], Iterator[Tensor]]) -> None:
         """Fit every transform to the training frames as the transforms before it return them.
 

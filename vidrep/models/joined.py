@@ -35,6 +35,11 @@ class JoinedInputs(InputTransforms):
         """Whether those of one of its parts do."""
         return any(part.reads_windows for part in self.parts if isinstance(part, InputTransforms))
 
+    @property
+    def num_before(self) -> int:
+        """The most that one of its parts reads."""
+        return max(part.num_before for part in self.parts if isinstance(part, InputTransforms))
+
     def forward(self, stored: Tensor, observed: Tensor | None = None) -> Tensor:
         """Turn stored frames into those of all encoders, side by side."""
         return torch.cat([part(stored, observed) for part in self.parts], dim=-1)

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ..config.kinds import AnyConfig
 from ..config.reader import changed_settings, run_mapping
-from ..config.settings import FinetuneConfig, PretrainConfig, TrainingSettings
+from ..config.settings import TrainingSettings
 from ..devices import choose_device
 from ..models.members import member_folder, write_members
 from .collectives import Ranks
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 @contextmanager
 def run_of_several(
     run: RunFolder,
-    config: PretrainConfig | FinetuneConfig,
+    config: AnyConfig,
     videos: RunVideos,
     options: SessionOptions,
     ranks: Ranks,

@@ -3,11 +3,9 @@
 Shapes: K labels.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ import torch
 
 from ..config.kinds import with_precision
 from ..config.segmentation import SegmentationConfig
+from ..config.settings import TrainingSettings
+from ..devices import choose_device
 from ..errors import ConfigError
 from ..extraction.compatibility import require_same_features
 from ..features.groups import GroupRule
@@ -24,17 +24,19 @@ from ..metrics.segmentation.segmenter_run import SegmenterRun, save_bout_setting
 from ..models.description import ModelDescription
 from ..models.inputs import InputTransforms
 from ..models.kinds import build_network
+from ..models.members import member_folder
 from ..models.pretrained import PretrainedEncoders
 from ..models.saved import TrainedModel
 from ..models.segmenter import Segmenter, balanced_weights, positive_weights
+from ..models.transforms.pca import PCASettings
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
 from ..timelines.calibration import ValidationVideo, calibrate
 from ..timelines.settings import BoutSettings
+from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin
 from .loop import TrainingOutcome, never
-from .overfitting import Overfitting, find_overfitting
-from .preparation import choose_likelihood, choose_transforms, frames_of
+from .preparation import frames_of
 from .pretrained_start import keep_start, read_start, recorded_start, with_architecture
 from .ranks import joined_ranks
 from .resuming import settings_of
@@ -47,16 +49,21 @@ from .segmentation_data import (
     segmented_videos,
 )
 from .session import Prepared, SessionContext, SessionOptions, run_session
+from .trials import SELECTION_FOLDER
 
 _log = logging.getLogger(__name__)
+
+# Larger frames are reduced to so many principal components.
+_REDUCED_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationResult:
     """A finished training from segments: its run folder, how it went, its labels, and what it learned from.
 
-    background: the label of time in which nothing happens, "" for none. seconds: annotated time by split. delay: frames
-    after one that its labels depend on, 0 for a causal run. bouts: the rules by which bouts are found.
+    background: the label of time in which nothing happens, "" for none. seconds, num_videos: annotated, by split.
+    delay: frames after one that its labels depend on, 0 for a causal run. bouts: the rules by which bouts are found.
+    learned_from_validation: whether the network that is kept learned from the validation videos too.
     """
 
     folder: Path
@@ -68,11 +75,7 @@ class SegmentationResult:
     num_videos: dict[str, int]
     delay: int
     bouts: BoutSettings
-
-    @property
-    def overfitting(self) -> Overfitting | None:
-        """How the training overfits, by the run's metrics; None if it does not."""
-        return find_overfitting(self.folder)
+    learned_from_validation: bool
 
 
 def finetune_segments(
@@ -118,41 +121,93 @@ def finetune_segments(
         on_progress=on_progress,
         origin=origin or Origin(),
     )
-    with joined_ranks():
+    with joined_ranks() as ranks:
         folders = [] if pretrained is None else [pretrained] if isinstance(pretrained, Path | str) else pretrained
         start = read_start(run, [Path(one) for one in folders], resume=resume)
-        if start is None and config.segmenter.transfer != "init":
-            raise ConfigError(
-                f"segmenter.transfer is {config.segmenter.transfer!r}, but there is no pretrained run to transfer "
-                "from; give --from RUN"
-            )
-        if start is not None:
-            config = with_architecture(config, start.description, str(start.parts[0].folder))
+        config = _checked(config, start)
         videos = segmented_videos(features, annotations, config, group_rule=GroupRule(group_pattern))
         lengths = [features.videos[video].length for video in videos.split.train + videos.split.validation]
         config = replace(config, windows=fit_segment_windows(config.windows, lengths))
-        outcome, prepared, bouts = run_session(
-            run,
-            config,
-            options,
-            prepare=partial(_prepare, videos=videos, config=config, start=start),
-            finish=partial(_finish, videos=videos),
-        )
+        training = _Training(videos, config, start)
+        refits = config.training.keep == "last" and bool(videos.split.validation)
+        with run_of_several(run, config, videos.of_run, options, ranks, recorded=training.recorded):
+            if start is not None:
+                ranks.call_on_rank_zero(lambda: keep_start(start, run))
+            if refits:
+                trial = RunFolder(run.path / SELECTION_FOLDER)
+                _log.info("first without the validation videos, which choose the rules for bouts; then with them")
+                training.train(
+                    trial, replace(options, resume=ranks.call_on_rank_zero(trial.has_begun), overwrite=False)
+                )
+                training = replace(training, videos=videos.with_all_in_training)
+            outcomes = train_members(run, config.training, options, ranks, training.train_member)
+            first = run.path / SELECTION_FOLDER if refits else member_folder(run.path, 1)
+            bouts = ranks.call_on_rank_zero(lambda: _finish(run, first, videos, choose_device(options.device)))
+            finish_members(run, 1, ranks)
+    splits = ("train", "validation", "test")
     return SegmentationResult(
         folder=run.path,
-        outcome=outcome,
+        outcome=outcomes[0],
         from_scratch=start is None,
         labels=videos.truth.labels,
         background=videos.truth.background or "",
-        seconds={split: videos.seconds(split) for split in ("train", "validation", "test")},
-        num_videos={split: len(getattr(videos.split, split)) for split in ("train", "validation", "test")},
-        delay=prepared.description.windows["after"],
+        seconds={split: videos.seconds(split) for split in splits},
+        num_videos={split: len(getattr(videos.split, split)) for split in splits},
+        delay=SegmenterRun.load(run.path).delay,
         bouts=bouts,
+        learned_from_validation=refits,
     )
 
 
+def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> SegmentationConfig:
+    """Return the settings with those that a pretrained run brings; raises ConfigError if they do not go together."""
+    if start is not None:
+        return with_architecture(config, start.description, str(start.parts[0].folder))
+    if config.segmenter.transfer != "init":
+        raise ConfigError(
+            f"segmenter.transfer is {config.segmenter.transfer!r}, but there is no pretrained run to transfer from; "
+            "give --from RUN"
+        )
+    return config
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The training of one network, on the videos of split "train"."""
+
+    videos: SegmentedVideos
+    config: SegmentationConfig
+    start: PretrainedEncoders | None
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run's config.toml holds besides its settings: groups, and a hash of all targets."""
+        return self.videos.of_run.recorded() | {"annotations": {"targets_sha256": self.videos.targets_sha256}}
+
+    def train_member(self, member: RunFolder, settings: TrainingSettings, options: SessionOptions) -> TrainingOutcome:
+        """Train into a folder within a run."""
+        return self.train(member, options)
+
+    def train(self, run: RunFolder, options: SessionOptions) -> TrainingOutcome:
+        """Train into a folder, or go on there."""
+        outcome, _, _ = run_session(run, self.config, options, prepare=self._prepare, finish=_nothing)
+        return outcome
+
+    def _prepare(self, context: SessionContext) -> Prepared:
+        return _prepare(context, videos=self.videos, config=self.config, start=self.start, recorded=self.recorded)
+
+
+def _nothing(context: SessionContext, prepared: Prepared) -> None:
+    pass
+
+
 def _prepare(
-    context: SessionContext, *, videos: SegmentedVideos, config: SegmentationConfig, start: PretrainedEncoders | None
+    context: SessionContext,
+    *,
+    videos: SegmentedVideos,
+    config: SegmentationConfig,
+    start: PretrainedEncoders | None,
+    recorded: dict[str, Any],
 ) -> Prepared:
     """Build the network, with a pretrained run's encoder and input transforms if there is one."""
     features = videos.features
@@ -160,10 +215,8 @@ def _prepare(
         require_same_features(features, start.description)
         inputs, likelihood = start.inputs(), start.description.likelihood
     else:
-        likelihood = choose_likelihood(features, "auto" if config.transforms in ("auto", ()) else "gaussian")
-        config = replace(
-            config, transforms=choose_transforms(config.transforms, likelihood, frame_size=features.frame_size)
-        )
+        likelihood = "gaussian"  # it emits no frames, and transforms may take them out of [0, 1]
+        config = _with_transforms(config, features.frame_size)
         inputs = InputTransforms(features.frame_size, config.transform)
         inputs.fit(frames_of(features, videos.split.train))
     reads_ahead = config.encoder.bidirectional or inputs.reads_windows
@@ -204,40 +257,42 @@ def _prepare(
         data=data_of_segments(videos, config, context, reads_ahead=reads_ahead),
         videos=videos.of_run,
         source=features.settings,
-        recorded=_recorded(videos) | recorded_start(start),
-        on_start=partial(keep_start, start) if start is not None else _nothing,
+        recorded=recorded | recorded_start(start),
     )
 
 
-def _nothing(run: RunFolder) -> None:
-    pass
+def _with_transforms(config: SegmentationConfig, frame_size: int) -> SegmentationConfig:
+    """Return settings whose transforms are not "auto"."""
+    if config.transforms != "auto":
+        return config
+    reduces = frame_size > _REDUCED_SIZE
+    names = ["standardize", *(["center_clip"] if config.encoder.bidirectional else [])]
+    names += [*(["pca"] if reduces else []), "differences"]
+    return replace(
+        config, transforms=tuple(names), transform={"pca": PCASettings(size=_REDUCED_SIZE)} if reduces else {}
+    )
 
 
-def _recorded(videos: SegmentedVideos) -> dict[str, Any]:
-    """Return what a run's config.toml holds besides its settings: groups, and a hash of all targets."""
-    digest = hashlib.sha256("\n".join(videos.truth.labels).encode())
-    for video in sorted(videos.split.train + videos.split.validation):
-        digest.update(videos.truth.targets(video).tobytes())
-    return {**videos.of_run.recorded(), "annotations": {"targets_sha256": digest.hexdigest()}}
+def _finish(run: RunFolder, first: Path, videos: SegmentedVideos, device: torch.device) -> BoutSettings:
+    """Fit the baselines, choose on validation videos by which rules bouts are found, and save both.
 
-
-def _finish(context: SessionContext, prepared: Prepared, *, videos: SegmentedVideos) -> BoutSettings:
-    """Fit the baselines, choose on validation videos by which rules bouts are found, and save both."""
-    run = SegmenterRun.of_folder(context.run.path)
+    first: the folder of a network that did not learn from these.
+    """
+    segmenter = SegmenterRun.of_folder(first)
     truth = videos.truth
+    baselines = fit_baselines(
+        videos.features, truth, videos.split.train, videos.split.validation, groups=videos.annotated.groups
+    )
+    save_frame_baselines(run.path, baselines)
     validated = [
         ValidationVideo(
-            run.timeline(videos.features, video, device=context.device),
+            segmenter.timeline(videos.features, video, device=device),
             truth.videos[video].bouts,
             truth.videos[video].known,
         )
         for video in videos.split.validation
     ]
     without_background = [name for name in truth.labels if name != truth.background]
-    baselines = fit_baselines(
-        videos.features, truth, videos.split.train, videos.split.validation, groups=videos.annotated.groups
-    )
-    save_frame_baselines(context.run.path, baselines)
     settings = calibrate(validated) if validated else BoutSettings.default(without_background)
-    save_bout_settings(context.run.path, settings)
+    save_bout_settings(run.path, settings)
     return settings

@@ -3,11 +3,13 @@
 Shapes: T time, K labels.
 """
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config.segmentation import SegmentationConfig, SegmentWindows
 from ..errors import ConfigError, LabelError, some_names
@@ -58,25 +60,43 @@ class SegmentedVideos:
         """Return how much of a split's videos is annotated."""
         return sum(self.truth.videos[video].seconds for video in getattr(self.split, split))
 
-    def num_frames(self, split: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    @property
+    def with_all_in_training(self) -> "SegmentedVideos":
+        """The same with the validation videos in split "train"."""
+        split = self.split
+        return replace(
+            self, split=VideoSplit(train=sorted(split.train + split.validation), validation=[], test=split.test)
+        )
+
+    @property
+    def targets_sha256(self) -> str:
+        """A hash of the labels and of all targets that are learned from or validated on."""
+        digest = hashlib.sha256("\n".join(self.truth.labels).encode())
+        for video in sorted(self.split.train + self.split.validation):
+            digest.update(self.truth.targets(video).tobytes())
+        return digest.hexdigest()
+
+    def num_frames(self, split: str) -> NDArray[np.int64]:
         """Return in how many frames of a split each label holds, (K,)."""
-        num_labels = len(self.truth.labels)
-        counts = np.zeros(num_labels, dtype=np.int64)
+        return self._count(split, lambda holds, known: holds)
+
+    def num_known(self, split: str) -> NDArray[np.int64]:
+        """Return of how many frames of a split it is known whether each label holds, (K,)."""
+        return self._count(split, lambda holds, known: known)
+
+    def _count(
+        self, split: str, which: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]
+    ) -> NDArray[np.int64]:
+        labels = np.arange(len(self.truth.labels))
+        counts = np.zeros(len(labels), dtype=np.int64)
         for video in getattr(self.split, split):
             targets = self.truth.targets(video)
-            one_each = (targets == 1).sum(axis=0) if targets.ndim == 2 else None
-            counts += np.bincount(targets[targets != UNKNOWN], minlength=num_labels) if one_each is None else one_each
+            if targets.ndim == 1:
+                known = np.broadcast_to((targets != UNKNOWN)[:, None], (len(targets), len(labels)))
+                counts += which(targets[:, None] == labels, known).sum(axis=0)
+            else:
+                counts += which(targets == 1, targets != UNKNOWN).sum(axis=0)
         return counts
-
-    def num_known(self, split: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Return of how many frames of a split it is known whether each label holds, (K,)."""
-        known = [(self.truth.targets(video) != UNKNOWN).reshape(-1, 1) for video in getattr(self.split, split)]
-        if self.truth.several_labels:
-            known = [(self.truth.targets(video) != UNKNOWN) for video in getattr(self.split, split)]
-        totals: np.ndarray[tuple[int], np.dtype[np.int64]] = sum(
-            (one.sum(axis=0) for one in known), np.zeros(len(self.truth.labels), dtype=np.int64)
-        )
-        return totals
 
 
 def segmented_videos(
@@ -90,12 +110,10 @@ def segmented_videos(
     segmenter = config.segmenter
     truth = read_truth(features, annotations, background=segmenter.background, several_labels=segmenter.several_labels)
     named = {
-        features.videos[video].path: Annotation(None, truth.splits.get(video), truth.groups.get(video))
-        for video in truth.videos
+        row.path: Annotation(None, truth.splits.get(index), truth.groups.get(index))
+        for index, row in enumerate(features.videos)
     }
-    annotated = annotate(
-        features, {key: one for key, one in named.items() if one != Annotation(None, None)}, group_rule
-    )
+    annotated = annotate(features, named, group_rule)
     split = _split(features, annotated, sorted(truth.videos), config)
     videos = SegmentedVideos(
         features=features,
@@ -120,7 +138,7 @@ def _split(
         [""] * len(videos),
         [annotated.splits[index] for index in videos],
         groups=[annotated.groups[index] for index in videos],
-        validation_fraction=0.0 if config.training.keep == "last" else config.training.validation_fraction,
+        validation_fraction=config.training.validation_fraction,
         test_fraction=config.test_fraction,
         seed=config.training.seed,
     )
@@ -202,7 +220,8 @@ def data_of_segments(
     if not len(windows):
         raise LabelError(f"{videos.features.path}: no annotated frame in the training videos; annotate some")
     if not len(validation):
-        _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
+        if config.training.keep == "best":
+            _log.warning("no video can be held out: the weights are chosen by the loss on the training videos")
         validation = windows
     length = windows.length
     batch_size = choose_batch_size(len(windows), config.training.batch_size or min(_BATCH_SIZE, len(windows)))

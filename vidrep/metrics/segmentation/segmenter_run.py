@@ -18,6 +18,7 @@ from ...errors import ConfigError, InputError
 from ...features.store import Features
 from ...files import write_text
 from ...models.description import ModelDescription
+from ...models.members import member_folders
 from ...models.saved import TrainedModel, load_model
 from ...models.segmenter import Segmenter
 from ...models.state import State
@@ -55,8 +56,8 @@ class SegmenterRun:
 
     @classmethod
     def of_folder(cls, folder: Path) -> "SegmenterRun":
-        """Read the model of a run whose training need not be finished; raises as `load_model` does."""
-        return cls(folder, *load_model(folder))
+        """Read the network alone, also of a folder within a run; raises as `load_model` does."""
+        return cls(folder, *load_model(member_folders(folder)[0]))
 
     @property
     def network(self) -> Segmenter:
@@ -68,6 +69,11 @@ class SegmenterRun:
     def background(self) -> str | None:
         """The label of time in which nothing happens."""
         return self.description.head["background"] or None
+
+    @property
+    def delay(self) -> int:
+        """Frames after one that its probabilities depend on."""
+        return int(self.description.windows["after"])
 
     @property
     def is_causal(self) -> bool:
@@ -108,10 +114,15 @@ class SegmenterRun:
     @torch.inference_mode()
     def _read_on(self, pieces: Iterable[NDArray[np.generic]], device: torch.device) -> Iterator[NDArray[np.float32]]:
         state: State = None
+        num_before = self.model.inputs.num_before
+        before: NDArray[np.generic] | None = None
         for piece in pieces:
-            stored = np.zeros((_CHUNK, 1, piece.shape[1]), dtype=piece.dtype)
-            stored[: len(piece), 0] = piece
-            found, state = self.network(self.model.inputs(torch.from_numpy(stored).to(device)), state)
+            stored = np.zeros((num_before + _CHUNK, 1, piece.shape[1]), dtype=piece.dtype)
+            stored[:num_before, 0] = piece[:1] if before is None else before
+            stored[num_before : num_before + len(piece), 0] = piece
+            before = stored[_CHUNK:, 0]
+            frames = self.model.inputs(torch.from_numpy(stored).to(device))[num_before:]
+            found, state = self.network(frames.contiguous(), state)
             yield found[: len(piece), 0].float().cpu().numpy()
 
     def _read_windows(

@@ -86,6 +86,8 @@ class Transform(nn.Module, ABC):
     """Whether `inverse` restores frames, so that errors can be measured in original units."""
     reads_windows: ClassVar[bool] = False
     """Whether what a frame becomes depends on the other frames of its window, so that a window must be read at once."""
+    num_before: ClassVar[int] = 0
+    """How many frames before a frame it reads to transform that one; at the beginning of a window there are fewer."""
 
     def __init__(self, input_size: int, settings: Any) -> None:
         super().__init__()
