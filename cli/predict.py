@@ -10,6 +10,9 @@ import typer
 
 from . import console
 from .argument_order import require_order
+from .bouts import BoutOptions, as_lines, write_files
+from .bouts import as_csv as bouts_as_csv
+from .bouts import as_json as bouts_as_json
 from .completion import run_folders
 from .help import input_option, output_option, speed_option
 from .layout import in_a_line
@@ -36,6 +39,7 @@ def predict_command(
     ],
     common: CommonOptions,
     of_images: ImageOptions,
+    of_bouts: BoutOptions,
     weights: Annotated[
         Path | None,
         input_option("--weights", metavar="FILE", help="Where the extractor's weights file is now, if it has moved."),
@@ -48,29 +52,63 @@ def predict_command(
         int, speed_option("--workers", min=0, help="Decoding processes, for many videos; 0: decode in this one.")
     ] = 0,
 ) -> None:
-    """Classify videos: one line each, path, label and probability."""
+    """Classify videos: one line each, path, label and probability; or find what happens when in long ones.
+
+    Which of the two depends on the run: one of finetune --annotations finds bouts, one of whole clips with --timeline.
+    """
     from vidrep.errors import ConfigError
+    from vidrep.inference.inputs import InputOptions
     from vidrep.inference.predict import predict
+    from vidrep.inference.predict_bouts import finds_bouts, predict_bouts
 
     require_order("predict", RUN=run, VIDEOS=inputs[0])
     if as_json and as_csv:
         raise ConfigError("--json and --csv: give one of the two")
     console.show_log(quiet=common.quiet)
+    is_timeline = of_bouts.timeline or finds_bouts(run)
+    (of_bouts.require_usable if is_timeline else of_bouts.require_none)()
     with progress_bar("predict", quiet=common.quiet) as on_progress:
-        predictions = predict(
-            run,
-            inputs,
-            weights=weights,
-            device=device,
-            threads=threads,
-            workers=workers,
-            images=of_images.images,
-            frame_rate=of_images.frame_rate,
-            on_progress=on_progress,
-        )
-    as_text = _json if as_json else _csv if as_csv else _lines
-    typer.echo(as_text(predictions.videos), nl=False)
-    report_failures(predictions.failures)
+        if is_timeline:
+            options = InputOptions(
+                weights=weights,
+                device=device,
+                threads=threads,
+                workers=workers,
+                images=of_images.images,
+                frame_rate=of_images.frame_rate,
+                start=of_bouts.start,
+                end=of_bouts.end,
+                keep=of_bouts.keep,
+                on_progress=on_progress,
+            )
+            found = predict_bouts(
+                run,
+                inputs,
+                rules=of_bouts.rules(),
+                frames=of_bouts.frames,
+                frame_format=of_bouts.frames_format,
+                overwrite=of_bouts.overwrite,
+                options=options,
+            )
+            write_files(found, of_bouts)
+            text = bouts_as_json(found) if as_json else bouts_as_csv(found) if as_csv else as_lines(found)
+            failures = found.failures
+        else:
+            predictions = predict(
+                run,
+                inputs,
+                weights=weights,
+                device=device,
+                threads=threads,
+                workers=workers,
+                images=of_images.images,
+                frame_rate=of_images.frame_rate,
+                on_progress=on_progress,
+            )
+            videos, failures = predictions.videos, predictions.failures
+            text = _json(videos) if as_json else _csv(videos) if as_csv else _lines(videos, of_bouts.top_k or 1)
+    typer.echo(text, nl=False)
+    report_failures(failures)
 
 
 def _json(videos: Sequence["VideoPrediction"]) -> str:
@@ -89,5 +127,10 @@ def _csv(videos: Sequence["VideoPrediction"]) -> str:
     return text.getvalue()
 
 
-def _lines(videos: Sequence["VideoPrediction"]) -> str:
-    return "".join(in_a_line(f"{video.path}: {video.label}, {video.probability:.3f}") + "\n" for video in videos)
+def _lines(videos: Sequence["VideoPrediction"], count: int) -> str:
+    lines = []
+    for video in videos:
+        likeliest = list(video.probabilities.items())[:count]
+        text = "; ".join(f"{label}, {probability:.3f}" for label, probability in likeliest)
+        lines.append(in_a_line(f"{video.path}: {text}") + "\n")
+    return "".join(lines)

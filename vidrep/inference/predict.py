@@ -2,7 +2,6 @@
 
 import logging
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +10,15 @@ import torch
 
 from ..devices import choose_device, torch_settings
 from ..errors import InputError, some_names
-from ..extraction.compatibility import require_same_features
-from ..extraction.extract import ExtractSummary, extract
-from ..extraction.extractors.extractor import Extractor
-from ..extraction.from_settings import build_extractor, recorded_sampling
 from ..features.failures import Failure
-from ..features.parts_folder import is_marked
-from ..features.store import SUFFIXES, Features, open_features
+from ..features.store import Features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
 from ..models.description import NETWORK_KINDS, ModelDescription
 from ..progress import ProgressListener, ignore_progress
-from ..training.preparation import report_windows, require_sound
-from ..video.sources import VideoSource, find_videos
+from ..training.preparation import report_windows
 from .counts import counted
+from .inputs import InputOptions, predicted_inputs
 
 _log = logging.getLogger(__name__)
 
@@ -90,55 +84,30 @@ def predict(
     with torch_settings(choose_device(device), threads=threads) as settings:
         classifier = ClassifierRun.load(Path(run))
         description = classifier.description
-        if not description.classes:
-            raise InputError(
-                f"{run}: {NETWORK_KINDS[description.kind].noun}, which has no classes; `vidrep finetune` makes a "
-                "classifier of it with --from"
-            )
-        if isinstance(inputs, Path | str):
-            inputs = [inputs]
-        if isinstance(inputs, Features) or (len(inputs) == 1 and _is_feature_file(Path(inputs[0]))):
-            features = inputs if isinstance(inputs, Features) else open_features(inputs[0])
-            require_same_features(features, description)
-            require_sound(features, range(len(features)))
-            return Predictions(videos=_classify(classifier, features, settings.device), failures=[])
-        if any(_is_feature_file(Path(one)) for one in inputs):
-            raise InputError(f"{len(inputs)} inputs, a feature file among them; give one feature file, or videos alone")
-        sources = find_videos(inputs, images=images, frame_rate=frame_rate, split_folders=False, class_folders=False)
-        extractor = build_extractor(description.extractor, weights=weights, near=[Path(run)], device=device)
-        with tempfile.TemporaryDirectory(prefix="vidrep-predict-") as folder:
-            summary = _extract(sources, Path(folder), extractor, description, workers, threads, on_progress)
-            found = {one.key: one for one in _classify(classifier, open_features(summary.output), settings.device)}
-        copies = [replace(found[first], key=copy) for copy, first in summary.changes.copies.items() if first in found]
-        path_of = {source.key: str(source.path) for source in sources}
-        videos = [replace(one, path=path_of[one.key]) for one in [*found.values(), *copies]]
-        videos.sort(key=lambda one: one.key)
-        return Predictions(videos=videos, failures=summary.failures)
-
-
-def _extract(
-    sources: Sequence[VideoSource],
-    folder: Path,
-    extractor: Extractor,
-    description: ModelDescription,
-    workers: int,
-    threads: int | None,
-    on_progress: ProgressListener,
-) -> ExtractSummary:
-    try:
-        return extract(
-            sources,
-            folder / "features.h5",
-            extractor,
-            sampling=recorded_sampling(description.extractor),
-            video_stream=description.extractor.get("video_stream"),
-            workers=workers,
+        if description.kind != "classifier":
+            raise InputError(f"{run}: {_why_not(description)}")
+        options = InputOptions(
+            weights=weights,
+            device=device,
             threads=threads,
+            workers=workers,
+            images=images,
+            frame_rate=frame_rate,
             on_progress=on_progress,
         )
-    except InputError as error:
-        # The list of failures that it names goes with the folder.
-        raise InputError(str(error).partition(" (every reason")[0]) from error
+        with predicted_inputs(Path(run), description, inputs, options) as given:
+            found = {one.key: one for one in _classify(classifier, given.features, settings.device)}
+        copies = [replace(found[first], key=copy) for copy, first in given.copies.items() if first in found]
+        videos = [replace(one, path=given.paths.get(one.key, one.path)) for one in [*found.values(), *copies]]
+        videos.sort(key=lambda one: one.key)
+        return Predictions(videos=videos, failures=list(given.failures))
+
+
+def _why_not(description: ModelDescription) -> str:
+    noun = NETWORK_KINDS[description.kind].noun
+    if description.kind == "segmentation":
+        return f"{noun}, which labels frames; `vidrep.predict_bouts` finds bouts by it"
+    return f"{noun}, which has no classes; `vidrep finetune` makes a classifier of it with --from"
 
 
 def _report_short(features: Features, length: int) -> None:
@@ -154,10 +123,6 @@ def _report_short(features: Features, length: int) -> None:
             least,
             some_names(short),
         )
-
-
-def _is_feature_file(path: Path) -> bool:
-    return path.suffix in SUFFIXES or is_marked(path)
 
 
 def _classify(classifier: ClassifierRun, features: Features, device: torch.device) -> list[VideoPrediction]:
