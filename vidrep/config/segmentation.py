@@ -79,7 +79,7 @@ class SegmentationConfig(Settings):
     )
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=600, validate_every=100, patience=0, keep="last", validation_fraction=0.2
+            steps=1000, validate_every=200, patience=0, keep="last", validation_fraction=0.2
         )
     )
     """With `training.keep` "last", a first network learns from the training videos alone, and the validation videos

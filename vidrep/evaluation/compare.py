@@ -21,6 +21,7 @@ from ..features.store import Features, opened
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.prediction import window_errors
 from ..metrics.predictor import ClassifierRun, Predictor
+from ..metrics.segmentation.metrics import video_f1
 from ..metrics.verdicts import claim_in_words
 from ..metrics.window_errors import PERSISTENCE, main_objective
 from ..models.members import member_folders
@@ -33,7 +34,7 @@ from ..training.run_videos import CONFIG_NAME, VIDEOS_NAME
 from .evaluate import NOT_TRAINED_ON, select_videos
 from .kinds import EVALUATORS
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
-from .run_labels import lists_of_run
+from .segmentation import predicted_videos
 
 _HASH_LENGTH = 12
 
@@ -103,14 +104,13 @@ def compare(
         measure = _require_comparable(trained)
         features = opened(features)
         _require_features(trained, features)
-        if annotations is None:
-            annotations = lists_of_run(trained[0].folder, features)
         options = EvaluationOptions(split=split, annotations=annotations, group_rule=group_rule)
+        options = EVALUATORS[trained[0].description.kind].with_lists(trained[0], features, options)
         selected = _common_videos(trained, features, options)
         require_sound(features, selected.indices)
         scores = []
         for number, run in enumerate(trained, start=1):
-            scores.append(measure.score(run, selected, trained[0]))
+            scores.append(measure.score(run, selected, trained[0], options))
             on_progress(Progress(done=number, total=len(trained), unit="runs"))
         first = scores[0]
         return Comparison(
@@ -143,7 +143,7 @@ class _Score(NamedTuple):
 class _Measure(NamedTuple):
     name: str
     require_comparable: Callable[[TrainedRun, TrainedRun], None]
-    score: Callable[[TrainedRun, SelectedVideos, TrainedRun], _Score]
+    score: Callable[[TrainedRun, SelectedVideos, TrainedRun, EvaluationOptions], _Score]
 
 
 def _require_comparable(runs: Sequence[TrainedRun]) -> _Measure:
@@ -217,7 +217,16 @@ def _common_videos(runs: Sequence[TrainedRun], features: Features, options: Eval
     return EVALUATORS[runs[0].description.kind].select(runs[0], selected)
 
 
-def _accuracy(run: TrainedRun, selected: SelectedVideos, first: TrainedRun) -> _Score:
+def _segmental_f1(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:
+    """Return the segmental F1 at 50 % overlap of each video that shows or is said to show something."""
+    predicted = predicted_videos(run, selected, options)
+    num_labels = len(run.description.classes)
+    scores = {number: f1 for number, one in enumerate(predicted) if (f1 := video_f1(one, num_labels)) is not None}
+    groups = [predicted[number].group for number in scores]
+    return _Score("LSTM", np.array([*scores.values()]), groups, len(scores))
+
+
+def _accuracy(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:
     """Return whether what predicts is right, 0 or 1, for each source video."""
     classifier = ClassifierRun(run.folder, run.models, run.description, Predictor.load(run.folder))
     labels, groups = selected.annotated.labels, selected.annotated.groups
@@ -229,7 +238,7 @@ def _accuracy(run: TrainedRun, selected: SelectedVideos, first: TrainedRun) -> _
     )
 
 
-def _saved_error(run: TrainedRun, selected: SelectedVideos, first: TrainedRun) -> _Score:
+def _saved_error(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:
     """Return the share of the error of repeating the last frame that a pretraining saves in each window."""
     lengths, groups = run.description.windows, selected.annotated.groups
     num_context, num_future = lengths["context"], lengths["num_future"]
@@ -260,6 +269,7 @@ def _objective_of(run: TrainedRun) -> str:
 
 
 _MEASURES = {
+    "segmentation": _Measure("segmental F1 at 50 % overlap per video", _require_same_classes, _segmental_f1),
     "classifier": _Measure("accuracy per video", _require_same_classes, _accuracy),
     "pretraining": _Measure("squared error saved against persistence", _require_same_prediction, _saved_error),
 }

@@ -102,6 +102,47 @@ def select_annotated(run: TrainedRun, selected: SelectedVideos) -> SelectedVideo
     return replace(selected, indices=known)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Annotated:
+    """The selected videos that are annotated, what is known of them, and their groups."""
+
+    features: Features
+    truth: Truth
+    videos: list[int]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions) -> "_Annotated":
+        """Raises InputError if none of the videos is annotated."""
+        features, description = selected.features, run.description
+        assert options.segments is not None
+        head = description.head
+        truth = read_truth(
+            features,
+            options.segments,
+            background=head["background"],
+            several_labels=head["several_labels"],
+            labels=description.classes,
+        )
+        videos = [video for video in selected.indices if video in truth.videos]
+        if not videos:
+            raise InputError(
+                f"{features.path}: {selected.which} have no annotations; give --annotations FILE, or features of others"
+            )
+        groups = [selected.annotated.groups[video] for video in videos]
+        return cls(features=features, truth=truth, videos=videos, groups=groups)
+
+
+def predicted_videos(run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions) -> list[PredictedVideo]:
+    """Find the bouts of the selected videos that are annotated, beside the true ones.
+
+    Raises InputError if none is.
+    """
+    annotated, segmenter = _Annotated.of(run, selected, options), SegmenterRun.load(run.folder)
+    timeline_of = partial(segmenter.timeline, annotated.features, device=run.device)
+    return _measure(annotated, timeline_of, segmenter.rules)[0]
+
+
 def evaluate_segmentation(
     run: TrainedRun, selected: SelectedVideos, options: EvaluationOptions
 ) -> SegmentationEvaluation:
@@ -109,32 +150,17 @@ def evaluate_segmentation(
 
     Raises InputError if none of the videos is annotated.
     """
-    features, description = selected.features, run.description
-    assert options.segments is not None
-    head = description.head
-    truth = read_truth(
-        features,
-        options.segments,
-        background=head["background"],
-        several_labels=head["several_labels"],
-        labels=description.classes,
-    )
-    videos = [video for video in selected.indices if video in truth.videos]
-    if not videos:
-        raise InputError(
-            f"{features.path}: {selected.which} have no annotations; give --annotations FILE, or features of others"
-        )
-    groups = [selected.annotated.groups[video] for video in videos]
+    annotated = _Annotated.of(run, selected, options)
+    features, truth = annotated.features, annotated.truth
     segmenter = SegmenterRun.load(run.folder)
-    assert segmenter.bouts is not None
     found: dict[str, tuple[Callable[[int], Timeline], BoutSettings]] = {
-        "": (partial(segmenter.timeline, features, device=run.device), segmenter.bouts)
+        "": (partial(segmenter.timeline, features, device=run.device), segmenter.rules)
     }
     for name, baseline in load_frame_baselines(run.folder).items():
         found[name] = partial(baseline.timeline, features, truth=truth), baseline.bouts
     predicted, measured = {}, {}
     for number, (name, (timeline_of, rules)) in enumerate(found.items()):
-        predicted[name], measured[name] = _measure(features, videos, groups, truth, timeline_of, rules)
+        predicted[name], measured[name] = _measure(annotated, timeline_of, rules)
         options.on_progress(Progress(done=number + 1, total=len(found), unit="classifiers"))
     num_labels = len(truth.labels)
     return SegmentationEvaluation(
@@ -142,11 +168,11 @@ def evaluate_segmentation(
         labels=truth.labels,
         background=truth.background or "",
         several_labels=truth.several_labels,
-        num_videos=len(videos),
+        num_videos=len(annotated.videos),
         num_left_out=selected.num_left_out,
-        seconds=sum(truth.videos[video].seconds for video in videos),
+        seconds=sum(truth.videos[video].seconds for video in annotated.videos),
         delay=segmenter.delay,
-        rules=segmenter.bouts,
+        rules=segmenter.rules,
         network=measured.pop(""),
         baselines=measured,
         differences={name: f1_difference(predicted[""], predicted[name], num_labels) for name in measured},
@@ -154,15 +180,11 @@ def evaluate_segmentation(
 
 
 def _measure(
-    features: Features,
-    videos: list[int],
-    groups: list[str],
-    truth: Truth,
-    timeline_of: Callable[[int], Timeline],
-    rules: BoutSettings,
+    annotated: _Annotated, timeline_of: Callable[[int], Timeline], rules: BoutSettings
 ) -> tuple[list[PredictedVideo], Measured]:
+    truth, groups = annotated.truth, annotated.groups
     predicted, true_frames, labels, activity = [], [], [], []
-    for video, group in zip(videos, groups, strict=True):
+    for video, group in zip(annotated.videos, groups, strict=True):
         of_video, timeline = truth.videos[video], timeline_of(video)
         bouts = find_bouts(timeline, rules)
         predicted.append(

@@ -185,10 +185,9 @@ class _Labeler:
 def _labeler(run: Path, description: ModelDescription, device: torch.device) -> _Labeler:
     if description.kind == "segmentation":
         segmenter = SegmenterRun.load(run)
-        assert segmenter.bouts is not None
         return _Labeler(
             timeline=partial(segmenter.timeline, device=device),
-            rules=segmenter.bouts,
+            rules=segmenter.rules,
             background=segmenter.background,
             several_labels=segmenter.network.several_labels,
         )

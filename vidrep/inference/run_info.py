@@ -104,7 +104,8 @@ def describe_run(folder: Path) -> dict[str, Any]:
     if model.classes:
         pairs = zip(model.classes, model.class_counts, strict=True)
         counts = (f"{name} {count}" for name, count in pairs)
-        description["classes (training videos)"] = some_names(counts, count=MOST_NAMES)
+        of = "labels (training frames)" if model.kind == "segmentation" else "classes (training videos)"
+        description[of] = some_names(counts, count=MOST_NAMES)
         description["predictor"] = _describe_predictor(folder)
         if verdict := _read_verdict(folder / "selection" / "results.json"):
             description["chosen"] = verdict

@@ -52,13 +52,14 @@ class ValidationVideo:
     watched: Sequence[Span]
 
 
-def calibrate(videos: Sequence[ValidationVideo]) -> BoutSettings:
-    """Return the rules with the largest segmental F1 over all videos, which have the same labels: the mean of that at 50,
-    70 and 90 % overlap, so that boundaries count.
+def calibrate(videos: Sequence[ValidationVideo], *, name: str = "") -> BoutSettings:
+    """Return the rules with the largest segmental F1 over all videos, which have the same labels.
+
+    It is the mean of that at 50, 70 and 90 % overlap, so that boundaries count.
 
     First all labels share their thresholds: of the defaults and of all combinations of SHARES for window, gap and least
     duration with ENTER and LEAVE, the best is taken. Then each label, one after the other, may get better thresholds of
-    its own. `unsure`, which F1 does not measure, has its default.
+    its own. name: of what made the timelines, for the log. `unsure`, which F1 does not measure, has its default.
 
     With fewer than FEWEST_BOUTS true bouts the rules are `BoutSettings.default`, and a warning says so.
 
@@ -79,7 +80,8 @@ def calibrate(videos: Sequence[ValidationVideo]) -> BoutSettings:
     shared, score = _best_shared(search, default, by_default)
     best, score = _best_of_labels(search, shared, score)
     _log.info(
-        "rules chosen on %d bouts of %d validation videos: F1 at 50 %% overlap %.3f, by the default rules %.3f",
+        "%srules chosen on %d bouts of %d validation videos: F1 at 50 %% overlap %.3f, by the default rules %.3f",
+        f"{name}: " if name else "",
         len(search.true),
         len(videos),
         score[1],

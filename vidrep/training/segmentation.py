@@ -293,6 +293,6 @@ def _finish(run: RunFolder, first: Path, videos: SegmentedVideos, device: torch.
         for video in videos.split.validation
     ]
     without_background = [name for name in truth.labels if name != truth.background]
-    settings = calibrate(validated) if validated else BoutSettings.default(without_background)
+    settings = calibrate(validated, name="LSTM") if validated else BoutSettings.default(without_background)
     save_bout_settings(run.path, settings)
     return settings

@@ -73,7 +73,7 @@ def fit_baselines(
             )
             for video in validation
         ]
-        found[name] = FrameBaseline(classifier, calibrate(validated) if validated else default)
+        found[name] = FrameBaseline(classifier, calibrate(validated, name=name) if validated else default)
     return found
 
 

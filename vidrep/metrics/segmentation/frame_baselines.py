@@ -30,7 +30,7 @@ WINDOW_SECONDS = (0.5, 1.0, 2.0, 4.0)
 _FOLDS_SEED = 0
 _FRAMES_AT_ONCE = 2048
 # Neighboring frames tell the same: of more frames the fit takes longer, and comes to the same.
-_MOST_FRAMES = 6000
+_MOST_FRAMES = 3600
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

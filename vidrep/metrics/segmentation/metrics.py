@@ -132,6 +132,12 @@ def bout_metrics(
     )
 
 
+def video_f1(video: PredictedVideo, num_labels: int, *, overlap: float = 0.5) -> float | None:
+    """Return the segmental F1 of one video, None without a bout, true or predicted."""
+    scored = video.cut()
+    return f1_of(match_counts(scored.true.joined(), scored.predicted.joined(), overlap, num_labels))
+
+
 def f1_difference(
     first: Sequence[PredictedVideo], second: Sequence[PredictedVideo], num_labels: int, *, overlap: float = 0.5
 ) -> PairedDifference:

@@ -71,6 +71,12 @@ class SegmenterRun:
         return self.description.head["background"] or None
 
     @property
+    def rules(self) -> BoutSettings:
+        """The rules by which bouts are found, of a finished run."""
+        assert self.bouts is not None
+        return self.bouts
+
+    @property
     def delay(self) -> int:
         """Frames after one that its probabilities depend on."""
         return int(self.description.windows["after"])
