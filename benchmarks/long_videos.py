@@ -45,7 +45,7 @@ TABLES: dict[str, Callable[[Measured], float | None]] = {
     "Boundary error, seconds": lambda one: one.boundary_error,
     "Accuracy of frames": lambda one: one.accuracy,
     "Bouts found": lambda one: float(one.num_predictions),
-    "Seconds of training": lambda one: one.training_seconds,
+    "Seconds of training (of all baselines together)": lambda one: one.training_seconds,
 }
 
 

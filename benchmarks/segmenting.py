@@ -32,7 +32,7 @@ class Measured:
 
     f1: segmental F1 by tIoU, "0.5". low, high: the 95 % interval of that at 0.5, over videos. boundary_error: seconds.
     accuracy: the share of frames whose likeliest label is right, before the rules; where several hold at once, that of
-    right decisions at 0.5. training_seconds: of fitting.
+    right decisions at 0.5. training_seconds: of fitting; the baselines are fitted together.
     """
 
     f1: dict[str, float | None]
