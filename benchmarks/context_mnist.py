@@ -18,6 +18,7 @@ from recording import Recording, real_data
 import vidrep
 from vidrep.config.settings import PretrainConfig
 from vidrep.evaluation.prediction import PredictionEvaluation
+from vidrep.metrics.prediction import TEACHER_FORCED
 
 CONTEXTS = (1, 2, 4, 8)
 TEST_SEQUENCES = 500
@@ -63,12 +64,13 @@ def models() -> Iterator[Model]:
     yield from (Model(cell, k) for cell in ("rnn", "lstm") for k in CONTEXTS)
 
 
-def nats(model: Model, folder: Path, steps: int) -> dict[str, float]:
+def frame_nats(model: Model, folder: Path, steps: int) -> dict[str, float]:
     """Train a model; return the nats of the next frame by it and by what predicts without learning."""
     run = vidrep.train(None, folder, model.config(steps), **ON_CPU).folder
     found = vidrep.evaluate(run, num_sequences=TEST_SEQUENCES, **ON_CPU)
     assert isinstance(found, PredictionEvaluation)
-    return {name: curve.mean for name, curve in found.metrics.by_objective["future"]["nats"].items()}
+    nats = found.metrics.by_objective["future"]["nats"]
+    return {name: curve.mean for name, curve in nats.items() if name != TEACHER_FORCED}  # of one frame, the model's own
 
 
 def main() -> None:
@@ -81,7 +83,7 @@ def main() -> None:
     found: dict[str, dict[int, float]] = {}
     began = time.monotonic()
     for number, model in enumerate(models()):
-        of_model = nats(model, record.folder / str(number), steps)
+        of_model = frame_nats(model, record.folder / str(number), steps)
         found.setdefault(model.cell, {})[model.context] = of_model.pop("model")
         for name, value in of_model.items():
             found.setdefault(name, {})[model.context] = value
