@@ -22,8 +22,8 @@ class StableGates:
         F = sigmoid(|Uf| + B |Wf| + |bf|) < 1
         |Ui|, |Uo| < 1 - F        |Ug| <= (1 - F) / 4        |Uf| < (1 - F)^2
 
-    Since |h|, |i|, |o|, |g|, |tanh c| <= 1, |c| <= 1 / (1 - F) and a sigmoid's slope is at most 1/4, the distance of two
-    states, the largest difference of a value of h or c, is multiplied in a time step by at most
+    Since |h|, |i|, |o|, |g|, |tanh c| <= 1, |c| <= 1 / (1 - F) and a sigmoid's slope is at most 1/4, the distance of
+    two states, the largest difference of a value of h or c, is multiplied in a time step by at most
 
         contraction = F + |Ui| / 4 + |Ug| + |Uf| / (4 (1 - F)) + |Uo| / 4 < F + 4 (1 - F) / 4 = 1
 
