@@ -1,16 +1,17 @@
-"""Collocation against fine-tuning and freezing the same pretrained encoder, on the same draws of few labels.
+"""Collocation against fine-tuning and freezing the same pretrained encoder, on the draws of `vidrep study`.
 
-VIDREP_DATA=... python benchmarks/collocation.py fc6          real VGG-16 fc6 sequences, 6 classes
-VIDREP_DATA=... python benchmarks/collocation.py tennis7      SqueezeNet features of whole frames, 7 classes
+VIDREP_DATA=... python benchmarks/collocation.py fc6                     real VGG-16 fc6 sequences, 6 classes
+VIDREP_DATA=... python benchmarks/collocation.py tennis7 [FEATURES]      SqueezeNet features of whole frames, 7 classes
 
 Each writes docs/results/collocation-NAME.md. The protocol, docs/results/collocation.md, was written before.
+FEATURES are those of tennis7 that benchmarks/tennis7.py extracts, if they are there already.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from recording import ROOT, facts, real_data
-from tennis7 import write_annotations
 
 import vidrep
 from vidrep.config.settings import FinetuneConfig, PretrainConfig
-from vidrep.features.annotation_files import read_annotations
+from vidrep.evaluation.study.draws import Units
+from vidrep.evaluation.study.videos import StudyVideos
 from vidrep.features.annotations import Annotation
+from vidrep.features.groups import NO_RULE, GroupRule
 from vidrep.features.store import Features
-from vidrep.metrics.paired import PairedDifference, paired_difference
+from vidrep.metrics.paired import PairedDifference, paired_difference_over_draws
 from vidrep.metrics.predictor import ClassifierRun
 
 SHOTS, THREADS, STEPS = (2, 4, 8), 1, 100
-MOST_DRAWS, LAST_START = 5, 9 * 60.0  # seconds after which no further draw begins
+MOST_DRAWS, LAST_START = 8, 8 * 60.0  # seconds after which no further draw begins
 PRETRAINED = {"encoder.hidden_size": 64, "training.steps": 200, "training.ensemble": 1}
 # Those of `finetune` for the candidates with clips (vidrep/training/candidates.py), with the last weights.
 TUNED: dict[str, Any] = {
@@ -65,60 +67,55 @@ METHODS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class DataSet:
-    """Features with labels, splits and groups."""
+    """Videos, those of them that a draw may label, and the labels that it leaves."""
 
-    features: Features
-    annotations: dict[str, Annotation]
+    videos: StudyVideos
+    units: Units
 
-    def labels(self) -> list[str]:
-        """Return the label of each video."""
-        return [self.annotations[row.path].label or "" for row in self.features.videos]
+    @classmethod
+    def of(cls, features: Features, rule: GroupRule) -> "DataSet":
+        """Take the labels and splits of the features, and the groups of a rule."""
+        videos = StudyVideos.of(features, None, rule)
+        return cls(videos, Units.of(videos, "videos"))
 
-    def videos(self, split: str) -> list[int]:
-        """Return the indices of a split's videos."""
-        rows = self.features.videos
-        return [number for number, row in enumerate(rows) if self.annotations[row.path].split == split]
+    @property
+    def features(self) -> Features:
+        """The features of the videos."""
+        return self.videos.features
 
-    def drawn(self, shots: int, draw: int) -> dict[str, Annotation]:
-        """Return the annotations in which `shots` videos a class of the training split have labels."""
-        rng, train, labels = np.random.default_rng([draw, shots]), self.videos("train"), self.labels()
-        kept = set(self.videos("test"))
-        for name in sorted(set(labels)):
-            of_class = [video for video in train if labels[video] == name]
-            kept |= {of_class[one] for one in rng.permutation(len(of_class))[:shots]}
-        paths = [row.path for row in self.features.videos]
-        every = [(video, path, self.annotations[path]) for video, path in enumerate(paths)]
-        return {path: one if video in kept else replace(one, label="") for video, path, one in every}
+    def labeled(self, chosen: Collection[int]) -> dict[str, Annotation]:
+        """Return annotations by which no training video has a label but the chosen ones."""
+        hidden = set(self.videos.train) - set(chosen)
+        rows = enumerate(self.features.videos)
+        return {row.path: Annotation("" if video in hidden else row.label, row.split) for video, row in rows}
 
 
-def fc6(folder: Path) -> DataSet:
+def fc6(folder: Path, given: Path | None) -> DataSet:
     """Import the fc6 sequences; each video is a group of its own."""
     vidrep.import_features(real_data() / "features" / "ucf101_fc6_small.h5", folder / "features.h5")
-    features = vidrep.open_features(folder / "features.h5")
-    return DataSet(features, {row.path: Annotation(row.label, row.split, row.group or None) for row in features.videos})
+    return DataSet.of(vidrep.open_features(folder / "features.h5"), NO_RULE)
 
 
-def tennis7(folder: Path) -> DataSet:
-    """Extract features of whole frames; each clip is drawn on its own."""
-    write_annotations(real_data() / "tennis7", folder / "tennis.csv")
-    weights = real_data() / "weights" / "squeezenet1_1_imagenet_fp16.pth"
-    extractor = vidrep.CnnExtractor(model="squeezenet1_1", weights=str(weights), region="frame", precision="fp32")
-    vidrep.extract(vidrep.find_videos([real_data() / "tennis7"]), folder / "features.h5", extractor)
-    features = vidrep.open_features(folder / "features.h5")
-    annotations = read_annotations(labels=folder / "tennis.csv")
-    return DataSet(features, {row.path: annotations[row.path] for row in features.videos})
+def tennis7(folder: Path, given: Path | None) -> DataSet:
+    """Extract features of whole frames, or take those that are given; groups are blocks of ten clips of a stroke."""
+    if given is None:
+        weights = real_data() / "weights" / "squeezenet1_1_imagenet_fp16.pth"
+        extractor = vidrep.CnnExtractor(model="squeezenet1_1", weights=str(weights), region="frame", precision="fp32")
+        lists = vidrep.read_annotations(labels=real_data() / "tennis7")
+        given = folder / "features.h5"
+        vidrep.extract(vidrep.find_videos([real_data() / "tennis7"]), given, extractor, annotations=lists)
+    return DataSet.of(vidrep.open_features(given), GroupRule(None, 10))
 
 
-DATA_SETS: dict[str, Callable[[Path], DataSet]] = {"fc6": fc6, "tennis7": tennis7}
+DATA_SETS: dict[str, Callable[[Path, Path | None], DataSet]] = {"fc6": fc6, "tennis7": tennis7}
 
 
 def measure(data: DataSet, folder: Path) -> tuple[dict[tuple[str, int], NDArray[np.bool_]], dict[str, float]]:
     """Return which test videos are right, {(method, k): (draws, V)}, and the seconds of a run of each method."""
-    unlabeled = {key: replace(one, label="") for key, one in data.annotations.items()}
     recipe = vidrep.load_recipe(PretrainConfig, "few-labels", changes=PRETRAINED)
-    start = vidrep.train(data.features, folder / "start", recipe, annotations=unlabeled, threads=THREADS).folder
-    test = data.videos("test")
-    true = np.array(data.labels())[test]
+    start = vidrep.train(data.features, folder / "start", recipe, annotations=data.labeled([]), threads=THREADS).folder
+    test = data.videos.test_sources
+    true = np.array(data.videos.labeled.classes)[data.videos.true]
     right: dict[tuple[str, int], list[NDArray[np.bool_]]] = {}
     seconds: dict[str, list[float]] = {}
     first = time.monotonic()
@@ -132,7 +129,7 @@ def measure(data: DataSet, folder: Path) -> tuple[dict[tuple[str, int], NDArray[
                 folder / "classifier",
                 vidrep.load_recipe(FinetuneConfig, changes=changes),
                 pretrained=start,
-                annotations=data.drawn(shots, draw),
+                annotations=data.labeled(data.units.drawn(shots, draw)),
                 threads=THREADS,
                 overwrite=True,
             )
@@ -155,13 +152,15 @@ def report(data: DataSet, right: Mapping[tuple[str, int], NDArray[np.bool_]], se
         of_draws = [right[method, shots].mean(axis=1) for shots in SHOTS]
         cells = [f"{one.mean():.3f} ({one.std(ddof=1):.3f})" for one in of_draws]
         lines.append(f"| {method} | {' | '.join(cells)} | {seconds[method]:.1f} |")
-    lines += ["", "Collocation is better by, with the 95 % interval over groups of test videos:", ""]
+    lines += ["", "Collocation is better by, with the 95 % interval over draws and groups of test videos:", ""]
     lines += [f"{head} |", f"{rule}|"]
-    groups = [_group(data, video) for video in data.videos("test")]
     for method in METHODS:
         if method != COLLOCATION:
-            pairs = [(right[COLLOCATION, k].mean(axis=0), right[method, k].mean(axis=0)) for k in SHOTS]
-            lines.append(f"| than {method} | {' | '.join(_cell(paired_difference(*pair, groups)) for pair in pairs)} |")
+            paired = [
+                paired_difference_over_draws(right[COLLOCATION, k], right[method, k], data.videos.test_groups)
+                for k in SHOTS
+            ]
+            lines.append(f"| than {method} | {' | '.join(map(_cell, paired))} |")
     return "\n".join(lines)
 
 
@@ -169,20 +168,16 @@ def _cell(one: PairedDifference) -> str:
     return f"{one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
 
 
-def _group(data: DataSet, video: int) -> str:
-    """Return the group of a test video: a block of a stroke's clip numbers, or the video itself."""
-    group = data.annotations[data.features.videos[video].path].group
-    return f"{data.labels()[video]} {group}" if group else str(video)
-
-
 def main() -> None:
     """Measure one data set, and write the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=sorted(DATA_SETS))
-    name = parser.parse_args().name
+    parser.add_argument("features", type=Path, nargs="?")
+    given = parser.parse_args()
+    name = given.name
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vidrep-collocation-") as scratch:
-        data = DATA_SETS[name](Path(scratch))
+        data = DATA_SETS[name](Path(scratch), given.features)
         table = report(data, *measure(data, Path(scratch)))
     minutes = (time.monotonic() - began) / 60
     page = (

@@ -1,23 +1,27 @@
 """How much memory a data set needs: accuracy against the frames that a classifier looks back on, recurrent or not.
 
-    python benchmarks/context.py [--seeds N] [--minutes M] [--steps N]      writes docs/results/context.md
-    python benchmarks/context.py --longer     some at the longest context, longer; docs/results/context-longer.md
+    python benchmarks/context.py                      the demo's motions; docs/results/context.md
+    python benchmarks/context.py --longer             some at the longest context, longer; context-longer.md
+    VIDREP_DATA=... python benchmarks/context.py --tennis7 [FEATURES]         seven strokes; context-tennis7.md
 
-The protocol, docs/results/context-protocol.md, was written before. `--seeds 1 --steps 10` is a quick try.
+The protocol, docs/results/context-protocol.md, was written before. `--seeds 1 --steps 10` is a quick try. FEATURES are
+those that the page's command makes, if they are there already. Moving MNIST: benchmarks/context_mnist.py.
 """
 
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recording import Recording
+from recording import Recording, real_data
+from tennis7 import FRAME_FEATURES, write_annotations
 
 from vidrep.config.reader import load_recipe
 from vidrep.config.settings import FinetuneConfig
@@ -31,6 +35,7 @@ from vidrep.training.run_metrics import read_metrics
 from vidrep.training.session import SessionOptions
 
 CONTEXTS = (1, 2, 4, 8, 16)
+TENNIS_CONTEXTS = (*CONTEXTS, 32)
 TRUNCATIONS = (1, 2, 4, 8)
 LONGEST = CONTEXTS[-1]
 LONGER = 4
@@ -74,13 +79,18 @@ class Model:
 STABLE: dict[str, dict[str, Any]] = {"rnn": {"spectral_norm": 0.99}, "lstm": {"stable": True, "input_bound": 3.0}}
 
 
-def models() -> Iterator[Model]:
-    """Yield all classifiers of the protocol."""
-    for k in CONTEXTS:
+def not_recurrent(contexts: Sequence[int]) -> Iterator[Model]:
+    """Yield classifiers whose encoder is not recurrent; the convolution's contexts are those between the given ones."""
+    for k in contexts:
         yield Model("last_frames", "last_frames", k, {"frames": k})
-    for levels in (1, 2, 3):
+    for levels in range(1, len(contexts) - 1):
         field_ = 1 + 2 * (2**levels - 1)
         yield Model("causal_convolution", "causal_convolution", field_, {"kernel": 2, "levels": levels})
+
+
+def models() -> Iterator[Model]:
+    """Yield all classifiers of the protocol for the demo's motions."""
+    yield from not_recurrent(CONTEXTS)
     for cell, settings in STABLE.items():
         for k in CONTEXTS:
             yield Model(cell, cell, k)
@@ -88,6 +98,12 @@ def models() -> Iterator[Model]:
     for cell in STABLE:
         for steps in TRUNCATIONS:
             yield Model(f"{cell}, gradient of {steps}", cell, LONGEST, {"classifier.backprop_steps": steps})
+
+
+def tennis_models() -> Iterator[Model]:
+    """Yield those for tennis7."""
+    yield from not_recurrent(TENNIS_CONTEXTS)
+    yield from (Model(cell, cell, k) for cell, k in product(STABLE, TENNIS_CONTEXTS))
 
 
 def longer() -> Iterator[Model]:
@@ -152,15 +168,19 @@ def _cell(measured: list[Measured] | None) -> str:
     return f"{np.mean([one.right.mean() for one in measured]):.3f}, {np.mean([one.nats for one in measured]):.2f}"
 
 
-def differences(results: Results) -> str:
+PAIRS = (("rnn, stable", "rnn"), ("lstm, stable", "lstm"), ("last_frames", "lstm"), ("rnn", "lstm"))
+
+
+def differences(results: Results, features: Features) -> str:
     """Say how much better one model is than another on the same test videos, at the longest context of both."""
-    pairs = [("rnn, stable", "rnn"), ("lstm, stable", "lstm"), ("last_frames", "lstm"), ("rnn", "lstm")]
-    lines = [f"At k = {LONGEST}, accuracy of the first minus that of the second, paired:\n"]
-    for first, second in pairs:
+    longest = max(context for _, context in results)
+    groups = [f"{row.label} {row.group or row.path}" for row in features.videos if row.split == "test"]
+    lines = [f"At k = {longest}, accuracy of the first minus that of the second, paired:\n"]
+    for first, second in (pair for pair in PAIRS if all((label, longest) in results for label in pair)):
         one, other = (
-            np.mean([measured.right for measured in results[label, LONGEST]], axis=0) for label in (first, second)
+            np.mean([measured.right for measured in results[label, longest]], axis=0) for label in (first, second)
         )
-        paired = paired_difference(one, other, [str(video) for video in range(len(one))])
+        paired = paired_difference(one, other, groups)
         lines.append(f"- {first} minus {second}: {paired.difference:+.3f} ({paired.low:+.3f} to {paired.high:+.3f})")
     return "\n".join(lines)
 
@@ -176,6 +196,20 @@ def bounds(results: Results) -> str:
     return "\n".join([*lines, *(f"| {label} | {name} | {value:.6f} |" for (label, name), value in largest.items())])
 
 
+def demo_features(record: Recording) -> Features:
+    """Make the demo's motions and patches of their frames."""
+    record.run("vidrep sample -o clips --per-class 100 --size 32 --seed 7 -q")
+    record.run("vidrep extract patches clips -o features.h5 --size 8 --labels clips/labels.csv -q")
+    return open_features(record.folder / "features.h5")
+
+
+def tennis_features(record: Recording) -> Features:
+    """Extract features of whole frames of tennis7, in groups of ten clips."""
+    write_annotations(real_data() / "tennis7", record.folder / "tennis.csv")
+    record.run(FRAME_FEATURES)
+    return open_features(record.folder / "frame.h5")
+
+
 def main() -> None:
     """Train and test all classifiers, seed by seed, and write the page."""
     parser = argparse.ArgumentParser()
@@ -183,34 +217,47 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0, help="no further seed begins after so many")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--longer", action="store_true")
+    parser.add_argument("--tennis7", nargs="?", const="", metavar="FEATURES")
     options = parser.parse_args()
-    chosen, steps = (longer(), LONGER * options.steps) if options.longer else (models(), options.steps)
-    classifiers = list(chosen)
+    option = "longer" if options.longer else "" if options.tennis7 is None else "tennis7"
+    chosen = {"": models, "longer": longer, "tennis7": tennis_models}[option]
+    steps = LONGER * options.steps if options.longer else options.steps
     torch.set_num_threads(1)
+    record = Recording("Context: how much memory a data set needs", real_data() if option == "tennis7" else None)
+    if options.tennis7:
+        features = open_features(Path(options.tennis7))
+        record.add(f"Features were there already: `{FRAME_FEATURES}`.")
+    else:
+        features = (tennis_features if option == "tennis7" else demo_features)(record)
     began = time.monotonic()
-    record = Recording("Context: how much memory a data set needs")
-    record.run("vidrep sample -o clips --per-class 100 --size 32 --seed 7 -q")
-    record.run("vidrep extract patches clips -o features.h5 --size 8 --labels clips/labels.csv -q")
-    features = open_features(record.folder / "features.h5")
+    results, seeds = all_results(list(chosen()), features, record.folder, steps=steps, options=options)
+    num_classes = len({row.label for row in features.videos})
+    record.add(
+        f"Made by `python benchmarks/context.py{f' --{option}' if option else ''}`, by the "
+        f"[protocol](context-protocol.md), with {seeds} seeds, one "
+        f"thread, {steps} steps, in {(time.monotonic() - began) / 60:.0f} min. Accuracy on the test videos, "
+        f"and nats, the mean over seeds. By chance: {1 / num_classes:.3f} and {np.log(num_classes):.2f}."
+    )
+    record.add(table(results))
+    record.add(differences(results, features))
+    if option != "tennis7":
+        record.add(bounds(results))
+    record.save(f"context-{option}" if option else "context")
+
+
+def all_results(
+    classifiers: Sequence[Model], features: Features, folder: Path, *, steps: int, options: argparse.Namespace
+) -> tuple[Results, int]:
+    """Train and test all classifiers, seed by seed while there is time; return what they measure and how many seeds."""
     results: Results = defaultdict(list)
-    seeds = 0
+    began, seeds = time.monotonic(), 0
     while seeds < options.seeds and time.monotonic() - began < 60 * options.minutes:
         for number, model in enumerate(classifiers):
-            folder = record.folder / f"run-{seeds}-{number}"
-            measured = measure(model, features, folder, seed=seeds, steps=steps)
+            measured = measure(model, features, folder / f"run-{seeds}-{number}", seed=seeds, steps=steps)
             results[model.label, model.context].append(measured)
             print(f"seed {seeds}, {model.label}, k = {model.context}: {measured.right.mean():.3f}", flush=True)
         seeds += 1
-    record.add(
-        f"Made by `python benchmarks/context.py{' --longer' if options.longer else ''}`, by the "
-        f"[protocol](context-protocol.md), with {seeds} seeds, one "
-        f"thread, {steps} steps, in {(time.monotonic() - began) / 60:.0f} min. Accuracy on the test videos, "
-        "and nats, the mean over seeds. By chance: 0.125 and 2.08."
-    )
-    record.add(table(results))
-    record.add(differences(results))
-    record.add(bounds(results))
-    record.save("context-longer" if options.longer else "context")
+    return results, seeds
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Digits pixel by pixel, 784 time steps: what a truncated gradient loses, and what auxiliary losses give back.
 
-VIDREP_DATA=... python benchmarks/pixel_mnist.py      writes docs/results/pixel-mnist.md
+VIDREP_DATA=... python benchmarks/pixel_mnist.py FOLDER [--minutes M]      writes docs/results/pixel-mnist.md
 
-The protocol, docs/results/pixel-mnist-protocol.md, was written before.
+FOLDER keeps what each run came to; no run begins after M minutes, and the same command goes on. The protocol,
+docs/results/pixel-mnist-protocol.md, was written before.
 """
 
+import argparse
 import gzip
+import json
 import struct
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +24,7 @@ import vidrep
 from vidrep.config.doors import settings_of_names
 from vidrep.config.settings import FinetuneConfig, PretrainConfig
 from vidrep.features.store import Features
+from vidrep.files import write_text
 from vidrep.models.classifier import Classifier
 from vidrep.models.encoder import StackSpec
 from vidrep.models.inputs import InputTransforms
@@ -131,19 +136,36 @@ def cost(length: int) -> tuple[float, float]:
     return kept / 1e6, min(seconds)
 
 
-def main() -> None:
-    """Measure, and write the page."""
-    torch.set_num_threads(THREADS)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
+def accuracies(folder: Path, minutes: float) -> dict[str, list[tuple[float, float]]]:
+    """Return accuracy and seconds of every method, seed by seed; exits if time is over before all are there."""
+    kept, deadline = folder / "accuracies.json", time.monotonic() + 60 * minutes
+    folder.mkdir(exist_ok=True)
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {name: [] for name in METHODS}
     with tempfile.TemporaryDirectory(prefix="vidrep-pixel-mnist-") as scratch:
         features = subset(Path(scratch))
         for seed in SEEDS:
             for name, objective in METHODS.items():
+                if len(found[name]) > seed:
+                    continue
+                if time.monotonic() > deadline:
+                    sys.exit(f"{kept}: not all runs are there; the same command goes on")
                 found[name].append(accuracy(features, Path(scratch), objective, seed))
+                write_text(kept, json.dumps(found))
                 print(f"seed {seed}, {name}: {found[name][-1]}", flush=True)
+    return found
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    options = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    found = accuracies(options.folder, options.minutes)
     lines = ["| | seed 0 | seed 1 | seed 2 | mean | seconds a run |", "|---|---|---|---|---|---|"]
-    for name, results in found.items():
-        values: NDArray[np.float64] = np.array(results)
+    for name in METHODS:
+        values: NDArray[np.float64] = np.array(found[name])
         cells = " | ".join(f"{one:.3f}" for one in values[:, 0])
         lines.append(f"| {name} | {cells} | {values[:, 0].mean():.3f} | {np.median(values[:, 1]):.0f} |")
     lines += ["", "| time steps | MB kept for the backward pass | seconds a step |", "|---|---|---|"]

@@ -22,6 +22,10 @@ from vidrep.metrics.predictor import ClassifierRun
 SEEDS = (0, 1, 2, 3, 4)
 BLOCK = 10  # clip numbers whose clips are never divided between learning and validating
 CPU = torch.device("cpu")
+FRAME_FEATURES = (
+    "vidrep extract cnn $VIDREP_DATA/tennis7 -o frame.h5 --model squeezenet1_1 --weights "
+    "$VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth --region frame --precision fp32 --labels tennis.csv"
+)
 
 
 def main() -> None:
@@ -34,11 +38,7 @@ def main() -> None:
         "but they are not fresh: earlier versions of vidrep were measured on them."
     )
     write_annotations(real_data() / "tennis7", record.folder / "tennis.csv")
-    weights = "--weights $VIDREP_DATA/weights/squeezenet1_1_imagenet_fp16.pth"
-    record.run(
-        f"vidrep extract cnn $VIDREP_DATA/tennis7 -o frame.h5 --model squeezenet1_1 {weights} --region frame "
-        "--precision fp32 --labels tennis.csv"
-    )
+    record.run(FRAME_FEATURES)
     common = "--labels tennis.csv --threads 1"
     for seed in SEEDS:
         record.run(f"vidrep train frame.h5 -o few{seed} --recipe few-labels --seed {seed} {common}", keep=seed == 0)

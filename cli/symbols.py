@@ -27,7 +27,8 @@ def symbols_command(
         features_option(
             "--series",
             metavar="NAME",
-            help="motion (mean squared difference from the frame before), column:N or component:N; default: motion.",
+            help="motion (mean squared difference from the frame before), column:N, component:N or surprise:RUN "
+            "(errors of a pretrained run's predictions); default: motion.",
         ),
     ] = None,
     tolerance: Annotated[

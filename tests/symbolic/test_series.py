@@ -68,7 +68,7 @@ def test_a_component_is_fitted_to_its_videos(tmp_path: Path, features: Features)
     assert source_of(others, "component:1").fitted_to != source_of(features, "component:1").fitted_to
 
 
-@pytest.mark.parametrize("name", ["", "surprise", "column", "column:-1", "component:1.5", "motion:1"])
+@pytest.mark.parametrize("name", ["", "surprise", "surprise:", "column", "column:-1", "component:1.5", "motion:1"])
 def test_names_that_are_none(features: Features, name: str) -> None:
     with pytest.raises(ConfigError, match=f"series '{name}': give motion, column:N"):
         read_series(features, name)

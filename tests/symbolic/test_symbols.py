@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_features import features_of
-from small_symbols import ODD, ON_CPU, VIDEOS, rows_of, small_config, train_symbols
-from toy_training import KilledError, assert_same, killed_after, tree_of
+from small_symbols import ODD, VIDEOS, rows_of, train_symbols
 
 from vidrep.errors import FeatureFileError, InputError
 from vidrep.extraction.compatibility import require_same_features
@@ -15,7 +14,6 @@ from vidrep.models.saved import load_model
 from vidrep.symbolic.codebook import Codebook, SymbolSettings
 from vidrep.symbolic.forecast import SymbolForecaster
 from vidrep.symbolic.symbols import symbols
-from vidrep.training.pretrain import train
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +49,6 @@ def test_a_continuation_is_the_likeliest_letter_each_time(trained: Path) -> None
         assert sum(np.exp(-value) for value in nats.values()) == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(forecaster.forecast(text, 0.25, 9), book.values(following, 0.25)[1:10])
     assert len(forecaster.forecast(text, 0.25, 0)) == 0
-
-
-def test_a_killed_run_goes_on_the_same(tmp_path: Path, trained: Path) -> None:
-    letters, run = trained / "symbols/symbols.h5", tmp_path / "run"
-    with pytest.raises(KilledError):
-        train(letters, run, small_config(), on_progress=killed_after(30), **ON_CPU)
-    train(letters, run, small_config(), resume=True, **ON_CPU)
-    assert_same(tree_of(run), tree_of(trained / "run"))
 
 
 def test_components_of_other_videos_are_refused(tmp_path: Path, features: Features) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,23 +41,6 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, features: Features) -> 
 
 def config_of(transfer: Transfer = "collocation", **settings: Any) -> FinetuneConfig:
     return finetune_config(encoder=NEW, classifier=ClassifierSettings(transfer=transfer), **settings)
-
-
-@pytest.mark.parametrize("transfer", get_args(Transfer))
-def test_every_transfer_trains_is_killed_resumes_evaluates_and_predicts(
-    tmp_path: Path, features: Features, pretrained: Path, transfer: Transfer
-) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    config = config_of(transfer)
-    vidrep.finetune(features, whole, config, pretrained=pretrained, device="cpu")
-    with pytest.raises(KilledError):
-        vidrep.finetune(features, killed, config, pretrained=pretrained, device="cpu", on_progress=killed_after(7))
-    vidrep.finetune(features, killed, resume=True, device="cpu")
-    assert_same(tree_of(killed), tree_of(whole))
-    assert vidrep.evaluate(whole, features, device="cpu").num_videos == 2
-    predicted = vidrep.predict(whole, [features.path], device="cpu").videos
-    assert len(predicted) == 10 and all(np.isfinite(list(one.probabilities.values())).all() for one in predicted)
-    assert vidrep.info(whole)["head.transfer"] == transfer
 
 
 def test_a_collocated_encoder_keeps_its_source_and_learns_beside_it(

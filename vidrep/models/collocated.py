@@ -112,13 +112,14 @@ class CollocatedEncoder(Encoder):
         self.source = Encoder(input_size, spec, numerics=numerics)
         self.source.requires_grad_(False)
         device = next(self.parameters()).device
-        self.collocations = nn.ModuleList(
-            nn.ModuleList(
+        self._layers = [
+            [
                 Collocation(cell.input_size or 0, tensor.numel(), spec.initial_weights)
                 for tensor in to_dict(cell.initial_state(1, device)).values()
-            )
+            ]
             for cell in self._cells
-        )
+        ]
+        self.collocations = nn.ModuleList(map(nn.ModuleList, self._layers))
 
     def forward(
         self,
@@ -143,14 +144,6 @@ class CollocatedEncoder(Encoder):
         ]
         return self._in_stretches(partial(self._run_collocated, memories), (inputs, aligned), state, len(inputs))
 
-    @property
-    def _layers(self) -> list[list[Collocation]]:
-        return [
-            [one for one in layer if isinstance(one, Collocation)]
-            for layer in self.collocations
-            if isinstance(layer, nn.ModuleList)
-        ]
-
     @torch.no_grad()
     def _source_states(self, inputs: Tensor) -> list[list[Tensor]]:
         """Return the tensors of the source's state after every time step, (T, B, S), layer by layer."""
@@ -172,32 +165,27 @@ class CollocatedEncoder(Encoder):
         for cell, before, layer, aligned, memory in zip(
             self._cells, state, self._layers, inputs[1], memories, strict=True
         ):
-            read = F.dropout(outputs, self.dropout, self.training)
-            driven = [F.linear(read, collocation.input_weight) for collocation in layer]
-            outputs, after = _run_layer(cell, before, read, _Steps(layer, driven, aligned, memory))
+            outputs = F.dropout(outputs, self.dropout, self.training)
+            outputs, after = _run_layer(cell, before, outputs, layer, aligned, memory)
             last.append(after)
         return outputs, tuple(last)
 
 
-class _Steps(NamedTuple):
-    """What the collocations of a layer read: (T, B, 3S) and (T, B, S) for each, and their memories."""
-
-    collocations: Sequence[Collocation]
-    driven: Sequence[Tensor]
-    aligned: Sequence[Tensor]
-    memories: Sequence[Memory]
-
-    def merged(self, step: int, state: State) -> State:
-        """Return the state that the cell starts a time step from."""
-        parts = zip(self.collocations, self.driven, _tensors(state), self.aligned, self.memories, strict=True)
-        found = iter([one(driven[step], before, at[step], memory) for one, driven, before, at, memory in parts])
-        return map_state(lambda tensor: next(found).view_as(tensor), state)
-
-
-def _run_layer(cell: Cell, state: State, inputs: Tensor, steps: _Steps) -> tuple[Tensor, State]:
+def _run_layer(
+    cell: Cell,
+    state: State,
+    inputs: Tensor,
+    collocations: Sequence[Collocation],
+    aligned: Sequence[Tensor],
+    memories: Sequence[Memory],
+) -> tuple[Tensor, State]:
+    """Run a cell, (T, B, D) -> (T, B, H), whose state each collocation merges a tensor of before every time step."""
+    driven = [F.linear(inputs, one.input_weight) for one in collocations]
     outputs = []
     for step, frame in enumerate(inputs):
-        output, state = cell(frame, steps.merged(step, state))
+        parts = zip(collocations, driven, _tensors(state), aligned, memories, strict=True)
+        merged = iter([one(x[step], before, at[step], memory) for one, x, before, at, memory in parts])
+        output, state = cell(frame, map_state(lambda tensor, merged=merged: next(merged).view_as(tensor), state))
         outputs.append(output)
     return torch.stack(outputs), state
 

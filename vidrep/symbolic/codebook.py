@@ -46,7 +46,8 @@ class SymbolSettings:
 class SeriesSource:
     """The features that series were read from: how they were made, and their frames.
 
-    fitted_to: the hash of the videos that the series itself was fitted to, '' for one that needs no fitting.
+    fitted_to: the hash of the videos that the series itself was fitted to, or of the weights that predict its frames;
+    '' for one that needs neither.
     """
 
     extractor: dict[str, Any] = field(default_factory=dict)

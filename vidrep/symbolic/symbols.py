@@ -92,6 +92,8 @@ def _symbols_of(
 def _require_same(features: Features, name: str, source: SeriesSource, wanted: SeriesSource) -> None:
     """Raise FeatureFileError or InputError unless the letters of a run stand for series of such features."""
     require_same_features(features, wanted)
+    if source.fitted_to != wanted.fitted_to and name.startswith("surprise"):
+        raise InputError(f"series {name}: that run has other weights than those that the letters were made with")
     if source.fitted_to != wanted.fitted_to:
         raise InputError(
             f"{features.path}: series {name} of the run was fitted to other videos, which have other components; use "

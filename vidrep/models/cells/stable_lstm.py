@@ -22,10 +22,13 @@ class StableGates:
         F = sigmoid(|Uf| + B |Wf| + |bf|) < 1
         |Ui|, |Uo| < 1 - F        |Ug| <= (1 - F) / 4        |Uf| < (1 - F)^2
 
-    Since |i|, |o|, |g|, |tanh c| <= 1, |c| <= 1 / (1 - F) and a sigmoid's slope is at most 1/4, the distance of two
-    states, the largest difference of a value of h or c, is multiplied in a time step by at most
+    Since |h|, |i|, |o|, |g|, |tanh c| <= 1, |c| <= 1 / (1 - F) and a sigmoid's slope is at most 1/4, the distance of
+    two states, the largest difference of a value of h or c, is multiplied in a time step by at most
 
-        contraction = F + |Ui| / 4 + |Ug| + |Uf| / (4 (1 - F)) + |Uo| / 4 < 1
+        contraction = F + |Ui| / 4 + |Ug| + |Uf| / (4 (1 - F)) + |Uo| / 4 < F + 4 (1 - F) / 4 = 1
+
+    The source measures states by the Euclidean norm, and so calls stable what O(log H) time steps make of a state; by
+    the largest difference, each time step is a contraction.
 
     Here F is the largest such sigmoid of one unit: at most that of the three norms, and it bounds f as well. It is kept
     below a chosen `largest_forget`. Where weights reach a bound, their rows are scaled down: each row of Ui, Uo, Ug and
