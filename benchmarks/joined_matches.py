@@ -61,8 +61,18 @@ def make(folder: Path) -> None:
         join(open_features(folder / "clips.h5"), folder / f"matches-{seed}", seed)
 
 
-def measure(folder: Path, seed: int) -> None:
-    """Fit and measure everything but networks on the matches of one seed."""
+def measured_file(folder: Path, method: str, seed: int) -> Path:
+    """Return the file of one method's figures."""
+    return folder / "measured" / str(seed) / f"{method}.json"
+
+
+def annotations_file(folder: Path, seed: int) -> Path:
+    """Return the annotations of the matches of one seed."""
+    return folder / f"matches-{seed}" / ANNOTATIONS
+
+
+def task_of(folder: Path, seed: int) -> SegmentTask:
+    """Return what is learned from and what is tested."""
     place = folder / f"matches-{seed}"
     features = open_features(place / MATCHES)
     every = read_segments(place / ANNOTATIONS)
@@ -74,14 +84,16 @@ def measure(folder: Path, seed: int) -> None:
         for split in ("train", "test")
     }
     training = read_truth(features, parts["train"])
-    task = SegmentTask(
-        features=features,
-        training=training,
-        test=read_truth(features, parts["test"], labels=training.labels),
-    )
+    test = read_truth(features, parts["test"], labels=training.labels)
+    return SegmentTask(features=features, training=training, test=test)
+
+
+def measure(folder: Path, seed: int) -> None:
+    """Fit and measure everything but networks on the matches of one seed."""
+    task = task_of(folder, seed)
     for name, classifier, seconds in task.classifiers(seed=seed, head=HEAD):
         found = task.measured(classifier, training_seconds=seconds)
-        found.save(folder / "measured" / str(seed) / f"{name}.json")
+        found.save(measured_file(folder, name, seed))
         print(f"seed {seed}, {name}: {found}", flush=True)
 
 

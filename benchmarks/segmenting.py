@@ -19,6 +19,7 @@ from vidrep.metrics.segmentation.per_frame import FrameMetrics, frame_metrics, s
 from vidrep.metrics.segmentation.truth import Truth
 from vidrep.timelines.calibration import ValidationVideo, calibrate
 from vidrep.timelines.finder import find_bouts
+from vidrep.timelines.settings import BoutSettings
 from vidrep.timelines.timeline import Timeline
 
 CBAS_HEAD = "CBAS's head"
@@ -128,9 +129,11 @@ class SegmentTask:
             several_labels=truth.several_labels,
         )
 
-    def measured(self, classifier: FrameClassifier, *, training_seconds: float) -> Measured:
-        """Choose rules on the validation videos, and measure the bouts of the test videos that these find."""
-        rules = calibrate(
+    def measured(
+        self, classifier: FrameClassifier, *, training_seconds: float, rules: BoutSettings | None = None
+    ) -> Measured:
+        """Measure the bouts of the test videos that rules find; None: rules that the validation videos choose."""
+        rules = rules or calibrate(
             [
                 ValidationVideo(
                     self.timeline(classifier, video, self.training),
