@@ -1,5 +1,7 @@
 """Segments in memory: their order, joined spans, unions, and which share time."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
@@ -66,8 +68,9 @@ def test_what_lies_outside_of_taken_time() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         several = [[Span(*sorted(pair)) for pair in rng.integers(0, 30, (4, 2)).tolist()] for _ in range(2)]
-        of_spans, of_taken, left = (
-            {second for start, end in some for second in range(int(start), int(end))}
-            for some in (*several, without(*several))
-        )
+        of_spans, of_taken, left = map(seconds_of, (*several, without(*several)))
         assert left == of_spans - of_taken
+
+
+def seconds_of(spans: Iterable[Span]) -> set[int]:
+    return {second for start, end in spans for second in range(int(start), int(end))}

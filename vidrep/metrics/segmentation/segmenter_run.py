@@ -110,7 +110,7 @@ class SegmenterRun:
         one reads windows as in training, whose margins overlap.
         """
         self.model.to(device).eval()
-        frames = (block.reshape(len(block), -1) for block in blocks)
+        frames = (block.reshape(len(block), -1) for block in blocks if len(block))
         if self.is_causal:
             yield from self._read_on(_pieces(frames, _CHUNK), device)
         else:
