@@ -2,8 +2,9 @@
 
     python benchmarks/hour.py [--write]      writes docs/results/hour.md; some 12 minutes on 2 cores
 
-The runs are trained for 100 steps on generated long videos (pixels of 8x8, both directions and causal): what they say of the
-video does not count. Memory is the peak of the proportional set size of all processes together, sampled 20 times a second.
+The runs are trained for 100 steps on generated long videos (pixels of 8x8, both directions and causal): what they say
+of the video does not count. Memory is the peak of the proportional set size of all processes together, sampled 20 times
+a second.
 """
 
 import subprocess
@@ -66,8 +67,8 @@ def main() -> int:
         page = (
             "# An hour of video through predict\n\nMade by `python benchmarks/hour.py --write`: "
             f"{WIDTH}x{HEIGHT} H.264, {CLIP_FRAMES_PER_SECOND} frames/s, a generated minute over and over; pixels of "
-            "8x8, LSTM of 128 units, runs of 100 steps; `predict VIDEO --frames frames.h5`, threads by default, decoded in "
-            f"the same process.\n\n{facts()}\n"
+            "8x8, LSTM of 128 units, runs of 100 steps; `predict VIDEO --frames frames.h5`, threads by default, "
+            f"decoded in the same process.\n\n{facts()}\n"
             + "\n".join(lines)
             + f"\n\n{text}\n\nPredict: the whole command, its start "
             "of 2 to 4 s included; of 5 minutes the median of three, in turn with the other two. Allowed: decode alone "

@@ -74,9 +74,12 @@ class BoutOptions:
     ] = None
     overwrite: Annotated[bool, output_option("--overwrite", help="Replace what is there.")] = False
     start: Annotated[
-        float | None, sampling_option("--start", metavar="SECONDS", help="Of long videos, what begins here,")
+        float | None, sampling_option("--start", metavar="SECONDS", help="Of long videos, leave out what is before.")
     ] = None
-    end: Annotated[float | None, sampling_option("--end", metavar="SECONDS", help="and until here.")] = None
+    end: Annotated[
+        float | None,
+        sampling_option("--end", metavar="SECONDS", help="Of long videos, leave out what is from here on."),
+    ] = None
     smoothing: Annotated[
         float | None,
         input_option("--smoothing", metavar="SECONDS", help="Average probabilities over it; default: the run's rule."),

@@ -158,5 +158,5 @@ def _next_step(result: "SegmentationResult", evaluates: str) -> str:
     unlabeled = f"time without a label is {result.background!r}" if result.background else "no label is background"
     reads = "causal: no later frame counts"
     if result.delay:
-        reads = f"a label depends on {result.delay} frames after it, too"
+        reads = f"a label depends on up to {result.delay} frames after it, too"
     return f"{learned}; {held_out}\n{unlabeled}; {reads}"

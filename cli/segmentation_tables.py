@@ -13,7 +13,7 @@ def segmentation_report(result: "SegmentationEvaluation") -> str:
     """Describe bouts and frames, with the baselines below, and each label."""
     bouts, seconds = result.network.bouts, result.seconds
     left_out = f"; {result.num_left_out} left out, which the run was trained on" if result.num_left_out else ""
-    reads = f"reads {result.delay} frames ahead" if result.delay else "causal"
+    reads = f"reads up to {result.delay} frames ahead" if result.delay else "causal"
     head = (
         f"{result.num_videos} {result.which}, {seconds / 60:.1f} annotated minutes, {bouts.num_true} bouts of "
         f"{len(bouts.by_label)} labels{left_out}; {reads}"

@@ -50,16 +50,20 @@ def circles(
 
 
 def features_of(
-    folder: Path, videos: Mapping[str, NDArray[np.generic]], splits: Mapping[str, str] | None = None
+    folder: Path,
+    videos: Mapping[str, NDArray[np.generic]],
+    splits: Mapping[str, str] | None = None,
+    *,
+    fps: float = 0.0,
 ) -> Features:
-    """Import videos, {key: (T, ...)}; their labels are their folders."""
+    """Import videos, {key: (T, ...)}; their labels are their folders. fps: 0 for one frame a second, as if unknown."""
     source = folder / "arrays"
     shutil.rmtree(source, ignore_errors=True)
     for key, frames in videos.items():
         (source / key).parent.mkdir(parents=True, exist_ok=True)
         np.save(source / key, frames)
     annotations = {key: Annotation(None, split) for key, split in (splits or {}).items()}
-    return import_features(source, folder / "features.h5", annotations=annotations, overwrite=True).features
+    return import_features(source, folder / "features.h5", annotations=annotations, fps=fps, overwrite=True).features
 
 
 def with_value(features: Features, key: str, frame: int, value: float) -> Features:

@@ -13,6 +13,7 @@ limit_spinning()  # before anything imports torch
 
 if TYPE_CHECKING:  # the same names for type checkers and editors; a test compares them
     from .config.reader import list_recipes, load_recipe
+    from .config.segmentation import SegmentationConfig
     from .config.settings import FinetuneConfig, PretrainConfig
     from .evaluation.compare import compare
     from .evaluation.data_check.check import check
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .inference.classifier import load_classifier
     from .inference.info import info
     from .inference.predict import predict
+    from .inference.predict_bouts import predict_bouts
     from .models.saved import load_model
     from .segments.reading import read_segments
     from .segments.writing import write_segments
@@ -42,6 +44,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test compar
     from .synthetic.source_samples import SourceSampleConfig
     from .training.finetune import finetune
     from .training.pretrain import train
+    from .training.segmentation import finetune_segments
     from .video.sampling import Sampling
     from .video.sources import find_videos
 
@@ -55,6 +58,7 @@ __all__ = [
     "PretrainConfig",
     "SampleConfig",
     "Sampling",
+    "SegmentationConfig",
     "SourceSampleConfig",
     "SymbolSettings",
     "__version__",
@@ -95,12 +99,12 @@ _HOMES = {
     "MovingMnistConfig": "synthetic.moving_mnist",
     "PatchExtractor": "extraction.extractors.patches",
     "PretrainConfig": "config.settings",
-    "SegmentationConfig": "config.segmentation",
     "SampleConfig": "synthetic.samples",
     "Sampling": "video.sampling",
+    "SegmentationConfig": "config.segmentation",
     "SourceSampleConfig": "synthetic.source_samples",
-    "check": "evaluation.data_check.check",
     "SymbolSettings": "symbolic.codebook",
+    "check": "evaluation.data_check.check",
     "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "export_features": "features.exporting",
@@ -119,8 +123,8 @@ _HOMES = {
     "predict": "inference.predict",
     "predict_bouts": "inference.predict_bouts",
     "read_annotations": "features.annotation_files",
-    "reproduce": "evaluation.reproduce",
     "read_segments": "segments.reading",
+    "reproduce": "evaluation.reproduce",
     "sample": "synthetic.samples:write_samples",
     "study": "evaluation.study.study",
     "symbols": "symbolic.symbols",

@@ -184,7 +184,8 @@ def test_labels_with_times_are_refused_elsewhere(tmp_path: Path, names: str) -> 
     path.write_text(names + "\n")
     with pytest.raises(
         LabelError,
-        match=r"line 1: columns are .*: these labels have a start and an end, .*; here a video has one label",
+        match=r"line 1: columns are .*: these labels have a start and an end, .*; here a video has one label: "
+        r"give finetune --annotations FILE",
     ):
         read_annotations(labels=path)
     kinetics = tmp_path / "train.csv"

@@ -1,9 +1,12 @@
 """Segments in memory: their order, joined spans, unions, and which share time."""
 
+from collections.abc import Iterable
+
+import numpy as np
 import pytest
 
 from vidrep.errors import LabelError
-from vidrep.segments.segment import Annotations, Segment, Span, combined, find_overlaps, joined, watched_until
+from vidrep.segments.segment import Annotations, Segment, Span, combined, find_overlaps, joined, watched_until, without
 
 
 def test_spans_are_joined_where_they_overlap_or_touch() -> None:
@@ -55,3 +58,19 @@ def test_points_overlap_what_they_lie_in() -> None:
     found = find_overlaps(Annotations.of([bout, first, within, end]))
     assert {tuple(sorted(pair)) for pair in found} == {(first, bout), (bout, within)}
     assert find_overlaps(Annotations.of([end, Segment("a", 2, 2, "lick")]))
+
+
+def test_what_lies_outside_of_taken_time() -> None:
+    spans, taken = [Span(0, 4), Span(6, 9)], [Span(7, 7.5), Span(1, 2), Span(3, 7), Span(9, 9)]
+    assert without(spans, taken) == (Span(0, 1), Span(2, 3), Span(7.5, 9))
+    assert without(spans, []) == tuple(spans)
+    assert without(spans, [Span(-1, 20)]) == ()
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        several = [[Span(*sorted(pair)) for pair in rng.integers(0, 30, (4, 2)).tolist()] for _ in range(2)]
+        of_spans, of_taken, left = map(seconds_of, (*several, without(*several)))
+        assert left == of_spans - of_taken
+
+
+def seconds_of(spans: Iterable[Span]) -> set[int]:
+    return {second for start, end in spans for second in range(int(start), int(end))}

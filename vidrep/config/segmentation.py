@@ -27,7 +27,7 @@ class SegmentWindows(Settings):
     margin: NotNegative | Auto = "auto"
     """Frames at the beginning of a window, and at its end where the encoder reads backward too, that are read and not
     classified, since too little is known there of what was before, or comes after; but at the ends of a video they
-    are. A bidirectional encoder knows of a frame so many of those that follow: its delay."""
+    are. A bidirectional encoder knows at least so many of the frames that follow."""
     stride: AtLeastOne | Auto = "auto"
     """Frames between the starts of two training windows of a video."""
 

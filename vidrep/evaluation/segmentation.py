@@ -39,9 +39,9 @@ class SegmentationEvaluation:
     """Metrics of a run that labels frames; time of which nobody said what it shows is scored nowhere.
 
     labels: with the background, "" for none, as the last. seconds: scored. delay: frames after one that its labels
-    depend on. baselines: classifiers of single frames, or of the mean of a window, whose rules for bouts were chosen on
-    the same validation videos. differences: the segmental F1 at 50 % overlap minus each baseline's, with an interval
-    over groups. num_left_out: videos left out because the run was trained on them.
+    depend on, at most. baselines: classifiers of single frames, or of the mean of a window, whose rules for bouts were
+    chosen on the same validation videos. differences: the segmental F1 at 50 % overlap minus each baseline's, with an
+    interval over groups. num_left_out: videos left out because the run was trained on them.
     """
 
     which: str

@@ -104,6 +104,21 @@ def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(result)
 
 
+def without(spans: Iterable[Span], taken: Iterable[Span]) -> tuple[Span, ...]:
+    """Return what of spans lies outside of those that are taken, sorted and apart."""
+    result: list[Span] = []
+    holes = joined(taken)
+    for start, end in joined(spans):
+        for hole in holes:
+            if start < hole.start < end:
+                result.append(Span(start, hole.start))
+            if hole.start < end:
+                start = max(start, hole.end)
+        if start < end:
+            result.append(Span(start, end))
+    return tuple(result)
+
+
 def watched_until(spans: Sequence[Span]) -> float | None:
     """Return where watched time ends if it is one span from the video's beginning on; else None."""
     return spans[0].end if len(spans) == 1 and spans[0].start == 0 else None

@@ -62,7 +62,8 @@ class SegmentationResult:
     """A finished training from segments: its run folder, how it went, its labels, and what it learned from.
 
     background: the label of time in which nothing happens, "" for none. seconds, num_videos: annotated, by split.
-    delay: frames after one that its labels depend on, 0 for a causal run. bouts: the rules by which bouts are found.
+    delay: frames after one that its labels depend on, at most, 0 for a causal run. bouts: the rules by which bouts are
+    found.
     learned_from_validation: whether the network that is kept learned from the validation videos too.
     """
 
@@ -236,7 +237,7 @@ def _prepare(
         cell=asdict(config.cell[config.encoder.cell]),
         windows={"length": length, "before": before, "after": after},
         joined=[] if start is None else start.description.joined,
-        head={**asdict(config.segmenter), "background": truth.background or ""},
+        head=asdict(config.segmenter) | ({} if truth.several_labels else {"background": truth.background or ""}),
         classes=list(truth.labels),
         class_counts=counts.tolist(),
     )

@@ -31,7 +31,7 @@ from .task import TaskData
 
 _log = logging.getLogger(__name__)
 
-# Frames of a window and of its margin; a window has no more than half of the longest video.
+# Frames of a window and of its margin.
 _LENGTH, _MARGIN, _BATCH_SIZE = 96, 16, 32
 
 

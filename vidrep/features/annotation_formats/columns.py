@@ -58,7 +58,7 @@ class Columns:
         if not STARTS.isdisjoint(known) and not ENDS.isdisjoint(known):
             raise LabelError(
                 f"{place}: columns are {','.join(names)}: these labels have a start and an end, and are of parts "
-                "of a video; here a video has one label (`vidrep annotations` converts such files)"
+                "of a video; here a video has one label: give finetune --annotations FILE, which learns from times"
             )
         columns = cls.recognized(names, _MEANINGS, place)
         if "video" not in columns.used or len(columns.used) < 2:

@@ -67,8 +67,8 @@ class SegmenterRun:
 
     @property
     def background(self) -> str | None:
-        """The label of time in which nothing happens."""
-        return self.description.head["background"] or None
+        """The label of time in which nothing happens; None if there is none, and where several labels may hold."""
+        return None if self.network.several_labels else self.description.head["background"] or None
 
     @property
     def rules(self) -> BoutSettings:
@@ -78,8 +78,9 @@ class SegmenterRun:
 
     @property
     def delay(self) -> int:
-        """Frames after one that its probabilities depend on."""
-        return int(self.description.windows["after"])
+        """Frames after one that its probabilities depend on, at most: as many as a window has after its margin."""
+        windows = self.description.windows
+        return 0 if self.is_causal else int(windows["length"] - windows["before"] - 1)
 
     @property
     def is_causal(self) -> bool:
@@ -109,7 +110,7 @@ class SegmenterRun:
         one reads windows as in training, whose margins overlap.
         """
         self.model.to(device).eval()
-        frames = (block.reshape(len(block), -1) for block in blocks)
+        frames = (block.reshape(len(block), -1) for block in blocks if len(block))
         if self.is_causal:
             yield from self._read_on(_pieces(frames, _CHUNK), device)
         else:

@@ -4,6 +4,7 @@ Shapes: T frames of a video, K labels.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from ...features.annotations import VideoFinder
 from ...features.store import Features
 from ...segments.frame_clock import frame_edges
 from ...segments.matching import match_videos
-from ...segments.segment import Annotations, Segment, Span, find_overlaps, joined
+from ...segments.segment import Annotations, Segment, Span, find_overlaps, joined, without
 from .bouts import UNKNOWN, Bouts
 
 _log = logging.getLogger(__name__)
@@ -83,11 +84,12 @@ def read_truth(
     """Match annotations to the videos of features.
 
     background: the name of time in the annotated videos that has no label; "" leaves such time unknown, but where the
-        annotations say what was watched. Segments of that name are taken as what they say.
+        annotations say what was watched and `labels` do not say that there is none. Segments of that name are taken as
+        what they say.
     several_labels: labels may hold at once; those that are not annotated do not hold where time was watched, or
         anywhere if `background` is given.
-    labels: those that a run knows, the background among them; segments of others are left out, which is logged. None:
-        all that are there.
+    labels: those that a run knows, the background among them; segments of others are left out, which is logged, and
+        where one label holds at a time, their time is unknown. None: all that are there.
 
     Annotations of videos that are not there are left out, which is logged, as are events without a duration.
 
@@ -103,11 +105,13 @@ def read_truth(
             f"{some_names(list(ends))}"
         )
     known = {video: _known(matched, video, ends[video], background, several_labels) for video in matched.videos}
-    name = background or (BACKGROUND if any(matched.watched.values()) else "")
+    says_watched = labels is None and any(matched.watched.values())
+    name = background or (BACKGROUND if says_watched else "")
     segments = _without_points([one for one in matched.segments if one.label != name])
     if labels is not None:
-        segments = _of_labels(segments, labels)
-        name = name if name in labels else ""
+        segments, others = _of_labels(segments, labels)
+        if not several_labels:
+            known = {video: without(spans, others.get(video, ())) for video, spans in known.items()}
     if not several_labels:
         segments = _apart(Annotations.of(segments))
     there = {one.label for one in segments} if labels is None else {*labels} - {name}
@@ -167,12 +171,18 @@ def _without_points(segments: Sequence[Segment]) -> list[Segment]:
     return [one for one in segments if not one.is_point]
 
 
-def _of_labels(segments: Sequence[Segment], labels: Sequence[str]) -> list[Segment]:
+def _of_labels(
+    segments: Sequence[Segment], labels: Sequence[str]
+) -> tuple[list[Segment], Mapping[str, Sequence[Span]]]:
+    """Return the segments of some labels, and when, by video, there are others."""
     others = [one for one in segments if one.label not in labels]
     if others:
         names = some_names(sorted({one.label for one in others}))
         _log.warning("%d segments have labels that the run was not trained on and are left out: %s", len(others), names)
-    return [one for one in segments if one.label in labels]
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for one in others:
+        spans[one.video].append(Span(one.start, one.end))
+    return [one for one in segments if one.label in labels], spans
 
 
 def _apart(annotations: Annotations) -> list[Segment]:
@@ -180,15 +190,18 @@ def _apart(annotations: Annotations) -> list[Segment]:
 
     Raises LabelError if two labels hold at one time by more than that.
     """
-    ends: dict[Segment, float] = {}
     for first, second in find_overlaps(annotations):
-        if first.label == second.label:
-            continue
-        if min(first.end, second.end) - second.start > _TOUCH:
+        if first.label != second.label and first.end - second.start > _TOUCH:
             places = " and ".join(one.place for one in (first, second) if one.place) or first.video
             raise LabelError(
                 f"{places}: {first.label!r} and {second.label!r} overlap from {second.start:g} s on in "
                 f"{first.video!r}; correct the times, or let several labels hold at once (--multi-label)"
             )
-        ends[first] = min(second.start, ends.get(first, second.start))
-    return [replace(one, end=ends.get(one, one.end)) for one in annotations.segments]
+    apart = []
+    for segments in annotations.by_video.values():
+        starts: dict[str, float] = {}  # where each label holds next
+        for one in reversed(segments):
+            of_others = [start for label, start in starts.items() if label != one.label]
+            apart.append(replace(one, end=min([one.end, *of_others])))
+            starts[one.label] = one.start
+    return apart
