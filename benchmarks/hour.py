@@ -47,7 +47,7 @@ class Spent(NamedTuple):
 def main() -> int:
     """Measure, print a table, and return 1 if time or memory miss what is wanted."""
     lines = [
-        "| run | video | frames | predict, s | decode alone, s | network alone, s | allowed / predict, cores | peak, MB |",
+        "| run | video | frames | predict, s | decode alone, s | network alone, s | allowed / predict | peak, MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     peaks: dict[str, list[int]] = {kind: [] for kind in KINDS}
@@ -81,11 +81,13 @@ def main() -> int:
         page = (
             "# An hour of video through predict\n\nMade by `python benchmarks/hour.py --write`: "
             f"{WIDTH}x{HEIGHT} H.264, {CLIP_FRAMES_PER_SECOND} frames/s, a generated minute over and over; pixels of "
-            "8x8, LSTM of 128 units, runs of 100 steps; `predict VIDEO --frames FILE --features FILE`, threads by default, "
-            f"decoded in the same process.\n\n{facts()}\n" + "\n".join(lines) + f"\n\n{text}\n\nSeconds of the "
-            "clock, and in brackets of the cores: the machine did other work. Predict: the whole command, its start of 2 "
-            "to 4 s included. Allowed: decode alone (frames decoded and made small, nothing else) plus network alone "
-            "(over the features, read from disk).\n"
+            "8x8, LSTM of 128 units, runs of 100 steps; `predict VIDEO --frames FILE --features FILE`, threads by "
+            f"default, decoded in the same process.\n\n{facts()}\n"
+            + "\n".join(lines)
+            + f"\n\n{text}\n\nSeconds of the "
+            "clock, and in brackets of the cores: the machine did other work. Predict: the whole command, its start of "
+            "2 to 4 s included. Allowed: decode alone (frames decoded and made small, nothing else) plus network "
+            "alone (over the features, read from disk), of the cores.\n"
         )
         (ROOT / "docs" / "results" / "hour.md").write_text(page, encoding="utf-8")
     is_flat = all(abs(ratio - 1) <= TOLERANCE for ratio in growth.values())
