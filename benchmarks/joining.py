@@ -22,7 +22,7 @@ Clips = Mapping[str, Sequence[int]]
 def join(clips: Features, output: Path, seed: int) -> None:
     """Write matches.h5 and annotations.csv of clips in an order drawn anew."""
     rng = np.random.default_rng(seed)
-    rate = 1 / float(np.median(np.diff(clips.timestamps(0))))
+    rate = round(1 / float(np.median(np.diff(clips.timestamps(0)))), 3)
     matches = dict(sorted(by_match(clips).items()))
     segments, watched, splits = [], {}, {}
     output.mkdir()
