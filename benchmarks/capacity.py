@@ -128,10 +128,11 @@ class Task:
     draw: returns items. loss and score: of what is predicted at the last `read` time steps, (S, B, O), for items. The
     score is the larger the better, and reported per "parameters", per "width" of a layer, or as it is; loss decides
     which point of the search is best. sizes: how many items, per parameter, there are in all; the largest score counts;
-    none for items that are drawn anew each step.
+    none for items that are drawn anew each step. beside: what to hold the score against.
     """
 
     title: str
+    beside: str
     input_size: int
     output_size: int
     draw: Callable[[int, torch.Generator], Items]
@@ -165,6 +166,7 @@ def _squares(predicted: Tensor, true: Tensor) -> Tensor:
 TASKS = {
     "labels": Task(
         title="bits of random labels per parameter",
+        beside="The paper found about 5 bits a parameter, for every cell and depth.",
         input_size=LABELS_WIDTH,
         output_size=1,
         draw=random_labels,
@@ -178,6 +180,7 @@ TASKS = {
     ),
     "recall": Task(
         title="numbers of the past per unit of the top layer",
+        beside="The paper found about one number a hidden unit; here 1 is the most that can be.",
         input_size=RECALL_WIDTH,
         output_size=RECALL_STEPS * RECALL_WIDTH,
         draw=past_inputs,
@@ -185,31 +188,33 @@ TASKS = {
         score=lambda predicted, true: numbers_kept(predicted[-1], true),
         per="width",
         parameters=2000,
-        search_steps=300,
-        steps=2000,
+        search_steps=100,
+        steps=1000,
     ),
     "copying": Task(
         title="copying, share of letters right",
+        beside="By chance: 0.125.",
         input_size=COPY_LETTERS + 2,
         output_size=COPY_LETTERS,
         draw=copying,
         loss=_copying_loss,
         score=lambda predicted, letters: float((predicted.argmax(-1) == letters).double().mean()),
         parameters=2000,
-        search_steps=300,
-        steps=1500,
+        search_steps=100,
+        steps=1000,
         read=COPY_LENGTH,
     ),
     "adding": Task(
         title="adding, share of variance explained",
+        beside="A constant explains 0.",
         input_size=2,
         output_size=1,
         draw=adding,
         loss=_squares,
         score=_variance_explained,
         parameters=2000,
-        search_steps=200,
-        steps=1000,
+        search_steps=100,
+        steps=600,
     ),
 }
 
@@ -379,6 +384,8 @@ def table(name: str, measured: Measured) -> Iterator[str]:
     """Yield the lines of a task: each cell's value at each depth, and where it came from."""
     task = TASKS[name]
     yield f"## {task.title.capitalize()}"
+    yield ""
+    yield task.beside
     yield ""
     yield "| cell | " + " | ".join(f"depth {depth}" for depth in DEPTHS) + " | units a layer | parameters |"
     yield "|---" * (len(DEPTHS) + 3) + "|"
