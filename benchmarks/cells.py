@@ -4,11 +4,12 @@
 
 --write writes docs/results/cells.md. One layer runs over 10 time steps, forward and backward, at the sizes of
 benchmarks/training_step.py in fp32: as an encoder's first layer, whose inputs need no gradient, and as a decoder's
-without input, where torch's layers read one zero a time step. All take turns, round by round. Times are of the
-processor, since others use the machine too. `--sizes S --rounds 3` is a quick try.
+without input, where torch's layers read one zero a time step. All take turns, round by round, each round in another
+order. Times are of the processor, since others use the machine too. `--sizes S --rounds 3` is a quick try.
 """
 
 import argparse
+import random
 import statistics
 import time
 from collections import defaultdict
@@ -109,7 +110,7 @@ def measure(name: str, rounds: int, *, with_input: bool) -> dict[str, list[float
             steps[looped(variant)] = step_of_cell(cell, frames, size.batch, loop=True)
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds + 1):
-        for label, step in steps.items():
+        for label, step in random.Random(number).sample(list(steps.items()), len(steps)):
             began = time.process_time()
             for _ in range(repeats):
                 step()

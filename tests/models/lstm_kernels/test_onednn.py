@@ -71,7 +71,7 @@ def test_it_does_as_many_time_steps_as_it_is_asked_for() -> None:
 
 
 def chosen(*, input_size: int | None, hidden_size: int, batch_size: int, peepholes: bool = False, relu: bool = False,
-           dtype: torch.dtype = torch.float32) -> str:  # fmt: skip
+           dtype: torch.dtype = torch.float32, compute_dtype: torch.dtype | None = None) -> str:  # fmt: skip
     weights = LayerWeights(
         None if input_size is None else torch.empty(4 * hidden_size, input_size),
         torch.empty(4 * hidden_size, hidden_size),
@@ -79,7 +79,7 @@ def chosen(*, input_size: int | None, hidden_size: int, batch_size: int, peephol
         torch.empty(3, hidden_size) if peepholes else None,
     )
     h = torch.empty(batch_size, hidden_size, dtype=dtype)
-    return choose_sequence(h, weights, "relu" if relu else "tanh").__name__
+    return choose_sequence(h, weights, "relu" if relu else "tanh", compute_dtype).__name__
 
 
 def test_it_is_chosen_for_small_layers_by_their_sizes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,10 +89,20 @@ def test_it_is_chosen_for_small_layers_by_their_sizes_alone(monkeypatch: pytest.
         assert chosen(input_size=input_size, hidden_size=256, batch_size=32) == "onednn_sequence"
     # A wide input, M of the benchmark, peepholes, relu, float64.
     assert chosen(input_size=257, hidden_size=128, batch_size=64) == "cpu_sequence"
-    assert chosen(input_size=None, hidden_size=512, batch_size=80) == "cpu_sequence"
+    assert chosen(input_size=512, hidden_size=512, batch_size=80) == "cpu_sequence"
     assert chosen(input_size=None, hidden_size=128, batch_size=64, peepholes=True) == "cpu_sequence"
     assert chosen(input_size=None, hidden_size=128, batch_size=64, relu=True) == "cpu_sequence"
     assert chosen(input_size=None, hidden_size=128, batch_size=64, dtype=torch.float64) == "cpu_sequence"
+
+
+def test_without_input_it_is_chosen_for_larger_layers_whose_products_are_in_fp32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatch, "library", lambda dtype, device: "oneDNN")
+    assert chosen(input_size=None, hidden_size=512, batch_size=80) == "onednn_sequence"
+    assert chosen(input_size=None, hidden_size=1024, batch_size=64, compute_dtype=torch.float32) == "onednn_sequence"
+    assert chosen(input_size=None, hidden_size=1024, batch_size=65) == "cpu_sequence"
+    assert chosen(input_size=None, hidden_size=512, batch_size=80, compute_dtype=torch.bfloat16) == "cpu_sequence"
 
 
 def test_it_is_not_chosen_where_onednn_is_not_called_for_products(monkeypatch: pytest.MonkeyPatch) -> None:

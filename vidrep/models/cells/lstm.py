@@ -142,7 +142,8 @@ class LSTMCell(AffineCell):
         if self.settings.stable and inputs is not None:
             inputs = inputs.clamp(-self.settings.input_bound, self.settings.input_bound)
         weights, activation = self._weights(), self.settings.activation
-        run = reference_sequence if self.use_reference else choose_sequence(state.h, weights, activation)
+        chosen = choose_sequence(state.h, weights, activation, self.compute_dtype)
+        run = reference_sequence if self.use_reference else chosen
         outputs, c = run(
             inputs,
             state.h,
