@@ -18,7 +18,6 @@ from ..metrics.predictor import ClassifierRun
 from ..metrics.representations import FrozenEncoder, represent
 from ..metrics.video_features import VIDEO_FEATURES
 from ..models.classifier import Classifier
-from ..models.description import NETWORK_KINDS
 from ..models.inputs import to_original_units
 from ..models.saved import TrainedModel
 
@@ -125,7 +124,4 @@ class LoadedClassifier:
 def load_classifier(run: Path | str, *, device: str = "auto") -> LoadedClassifier:
     """Load a run of `vidrep finetune` for use in Python; raises InputError if it is none, or is damaged."""
     loaded = ClassifierRun.load(Path(run))
-    if not loaded.description.classes:
-        noun = NETWORK_KINDS[loaded.description.kind].noun
-        raise InputError(f"{run}: {noun}, which has no classes; `vidrep finetune` makes a classifier of it with --from")
     return LoadedClassifier(loaded, choose_device(device))

@@ -9,12 +9,11 @@ from pathlib import Path
 import torch
 
 from ..devices import choose_device, torch_settings
-from ..errors import InputError, some_names
+from ..errors import some_names
 from ..features.failures import Failure
 from ..features.store import Features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
-from ..models.description import NETWORK_KINDS, ModelDescription
 from ..progress import ProgressListener, ignore_progress
 from ..training.preparation import report_windows
 from .counts import counted
@@ -84,8 +83,6 @@ def predict(
     with torch_settings(choose_device(device), threads=threads) as settings:
         classifier = ClassifierRun.load(Path(run))
         description = classifier.description
-        if description.kind != "classifier":
-            raise InputError(f"{run}: {_why_not(description)}")
         options = InputOptions(
             weights=weights,
             device=device,
@@ -101,13 +98,6 @@ def predict(
         videos = [replace(one, path=given.paths.get(one.key, one.path)) for one in [*found.values(), *copies]]
         videos.sort(key=lambda one: one.key)
         return Predictions(videos=videos, failures=list(given.failures))
-
-
-def _why_not(description: ModelDescription) -> str:
-    noun = NETWORK_KINDS[description.kind].noun
-    if description.kind == "segmentation":
-        return f"{noun}, which labels frames; `vidrep.predict_bouts` finds bouts by it"
-    return f"{noun}, which has no classes; `vidrep finetune` makes a classifier of it with --from"
 
 
 def _report_short(features: Features, length: int) -> None:

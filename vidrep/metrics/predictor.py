@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from ..errors import InputError
 from ..features.groups import choose_groups
 from ..features.store import Features
 from ..files import write_text, writing_file
-from ..models.description import ModelDescription
+from ..models.description import NETWORK_KINDS, ModelDescription, read_description
 from ..models.logistic_regression import DEFAULT_COST, LinearClassifier
 from ..models.members import member_folders
 from ..models.pretrained import PretrainedEncoders
@@ -41,6 +42,11 @@ from .video_features import VIDEO_FEATURES, frames_of
 
 PRETRAINED_NAME = "pretrained"
 _WEIGHTS_NAME = "predictor.safetensors"
+# Why runs of other kinds are none.
+_OTHER_KINDS = {
+    "pretraining": "which has no classes; `vidrep finetune` makes a classifier of it with --from",
+    "segmentation": "which labels moments rather than whole videos; `vidrep predict` finds bouts with it",
+}
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,14 @@ class ClassifierRun:
 
     @classmethod
     def load(cls, folder: Path) -> "ClassifierRun":
-        """Read a run folder; raises as `load_model` and `Predictor.load` do."""
-        return cls.of_members(folder, member_folders(folder), Predictor.load(folder))
+        """Read a run folder.
+
+        Raises InputError for a run of another kind, and as `load_model` and `Predictor.load` do.
+        """
+        members = member_folders(folder)
+        if (kind := read_description(members[0]).kind) != "classifier":
+            raise InputError(f"{folder}: {NETWORK_KINDS[kind].noun}, {_OTHER_KINDS[kind]}")
+        return cls.of_members(folder, members, Predictor.load(folder))
 
     @classmethod
     def of_members(cls, folder: Path, members: Sequence[Path], predictor: Predictor) -> "ClassifierRun":
