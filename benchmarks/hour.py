@@ -26,7 +26,7 @@ from vidrep.extraction.decoding import decode_video
 from vidrep.extraction.events import Decoding, Job
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import open_features
-from vidrep.machine import tune_malloc
+from vidrep.machine import torch_on_one_core, tune_malloc
 from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
 from vidrep.video.sampling import Sampling
 
@@ -99,8 +99,9 @@ def main() -> int:
 def decode(path: Path) -> None:
     """Decode a video and make its frames small, as extraction does, and nothing else."""
     preparation = PatchExtractor(size=8).preparation
-    for _ in decode_video(Job(0, path, path.name), Decoding(preparation=preparation, sampling=Sampling())):
-        pass
+    with torch_on_one_core():  # as extraction has it
+        for _ in decode_video(Job(0, path, path.name), Decoding(preparation=preparation, sampling=Sampling())):
+            pass
 
 
 def read(run: Path, features: Path) -> None:
