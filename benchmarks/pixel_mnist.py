@@ -173,8 +173,9 @@ def main() -> None:
         megabytes, seconds = cost(length)
         lines.append(f"| {length} | {megabytes:.2f} | {seconds:.2f} |")
     page = (
-        f"# Digits pixel by pixel\n\n{facts()}\nMade by `python benchmarks/pixel_mnist.py`, {THREADS} thread, by the "
-        "[protocol](pixel-mnist-protocol.md). Accuracy on test digits (chance is about 0.1):\n\n" + "\n".join(lines)
+        f"# Digits pixel by pixel\n\n{facts()}\nMade by `python benchmarks/pixel_mnist.py FOLDER`, {THREADS} thread, "
+        "by the [protocol](pixel-mnist-protocol.md). Accuracy on test digits (chance is about 0.1):\n\n"
+        + "\n".join(lines)
     )
     (ROOT / "docs" / "results" / "pixel-mnist.md").write_text(page + "\n", encoding="utf-8")
     print(page)
