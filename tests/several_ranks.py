@@ -25,9 +25,12 @@ from small_features import circles, features_of, write_mnist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 import vidrep
+from vidrep.config.segmentation import SegmentationConfig
 from vidrep.config.settings import FinetuneConfig, PretrainConfig
 from vidrep.errors import VidrepError
+from vidrep.features.store import Features
 from vidrep.progress import Progress
+from vidrep.segments.segment import Annotations, Segment
 from vidrep.training import session
 from vidrep.training.fitting import run_fitting
 from vidrep.training.loop import run_training
@@ -54,6 +57,7 @@ CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "generated": (PretrainConfig, {"windows.context": 3, "windows.num_future": 2, "moving_mnist.canvas": 29}),
     "finetune": (FinetuneConfig, {"windows.length": 5, "windows.stride": 2, "selection.enabled": False}),
+    "segments": (SegmentationConfig, {"windows.length": 5, "windows.margin": 1, "windows.stride": 2}),
 }
 
 
@@ -119,9 +123,9 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
     with joined_ranks():
         if request.get("missing") == rank:
             features = features.with_name("missing.h5")
-        training: Callable[..., Any] = vidrep.finetune if kind == "finetune" else vidrep.train
+        trainings: dict[str, Callable[..., Any]] = {"finetune": vidrep.finetune, "segments": finetune_segments}
         other_rank, option, value = request.get("other", (None, "", None))
-        result = training(
+        result = trainings.get(kind, vidrep.train)(
             None if kind == "generated" else vidrep.open_features(features),
             request["run"],
             config,
@@ -136,7 +140,14 @@ def train(features: Path, rank: int, request: dict[str, Any]) -> dict[str, Any]:
             should_stop=lambda: stop is not None and rank == stop[0] and position + 1 >= stop[1],
         )
     result_of_rank = {"weights": weights[0], "best_loss": result.outcome.best_loss, "steps": result.outcome.steps}
-    return result_of_rank | ({} if kind == "finetune" else {"validation": repr(result.validation)})
+    return result_of_rank | ({} if kind in trainings else {"validation": repr(result.validation)})
+
+
+def finetune_segments(features: Features, run: str, config: SegmentationConfig, **options: Any) -> Any:
+    """Train on videos whose first two frames are of one label, and the third of another one."""
+    parts = ((0, 2, "first"), (2, 3, "second"))
+    annotations = Annotations.of([Segment(row.path, *part) for row in features.videos for part in parts])
+    return vidrep.finetune_segments(features, run, annotations, config, **options)
 
 
 def draw(rank: int, request: dict[str, Any]) -> dict[str, Any]:

@@ -12,15 +12,17 @@ from vidrep.config.segmentation import SegmentationConfig, SegmenterSettings, Se
 from vidrep.config.settings import EncoderSettings, OptimizerSettings
 from vidrep.features.store import Features
 from vidrep.segments.segment import Annotations, Segment, Span
+from vidrep.training.segmentation import finetune_segments
 
 FPS = 25.0
-SPEEDS = {"left": -0.5, "right": 0.5}
+FACTOR: Mapping[str, Any] = {"differences": {"factor": 20.0}}  # so that they are as large as what is standardized
+SPEEDS = {"left": -0.4, "right": 0.4}
 
 
-def turning(num_videos: int = 8, *, num_frames: int = 200, seed: int = 0) -> tuple[dict[str, Any], Annotations]:
-    """Points that turn left, or right, or stand, 10 to 30 frames each; every video was watched as a whole.
+def moving(num_videos: int = 8, *, num_frames: int = 200, seed: int = 0) -> tuple[dict[str, Any], Annotations]:
+    """Two values that fall together, or rise, or stand, 10 to 30 frames each; every video was watched as a whole.
 
-    Return frames, {key: (T, 4)}, and what is true of them.
+    Return frames, {key: (T, 2)}, and what is true of them.
     """
     rng = np.random.default_rng(seed)
     videos: dict[str, NDArray[np.float32]] = {}
@@ -34,14 +36,15 @@ def turning(num_videos: int = 8, *, num_frames: int = 200, seed: int = 0) -> tup
                 speeds[first:last] = SPEEDS[label]
                 segments.append(Segment(key, first / FPS, last / FPS, label))
             first = last
-        angle = rng.uniform(0, 2 * np.pi, 2) + np.cumsum(speeds)[:, None]
-        videos[key] = np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+        videos[key] = (rng.uniform(-5, 5, 2) + np.cumsum(speeds)[:, None]).astype(np.float32)
     return videos, Annotations.of(segments, {key: [Span(0, num_frames / FPS)] for key in videos})
 
 
-def turning_features(folder: Path, splits: Mapping[str, str] | None = None, **how: Any) -> tuple[Features, Annotations]:
-    videos, annotations = turning(**how)
-    return features_of(folder, videos, splits, fps=FPS), annotations
+def moving_features(folder: Path, splits: Mapping[str, str] | None = None, **how: Any) -> tuple[Features, Annotations]:
+    """Import what `moving` makes; without a split in `splits`, if there are some, a video trains."""
+    videos, annotations = moving(**how)
+    every = {} if splits is None else dict.fromkeys(videos, "train") | dict(splits)
+    return features_of(folder, videos, every, fps=FPS), annotations
 
 
 def segmentation_config(
@@ -61,5 +64,20 @@ def segmentation_config(
         optimizer=optimizer or OptimizerSettings(warmup_steps=2),
         windows=windows or SegmentWindows(length=20, margin=4, stride=6),
         training=training_settings(**short | training),
-        **{"transforms": ("standardize", "differences"), **(settings or {})},
+        **{"transforms": ("standardize", "differences"), "transform": FACTOR, **(settings or {})},
     )
+
+
+def trained_run(folder: Path, *, several_labels: bool = False) -> tuple[Features, Annotations, Path]:
+    """Train on three videos of 60 frames, in a second; two more are of split "test"."""
+    splits = {"v0.npy": "test", "v1.npy": "test"}
+    features, annotations = moving_features(folder, splits, num_videos=5, num_frames=60, seed=1)
+    config = segmentation_config(
+        segmenter=SegmenterSettings(several_labels=several_labels, dropout=0.0),
+        optimizer=OptimizerSettings(learning_rate=0.05, warmup_steps=2),
+        steps=30,
+        validate_every=30,
+        batch_size=0,
+    )
+    run = finetune_segments(features, folder / "run", annotations, config, device="cpu", threads=1).folder
+    return features, annotations, run

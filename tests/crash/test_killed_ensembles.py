@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="fork, and /proc says which file a descriptor is of"),
 ]
 
-KINDS = ("contrast", "ensemble", "folds", "selection")
+KINDS = ("contrast", "ensemble", "folds", "segments", "selection")
 
 
 @pytest.fixture(scope="module", params=KINDS)

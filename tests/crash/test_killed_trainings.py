@@ -72,7 +72,7 @@ class Trainings:
         files = [path for path in self.run.rglob("*") if path.is_file()]
         assert not [path for path in files if path.name.startswith(".")]
         # Which candidates are tried is planned by the time that they take.
-        places = ("selection/*.json", "folds/*.json", "predictor.json", "ensemble.json")
+        places = ("selection/*.json", "folds/*.json", "predictor.json", "ensemble.json", "bouts.json")
         chosen = [path for place in places for path in self.run.glob(place)]
         texts = [path for path in files if path.suffix in (".toml", ".csv")]
         rest = {

@@ -23,13 +23,16 @@ from faults import Faults
 sys.path.append(str(Path(__file__).parents[1]))
 import torch._dynamo  # what the first optimizer would import
 from small_features import finetune_config, pretrain_config
+from small_segments import segmentation_config
 
 from vidrep.config.reader import load_recipe
 from vidrep.config.settings import EncoderSettings, FinetuneConfig, PretrainWindows
 from vidrep.errors import VidrepError
 from vidrep.features.store import open_features
+from vidrep.segments.segment import Annotations, Segment
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train
+from vidrep.training.segmentation import finetune_segments
 
 with suppress(ImportError):
     import tensorboard.compat.proto.event_pb2
@@ -59,7 +62,7 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
     Kind "overwrite" is a pretraining that takes the place of an earlier one, with the seed EARLIER_SEED; kind
     "transfer" a fine-tuning from the run "pretrained" beside the features; kind "ensemble" one of two models; kind
     "selection" such a one that chooses among candidates first; kind "folds" one that does so for each of two folds, and
-    for all videos; kind "contrast" a pretraining by views.
+    for all videos; kind "contrast" a pretraining by views; kind "segments" one that labels frames.
     """
     written = run / "config.toml"
     how: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1, "resume": written.exists()}
@@ -67,6 +70,12 @@ def train_or_resume(kind: str, features: Path, run: Path) -> None:
         how |= {"resume": False, "overwrite": True}
     if kind == "finetune":
         finetune(open_features(features), run, finetune_config(**SETTINGS), **how)
+    elif kind == "segments":
+        halves = ((0, 4, "first"), (4, 8, "second"))
+        segments = [Segment(row.path, *half) for row in open_features(features).videos for half in halves]
+        finetune_segments(
+            open_features(features), run, Annotations.of(segments), segmentation_config(**SETTINGS), **how
+        )
     elif kind == "ensemble":
         finetune(open_features(features), run, finetune_config(ensemble=2, **SETTINGS), **how)
     elif kind == "selection":

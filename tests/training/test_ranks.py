@@ -320,6 +320,19 @@ def test_a_rank_killed_while_it_chooses_both_go_on_to_the_same_bits(
         assert_same(tree_of(tmp_path / "run" / "members" / member), tree_of(tmp_path / "whole" / "members" / member))
 
 
+def test_two_ranks_label_frames_as_one_does(several: SeveralRanks, tmp_path: Path) -> None:
+    for size in (1, 2):
+        settings = {"encoder.dropout": 0.0, "segmenter.dropout": 0.0}
+        answers = several(tmp_path / str(size), ranks=size, kind="segments", settings=settings)
+        assert codes(answers) == [0] * size, answers
+        assert len({answer["weights"] for answer in answers}) == 1
+    for part in ("selection", "members/1"):
+        one, two = (curve(tmp_path / str(size) / part) for size in (1, 2))
+        assert one.keys() == two.keys()
+        for name, values in one.items():
+            assert two[name] == pytest.approx(values, rel=RELATIVE_TOLERANCE, abs=1e-7), name
+
+
 def test_a_head_is_fitted_by_rank_zero_for_all(several: SeveralRanks, tmp_path: Path) -> None:
     several(tmp_path / "start", ranks=1, settings={"training.steps": 2})
     fitted: dict[str, Any] = {

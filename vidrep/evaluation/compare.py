@@ -218,12 +218,10 @@ def _common_videos(runs: Sequence[TrainedRun], features: Features, options: Eval
 
 
 def _segmental_f1(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:
-    """Return the segmental F1 at 50 % overlap of each video that shows or is said to show something."""
+    """Return the segmental F1 at 50 % overlap of each video that is annotated."""
     predicted = predicted_videos(run, selected, options)
-    num_labels = len(run.description.classes)
-    scores = {number: f1 for number, one in enumerate(predicted) if (f1 := video_f1(one, num_labels)) is not None}
-    groups = [predicted[number].group for number in scores]
-    return _Score("LSTM", np.array([*scores.values()]), groups, len(scores))
+    scores = [video_f1(one, len(run.description.classes)) for one in predicted]
+    return _Score("LSTM", np.array(scores), [one.group for one in predicted], len(scores))
 
 
 def _accuracy(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:

@@ -28,6 +28,8 @@ class InputOptions:
     workers: decoding processes, see `vidrep.extraction.extract.extract`; for few videos none are quicker.
     images, frame_rate: of still images and folders of frames, see `find_videos`. start, end: seconds, what of each
     video is read. keep: a feature file that is to be kept, or gone on with, None for none.
+
+    Raises ConfigError for a start or an end that cannot be.
     """
 
     weights: Path | None = None
@@ -40,6 +42,9 @@ class InputOptions:
     end: float | None = None
     keep: Path | None = None
     on_progress: ProgressListener = ignore_progress
+
+    def __post_init__(self) -> None:
+        Sampling(start=self.start or 0.0, end=self.end)  # which refuses what cannot be
 
 
 @dataclass(frozen=True, kw_only=True)

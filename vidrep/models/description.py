@@ -32,8 +32,7 @@ class ModelDescription:
     encoder: cell, hidden_size, num_layers, bidirectional, dropout, initialization, uniform_scale. cell: settings of
     that cell.
     objectives: settings by name. head: its name and settings, and the others of
-    `ClassifierSettings`; of a segmentation `SegmenterSettings`, whose background is the class of that name; {} for a
-    pretraining.
+    `ClassifierSettings`; of a segmentation `SegmenterSettings`; {} for a pretraining.
     windows: of the windows that it reads: context, num_future, num_reconstructed and stride, or length, stride and
     to_the_end, which classifiers of earlier versions lack (it is true of them); of a segmentation length and how many
     frames before and after are not classified.

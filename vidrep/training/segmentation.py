@@ -145,6 +145,7 @@ def finetune_segments(
             first = run.path / SELECTION_FOLDER if refits else member_folder(run.path, 1)
             bouts = ranks.call_on_rank_zero(lambda: _finish(run, first, videos, choose_device(options.device)))
             finish_members(run, 1, ranks)
+            delay = ranks.call_on_rank_zero(lambda: SegmenterRun.load(run.path).delay)
     splits = ("train", "validation", "test")
     return SegmentationResult(
         folder=run.path,
@@ -154,7 +155,7 @@ def finetune_segments(
         background=videos.truth.background or "",
         seconds={split: videos.seconds(split) for split in splits},
         num_videos={split: len(getattr(videos.split, split)) for split in splits},
-        delay=SegmenterRun.load(run.path).delay,
+        delay=delay,
         bouts=bouts,
         learned_from_validation=refits,
     )
@@ -237,7 +238,7 @@ def _prepare(
         cell=asdict(config.cell[config.encoder.cell]),
         windows={"length": length, "before": before, "after": after},
         joined=[] if start is None else start.description.joined,
-        head=asdict(config.segmenter) | ({} if truth.several_labels else {"background": truth.background or ""}),
+        head=asdict(config.segmenter),
         classes=list(truth.labels),
         class_counts=counts.tolist(),
     )
@@ -294,6 +295,10 @@ def _finish(run: RunFolder, first: Path, videos: SegmentedVideos, device: torch.
         for video in videos.split.validation
     ]
     without_background = [name for name in truth.labels if name != truth.background]
-    settings = calibrate(validated, name="LSTM") if validated else BoutSettings.default(without_background)
+    if validated:
+        settings = calibrate(validated, name="LSTM")
+    else:
+        _log.warning("no video can be held out to choose rules for bouts: the default rules find them")
+        settings = BoutSettings.default(without_background)
     save_bout_settings(run.path, settings)
     return settings

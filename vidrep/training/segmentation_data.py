@@ -157,8 +157,8 @@ def _of_learned_labels(
         always = [name for name, on, all_ in zip(truth.labels, counts, known, strict=True) if on and on == all_]
         if always:
             raise LabelError(
-                f"{features.path}: nothing says where {some_names(always)} does not hold; say what was watched, or "
-                "give --background NAME where all that was done is annotated"
+                f"{features.path}: nothing says when these labels do not hold: {some_names(always)}; say what was "
+                "watched, or give --background NAME where all that was done is annotated"
             )
     if len(learned) < (1 if truth.several_labels else 2):
         rest = "time without a label is unknown: give --background NAME if nothing happens in it"

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from vidrep.metrics.segmentation.bouts import UNKNOWN
+from vidrep.metrics.segmentation.estimate import Estimate
 from vidrep.metrics.segmentation.per_frame import frame_metrics, several_labels_metrics
 
 LABELS = ("background", "groom", "rear")
@@ -53,8 +54,8 @@ def test_several_labels_are_binary_each_on_300_cases() -> None:
 def test_perfect_unsure_and_unknown() -> None:
     labels = [np.array([0, 1, 2, 2])] * 5
     perfect = frame_metrics(labels, labels, LABELS, list("abcde"))
-    assert perfect.accuracy == (1.0, 1.0, 1.0)
-    assert perfect.macro_f1 == (1.0, 1.0, 1.0)
+    assert perfect.accuracy == Estimate(1.0, 1.0, 1.0)
+    assert perfect.macro_f1 == Estimate(1.0, 1.0, 1.0)
     unsure = frame_metrics(labels, [np.array([0, 1, 2, UNKNOWN])] * 5, LABELS, list("abcde"))
     assert unsure.accuracy.value == 0.75
     assert unsure.by_label[2].precision == 1

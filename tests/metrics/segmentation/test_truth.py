@@ -152,11 +152,24 @@ def test_the_labels_of_a_run(features: Features, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_run_without_background_gets_none(features: Features) -> None:
-    """Not even where the annotations say what was watched, or a label has that name."""
-    given = Annotations.of([EAT, segment("a", 5, 6, "background")], {"a.npy": [Span(0, 10)]})
-    truth = read_truth(features, given, labels=["background", "eat", "run"])
-    assert (truth.labels, truth.background) == (("background", "eat", "run"), None)
-    assert truth.targets(0).tolist() == [_, _, 1, 1, _, 0, _, _, _, _]
+    """Not even where the annotations say what was watched."""
+    truth = read_truth(features, Annotations.of([EAT], {"a.npy": [Span(0, 10)]}), labels=["eat", "run"])
+    assert (truth.labels, truth.background) == (("eat", "run"), None)
+    assert truth.targets(0).tolist() == [_, _, 0, 0, _, _, _, _, _, _]
+
+
+def test_a_run_whose_background_was_watched_takes_no_other_time_for_it(features: Features) -> None:
+    truth = read_truth(features, Annotations.of([EAT]), labels=["eat", "run", "background"])
+    assert (truth.background, truth.videos[0].known) == ("background", (Span(2, 4),))
+    assert truth.targets(0).tolist() == [_, _, 0, 0, _, _, _, _, _, _]
+
+
+def test_a_label_of_that_name_is_the_background(features: Features) -> None:
+    truth = read_truth(features, Annotations.of([EAT, segment("a", 4, 6, "background")]))
+    assert (truth.labels, truth.background) == (("eat", "background"), "background")
+    assert truth.targets(0).tolist() == [_, _, 0, 0, 1, 1, _, _, _, _]
+    truth = read_truth(features, Annotations.of([EAT, segment("a", 5, 6, "background")]), several_labels=True)
+    assert truth.targets(0).tolist() == [[_], [_], [1], [1], [_], [0], [_], [_], [_], [_]]
 
 
 def test_splits_and_groups_of_annotations(features: Features) -> None:

@@ -1,11 +1,12 @@
 """A metric with its interval."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ..intervals import Interval
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True)
+class Estimate:
     """A metric, None where there is nothing to measure, and its 95 % interval, None for too few groups."""
 
     value: float | None

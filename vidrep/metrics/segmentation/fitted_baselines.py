@@ -61,7 +61,7 @@ def fit_baselines(
         for video in train
         if features.videos[video].length
     ]
-    spacing = float(np.median(np.diff(truth.videos[train[0]].edges)))
+    spacing = float(np.median(np.concatenate([np.diff(truth.videos[video].edges) for video in train])))
     fitted = fit_frame_baselines(videos, len(truth.labels), frames_per_second=1 / spacing)
     default = BoutSettings.default([name for name in truth.labels if name != truth.background])
     found = {}

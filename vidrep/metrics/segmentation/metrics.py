@@ -132,10 +132,11 @@ def bout_metrics(
     )
 
 
-def video_f1(video: PredictedVideo, num_labels: int, *, overlap: float = 0.5) -> float | None:
-    """Return the segmental F1 of one video, None without a bout, true or predicted."""
+def video_f1(video: PredictedVideo, num_labels: int, *, overlap: float = 0.5) -> float:
+    """Return the segmental F1 of one video; 1 where nothing is true and nothing is predicted."""
     scored = video.cut()
-    return f1_of(match_counts(scored.true.joined(), scored.predicted.joined(), overlap, num_labels))
+    f1 = f1_of(match_counts(scored.true.joined(), scored.predicted.joined(), overlap, num_labels))
+    return 1.0 if f1 is None else f1
 
 
 def f1_difference(

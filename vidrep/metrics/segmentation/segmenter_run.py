@@ -25,6 +25,7 @@ from ...models.state import State
 from ...segments.frame_clock import frame_edges
 from ...timelines.settings import BoutSettings
 from ...timelines.timeline import Timeline
+from .truth import BACKGROUND
 
 BOUTS_NAME = "bouts.json"
 # Frames that a causal network reads at once: always so many, so that a frame's probabilities are the same bits whatever
@@ -68,7 +69,8 @@ class SegmenterRun:
     @property
     def background(self) -> str | None:
         """The label of time in which nothing happens; None if there is none, and where several labels may hold."""
-        return None if self.network.several_labels else self.description.head["background"] or None
+        name = self.description.head["background"] or BACKGROUND
+        return name if name in self.description.classes else None
 
     @property
     def rules(self) -> BoutSettings:

@@ -22,7 +22,7 @@ from .bouts import UNKNOWN, Bouts
 _log = logging.getLogger(__name__)
 
 BACKGROUND = "background"
-"""What time without a label is called where a file says what was watched and nobody names it."""
+"""What time in which nothing happens is called where nobody names it otherwise, as in DeepEthogram's files."""
 # Two annotations may share this, seconds, for times are rounded.
 _TOUCH = 0.05
 
@@ -84,7 +84,7 @@ def read_truth(
     """Match annotations to the videos of features.
 
     background: the name of time in the annotated videos that has no label; "" leaves such time unknown, but where the
-        annotations say what was watched and `labels` do not say that there is none. Segments of that name are taken as
+        annotations say what was watched: there it is BACKGROUND. Segments of the one or the other name are taken as
         what they say.
     several_labels: labels may hold at once; those that are not annotated do not hold where time was watched, or
         anywhere if `background` is given.
@@ -104,9 +104,9 @@ def read_truth(
             f"{features.path}: none of the annotated videos is in it: {some_names(annotations.videos)}; the videos are "
             f"{some_names(list(ends))}"
         )
-    known = {video: _known(matched, video, ends[video], background, several_labels) for video in matched.videos}
-    says_watched = labels is None and any(matched.watched.values())
-    name = background or (BACKGROUND if says_watched else "")
+    name = background or BACKGROUND
+    exclusive = [one for one in matched.segments if not several_labels or one.label == name]
+    known = _known(matched, exclusive, ends if background else {})
     segments = _without_points([one for one in matched.segments if one.label != name])
     if labels is not None:
         segments, others = _of_labels(segments, labels)
@@ -114,15 +114,15 @@ def read_truth(
             known = {video: without(spans, others.get(video, ())) for video, spans in known.items()}
     if not several_labels:
         segments = _apart(Annotations.of(segments))
-    there = {one.label for one in segments} if labels is None else {*labels} - {name}
-    names = sorted(there)
+    names = sorted({one.label for one in segments} if labels is None else {*labels} - {name})
     if not names:
         raise LabelError(
             f"{features.path}: no segment with a duration and a label; annotate some, or give another file"
         )
     by_video = Annotations.of(segments, dict.fromkeys(matched.videos, ())).by_video
     index_of = {row.path: index for index, row in enumerate(features.videos)}
-    has_background = bool(name) and not several_labels and (labels is None or name in labels)
+    shows_background = bool(background) or name in matched.labels or any(matched.watched.values())
+    has_background = not several_labels and (shows_background if labels is None else name in labels)
     return Truth(
         labels=(*names, *([name] if has_background else [])),
         background=name if has_background else None,
@@ -138,13 +138,19 @@ def read_truth(
     )
 
 
-def _known(annotations: Annotations, video: str, end: float, background: str, several_labels: bool) -> tuple[Span, ...]:
-    """Return when all labels of a video are known: where it was watched, and where one label excludes the others."""
-    watched = annotations.watched[video]
-    if not watched and background:
-        return joined([Span(0.0, end)])
-    exclusive = [one for one in annotations.by_video[video] if not several_labels or one.label == background]
-    return joined([*watched, *(Span(one.start, one.end) for one in exclusive)])
+def _known(
+    annotations: Annotations, exclusive: Sequence[Segment], ends: Mapping[str, float]
+) -> dict[str, tuple[Span, ...]]:
+    """Return when all labels of each video are known: where it was watched, and where one excludes the others.
+
+    exclusive: the segments that do. ends: of videos that count as watched where nothing else is said.
+    """
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for one in exclusive:
+        spans[one.video].append(Span(one.start, one.end))
+    for video, watched in annotations.watched.items():
+        spans[video] += watched or ([Span(0.0, ends[video])] if ends else [])
+    return {video: joined(of_video) for video, of_video in spans.items()}
 
 
 def _report_missing(annotations: Annotations, keys: Sequence[str]) -> None:
