@@ -5,30 +5,21 @@ Shapes: K labels.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..config.kinds import with_precision
 from ..config.segmentation import SegmentationConfig
-from ..config.settings import TrainingSettings
 from ..devices import choose_device
 from ..errors import ConfigError
-from ..extraction.compatibility import require_same_features
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.segmentation.fitted_baselines import fit_baselines, save_frame_baselines
 from ..metrics.segmentation.segmenter_run import SegmenterRun, save_bout_settings
-from ..models.description import ModelDescription
-from ..models.inputs import InputTransforms
-from ..models.kinds import build_network
 from ..models.members import member_folder
 from ..models.pretrained import PretrainedEncoders
-from ..models.saved import TrainedModel
-from ..models.segmenter import Segmenter, balanced_weights, positive_weights
-from ..models.transforms.pca import PCASettings
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
 from ..timelines.calibration import ValidationVideo, calibrate
@@ -36,25 +27,20 @@ from ..timelines.settings import BoutSettings
 from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin
 from .loop import TrainingOutcome, never
-from .preparation import frames_of
-from .pretrained_start import keep_start, read_start, recorded_start, with_architecture
+from .pretrained_start import keep_start, read_start, with_architecture
 from .ranks import joined_ranks
 from .resuming import settings_of
 from .run import RunFolder
 from .segmentation_data import (
     SegmentedVideos,
-    data_of_segments,
     fit_segment_windows,
-    margins,
     segmented_videos,
 )
-from .session import Prepared, SessionContext, SessionOptions, run_session
+from .segmenter_training import SegmenterTraining
+from .session import SessionOptions
 from .trials import SELECTION_FOLDER
 
 _log = logging.getLogger(__name__)
-
-# Larger frames are reduced to so many principal components.
-_REDUCED_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +87,8 @@ def finetune_segments(
     A softmax at every time step is trained on the label of that moment, or, of several labels that may hold at once,
     sigmoids; see `SegmenterSettings` for time that nobody annotated. Windows are read with a margin on both sides. From
     scratch the encoder is bidirectional, unless `encoder.bidirectional` is set to false: then a frame's labels depend
-    on no later frame. On validation videos the best weights are chosen, and then the rules by which bouts are found.
+    on no later frame. The rules by which bouts are found are chosen on
+    validation videos, by a network that did not learn from them; the one that is kept does, see `SegmentationConfig`.
 
     annotations: of `vidrep.read_segments`; splits that they name win over those of the features. Without any split,
         groups of videos are held out for `evaluate`, and some more for validation.
@@ -129,7 +116,7 @@ def finetune_segments(
         videos = segmented_videos(features, annotations, config, group_rule=GroupRule(group_pattern))
         lengths = [features.videos[video].length for video in videos.split.train + videos.split.validation]
         config = replace(config, windows=fit_segment_windows(config.windows, lengths))
-        training = _Training(videos, config, start)
+        training = SegmenterTraining(videos, config, start)
         refits = config.training.keep == "last" and bool(videos.split.validation)
         with run_of_several(run, config, videos.of_run, options, ranks, recorded=training.recorded):
             if start is not None:
@@ -171,108 +158,6 @@ def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> Se
             "give --from RUN"
         )
     return config
-
-
-@dataclass(frozen=True)
-class _Training:
-    """The training of one network, on the videos of split "train"."""
-
-    videos: SegmentedVideos
-    config: SegmentationConfig
-    start: PretrainedEncoders | None
-
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """What a run's config.toml holds besides its settings: groups, and a hash of all targets."""
-        return self.videos.of_run.recorded() | {"annotations": {"targets_sha256": self.videos.targets_sha256}}
-
-    def train_member(self, member: RunFolder, settings: TrainingSettings, options: SessionOptions) -> TrainingOutcome:
-        """Train into a folder within a run."""
-        return self.train(member, options)
-
-    def train(self, run: RunFolder, options: SessionOptions) -> TrainingOutcome:
-        """Train into a folder, or go on there."""
-        outcome, _, _ = run_session(run, self.config, options, prepare=self._prepare, finish=_nothing)
-        return outcome
-
-    def _prepare(self, context: SessionContext) -> Prepared:
-        return _prepare(context, videos=self.videos, config=self.config, start=self.start, recorded=self.recorded)
-
-
-def _nothing(context: SessionContext, prepared: Prepared) -> None:
-    pass
-
-
-def _prepare(
-    context: SessionContext,
-    *,
-    videos: SegmentedVideos,
-    config: SegmentationConfig,
-    start: PretrainedEncoders | None,
-    recorded: dict[str, Any],
-) -> Prepared:
-    """Build the network, with a pretrained run's encoder and input transforms if there is one."""
-    features = videos.features
-    if start is not None:
-        require_same_features(features, start.description)
-        inputs, likelihood = start.inputs(), start.description.likelihood
-    else:
-        likelihood = "gaussian"  # it emits no frames, and transforms may take them out of [0, 1]
-        config = _with_transforms(config, features.frame_size)
-        inputs = InputTransforms(features.frame_size, config.transform)
-        inputs.fit(frames_of(features, videos.split.train))
-    reads_ahead = config.encoder.bidirectional or inputs.reads_windows
-    before, after = margins(config, reads_ahead=reads_ahead)
-    length = config.windows.length
-    assert length != "auto"
-    counts, known = videos.num_frames("train"), videos.num_known("train")
-    truth = videos.truth
-    description = ModelDescription(
-        kind="segmentation",
-        frame_shape=list(features.frame_shape),
-        dtype=features.dtype,
-        likelihood=likelihood,
-        extractor=features.settings,
-        transforms={name: asdict(settings) for name, settings in config.transform.items()},
-        encoder=asdict(config.encoder),
-        cell=asdict(config.cell[config.encoder.cell]),
-        windows={"length": length, "before": before, "after": after},
-        joined=[] if start is None else start.description.joined,
-        head=asdict(config.segmenter),
-        classes=list(truth.labels),
-        class_counts=counts.tolist(),
-    )
-    network = build_network(description, inputs.part_sizes, context.numerics)
-    assert isinstance(network, Segmenter)
-    if network.weights is not None:
-        frames = torch.from_numpy(counts)
-        weights = balanced_weights(frames)
-        if truth.several_labels:
-            weights = positive_weights(frames, torch.from_numpy(known) - frames)
-        network.weights.copy_(weights)
-    if start is not None:
-        start.give_weights_to(network.encoder)
-    return Prepared(
-        config=config,
-        model=TrainedModel(inputs, network),
-        description=description,
-        data=data_of_segments(videos, config, context, reads_ahead=reads_ahead),
-        videos=videos.of_run,
-        source=features.settings,
-        recorded=recorded | recorded_start(start),
-    )
-
-
-def _with_transforms(config: SegmentationConfig, frame_size: int) -> SegmentationConfig:
-    """Return settings whose transforms are not "auto"."""
-    if config.transforms != "auto":
-        return config
-    reduces = frame_size > _REDUCED_SIZE
-    names = ["standardize", *(["center_clip"] if config.encoder.bidirectional else [])]
-    names += [*(["pca"] if reduces else []), "differences"]
-    return replace(
-        config, transforms=tuple(names), transform={"pca": PCASettings(size=_REDUCED_SIZE)} if reduces else {}
-    )
 
 
 def _finish(run: RunFolder, first: Path, videos: SegmentedVideos, device: torch.device) -> BoutSettings:
