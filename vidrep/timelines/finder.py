@@ -11,7 +11,7 @@ The background is no bout. A bout's score is the mean probability, not averaged 
 those of filled gaps among them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..metrics.segmentation.bouts import UNKNOWN, Bouts
 from .runs import Joiner, Runs, likeliest_labels, long_enough, runs_of
 from .settings import BoutSettings
-from .smoothing import TOLERANCE, WHOLE, Smoother, smoothed
+from .smoothing import TOLERANCE, WHOLE, Smoother
 from .timeline import Timeline
 
 UNSURE = "unsure"
@@ -74,13 +74,15 @@ def find_bouts(timeline: Timeline, settings: BoutSettings) -> Bouts:
     finder = BoutFinder(
         settings, timeline.labels, background=timeline.background, several_labels=timeline.several_labels
     )
+    return concatenated([finder.add(edges, some, is_last=is_last) for edges, some, is_last in _chunks(timeline)])
+
+
+def _chunks(timeline: Timeline) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32], bool]]:
+    """Yield edges, (T' + 1,), and probabilities, (T', K), of pieces of a timeline, and whether each is the last."""
     size = _VALUES_AT_ONCE // len(timeline.labels) + 1
-    found = []
     for start in range(0, max(len(timeline), 1), size):
-        some = slice(start, start + size)
-        edges, is_last = timeline.edges[start : start + size + 1], start + size >= len(timeline)
-        found.append(finder.add(edges, timeline.probabilities[some], is_last=is_last))
-    return concatenated(found)
+        stop = start + size
+        yield timeline.edges[start : stop + 1], timeline.probabilities[start:stop], stop >= len(timeline)
 
 
 def concatenated(several: Sequence[Bouts]) -> Bouts:
@@ -97,8 +99,11 @@ def find_unsure(timeline: Timeline, settings: BoutSettings, bouts: Bouts) -> Bou
     bouts: those of `find_bouts`, outside of which they lie. In them no label, nor the background, has the probability
     `unsure`, averaged; shorter ones than a bout may be are dropped. Their score is 0.
     """
-    averaged = smoothed(timeline, settings.smoothing).probabilities
-    is_unsure = (averaged.max(axis=1) < settings.unsure) & ~frame_activity(timeline, bouts).any(axis=1)
+    smoother = Smoother(settings.smoothing, len(timeline.labels))
+    averaged = (smoother.add(edges, some, is_last=is_last) for edges, some, is_last in _chunks(timeline))
+    highest = np.concatenate([one.probabilities.max(axis=1, initial=0) for one in averaged])
+    of_any = Bouts.of(bouts.starts, bouts.ends, np.zeros(len(bouts), dtype=np.int64))
+    is_unsure = (highest < settings.unsure) & (of_any.on_frames(timeline.edges, 1, [timeline.span])[:, 0] != 1)
     found = Bouts.of_active(is_unsure[:, None], timeline.edges)
     long = found.chosen(found.ends - found.starts >= settings.minimum_duration - TOLERANCE)
     return Bouts.of(long.starts, long.ends, long.labels + len(timeline.labels), 0.0)
