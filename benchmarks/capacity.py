@@ -1,9 +1,9 @@
 """What each recurrent cell can hold and learn, with as many parameters as the others and depths of 1, 2 and 4.
 
-    python benchmarks/capacity.py FILE [--minutes M]      writes docs/results/capacity.md and .png when all is measured
+    python benchmarks/capacity.py FILE [--minutes M]      writes docs/results/capacity.md and .png
 
-FILE (JSON) keeps what is measured; the same command goes on. No measurement begins after M minutes. The protocol,
-docs/results/capacity-protocol.md, was written before.
+FILE (JSON) keeps what is measured; the same command goes on. No measurement begins after M minutes. The page has the
+tasks of which nothing is missing. The protocol, docs/results/capacity-protocol.md, was written before.
 
 Two capacities after Collins, Sohl-Dickstein, Sussillo 2017 (arXiv 1611.09913, sections 2.1 and 2.2): the bits of random
 labels that a parameter keeps, and the numbers of the past that a unit keeps. And two tasks that are hard to learn
@@ -380,6 +380,12 @@ def go_on(path: Path, minutes: float) -> Measured:
     return measured
 
 
+def whole_tasks(measured: Measured) -> list[str]:
+    """Return the tasks of which nothing is missing."""
+    missing = {task for task, cell, depth in places() if key(task, cell, depth) not in measured}
+    return [task for task in TASKS if task not in missing]
+
+
 def table(name: str, measured: Measured) -> Iterator[str]:
     """Yield the lines of a task: each cell's value at each depth, and where it came from."""
     task = TASKS[name]
@@ -429,10 +435,11 @@ def points_table(measured: Measured) -> Iterator[str]:
 
 
 def draw(measured: Measured, path: Path) -> None:
-    """Put the curves of the four tasks into one picture."""
+    """Put the curves of the tasks into one picture."""
     with tempfile.TemporaryDirectory(prefix="vidrep-capacity-") as scratch:
         panels = []
-        for name, task in TASKS.items():
+        for name in whole_tasks(measured):
+            task = TASKS[name]
             most, of = (PAPER_BITS, f", of {PAPER_BITS:g}") if task.per == "parameters" else (1.0, "")
             curves = [
                 Curve(
@@ -448,15 +455,16 @@ def draw(measured: Measured, path: Path) -> None:
             write_curves(panel, curves, places=[str(depth) for depth in DEPTHS], title=task.title + of, below="layers")
             panels.append(Image.open(panel).convert("RGB"))
         width, height = panels[0].size
-        picture = Image.new("RGB", (2 * width, 2 * height), "white")
+        rows = math.ceil(len(panels) / 2)
+        picture = Image.new("RGB", (2 * width, rows * height), "white")
         for number, panel_image in enumerate(panels):
             picture.paste(panel_image, (width * (number % 2), height * (number // 2)))
         with replacing(path) as temporary:
-            picture.resize((width, height), Image.Resampling.LANCZOS).save(temporary, format="PNG")
+            picture.resize((width, rows * height // 2), Image.Resampling.LANCZOS).save(temporary, format="PNG")
 
 
 def main() -> None:
-    """Measure, and write the page when nothing is missing."""
+    """Measure, and write the page of what is measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -464,9 +472,9 @@ def main() -> None:
     torch.set_num_threads(1)
     tune_malloc()
     measured = go_on(given.file, given.minutes)
-    missing = [key(*place) for place in places() if key(*place) not in measured]
-    if missing:
-        print(f"{len(missing)} of {len(measured) + len(missing)} are missing; the same command goes on")
+    whole = whole_tasks(measured)
+    if not whole:
+        print("no task is measured yet; the same command goes on")
         return
     results = ROOT / "docs" / "results"
     minutes = sum(found["seconds"] for found in measured.values()) / 60
@@ -475,12 +483,13 @@ def main() -> None:
         "",
         facts(),
         f"Made by `python benchmarks/capacity.py capacity.json`, by the [protocol](capacity-protocol.md), one thread, "
-        f"{minutes:.0f} min of the processor in all. Each figure is of one training.",
+        f"{minutes:.0f} min of the processor in all. Each figure is of one training."
+        + "".join(f" Not measured yet: {name}." for name in TASKS if name not in whole),
         "",
         "![Curves](capacity.png)",
         "",
     ]
-    for name in TASKS:
+    for name in whole:
         lines += table(name, measured)
     lines += points_table(measured)
     write_text(results / "capacity.md", "\n".join(lines).rstrip() + "\n")

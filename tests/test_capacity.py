@@ -134,8 +134,11 @@ def test_what_is_measured_is_kept_and_not_measured_again(
     assert json.loads(file.read_text()) == first
     monkeypatch.setattr(capacity, "measure", lambda *_: pytest.fail("measured again"))
     assert capacity.go_on(file, minutes=1) == first
+    assert capacity.whole_tasks(first) == list(capacity.TASKS)
+    del first["adding lstm 1"]
+    assert capacity.whole_tasks(first) == ["labels", "recall", "copying"]
     capacity.draw(first, tmp_path / "capacity.png")
     assert (tmp_path / "capacity.png").stat().st_size > 0
-    for name in capacity.TASKS:
+    for name in capacity.whole_tasks(first):
         lines = list(capacity.table(name, first))
         assert sum(line.startswith(("| lstm |", "| rnn |")) for line in lines) == (4 if name == "labels" else 2)
