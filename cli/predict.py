@@ -57,9 +57,7 @@ def predict_command(
     Which of the two depends on the run: one of finetune --annotations finds bouts, one of whole clips with --timeline.
     """
     from vidrep.errors import ConfigError
-    from vidrep.inference.inputs import InputOptions
-    from vidrep.inference.predict import predict
-    from vidrep.inference.predict_bouts import finds_bouts, predict_bouts
+    from vidrep.inference.kind_of_run import finds_bouts
 
     require_order("predict", RUN=run, VIDEOS=inputs[0])
     if as_json and as_csv:
@@ -69,6 +67,9 @@ def predict_command(
     (of_bouts.require_usable if is_timeline else of_bouts.require_none)()
     with progress_bar("predict", quiet=common.quiet) as on_progress:
         if is_timeline:
+            from vidrep.inference.inputs import InputOptions
+            from vidrep.inference.predict_bouts import predict_bouts
+
             options = InputOptions(
                 weights=weights,
                 device=device,
@@ -94,6 +95,8 @@ def predict_command(
             text = bouts_as_json(found) if as_json else bouts_as_csv(found) if as_csv else as_lines(found)
             failures = found.failures
         else:
+            from vidrep.inference.predict import predict
+
             predictions = predict(
                 run,
                 inputs,

@@ -47,7 +47,7 @@ class PluginState(NamedTuple):
         (
             WindowBatch(torch.zeros(4, 2, 5), is_first=torch.zeros(2, dtype=torch.bool)),
             "WindowBatch(frames=(4, 2, 5), valid=None, is_first=(2,), video=None, group=None, classes=None, "
-            "num_valid=None, views=None)",
+            "num_valid=None, targets=None, num_known=None, views=None)",
         ),
     ],
 )

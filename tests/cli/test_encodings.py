@@ -86,6 +86,7 @@ PREDICTED = Predictions(
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidrep.inference.kind_of_run.finds_bouts", lambda run: False)
     monkeypatch.setattr("vidrep.inference.predict.predict", lambda *_, **__: PREDICTED)
 
 
@@ -113,6 +114,8 @@ PREDICT = """
 import sys
 from types import ModuleType, SimpleNamespace as Made
 library = sys.modules["vidrep.inference.predict"] = ModuleType("without torch")
+kinds = sys.modules["vidrep.inference.kind_of_run"] = ModuleType("without a run")
+kinds.finds_bouts = lambda run: False
 of_all = {"key": "x", "label": "手", "probability": 1.0, "probabilities": {"手": 1.0}}
 videos = [Made(path=name, **of_all) for name in ("😀\\n.mp4", "a.mp4")]
 library.predict = lambda *_, **__: Made(videos=videos, failures=[])

@@ -20,7 +20,8 @@ from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import Features, open_features
 from vidrep.inference.clip_timelines import clip_timeline, spread_over_frames
 from vidrep.inference.inputs import InputOptions
-from vidrep.inference.predict_bouts import BoutPredictions, BoutRules, finds_bouts, most_certain, predict_bouts
+from vidrep.inference.kind_of_run import finds_bouts
+from vidrep.inference.predict_bouts import BoutPredictions, BoutRules, most_certain, predict_bouts
 from vidrep.metrics.cross_validation import at_temperature
 from vidrep.metrics.predictor import ClassifierRun
 from vidrep.metrics.segmentation.bouts import Bouts

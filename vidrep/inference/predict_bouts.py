@@ -209,11 +209,6 @@ def _timelines(labeler: _Labeler, given: PredictedInputs, options: InputOptions)
         yield timeline if given.paths else _between(timeline, options.start, options.end)
 
 
-def finds_bouts(run: Path | str) -> bool:
-    """Return whether a run labels moments rather than whole clips; raises InputError if it is no finished run."""
-    return read_description(member_folders(Path(run))[0]).kind == "segmentation"
-
-
 def most_certain(bouts: Bouts, count: int) -> Bouts:
     """Return so many bouts of each label, those with the highest scores; of equal ones the first."""
     order = np.lexsort((bouts.starts, -bouts.scores))
