@@ -135,7 +135,7 @@ def finetune(
         origin=origin or Origin(),
     )
     with joined_ranks() as ranks:
-        start = read_start(run, _folders(pretrained), resume=resume)
+        start = read_start(run, pretrained, resume=resume)
         check_classifier(config, start)
         if budget_minutes is not None and not config.selection.enabled:
             raise ConfigError("a budget is for choosing among candidates, which selection.enabled (--auto) would do")
@@ -186,12 +186,6 @@ def _with_final_steps(config: FinetuneConfig, run: Path) -> FinetuneConfig:
         selection=replace(config.selection, final_steps=steps),
         given=before.given,
     )
-
-
-def _folders(pretrained: Path | str | Sequence[Path | str] | None) -> list[Path]:
-    if pretrained is None:
-        return []
-    return [Path(pretrained)] if isinstance(pretrained, Path | str) else [Path(one) for one in pretrained]
 
 
 class _Trained(NamedTuple):

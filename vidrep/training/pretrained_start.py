@@ -14,13 +14,17 @@ from ..models.pretrained import PretrainedEncoders
 from .run import RunFolder
 
 
-def read_start(run: RunFolder, pretrained: Sequence[Path], *, resume: bool) -> PretrainedEncoders | None:
-    """Read the encoders to start from: those of the given runs, or on resume the copy that this run keeps."""
-    for folder in pretrained:
+def read_start(
+    run: RunFolder, pretrained: Path | str | Sequence[Path | str] | None, *, resume: bool
+) -> PretrainedEncoders | None:
+    """Read the encoders to start from: those of given runs, or on resume the copy that this run keeps."""
+    given = [pretrained] if isinstance(pretrained, Path | str) else pretrained or []
+    folders = [Path(one) for one in given]
+    for folder in folders:
         if folder.resolve() == run.path.resolve():
             raise OutputError(f"{run.path} is the run to start from; give a new folder")
-    if pretrained:
-        return PretrainedEncoders.load(pretrained)
+    if folders:
+        return PretrainedEncoders.load(folders)
     if not (resume and run.pretrained_path.is_dir()):
         return None
     if not _is_kept(run):

@@ -110,8 +110,7 @@ def finetune_segments(
         origin=origin or Origin(),
     )
     with joined_ranks() as ranks:
-        folders = [] if pretrained is None else [pretrained] if isinstance(pretrained, Path | str) else pretrained
-        start = read_start(run, [Path(one) for one in folders], resume=resume)
+        start = read_start(run, pretrained, resume=resume)
         config = _checked(config, start)
         videos = segmented_videos(features, annotations, config, group_rule=GroupRule(group_pattern))
         lengths = [features.videos[video].length for video in videos.split.train + videos.split.validation]

@@ -165,6 +165,7 @@ def _of_learned_labels(
         raise LabelError(
             f"{features.path}: frames of training videos have {some_names(learned) if learned else 'no label'} alone; "
             + (rest if truth.background is None else "annotate more, or put other videos into split train")
+            + _held_out(videos)
         )
     if not without:
         return videos
@@ -177,6 +178,16 @@ def _of_learned_labels(
         labels=learned,
     )
     return replace(videos, truth=truth)
+
+
+def _held_out(videos: SegmentedVideos) -> str:
+    """Say how many videos are held out to evaluate on, if no list of splits did that."""
+    if not videos.split.test or any(videos.annotated.splits):
+        return ""
+    return (
+        f"; {len(videos.split.test)} of {len(videos.truth.videos)} annotated videos are held out to evaluate on: "
+        "--set test_fraction=0 learns from all"
+    )
 
 
 def margins(config: SegmentationConfig, *, reads_ahead: bool) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class SegmenterRun:
         except FileNotFoundError as error:
             raise InputError(f"{folder}: its training is not finished; --resume goes on with it") from error
         except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
+            raise InputError(f"{path}: cannot be read ({error}); the run is damaged, train it again") from error
         return cls(folder, run.model, run.description, settings)
 
     @classmethod
