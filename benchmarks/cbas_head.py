@@ -8,7 +8,7 @@ Shapes: B windows, W = 31 frames of a window, D values of a frame, K labels, T f
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,16 +52,21 @@ class TrainedHead:
     head: CbasHead
     several_labels: bool
 
-    def probabilities(self, frames: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Classify the frames of a video: (T, ...) as stored -> (T, K)."""
+    @property
+    def frames_ahead(self) -> int:
+        """See FrameClassifier."""
+        return _REACH
+
+    def probabilities(self, blocks: Iterable[NDArray[np.generic]]) -> Iterator[NDArray[np.float64]]:
+        """See FrameClassifier; all frames are held in memory."""
+        frames = np.concatenate(list(blocks))
         padded = _padded(frames)
         self.head.eval()
-        found = []
         with torch.inference_mode():
             for some in np.array_split(np.arange(len(frames)), -(-len(frames) // _WINDOWS_AT_ONCE)):
                 logits = self.head(_windows(padded, some)).double()
-                found.append(logits.sigmoid() if self.several_labels else logits.softmax(dim=1))
-        return np.asarray(torch.cat(found).numpy(), dtype=np.float64)
+                found = logits.sigmoid() if self.several_labels else logits.softmax(dim=1)
+                yield np.asarray(found.numpy(), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
     python benchmarks/hour.py [--write]      writes docs/results/hour.md; some 12 minutes on 2 cores
 
 The runs are trained for 100 steps on generated long videos (pixels of 8x8, both directions and causal): what they say
-of the video does not count. Memory is the peak of the proportional set size of all processes together, sampled 20 times
-a second.
+of the video does not count. Memory is the most that the process had resident, as the system counts it: with libraries
+that other processes share, so that these change nothing.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,12 +15,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from typing import NamedTuple
 
-import torch
 from clips import CLIP_FRAMES_PER_SECOND, write_clip
-from extraction_memory import lengthen, tree_bytes
+from extraction_memory import lengthen
 from recording import ROOT, facts
 
 from vidrep.extraction.decoding import decode_video
@@ -106,7 +105,7 @@ def decode(path: Path) -> None:
 
 def read(run: Path, features: Path) -> None:
     """Let the network read all features."""
-    SegmenterRun.load(run).timeline(open_features(features), 0, device=torch.device("cpu"))
+    SegmenterRun.load(run).timeline(open_features(features), 0)
 
 
 def timed(work: Callable[[], None]) -> Spent:
@@ -117,19 +116,14 @@ def timed(work: Callable[[], None]) -> Spent:
 
 
 def watched(folder: Path, words: list[str]) -> tuple[Spent, int]:
-    """Run a command, and return what it took, and the most memory, bytes."""
-    clock, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
-    script = str(Path(sys.executable).with_name("vidrep"))
+    """Run a command in the folder, and return what it took, and the most memory, bytes."""
+    clock, script = time.monotonic(), str(Path(sys.executable).with_name("vidrep"))
     process = subprocess.Popen([script, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, tree_bytes(process.pid))
-        time.sleep(0.05)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"exit code {process.returncode}: vidrep {' '.join(words)}")
-    after = getrusage(RUSAGE_CHILDREN)
-    cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(time.monotonic() - clock, cores), peak
+    return Spent(time.monotonic() - clock, used.ru_utime + used.ru_stime), used.ru_maxrss * 1024
 
 
 def vidrep(folder: Path, *words: str) -> None:

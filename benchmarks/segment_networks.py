@@ -11,7 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,18 +35,22 @@ PRETRAINING = (
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A run as a classifier of frames; labels: in the order of its probabilities, 0 of one that it never saw."""
+    """What a run predicts with, as a classifier of frames; labels: in their order, 0 of one that it never saw."""
 
     run: SegmenterRun
     labels: Sequence[str]
 
-    def probabilities(self, frames: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Classify the frames of a video: (T, ...) as stored -> (T, K)."""
-        blocks = list(self.run.probabilities([frames], device=torch.device("cpu")))
-        found = np.concatenate(blocks).astype(np.float64)
-        classes = self.run.description.classes
-        columns = [found[:, classes.index(one)] if one in classes else np.zeros(len(found)) for one in self.labels]
-        return np.stack(columns, axis=1)
+    @property
+    def frames_ahead(self) -> int:
+        """See FrameClassifier."""
+        return self.run.delay
+
+    def probabilities(self, blocks: Iterable[NDArray[np.generic]]) -> Iterator[NDArray[np.floating]]:
+        """See FrameClassifier."""
+        own = self.run.network.labels
+        for found in self.run.classifier(self.run.predictor).probabilities(blocks):
+            zeros = np.zeros(len(found), found.dtype)
+            yield np.stack([found[:, own.index(one)] if one in own else zeros for one in self.labels], axis=1)
 
 
 def main() -> None:

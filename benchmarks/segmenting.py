@@ -123,7 +123,9 @@ class SegmentTask:
         return Timeline(
             video=self.features.videos[video].path,
             edges=truth.videos[video].edges,
-            probabilities=classifier.probabilities(self.features.rows(video)).astype(np.float32),
+            probabilities=np.concatenate(list(classifier.probabilities([self.features.rows(video)]))).astype(
+                np.float32
+            ),
             labels=truth.labels,
             background=truth.background,
             several_labels=truth.several_labels,
@@ -133,15 +135,18 @@ class SegmentTask:
         self, classifier: FrameClassifier, *, training_seconds: float, rules: BoutSettings | None = None
     ) -> Measured:
         """Measure the bouts of the test videos that rules find; None: rules that the validation videos choose."""
-        rules = rules or calibrate(
-            [
-                ValidationVideo(
-                    self.timeline(classifier, video, self.training),
-                    self.training.videos[video].bouts,
-                    self.training.videos[video].known,
-                )
-                for video in self.validation
-            ]
+        rules = (
+            rules
+            or calibrate(
+                [
+                    ValidationVideo(
+                        self.timeline(classifier, video, self.training),
+                        self.training.videos[video].bouts,
+                        self.training.videos[video].known,
+                    )
+                    for video in self.validation
+                ]
+            ).rules
         )
         truth = self.test
         timelines = [self.timeline(classifier, video, truth) for video in truth.videos]

@@ -159,4 +159,4 @@ def _next_step(result: "SegmentationResult", evaluates: str) -> str:
     reads = "causal: no later frame counts"
     if result.delay:
         reads = f"a label depends on up to {result.delay} frames after it, too"
-    return f"{learned}; {held_out}\n{unlabeled}; {reads}"
+    return f"{learned}; {held_out}\n{result.verdict}\n{unlabeled}; {reads}"

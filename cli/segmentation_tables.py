@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 
 def segmentation_report(result: "SegmentationEvaluation") -> str:
     """Describe bouts and frames, with the baselines below, and each label."""
-    bouts, seconds = result.network.bouts, result.seconds
+    bouts, seconds = result.predicted.bouts, result.seconds
     left_out = f"; {result.num_left_out} left out, which the run was trained on" if result.num_left_out else ""
     reads = f"reads up to {result.delay} frames ahead" if result.delay else "causal"
     head = (
         f"{result.num_videos} {result.which}, {seconds / 60:.1f} annotated minutes, {bouts.num_true} bouts of "
         f"{len(bouts.by_label)} labels{left_out}; {reads}"
     )
-    rows = [_row(name, one) for name, one in {"LSTM": result.network, **result.baselines}.items()]
+    first = {} if result.predictor == "LSTM" else {f"predictor: {result.predictor}": result.predicted}
+    rows = [_row(name, one) for name, one in {**first, "LSTM": result.network, **result.baselines}.items()]
     intervals = [
         f"F1 at 50 % overlap {_with_interval(bouts.f1[0.5])}",
-        f"accuracy of frames {_with_interval(result.network.frames.accuracy)}",
+        f"accuracy of frames {_with_interval(result.predicted.frames.accuracy)}",
         f"boundaries off by {_with_interval(bouts.boundary_error)} s",
         f"mean average precision {_number(bouts.activitynet)} (tIoU .5 to .95), {_number(bouts.thumos)} (.3 to .7)",
     ]
@@ -38,9 +39,9 @@ def _row(name: str, measured: "Measured") -> list[str]:
 
 
 def _label_table(result: "SegmentationEvaluation") -> str:
-    of_frames = {one.name: one for one in result.network.frames.by_label}
+    of_frames = {one.name: one for one in result.predicted.frames.by_label}
     rows = []
-    for one in result.network.bouts.by_label:
+    for one in result.predicted.bouts.by_label:
         frames = of_frames[one.name]
         found = [one.f1[0.5], frames.precision, frames.recall, frames.f1]
         rows.append([one.name, str(one.num_true), str(one.num_predictions), *map(_number, found)])

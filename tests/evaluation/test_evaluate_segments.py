@@ -66,7 +66,7 @@ def test_figures_are_those_of_the_timelines(trained: Trained) -> None:
     truth = read_truth(features, annotations, several_labels=several_labels)
     videos, num_right, num_known = [], 0, 0
     for video in (0, 1):
-        timeline = segmenter.timeline(features, video, device=CPU)
+        timeline = segmenter.timeline(features, video)
         bouts = find_bouts(timeline, segmenter.rules)
         videos.append((in_frames(truth.videos[video].bouts.joined()), in_frames(bouts)))
         labels = np.full(60, 2) if not several_labels else np.zeros((60, 2), dtype=int)
@@ -175,7 +175,7 @@ def test_runs_are_compared_by_their_bouts(of_one_label: Trained, tmp_path: Path)
     segmenter, truth = SegmenterRun.load(run), read_truth(features, annotations)
     scores = []
     for video in (0, 1):
-        bouts = find_bouts(segmenter.timeline(features, video, device=CPU), segmenter.rules)
+        bouts = find_bouts(segmenter.timeline(features, video), segmenter.rules)
         scores.append(slow.f1([(in_frames(truth.videos[video].bouts.joined()), in_frames(bouts))], Fraction(1, 2)))
     assert found.runs[0].score == found.runs[1].score == pytest.approx(float(sum(filter(None, scores)) / 2))
     assert found.runs[1].better is not None

@@ -102,7 +102,7 @@ def test_bouts_are_those_of_the_run_and_its_rules(trained: tuple[Features, Annot
     assert (found.labels, found.rules, found.is_of_clips, found.failures) == (LABELS, segmenter.rules, False, [])
     assert [one.key for one in found.videos] == [row.path for row in features.videos]
     for index, one in enumerate(found.videos):
-        expected = find_bouts(segmenter.timeline(features, index, device=CPU), segmenter.rules)
+        expected = find_bouts(segmenter.timeline(features, index), segmenter.rules)
         assert rows(one.bouts) == rows(expected)
         assert (one.path, one.watched) == (one.key, Span(0, 60 / FPS))
     assert sum(len(one.bouts) for one in found.videos) > 5
@@ -192,7 +192,7 @@ def test_the_frames_of_every_video_are_written(
     found = {one.video: one for one in read_frames(tmp_path / name)}
     assert sorted(found) == [row.path for row in features.videos]
     for index, row in enumerate(features.videos):
-        expected = segmenter.timeline(features, index, device=CPU)
+        expected = segmenter.timeline(features, index)
         np.testing.assert_array_equal(found[row.path].probabilities, expected.probabilities)
         np.testing.assert_array_equal(found[row.path].edges, expected.edges)
         assert (found[row.path].labels, found[row.path].background) == (expected.labels, "background")

@@ -58,7 +58,7 @@ def test_chosen_rules_are_better_and_measured_as_reported(
     rng = np.random.default_rng(0)
     videos = [noisy_video(rng, several_labels=several_labels, high=0.45) for _ in range(2)]
     with caplog.at_level(logging.INFO):
-        settings = calibrate(videos)
+        settings = calibrate(videos).rules
     default = BoutSettings.default(LABELS)
     before, after = f1(videos, default), f1(videos, settings)
     assert after > before + 0.2
@@ -67,7 +67,7 @@ def test_chosen_rules_are_better_and_measured_as_reported(
     others = [noisy_video(rng, several_labels=several_labels, high=0.45) for _ in range(2)]
     assert f1(others, settings) > f1(others, default) + 0.2
     assert settings.unsure == default.unsure
-    assert calibrate(videos) == settings
+    assert calibrate(videos).rules == settings
 
 
 def test_the_defaults_stay_where_nothing_is_better(caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +77,7 @@ def test_the_defaults_stay_where_nothing_is_better(caplog: pytest.LogCaptureFixt
     case = Timeline("a.mp4", video.timeline.edges, sure, LABELS, "rest", False)
     true = Bouts.of_active(active, case.edges)
     with caplog.at_level(logging.INFO):
-        settings = calibrate([ValidationVideo(case, true, [case.span])])
+        settings = calibrate([ValidationVideo(case, true, [case.span])]).rules
     assert settings == BoutSettings.default(["dig", "groom"])
     assert "on 15 bouts of 1 validation videos: F1 at 50 % overlap 1.000, by the default rules 1.000" in caplog.text
 
@@ -85,7 +85,7 @@ def test_the_defaults_stay_where_nothing_is_better(caplog: pytest.LogCaptureFixt
 def test_few_bouts_choose_nothing(caplog: pytest.LogCaptureFixture) -> None:
     video = noisy_video(np.random.default_rng(2), high=0.45)
     short = ValidationVideo(video.timeline, video.true, [Span(0.0, 10.0)])
-    assert calibrate([short]) == BoutSettings.default(["dig", "groom"])
+    assert calibrate([short]).rules == BoutSettings.default(["dig", "groom"])
     assert "1 validation videos have " in caplog.text
     assert "bouts in watched time, and fewer than 10 choose no rules: the default rules find bouts" in caplog.text
 
@@ -96,8 +96,8 @@ def test_unknown_time_changes_nothing() -> None:
     watched = [Span(0.0, 25.0), Span(27.0, 50.0)]
     every = video.true
     known = every.chosen((every.starts < 25) | ((every.ends > 27) & (every.starts < 50)))
-    first = calibrate([ValidationVideo(video.timeline, every, watched)])
-    assert first == calibrate([ValidationVideo(video.timeline, known, watched)])
+    first = calibrate([ValidationVideo(video.timeline, every, watched)]).rules
+    assert first == calibrate([ValidationVideo(video.timeline, known, watched)]).rules
     assert first != BoutSettings.default(["dig", "groom"])
 
 
@@ -110,7 +110,7 @@ def test_a_label_gets_thresholds_of_its_own() -> None:
     case = Timeline("a.mp4", np.arange(3001) / 25, values, LABELS, "rest", False)
     true = Bouts.of_active(np.stack([dig, groom], axis=1), case.edges)
     videos = [ValidationVideo(case, true, [case.span])]
-    settings = calibrate(videos)
+    settings = calibrate(videos).rules
     assert f1(videos, settings) == 1
     assert settings.enter["groom"] <= 0.35 < 0.38 < settings.enter["dig"]
 

@@ -21,6 +21,7 @@ from ..features.store import Features, opened
 from ..metrics.paired import PairedDifference, paired_difference
 from ..metrics.prediction import window_errors
 from ..metrics.predictor import ClassifierRun, Predictor
+from ..metrics.predictor_file import predictor_of
 from ..metrics.segmentation.metrics import video_f1
 from ..metrics.verdicts import claim_in_words
 from ..metrics.window_errors import PERSISTENCE, main_objective
@@ -221,7 +222,7 @@ def _segmental_f1(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, 
     """Return the segmental F1 at 50 % overlap of each video that is annotated."""
     predicted = predicted_videos(run, selected, options)
     scores = [video_f1(one, len(run.description.classes)) for one in predicted]
-    return _Score("LSTM", np.array(scores), [one.group for one in predicted], len(scores))
+    return _Score(predictor_of(run.folder), np.array(scores), [one.group for one in predicted], len(scores))
 
 
 def _accuracy(run: TrainedRun, selected: SelectedVideos, first: TrainedRun, options: EvaluationOptions) -> _Score:

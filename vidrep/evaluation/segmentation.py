@@ -3,25 +3,21 @@
 Shapes: T frames of a video, K labels.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 from ..errors import ConfigError, InputError
 from ..features.store import Features
 from ..metrics.paired import PairedDifference
 from ..metrics.segmentation.bouts import Bouts
-from ..metrics.segmentation.fitted_baselines import load_frame_baselines
 from ..metrics.segmentation.metrics import BoutMetrics, PredictedVideo, bout_metrics, f1_difference
 from ..metrics.segmentation.per_frame import FrameMetrics, frame_metrics, several_labels_metrics
-from ..metrics.segmentation.segmenter_run import SegmenterRun
+from ..metrics.segmentation.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..metrics.segmentation.truth import Truth, read_truth
 from ..metrics.verdicts import accuracy_verdict
 from ..progress import Progress
 from ..timelines.finder import find_bouts, frame_activity, frame_labels
 from ..timelines.settings import BoutSettings
-from ..timelines.timeline import Timeline
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
 from .segments_of_run import segments_of_run, splits_and_groups
 
@@ -39,9 +35,11 @@ class SegmentationEvaluation:
     """Metrics of a run that labels frames; time of which nobody said what it shows is scored nowhere.
 
     labels: with the background, "" for none, as the last. seconds: scored. delay: frames after one that its labels
-    depend on, at most. baselines: classifiers of single frames, or of the mean of a window, whose rules for bouts were
-    chosen on the same validation videos. differences: the segmental F1 at 50 % overlap minus each baseline's, with an
-    interval over groups. num_left_out: videos left out because the run was trained on them.
+    depend on, at most. rules: for bouts. predictor, predicted: what labels the frames of the run: its LSTM, a baseline,
+    or the average of both. network: the LSTM alone. baselines: classifiers of single frames, or of the mean of a
+    window. Each has rules of its own, chosen on the same validation videos. differences: the segmental F1 at 50 %
+    overlap of what predicts minus each other one's, with an interval over groups. num_left_out: videos left out because
+    the run was trained on them.
     """
 
     which: str
@@ -53,14 +51,18 @@ class SegmentationEvaluation:
     seconds: float
     delay: int
     rules: BoutSettings
+    predictor: str
+    predicted: Measured
     network: Measured
     baselines: dict[str, Measured]
     differences: dict[str, PairedDifference]
 
     @property
     def verdict(self) -> str:
-        """One sentence on the network: is it better than the baselines?"""
-        return accuracy_verdict("The LSTM, by segmental F1 at 50 % overlap,", self.differences)
+        """One sentence on what predicts: is it better than the baselines, or the LSTM?"""
+        is_baseline = self.predictor in self.baselines
+        subject = f"baseline {self.predictor}, which predicts" if is_baseline else self.predictor
+        return accuracy_verdict(f"The {subject}, by segmental F1 at 50 % overlap,", self.differences)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, and the verdict, JSON-like."""
@@ -138,9 +140,7 @@ def predicted_videos(run: TrainedRun, selected: SelectedVideos, options: Evaluat
 
     Raises InputError if none is.
     """
-    annotated, segmenter = _Annotated.of(run, selected, options), SegmenterRun.load(run.folder)
-    timeline_of = partial(segmenter.timeline, annotated.features, device=run.device)
-    return _measure(annotated, timeline_of, segmenter.rules)[0]
+    return _measure(_Annotated.of(run, selected, options), SegmenterRun.load(run.folder, run.device))[0]
 
 
 def evaluate_segmentation(
@@ -151,17 +151,14 @@ def evaluate_segmentation(
     Raises InputError if none of the videos is annotated.
     """
     annotated = _Annotated.of(run, selected, options)
-    features, truth = annotated.features, annotated.truth
-    segmenter = SegmenterRun.load(run.folder)
-    found: dict[str, tuple[Callable[[int], Timeline], BoutSettings]] = {
-        "": (partial(segmenter.timeline, features, device=run.device), segmenter.rules)
-    }
-    for name, baseline in load_frame_baselines(run.folder).items():
-        found[name] = partial(baseline.timeline, features, truth=truth), baseline.bouts
+    truth, segmenter = annotated.truth, SegmenterRun.load(run.folder, run.device)
+    baselines = [FramePredictor("linear", name) for name in segmenter.baselines]
+    every = dict.fromkeys([segmenter.predictor, LSTM, *baselines])
     predicted, measured = {}, {}
-    for number, (name, (timeline_of, rules)) in enumerate(found.items()):
-        predicted[name], measured[name] = _measure(annotated, timeline_of, rules)
-        options.on_progress(Progress(done=number + 1, total=len(found), unit="classifiers"))
+    for number, one in enumerate(every, start=1):
+        predicted[str(one)], measured[str(one)] = _measure(annotated, segmenter.predicting_with(one))
+        options.on_progress(Progress(done=number, total=len(every), unit="classifiers"))
+    name = str(segmenter.predictor)
     num_labels = len(truth.labels)
     return SegmentationEvaluation(
         which=selected.which,
@@ -173,20 +170,22 @@ def evaluate_segmentation(
         seconds=sum(truth.videos[video].seconds for video in annotated.videos),
         delay=segmenter.delay,
         rules=segmenter.rules,
-        network=measured.pop(""),
-        baselines=measured,
-        differences={name: f1_difference(predicted[""], predicted[name], num_labels) for name in measured},
+        predictor=name,
+        predicted=measured[name],
+        network=measured[str(LSTM)],
+        baselines={str(one): measured[str(one)] for one in baselines},
+        differences={
+            other: f1_difference(predicted[name], predicted[other], num_labels) for other in measured if other != name
+        },
     )
 
 
-def _measure(
-    annotated: _Annotated, timeline_of: Callable[[int], Timeline], rules: BoutSettings
-) -> tuple[list[PredictedVideo], Measured]:
+def _measure(annotated: _Annotated, segmenter: SegmenterRun) -> tuple[list[PredictedVideo], Measured]:
     truth, groups = annotated.truth, annotated.groups
     predicted, true_frames, labels, activity = [], [], [], []
     for video, group in zip(annotated.videos, groups, strict=True):
-        of_video, timeline = truth.videos[video], timeline_of(video)
-        bouts = find_bouts(timeline, rules)
+        of_video, timeline = truth.videos[video], segmenter.timeline(annotated.features, video)
+        bouts = find_bouts(timeline, segmenter.rules)
         predicted.append(
             PredictedVideo(
                 name=timeline.video, true=of_video.bouts, predicted=bouts, watched=of_video.known, group=group

@@ -184,11 +184,11 @@ class _Labeler:
 
 def _labeler(run: Path, description: ModelDescription, device: torch.device) -> _Labeler:
     if description.kind == "segmentation":
-        segmenter = SegmenterRun.load(run)
+        segmenter = SegmenterRun.load(run, device)
         return _Labeler(
-            timeline=partial(segmenter.timeline, device=device),
+            timeline=segmenter.timeline,
             rules=segmenter.rules,
-            background=segmenter.background,
+            background=segmenter.network.background,
             several_labels=segmenter.network.several_labels,
         )
     _log.warning(

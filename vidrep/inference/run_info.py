@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import InputError, some_names
 from ..features.annotations import SPLITS
-from ..metrics.predictor_file import predictor_name, read_predictor
+from ..metrics.predictor_file import predictor_of
 from ..models.description import DESCRIPTION_NAME, NETWORK_KINDS, ModelDescription, read_description
 from ..models.members import member_folders
 from ..training.history import Start, read_history
@@ -106,7 +106,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         counts = (f"{name} {count}" for name, count in pairs)
         of = "labels (training frames)" if model.kind == "segmentation" else "classes (training videos)"
         description[of] = some_names(counts, count=MOST_NAMES)
-        description["predictor"] = _describe_predictor(folder)
+        description["predictor"] = predictor_of(folder)
         if verdict := _read_verdict(folder / "selection" / "results.json"):
             description["chosen"] = verdict
         if verdict := _read_verdict(folder / "folds" / "results.json"):
@@ -155,11 +155,6 @@ def _describe_videos(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: {VIDEOS_NAME} cannot be read ({error}); is it a run folder?") from error
     there = [split for split in SPLITS if labels[split]]
     return {f"{split} videos": f"{len(labels[split])}: {counted(labels[split].values())}" for split in there}
-
-
-def _describe_predictor(folder: Path) -> str:
-    found = read_predictor(folder)
-    return predictor_name(found["kind"], found["reads"]) if found else predictor_name("lstm", "")
 
 
 def _describe_metrics(validations: Sequence[Mapping[str, Any]], training: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Shapes: W windows, S source videos, K classes.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors.numpy import load_file, save
 from ..errors import InputError
 from ..features.groups import choose_groups
 from ..features.store import Features
-from ..files import write_text, writing_file
+from ..files import writing_file
 from ..models.description import NETWORK_KINDS, ModelDescription, read_description
 from ..models.logistic_regression import DEFAULT_COST, LinearClassifier
 from ..models.members import member_folders
@@ -29,15 +28,7 @@ from .baselines import baseline_encoders, load_baselines
 from .centering import log_alone, shared_groups
 from .classification import average_over_windows, classification_windows, classify_windows
 from .cross_validation import at_temperature, mean_by_number
-from .predictor_file import (
-    FORMAT,
-    PREDICTOR_NAME,
-    VERSION,
-    PredictorKind,
-    predictor_name,
-    read_predictor,
-    unusable_predictor,
-)
+from .predictor_file import PredictorKind, predictor_name, read_predictor, unusable_predictor, write_predictor
 from .video_features import VIDEO_FEATURES, frames_of
 
 PRETRAINED_NAME = "pretrained"
@@ -84,9 +75,14 @@ class Predictor:
             content = save({"weight": self.linear.weight, "bias": self.linear.bias})
             with writing_file(folder / _WEIGHTS_NAME, num_bytes=len(content)) as file:
                 file.write_at(content, 0)
-        names = ("kind", "reads", "C", "temperature", "final_temperature")
-        described = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in names}}
-        write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+        write_predictor(
+            folder,
+            self.kind,
+            self.reads,
+            C=self.C,
+            temperature=self.temperature,
+            final_temperature=self.final_temperature,
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":

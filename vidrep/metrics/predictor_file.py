@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import InputError
+from ..files import write_text
 
 PREDICTOR_NAME = "predictor.json"
 PredictorKind = Literal["lstm", "linear", "average"]
@@ -14,6 +15,21 @@ FORMAT, VERSION = "vidrep-predictor", 1
 def predictor_name(kind: PredictorKind, reads: str) -> str:
     """Return what messages call a predictor; reads: what its logistic regression reads of a video."""
     return {"lstm": "LSTM", "linear": reads, "average": f"average of LSTM and {reads}"}[kind]
+
+
+def write_predictor(
+    folder: Path,
+    kind: PredictorKind,
+    reads: str,
+    *,
+    C: float = 0.0,  # noqa: N803
+    temperature: float = 1.0,
+    final_temperature: float = 1.0,
+) -> None:
+    """Write it into a run folder, see `read_predictor`; raises OutputError if that is impossible."""
+    described = {"format": FORMAT, "version": VERSION, "kind": kind, "reads": reads, "C": C}
+    described |= {"temperature": temperature, "final_temperature": final_temperature}
+    write_text(folder / PREDICTOR_NAME, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_predictor(folder: Path) -> dict[str, Any]:
@@ -40,6 +56,12 @@ def read_predictor(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise unusable_predictor(folder, error) from error
     return content
+
+
+def predictor_of(folder: Path) -> str:
+    """Return what messages call the predictor of a run folder; raises as `read_predictor` does."""
+    found = read_predictor(folder)
+    return predictor_name(found["kind"], found["reads"]) if found else predictor_name("lstm", "")
 
 
 def unusable_predictor(folder: Path, error: Exception) -> InputError:

@@ -5,7 +5,7 @@ Shapes: N rows, D values of a row, V videos, K classes.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,14 @@ def fit_best(kind: str, candidates: Mapping[str, VideoRows], labeled: LabeledVid
         validation_accuracy=None if best is None else best.accuracy,
         classifier=classifier,
     )
+
+
+def refit(
+    fitted: FittedClassifier, rows: NDArray[np.floating], classes: NDArray[np.int64], num_classes: int
+) -> FittedClassifier:
+    """Fit a classifier to other rows, (N, D), with the setting that it has."""
+    (classifier,) = CLASSIFIER_KINDS[fitted.kind].fit(rows, classes, num_classes, (fitted.setting,))
+    return replace(fitted, classifier=classifier)
 
 
 def _validate(kind: ClassifierKind, reads: str, samples: VideoRows, labeled: LabeledVideos) -> CrossValidation:

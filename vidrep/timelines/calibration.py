@@ -52,10 +52,23 @@ class ValidationVideo:
     watched: Sequence[Span]
 
 
-def calibrate(videos: Sequence[ValidationVideo], *, name: str = "") -> BoutSettings:
-    """Return the rules with the largest segmental F1 over all videos, which have the same labels.
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """Rules that were chosen, and how good the bouts are that they find in the videos that chose them.
 
-    It is the mean of that at 50, 70 and 90 % overlap, so that boundaries count.
+    score: the mean of segmental F1 at 50, 70 and 90 % overlap. f1: that at 50 %. num_bouts: true ones, in watched time.
+    is_chosen: whether there were enough of them to choose; else the rules are the defaults.
+    """
+
+    rules: BoutSettings
+    score: float
+    f1: float
+    num_bouts: int
+    is_chosen: bool
+
+
+def calibrate(videos: Sequence[ValidationVideo], *, name: str = "") -> Calibrated:
+    """Return the rules with the largest score over all videos, which have the same labels.
 
     First all labels share their thresholds: of the defaults and of all combinations of SHARES for window, gap and least
     duration with ENTER and LEAVE, the best is taken. Then each label, one after the other, may get better thresholds of
@@ -66,28 +79,28 @@ def calibrate(videos: Sequence[ValidationVideo], *, name: str = "") -> BoutSetti
     Raises ValueError without videos, or for videos of several sets of labels.
     """
     search = _Search(videos)
-    default = BoutSettings.default(search.labels)
-    if len(search.true) < FEWEST_BOUTS:
+    default, num_bouts = BoutSettings.default(search.labels), len(search.true)
+    by_default = search.score(search.runs(search.smoothed(default.smoothing), default), default)
+    if num_bouts < FEWEST_BOUTS:
         _log.warning(
             "%d validation videos have %d bouts in watched time, and fewer than %d choose no rules: the default rules "
             "find bouts",
             len(videos),
-            len(search.true),
+            num_bouts,
             FEWEST_BOUTS,
         )
-        return default
-    by_default = search.score(search.runs(search.smoothed(default.smoothing), default), default)
+        return Calibrated(rules=default, score=by_default[0], f1=by_default[1], num_bouts=num_bouts, is_chosen=False)
     shared, score = _best_shared(search, default, by_default)
     best, score = _best_of_labels(search, shared, score)
     _log.info(
         "%srules chosen on %d bouts of %d validation videos: F1 at 50 %% overlap %.3f, by the default rules %.3f",
         f"{name}: " if name else "",
-        len(search.true),
+        num_bouts,
         len(videos),
         score[1],
         by_default[1],
     )
-    return best
+    return Calibrated(rules=best, score=score[0], f1=score[1], num_bouts=num_bouts, is_chosen=True)
 
 
 def _best_shared(search: "_Search", default: BoutSettings, by_default: Score) -> tuple[BoutSettings, Score]:

@@ -5,7 +5,7 @@ Shapes: K labels.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,13 +16,13 @@ from ..devices import choose_device
 from ..errors import ConfigError
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
-from ..metrics.segmentation.fitted_baselines import fit_baselines, save_frame_baselines
-from ..metrics.segmentation.segmenter_run import SegmenterRun, save_bout_settings
+from ..metrics.segmentation.fitted_baselines import fit_baselines, refit_baselines
+from ..metrics.segmentation.frame_network import FrameNetwork
+from ..metrics.segmentation.segmenter_run import SegmenterRun
 from ..models.members import member_folder
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
-from ..timelines.calibration import ValidationVideo, calibrate
 from ..timelines.settings import BoutSettings
 from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin
@@ -31,6 +31,7 @@ from .pretrained_start import keep_start, read_start, with_architecture
 from .ranks import joined_ranks
 from .resuming import settings_of
 from .run import RunFolder
+from .segment_selection import choose_predictor
 from .segmentation_data import (
     SegmentedVideos,
     fit_segment_windows,
@@ -38,7 +39,7 @@ from .segmentation_data import (
 )
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
-from .trials import SELECTION_FOLDER
+from .trials import SELECTION_FOLDER, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ class SegmentationResult:
     """A finished training from segments: its run folder, how it went, its labels, and what it learned from.
 
     background: the label of time in which nothing happens, "" for none. seconds, num_videos: annotated, by split.
-    delay: frames after one that its labels depend on, at most, 0 for a causal run. bouts: the rules by which bouts are
-    found.
-    learned_from_validation: whether the network that is kept learned from the validation videos too.
+    delay: frames after one that its labels depend on, at most, 0 for a causal run. predictor: what labels frames, the
+    LSTM, a baseline, or the average of both; verdict: why. bouts: the rules by which bouts are found in that.
+    learned_from_validation: whether the network and the baselines that are kept learned from the validation videos too.
     """
 
     folder: Path
@@ -61,6 +62,8 @@ class SegmentationResult:
     seconds: dict[str, float]
     num_videos: dict[str, int]
     delay: int
+    predictor: str
+    verdict: str
     bouts: BoutSettings
     learned_from_validation: bool
 
@@ -87,8 +90,9 @@ def finetune_segments(
     A softmax at every time step is trained on the label of that moment, or, of several labels that may hold at once,
     sigmoids; see `SegmenterSettings` for time that nobody annotated. Windows are read with a margin on both sides. From
     scratch the encoder is bidirectional, unless `encoder.bidirectional` is set to false: then a frame's labels depend
-    on no later frame. The rules by which bouts are found are chosen on
-    validation videos, by a network that did not learn from them; the one that is kept does, see `SegmentationConfig`.
+    on no later frame. What labels frames in the end, the network, a baseline or the average of both, and the rules by
+    which bouts are found in that, are chosen on validation videos, of which neither has learned; what is kept learns
+    from them too, see `SegmentationConfig`.
 
     annotations: of `vidrep.read_segments`; splits that they name win over those of the features. Without any split,
         groups of videos are held out for `evaluate`, and some more for validation.
@@ -129,9 +133,11 @@ def finetune_segments(
                 training = replace(training, videos=videos.with_all_in_training)
             outcomes = train_members(run, config.training, options, ranks, training.train_member)
             first = run.path / SELECTION_FOLDER if refits else member_folder(run.path, 1)
-            bouts = ranks.call_on_rank_zero(lambda: _finish(run, first, videos, choose_device(options.device)))
+            verdict = ranks.call_on_rank_zero(
+                lambda: _choose(run, first, videos, config, choose_device(options.device), refits=refits)
+            )
             finish_members(run, 1, ranks)
-            delay = ranks.call_on_rank_zero(lambda: SegmenterRun.load(run.path).delay)
+            finished = ranks.call_on_rank_zero(lambda: SegmenterRun.load(run.path))
     splits = ("train", "validation", "test")
     return SegmentationResult(
         folder=run.path,
@@ -141,8 +147,10 @@ def finetune_segments(
         background=videos.truth.background or "",
         seconds={split: videos.seconds(split) for split in splits},
         num_videos={split: len(getattr(videos.split, split)) for split in splits},
-        delay=delay,
-        bouts=bouts,
+        delay=finished.delay,
+        predictor=str(finished.predictor),
+        verdict=verdict,
+        bouts=finished.rules,
         learned_from_validation=refits,
     )
 
@@ -159,30 +167,28 @@ def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> Se
     return config
 
 
-def _finish(run: RunFolder, first: Path, videos: SegmentedVideos, device: torch.device) -> BoutSettings:
-    """Fit the baselines, choose on validation videos by which rules bouts are found, and save both.
+def _choose(
+    run: RunFolder,
+    first: Path,
+    videos: SegmentedVideos,
+    config: SegmentationConfig,
+    device: torch.device,
+    *,
+    refits: bool,
+) -> str:
+    """Fit the baselines, choose what labels frames and the rules for bouts, and save all; return why.
 
-    first: the folder of a network that did not learn from these.
+    first: the folder of a network that did not learn from the validation videos. refits: whether what is kept does.
     """
-    segmenter = SegmenterRun.of_folder(first)
-    truth = videos.truth
-    baselines = fit_baselines(
-        videos.features, truth, videos.split.train, videos.split.validation, groups=videos.annotated.groups
-    )
-    save_frame_baselines(run.path, baselines)
-    validated = [
-        ValidationVideo(
-            segmenter.timeline(videos.features, video, device=device),
-            truth.videos[video].bouts,
-            truth.videos[video].known,
-        )
-        for video in videos.split.validation
-    ]
-    without_background = [name for name in truth.labels if name != truth.background]
-    if validated:
-        settings = calibrate(validated, name="LSTM")
-    else:
-        _log.warning("no video can be held out to choose rules for bouts: the default rules find them")
-        settings = BoutSettings.default(without_background)
-    save_bout_settings(run.path, settings)
-    return settings
+    features, truth, split, groups = videos.features, videos.truth, videos.split, videos.annotated.groups
+    baselines = fit_baselines(features, truth, split.train, groups=groups)
+    chosen = choose_predictor(FrameNetwork.of_folder(first, device), baselines, videos, config.predictor)
+    if refits:
+        every = videos.with_all_in_training.split.train
+        baselines = refit_baselines(baselines, features, truth, every, groups=groups)
+    kept = FrameNetwork.of_folder(member_folder(run.path, 1), device)
+    SegmenterRun(kept, baselines, chosen.rules_of, chosen.predictor).save(run.path)
+    if chosen.tried:
+        content = {name: value for name, value in asdict(chosen).items() if name not in ("rules_of", "predictor")}
+        write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": chosen.verdict})
+    return chosen.verdict

@@ -1,6 +1,7 @@
 """Baselines of frames, against windows in plain NumPy and data of which it is known what can be learned."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ from vidrep.metrics.segmentation.frame_baselines import (
     LabeledFrames,
     WindowClassifier,
     fit_frame_baselines,
+    refitted,
     window_means,
 )
+from vidrep.metrics.segmentation.frame_mean import MeanOfTwo
+from vidrep.metrics.segmentation.frame_stream import windows
 
 NUM_LABELS = 3
 
@@ -31,25 +35,27 @@ def noisy_video(seed: int, *, noise: float, num_frames: int = 300) -> LabeledFra
     return LabeledFrames(frames=frames.astype(np.float32).reshape(-1, 2, 2), targets=labels, group=f"video {seed}")
 
 
+def classified(classifier: FrameClassifier, *blocks: NDArray[Any]) -> NDArray[np.floating]:
+    return np.concatenate(list(classifier.probabilities(blocks)))
+
+
 def accuracy(classifier: FrameClassifier, video: LabeledFrames) -> float:
-    return float((classifier.probabilities(video.frames).argmax(axis=1) == video.targets).mean())
+    return float((classified(classifier, video.frames).argmax(axis=1) == video.targets).mean())
 
 
 @pytest.mark.parametrize("length", [1, 5, 11])
 @pytest.mark.parametrize("num_frames", [1, 4, 8, 9, 50])
-def test_window_means_are_those_of_the_frames_that_are_there(
-    length: int, num_frames: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(frame_baselines, "_FRAMES_AT_ONCE", 8)
+def test_window_means_are_those_of_the_frames_that_are_there(length: int, num_frames: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (num_frames, 2, 3), dtype=np.uint8)
     reach = length // 2
     expected = [
         frames[max(0, t - reach) : t + reach + 1].reshape(-1, 6).astype(np.float64).mean(axis=0) / 255
         for t in range(num_frames)
     ]
-    blocks = list(window_means(frames, length))
-    assert [start for start, _ in blocks] == list(range(0, num_frames, 8))
-    np.testing.assert_allclose(np.concatenate([rows for _, rows in blocks]), expected, atol=1e-6)
+    for blocks in ([frames], np.split(frames, [3, 3, 7])):
+        found = [window_means(one, length) for one in windows(blocks, 8, reach, reach)]
+        assert all(len(rows) == 8 for rows in found[:-1])
+        np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-6)
 
 
 def test_a_window_helps_where_frames_are_noisy_and_only_there() -> None:
@@ -65,9 +71,9 @@ def test_a_window_helps_where_frames_are_noisy_and_only_there() -> None:
     assert window.lengths in [(11,), (21,)]  # of 5, 11, 21 and 41: bouts last 30 frames
     every = np.concatenate([video.targets for video in train])
     shares = np.bincount(every, minlength=NUM_LABELS) / len(every)
-    np.testing.assert_allclose(fitted[MAJORITY].probabilities(test.frames), np.tile(shares, (300, 1)))
+    np.testing.assert_allclose(classified(fitted[MAJORITY], test.frames), np.tile(shares, (300, 1)))
     for classifier in fitted.values():
-        probabilities = classifier.probabilities(test.frames)
+        probabilities = classified(classifier, test.frames)
         assert probabilities.shape == (300, NUM_LABELS)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
@@ -102,14 +108,14 @@ def test_several_labels_have_probabilities_of_their_own() -> None:
     train = [several(noisy_video(seed, noise=0.1)) for seed in range(3)]
     test = noisy_video(9, noise=0.1)
     fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
-    probabilities = fitted[SINGLE_FRAME].probabilities(test.frames)
+    probabilities = classified(fitted[SINGLE_FRAME], test.frames)
     np.testing.assert_array_equal(probabilities > 0.5, np.eye(NUM_LABELS)[test.targets] == 0)
     of_last = np.concatenate([one.targets[1::2, 2] for one in train])
-    assert fitted[MAJORITY].probabilities(test.frames)[5, 2] == pytest.approx((of_last == 1).mean())
+    assert classified(fitted[MAJORITY], test.frames)[5, 2] == pytest.approx((of_last == 1).mean())
     mean = fitted[WINDOW_MEAN]
     assert isinstance(mean, WindowClassifier)
     assert len(mean.parts) == len(mean.lengths) == NUM_LABELS
-    assert ((mean.probabilities(test.frames) > 0.5) == (probabilities > 0.5)).mean() > 0.8
+    assert ((classified(mean, test.frames) > 0.5) == (probabilities > 0.5)).mean() > 0.8
 
 
 def test_many_frames_are_thinned_evenly_and_in_one_line(
@@ -124,7 +130,7 @@ def test_many_frames_are_thinned_evenly_and_in_one_line(
     assert lines == ["baselines of frames: fitted to 100 of 900 known frames, evenly spread"] * 2
     frames = noisy_video(9, noise=0.1).frames
     for name, classifier in fitted.items():
-        np.testing.assert_array_equal(classifier.probabilities(frames), again[name].probabilities(frames))
+        np.testing.assert_array_equal(classified(classifier, frames), classified(again[name], frames))
 
 
 def unknown(targets: NDArray[np.int64]) -> LabeledFrames:
@@ -145,3 +151,52 @@ def test_one_group_is_fitted_with_defaults(caplog: pytest.LogCaptureFixture) -> 
     fitted = fit_frame_baselines([noisy_video(0, noise=0.1)], NUM_LABELS, frames_per_second=10)
     assert accuracy(fitted[SINGLE_FRAME], noisy_video(1, noise=0.1)) > 0.95
     assert "baselines are fitted with defaults" in caplog.text
+
+
+@pytest.mark.parametrize("several_labels", [False, True])
+def test_it_does_not_matter_how_frames_come_nor_without_a_window_what_follows(
+    several_labels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_baselines, "_FRAMES_AT_ONCE", 64)
+    train = [noisy_video(seed, noise=1.0) for seed in range(3)]
+    fitted = fit_frame_baselines(
+        [several(one) for one in train] if several_labels else train, NUM_LABELS, frames_per_second=10
+    )
+    frames = noisy_video(9, noise=1.0).frames
+    for one in [*fitted.values(), MeanOfTwo(fitted[SINGLE_FRAME], fitted[WINDOW_MEAN])]:
+        whole = classified(one, frames)
+        assert classified(one, *np.split(frames, [1, 63, 64, 130])).tobytes() == whole.tobytes()
+        for count in (1, 63, 64, 65, 200):
+            sure = count - one.frames_ahead
+            if sure > 0:
+                begun = classified(one, frames[:count])
+                same = (
+                    begun[:sure] == whole[:sure] if one.frames_ahead == 0 else np.isclose(begun, whole[:count])[:sure]
+                )
+                assert same.all()
+    assert (fitted[MAJORITY].frames_ahead, fitted[SINGLE_FRAME].frames_ahead) == (0, 0)
+    assert fitted[WINDOW_MEAN].frames_ahead > 0
+
+
+def test_the_mean_of_two_is_their_mean() -> None:
+    train, test = [noisy_video(seed, noise=0.5) for seed in range(3)], noisy_video(9, noise=0.5)
+    fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+    both = [classified(fitted[name], test.frames) for name in (SINGLE_FRAME, MAJORITY)]
+    mean = MeanOfTwo(fitted[SINGLE_FRAME], fitted[MAJORITY])
+    np.testing.assert_allclose(classified(mean, test.frames), (both[0] + both[1]) / 2)
+    assert mean.frames_ahead == 0
+
+
+@pytest.mark.parametrize("several_labels", [False, True])
+def test_fitted_again_they_keep_what_was_chosen(several_labels: bool) -> None:
+    train = [noisy_video(seed, noise=1.0) for seed in range(5)]
+    if several_labels:
+        train = [several(one) for one in train]
+    fitted = fit_frame_baselines(train[:3], NUM_LABELS, frames_per_second=10)
+    same, more = refitted(fitted, train[:3], NUM_LABELS), refitted(fitted, train, NUM_LABELS)
+    frames = noisy_video(9, noise=1.0).frames
+    assert list(same) == list(more) == list(fitted)
+    for name, one in fitted.items():
+        np.testing.assert_allclose(classified(same[name], frames), classified(one, frames), atol=0.02)
+        assert not np.allclose(classified(more[name], frames), classified(one, frames), atol=1e-3)
+        assert more[name].frames_ahead == one.frames_ahead

@@ -4,8 +4,8 @@ Shapes: T frames of a video, D values of a frame, K labels, N frames that are fi
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ...errors import LabelError
 from ...models.inputs import to_original_units
-from ..cross_validation import VideoRows, evenly_spread
-from ..row_classifiers import FittedClassifier, LabeledVideos, fit_best
+from ..cross_validation import RowClassifier, VideoRows, evenly_spread
+from ..row_classifiers import FittedClassifier, LabeledVideos, fit_best, refit
 from ..video_features import row_limit
 from .bouts import UNKNOWN, Floats
+from .frame_stream import Block, Window, windows
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +60,12 @@ class LabeledFrames:
 class FrameClassifier(Protocol):
     """A fitted classifier of every frame."""
 
-    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
-        """Classify the frames of a video: (T, ...) as stored -> (T, K).
+    @property
+    def frames_ahead(self) -> int:
+        """Frames after one that its probabilities depend on, at most; with 0, later ones do not change a bit of it."""
+
+    def probabilities(self, blocks: Iterable[Block]) -> Iterator[NDArray[np.floating]]:
+        """Classify the frames of a video, which come in blocks as they are stored, (n, ...) each; yield (n', K).
 
         Those of one label a frame sum to 1; of several labels, each has a probability of its own.
         """
@@ -72,9 +77,15 @@ class Majority:
 
     shares: Floats
 
-    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
+    @property
+    def frames_ahead(self) -> int:
         """See FrameClassifier."""
-        return np.tile(self.shares, (len(frames), 1))
+        return 0
+
+    def probabilities(self, blocks: Iterable[Block]) -> Iterator[Floats]:
+        """See FrameClassifier."""
+        for block in blocks:
+            yield np.tile(self.shares, (len(block), 1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,33 +100,44 @@ class WindowClassifier:
     lengths: tuple[int, ...]
     several_labels: bool
 
-    def probabilities(self, frames: NDArray[np.generic]) -> Floats:
+    @property
+    def frames_ahead(self) -> int:
         """See FrameClassifier."""
-        found = [
-            np.concatenate([part.classifier.probabilities(rows) for _, rows in window_means(frames, length)])
-            for part, length in zip(self.parts, self.lengths, strict=True)
-        ]
-        return np.stack([one[:, 1] for one in found], axis=1) if self.several_labels else found[0]
+        return max(self.lengths) // 2
+
+    def probabilities(self, blocks: Iterable[Block]) -> Iterator[Floats]:
+        """See FrameClassifier."""
+        reach = max(self.lengths) // 2
+        for window in windows(blocks, _FRAMES_AT_ONCE, reach, reach):
+            means = {length: window_means(window, length) for length in set(self.lengths)}
+            found = [
+                _classified(part.classifier, means[length], _FRAMES_AT_ONCE + reach)
+                for part, length in zip(self.parts, self.lengths, strict=True)
+            ]
+            yield np.stack([one[:, 1] for one in found], axis=1) if self.several_labels else found[0]
 
 
-def window_means(frames: NDArray[np.generic], length: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the mean of the `length` frames around each frame, an odd number, block by block.
+def _classified(classifier: RowClassifier, rows: NDArray[np.float32], shape: int) -> Floats:
+    """Classify rows in products of one shape: with other ones the bits of a row depend on how many rows there are."""
+    padded = np.zeros((shape, rows.shape[1]), dtype=np.float32)
+    padded[: len(rows)] = rows
+    return classifier.probabilities(padded)[: len(rows)]
 
-    A block is the number of its first frame and (n, D) in original units. At the ends windows are shorter.
+
+def window_means(window: Window, length: int) -> NDArray[np.float32]:
+    """Return the mean of the `length` frames around each frame of a window's core, an odd number, in original units.
+
+    (n, D), for n frames of the core. The window has as many frames around these, fewer at the ends of the video alone,
+    where means are of fewer.
     """
-    reach = length // 2
-    for start in range(0, len(frames), _FRAMES_AT_ONCE):
-        stop = min(start + _FRAMES_AT_ONCE, len(frames))
-        first, last = max(0, start - reach), min(len(frames), stop + reach)
-        stored = np.array(frames[first:last]).reshape(last - first, -1)
-        values = to_original_units(torch.from_numpy(stored)).numpy()
-        if length > 1:
-            sums = np.pad(np.cumsum(values, axis=0, dtype=np.float64), ((1, 0), (0, 0)))
-            positions = np.arange(start, stop)
-            begins = np.maximum(positions - reach, 0) - first
-            ends = np.minimum(positions + reach + 1, len(frames)) - first
-            values = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(np.float32)
-        yield start, values
+    values = to_original_units(torch.from_numpy(np.array(window.frames).reshape(len(window.frames), -1))).numpy()
+    if length == 1:
+        return values[window.first : window.stop]
+    reach, positions = length // 2, np.arange(window.first, window.stop)
+    sums = np.pad(np.cumsum(values, axis=0, dtype=np.float64), ((1, 0), (0, 0)))
+    begins, ends = np.maximum(positions - reach, 0), np.minimum(positions + reach + 1, len(values))
+    means: NDArray[np.float32] = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(np.float32)
+    return means
 
 
 def fit_frame_baselines(
@@ -131,12 +153,39 @@ def fit_frame_baselines(
     several_labels = videos[0].targets.ndim == 2
     shares = _shares([video.targets for video in videos], num_labels)
     lengths = dict.fromkeys(2 * round(seconds * frames_per_second / 2) + 1 for seconds in WINDOW_SECONDS)
-    size = int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
-    sample = _FrameSample.of(videos, min(_MOST_FRAMES, row_limit(size * len(lengths))))
+    sample = _FrameSample.of(videos, _most_frames(videos, len(lengths)))
     targets = sample.targets if several_labels else sample.targets[:, None]
     single = _window_classifier(sample, targets, [1], num_labels, several_labels=several_labels)
     mean = _window_classifier(sample, targets, list(lengths), num_labels, several_labels=several_labels)
     return {MAJORITY: Majority(shares), SINGLE_FRAME: single, WINDOW_MEAN: mean}
+
+
+def refitted(
+    classifiers: Mapping[str, FrameClassifier], videos: Sequence[LabeledFrames], num_labels: int
+) -> dict[str, FrameClassifier]:
+    """Fit baselines to other videos with the C and the windows that were chosen before."""
+    lengths = {length for one in classifiers.values() if isinstance(one, WindowClassifier) for length in one.lengths}
+    sample = _FrameSample.of(videos, _most_frames(videos, len(lengths)))
+    rows = {length: sample.rows(length) for length in lengths}
+    found: dict[str, FrameClassifier] = {}
+    for name, one in classifiers.items():
+        if isinstance(one, WindowClassifier):
+            targets = sample.targets if one.several_labels else sample.targets[:, None]
+            parts = []
+            for part, length, column in zip(one.parts, one.lengths, targets.T, strict=True):
+                known = np.flatnonzero(column != UNKNOWN)
+                num_classes = 2 if one.several_labels else num_labels
+                parts.append(refit(part, rows[length][known], column[known], num_classes))
+            found[name] = replace(one, parts=tuple(parts))
+        else:
+            found[name] = Majority(_shares([video.targets for video in videos], num_labels))
+    return found
+
+
+def _most_frames(videos: Sequence[LabeledFrames], num_lengths: int) -> int:
+    """Return how many frames are fitted to at most; so many windows of each are in memory at once."""
+    size = int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
+    return min(_MOST_FRAMES, row_limit(size * max(num_lengths, 1)))
 
 
 def _shares(targets: Sequence[NDArray[np.integer]], num_labels: int) -> Floats:
@@ -177,11 +226,14 @@ class _FrameSample:
 
     def rows(self, length: int) -> NDArray[np.float32]:
         """Return the mean of the window around each frame, (N, D)."""
-        found = []
+        found, reach = [], length // 2
         for video, positions in zip(self.videos, self.positions, strict=True):
-            for start, means in window_means(video.frames, length):
+            start = 0
+            for window in windows([video.frames], _FRAMES_AT_ONCE, reach, reach):
+                means = window_means(window, length)
                 inside = positions[(positions >= start) & (positions < start + len(means))]
                 found.append(means[inside - start])
+                start += len(means)
         return np.concatenate(found)
 
 

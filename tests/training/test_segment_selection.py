@@ -1,0 +1,176 @@
+"""What labels frames is what finds the bouts of validation videos best, and of equal ones the LSTM."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from small_features import features_of
+from small_segments import FPS, segmentation_config
+
+from vidrep.config.settings import EncoderSettings
+from vidrep.evaluation.evaluate import evaluate
+from vidrep.evaluation.segmentation import SegmentationEvaluation
+from vidrep.features.groups import NO_RULE
+from vidrep.features.store import Features
+from vidrep.inference.run_info import describe_run
+from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN
+from vidrep.metrics.segmentation.frame_network import FrameNetwork
+from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
+from vidrep.segments.segment import Annotations, Segment, Span
+from vidrep.timelines.settings import BoutSettings
+from vidrep.training.segment_selection import SegmentSelection, choose_predictor
+from vidrep.training.segmentation import SegmentationResult, finetune_segments
+from vidrep.training.segmentation_data import SegmentedVideos, segmented_videos
+
+LABELS = ("a", "b", "background")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Reads the label off a frame, but takes every frame whose number `wrong` divides for the background.
+
+    known: the only one of the two labels that it tells from the background; None for both.
+    """
+
+    wrong: int = 10**9
+    known: int | None = None
+    sure: float = 0.9
+    frames_ahead: int = 0
+    labels: tuple[str, ...] = LABELS
+    background: str = "background"
+    several_labels: bool = False
+
+    @property
+    def is_causal(self) -> bool:
+        return self.frames_ahead == 0
+
+    def probabilities(self, blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
+        (frames,) = blocks
+        labels = frames.argmax(axis=1)
+        labels[:: self.wrong] = 2
+        table = np.where(np.eye(3) == 1, self.sure, (1 - self.sure) / 2)
+        if self.known is not None:
+            table[1 - self.known] = table[2] = [0.1, 0.1, 0.8]
+        yield table[labels]
+
+
+def told_videos(folder: Path, *, num_bouts: int = 12) -> tuple[Features, Annotations]:
+    """Four videos of bouts of 10 frames, 5 frames apart; a frame says which label it has, with some noise."""
+    labels = np.full((num_bouts, 15), 2)
+    labels[:, 5:] = (np.arange(num_bouts) % 2)[:, None]
+    rng = np.random.default_rng(0)
+    names = [f"v{number}.npy" for number in range(4)]
+    splits = dict(zip(names, ("train", "train", "validation", "test"), strict=True))
+    bouts = [(15 * number + 5, 15 * number + 15, LABELS[number % 2]) for number in range(num_bouts)]
+    segments = [Segment(name, start / FPS, end / FPS, label) for name in names for start, end, label in bouts]
+    watched = {name: [Span(0, labels.size / FPS)] for name in names}
+    frames = {name: np.eye(3)[labels.ravel()] + rng.uniform(0, 0.1, (labels.size, 3)) for name in names}
+    videos = {name: one.astype(np.float32) for name, one in frames.items()}
+    return features_of(folder, videos, splits, fps=FPS), Annotations.of(segments, watched)
+
+
+def videos_of(folder: Path, **how: Any) -> SegmentedVideos:
+    return segmented_videos(*told_videos(folder, **how), segmentation_config(), group_rule=NO_RULE)
+
+
+def chosen(videos: SegmentedVideos, network: Told, wanted: Any = "auto", **baselines: Told) -> SegmentSelection:
+    names = {"majority": MAJORITY, "single": SINGLE_FRAME, "window": WINDOW_MEAN}
+    of_names = {names[name]: one for name, one in baselines.items()}
+    return choose_predictor(cast(FrameNetwork, network), of_names, videos, wanted)
+
+
+RIGHT, BLIND = Told(), Told(wrong=1, sure=1.0)
+
+
+@pytest.mark.parametrize(
+    ("network", "single", "window", "expected"),
+    [
+        (RIGHT, BLIND, BLIND, "LSTM"),
+        (RIGHT, RIGHT, RIGHT, "LSTM"),  # of equal ones
+        (BLIND, RIGHT, BLIND, "single frame"),
+        (BLIND, BLIND, RIGHT, "mean of a window"),
+    ],
+)
+def test_what_finds_the_bouts_best_predicts(
+    tmp_path: Path, network: Told, single: Told, window: Told, expected: str
+) -> None:
+    found = chosen(videos_of(tmp_path), network, majority=BLIND, single=single, window=window)
+    assert str(found.predictor) == expected
+    assert [one.score for one in found.tried] == sorted((one.score for one in found.tried), reverse=True)
+    assert {one.name for one in found.tried} == found.rules_of.keys()
+    assert len(found.tried) == 6
+    best = next(one for one in found.tried if one.name == expected)
+    assert best.score == found.tried[0].score
+    assert (found.num_bouts, found.num_videos) == (12, 1)
+    assert f"{expected} predicts: F1 at 50 % overlap {best.f1:.3f} of 12 bouts in 1 validation videos" in found.verdict
+
+
+def test_the_average_predicts_where_each_is_sure_of_what_it_knows(tmp_path: Path) -> None:
+    """One misses every label a, the other every b, and neither is sure of it."""
+    videos = videos_of(tmp_path)
+    found = chosen(videos, Told(known=0), single=Told(known=1))
+    scores = {one.name: one.f1 for one in found.tried}
+    assert scores["average of LSTM and single frame"] == 1 > max(scores["LSTM"], scores["single frame"])
+    assert (found.predictor.kind, found.predictor.reads) == ("average", "single frame")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("lstm", "LSTM"), ("linear", "single frame"), ("average", "average of LSTM and single frame")],
+)
+def test_what_is_asked_for_predicts(tmp_path: Path, wanted: str, expected: str) -> None:
+    found = chosen(videos_of(tmp_path), BLIND, wanted, majority=RIGHT, single=BLIND)
+    assert str(found.predictor) == expected
+    assert f"{expected} predicts, as was asked for: F1" in found.verdict
+
+
+def test_a_causal_network_has_a_causal_predictor(tmp_path: Path) -> None:
+    videos, ahead = videos_of(tmp_path), Told(frames_ahead=5)
+    assert str(chosen(videos, BLIND, single=BLIND, window=ahead).predictor) != "mean of a window"
+    assert "average of LSTM and mean of a window" not in chosen(videos, BLIND, single=BLIND, window=ahead).rules_of
+    both = Told(wrong=1, sure=1.0, frames_ahead=5)
+    assert str(chosen(videos, both, single=BLIND, window=ahead).predictor) == "mean of a window"
+
+
+def test_too_few_bouts_choose_nothing_and_one_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = chosen(videos_of(tmp_path, num_bouts=4), BLIND, single=RIGHT)
+    assert str(found.predictor) == "LSTM"
+    assert set(map(str, found.rules_of.values())) == {str(BoutSettings.default(["a", "b"]))}
+    assert caplog.text.count("fewer than 10 choose no rules") == 1
+    assert "no validation video could choose: the LSTM predicts, by the default rules for bouts" in found.verdict
+    assert str(chosen(videos_of(tmp_path / "2", num_bouts=4), BLIND, "linear", single=RIGHT).predictor) == SINGLE_FRAME
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_network_that_learned_nothing_does_not_predict(tmp_path: Path, keep: Any) -> None:
+    """Frames tell their labels, and one step teaches an LSTM nothing: the run is as good as its baseline."""
+    features, annotations = told_videos(tmp_path)
+    result = short(features, annotations, tmp_path / "run", keep)
+    assert result.predictor == "single frame"
+    assert result.verdict.startswith("single frame predicts: F1 at 50 % overlap 1.000 of 12 bouts in 1 validation")
+    found = evaluate(result.folder, features, segments=annotations, device="cpu", threads=1)
+    assert isinstance(found, SegmentationEvaluation)
+    assert found.predictor == "single frame"
+    assert found.predicted == found.baselines["single frame"]
+    assert found.predicted.bouts.f1[0.5].value == 1 > (found.network.bouts.f1[0.5].value or 0)
+    assert list(found.differences) == ["LSTM", "majority", "mean of a window"]
+    assert found.verdict.startswith("The baseline single frame, which predicts, by segmental F1 at 50 % overlap, is ")
+    written = json.loads((result.folder / "selection" / "results.json").read_text(encoding="utf-8"))
+    assert written["verdict"] == result.verdict
+    described = describe_run(result.folder)
+    assert (described["predictor"], described["chosen"]) == ("single frame", result.verdict)
+    assert SegmenterRun.load(result.folder).delay == result.delay == 0
+
+
+def short(features: Features, annotations: Annotations, run: Path, keep: Any) -> SegmentationResult:
+    config = segmentation_config(
+        encoder=EncoderSettings(hidden_size=2, bidirectional=True), steps=1, validate_every=1, keep=keep
+    )
+    return finetune_segments(features, run, annotations, config, device="cpu", threads=1)
