@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from segmenting import SegmentTask
 
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
+from vidrep.metrics.segmentation.segmenter_run import LSTM, SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 
 FROM_SCRATCH, PRETRAINED = "vidrep, from scratch", "vidrep, pretrained"
@@ -104,11 +104,11 @@ def measure(
     vidrep(*words, folder=run.parent)
     seconds = time.monotonic() - began
     trained = SegmenterRun.load(run)
-    found = task.measured(
-        Network(trained, task.test.labels), training_seconds=seconds, rules=_of_all(trained.rules, task.test.labels)
-    )
-    found.save(results)
-    print(f"{results.parent.name}, {results.stem}: {found}", flush=True)
+    for one, name in ((trained, results.stem), (trained.predicting_with(LSTM), f"{results.stem}, LSTM alone")):
+        rules = _of_all(one.rules, task.test.labels)
+        found = task.measured(Network(one, task.test.labels), training_seconds=seconds, rules=rules)
+        found.save(results.with_name(f"{name}.json"))
+        print(f"{results.parent.name}, {name} ({one.predictor}): {found}", flush=True)
 
 
 def _of_all(rules: BoutSettings, labels: Sequence[str]) -> BoutSettings:
