@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from small_features import features_of
 from small_segments import FPS, segmentation_config
 
+from vidrep.config.segmentation import ClassWeights, SegmenterSettings
 from vidrep.config.settings import EncoderSettings
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.groups import NO_RULE
 from vidrep.features.store import Features
 from vidrep.inference.run_info import describe_run
-from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN
+from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN, FrameClassifier
 from vidrep.metrics.segmentation.frame_network import FrameNetwork
 from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
+from vidrep.models.description import read_description
 from vidrep.segments.segment import Annotations, Segment, Span
 from vidrep.timelines.settings import BoutSettings
 from vidrep.training.segment_selection import SegmentSelection, choose_predictor
@@ -82,7 +84,7 @@ def videos_of(folder: Path, **how: Any) -> SegmentedVideos:
 def chosen(videos: SegmentedVideos, network: Told, wanted: Any = "auto", **baselines: Told) -> SegmentSelection:
     names = {"majority": MAJORITY, "single": SINGLE_FRAME, "window": WINDOW_MEAN}
     of_names = {names[name]: one for name, one in baselines.items()}
-    return choose_predictor(cast(FrameNetwork, network), of_names, videos, wanted)
+    return choose_predictor({"balanced": cast(FrameNetwork, network)}, of_names, videos, wanted)
 
 
 RIGHT, BLIND = Told(), Told(wrong=1, sure=1.0)
@@ -138,6 +140,23 @@ def test_a_causal_network_has_a_causal_predictor(tmp_path: Path) -> None:
     assert str(chosen(videos, both, single=BLIND, window=ahead).predictor) == "mean of a window"
 
 
+def test_class_weights_are_those_of_the_better_network(tmp_path: Path) -> None:
+    videos = videos_of(tmp_path)
+    networks: dict[ClassWeights, FrameNetwork] = {
+        "balanced": cast(FrameNetwork, BLIND),
+        "none": cast(FrameNetwork, Told(known=0)),
+    }
+    found = choose_predictor(networks, {SINGLE_FRAME: cast(FrameClassifier, BLIND)}, videos, "auto")
+    assert (found.class_weights, found.predictor.kind) == ("none", "lstm")
+    of_lstm = {one.class_weights: one.f1 for one in found.tried if one.kind == "lstm"}
+    assert of_lstm["none"] > of_lstm["balanced"] == 0
+    assert "0.667 with class weights none and 0.000 with class weights balanced" in found.verdict
+    best = choose_predictor(networks, {SINGLE_FRAME: cast(FrameClassifier, RIGHT)}, videos, "auto")
+    assert (best.class_weights, best.predictor.kind) == ("none", "linear")
+    same = choose_predictor({"balanced": networks["none"], "none": networks["none"]}, {}, videos, "auto")
+    assert same.class_weights == "balanced"
+
+
 def test_too_few_bouts_choose_nothing_and_one_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = chosen(videos_of(tmp_path, num_bouts=4), BLIND, single=RIGHT)
@@ -169,8 +188,26 @@ def test_a_network_that_learned_nothing_does_not_predict(tmp_path: Path, keep: A
     assert SegmenterRun.load(result.folder).delay == result.delay == 0
 
 
-def short(features: Features, annotations: Annotations, run: Path, keep: Any) -> SegmentationResult:
+@pytest.mark.parametrize(("keep", "tried"), [("last", {"balanced", "none"}), ("best", {"balanced"})])
+def test_class_weights_are_tried_where_there_is_a_choice(tmp_path: Path, keep: Any, tried: set[str]) -> None:
+    features, annotations = told_videos(tmp_path)
+    result = short(features, annotations, tmp_path / "run", keep, class_weights="auto")
+    written = json.loads((result.folder / "selection" / "results.json").read_text(encoding="utf-8"))
+    assert {one["class_weights"] for one in written["tried"] if one["kind"] == "lstm"} == tried
+    assert read_description(result.folder / "members" / "1").head["class_weights"] == written["class_weights"]
+    assert {path.name for path in (result.folder / "selection").iterdir() if path.is_dir()} == (
+        tried if keep == "last" else set()
+    )
+
+
+def short(
+    features: Features, annotations: Annotations, run: Path, keep: Any, class_weights: Any = "balanced"
+) -> SegmentationResult:
     config = segmentation_config(
-        encoder=EncoderSettings(hidden_size=2, bidirectional=True), steps=1, validate_every=1, keep=keep
+        encoder=EncoderSettings(hidden_size=2, bidirectional=True),
+        segmenter=SegmenterSettings(class_weights=class_weights),
+        steps=1,
+        validate_every=1,
+        keep=keep,
     )
     return finetune_segments(features, run, annotations, config, device="cpu", threads=1)

@@ -17,6 +17,8 @@ from .settings import (
     ZeroOrMore,
 )
 
+ClassWeights = Literal["none", "balanced"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentWindows(Settings):
@@ -47,10 +49,11 @@ class SegmenterSettings(Settings):
     """The deviation of the Gaussian noise that training adds to the transformed frames."""
     transfer: Literal["init", "frozen"] = "init"
     """Whether a pretrained encoder learns on, or stays as it is."""
-    class_weights: Literal["none", "balanced"] = "balanced"
+    class_weights: ClassWeights | Auto = "balanced"
     """The factor of each label in the loss, in training and validation: 1, or inversely proportional to the square root
     of its training frames and 1 on average over them; of several labels at once, that of the frames in which it holds
-    against those in which it does not."""
+    against those in which it does not. "auto": the validation videos choose, after a training with each; without them,
+    or with `training.keep` "best", balanced."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,19 +4,20 @@ Shapes: K labels.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from ..config.kinds import with_precision
-from ..config.segmentation import SegmentationConfig
+from ..config.segmentation import ClassWeights, SegmentationConfig
 from ..devices import choose_device
 from ..errors import ConfigError
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.segmentation.fitted_baselines import fit_baselines, refit_baselines
+from ..metrics.segmentation.frame_baselines import FrameClassifier
 from ..metrics.segmentation.frame_network import FrameNetwork
 from ..metrics.segmentation.segmenter_run import SegmenterRun
 from ..models.members import member_folder
@@ -24,6 +25,7 @@ from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
 from ..timelines.settings import BoutSettings
+from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin
 from .loop import TrainingOutcome, never
@@ -31,7 +33,7 @@ from .pretrained_start import keep_start, read_start, with_architecture
 from .ranks import joined_ranks
 from .resuming import settings_of
 from .run import RunFolder
-from .segment_selection import choose_predictor
+from .segment_selection import SegmentSelection, choose_predictor
 from .segmentation_data import (
     SegmentedVideos,
     fit_segment_windows,
@@ -124,18 +126,21 @@ def finetune_segments(
         with run_of_several(run, config, videos.of_run, options, ranks, recorded=training.recorded):
             if start is not None:
                 ranks.call_on_rank_zero(lambda: keep_start(start, run))
+            computes_on = choose_device(options.device)
             if refits:
-                trial = RunFolder(run.path / SELECTION_FOLDER)
-                _log.info("first without the validation videos, which choose the rules for bouts; then with them")
-                training.train(
-                    trial, replace(options, resume=ranks.call_on_rank_zero(trial.has_begun), overwrite=False)
+                trials = _train_trials(run, training, options, ranks)
+                baselines, chosen = ranks.call_on_rank_zero(lambda: _choose(trials, videos, config, computes_on))
+                training = replace(
+                    training, videos=videos.with_all_in_training, config=_with_weights(config, chosen.class_weights)
                 )
-                training = replace(training, videos=videos.with_all_in_training)
-            outcomes = train_members(run, config.training, options, ranks, training.train_member)
-            first = run.path / SELECTION_FOLDER if refits else member_folder(run.path, 1)
-            verdict = ranks.call_on_rank_zero(
-                lambda: _choose(run, first, videos, config, choose_device(options.device), refits=refits)
-            )
+                outcomes = train_members(run, config.training, options, ranks, training.train_member)
+            else:
+                weights = next(iter(_weights_to_try(config)))
+                training = replace(training, config=_with_weights(config, weights))
+                outcomes = train_members(run, config.training, options, ranks, training.train_member)
+                trials = {weights: member_folder(run.path, 1)}
+                baselines, chosen = ranks.call_on_rank_zero(lambda: _choose(trials, videos, config, computes_on))
+            ranks.call_on_rank_zero(lambda: _save(run, baselines, chosen, videos, refits=refits))
             finish_members(run, 1, ranks)
             finished = ranks.call_on_rank_zero(lambda: SegmenterRun.load(run.path))
     splits = ("train", "validation", "test")
@@ -149,7 +154,7 @@ def finetune_segments(
         num_videos={split: len(getattr(videos.split, split)) for split in splits},
         delay=finished.delay,
         predictor=str(finished.predictor),
-        verdict=verdict,
+        verdict=chosen.verdict,
         bouts=finished.rules,
         learned_from_validation=refits,
     )
@@ -167,28 +172,57 @@ def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> Se
     return config
 
 
+def _weights_to_try(config: SegmentationConfig) -> tuple[ClassWeights, ...]:
+    """Return the class weights among which validation chooses, what is taken without any first."""
+    weights = config.segmenter.class_weights
+    return ("balanced", "none") if weights == "auto" else (weights,)
+
+
+def _with_weights(config: SegmentationConfig, weights: ClassWeights) -> SegmentationConfig:
+    return replace(config, segmenter=replace(config.segmenter, class_weights=weights))
+
+
+def _train_trials(
+    run: RunFolder, training: SegmenterTraining, options: SessionOptions, ranks: Ranks
+) -> dict[ClassWeights, Path]:
+    """Train a network with each of the class weights on the training videos alone; return their folders."""
+    _log.info("first without the validation videos, which choose what labels frames and its rules; then with them")
+    folders: dict[ClassWeights, Path] = {}
+    for weights in _weights_to_try(training.config):
+        trial = RunFolder(run.path / SELECTION_FOLDER / weights)
+        resume = ranks.call_on_rank_zero(trial.has_begun)
+        of_trial = replace(training, config=_with_weights(training.config, weights))
+        of_trial.train(trial, replace(options, resume=resume, overwrite=False))
+        folders[weights] = trial.path
+    return folders
+
+
 def _choose(
+    trials: Mapping[ClassWeights, Path], videos: SegmentedVideos, config: SegmentationConfig, device: torch.device
+) -> tuple[dict[str, FrameClassifier], SegmentSelection]:
+    """Fit the baselines to the training videos, and let the validation videos choose.
+
+    trials: folders of networks that did not learn from these, by their class weights.
+    """
+    baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
+    networks = {weights: FrameNetwork.of_folder(folder, device) for weights, folder in trials.items()}
+    return baselines, choose_predictor(networks, baselines, videos, config.predictor)
+
+
+def _save(
     run: RunFolder,
-    first: Path,
+    baselines: Mapping[str, FrameClassifier],
+    chosen: SegmentSelection,
     videos: SegmentedVideos,
-    config: SegmentationConfig,
-    device: torch.device,
     *,
     refits: bool,
-) -> str:
-    """Fit the baselines, choose what labels frames and the rules for bouts, and save all; return why.
-
-    first: the folder of a network that did not learn from the validation videos. refits: whether what is kept does.
-    """
-    features, truth, split, groups = videos.features, videos.truth, videos.split, videos.annotated.groups
-    baselines = fit_baselines(features, truth, split.train, groups=groups)
-    chosen = choose_predictor(FrameNetwork.of_folder(first, device), baselines, videos, config.predictor)
+) -> None:
+    """Write what is beside the network that is kept; refits: let the baselines learn from all videos, as it did."""
     if refits:
-        every = videos.with_all_in_training.split.train
-        baselines = refit_baselines(baselines, features, truth, every, groups=groups)
-    kept = FrameNetwork.of_folder(member_folder(run.path, 1), device)
-    SegmenterRun(kept, baselines, chosen.rules_of, chosen.predictor).save(run.path)
+        every, groups = videos.with_all_in_training.split.train, videos.annotated.groups
+        baselines = refit_baselines(baselines, videos.features, videos.truth, every, groups=groups)
+    network = FrameNetwork.of_folder(member_folder(run.path, 1))
+    SegmenterRun(network, baselines, chosen.rules_of, chosen.predictor).save(run.path)
     if chosen.tried:
         content = {name: value for name, value in asdict(chosen).items() if name not in ("rules_of", "predictor")}
         write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": chosen.verdict})
-    return chosen.verdict
