@@ -219,9 +219,7 @@ def test_killed_while_training_it_goes_on_to_the_same_bits(
     assert_same(content(tmp_path / "run"), undisturbed)
 
 
-@pytest.mark.parametrize(
-    "step", ["train_members", "fit_baselines", "choose_predictor", "refit_baselines", "finish_members"]
-)
+@pytest.mark.parametrize("step", ["train_members", "choose", "refit_baselines", "finish_members"])
 def test_killed_between_its_steps_it_goes_on_to_the_same_bits(
     small: tuple[Features, Annotations],
     tmp_path: Path,

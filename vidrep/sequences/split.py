@@ -67,7 +67,10 @@ def split_videos(
         train, validation = _hold_out(chosen["train"], keys, labels, groups, validation_fraction, f"{seed} validation")
         chosen |= {"train": train, "validation": validation}
     if not chosen["train"]:
-        raise InputError("no video to train on: none has the split 'train'; give --labels or --splits")
+        raise InputError(
+            "no video to train on: none has the split 'train'; name other splits with --splits, or in a column of "
+            "--labels or --annotations"
+        )
     return VideoSplit(**chosen)
 
 

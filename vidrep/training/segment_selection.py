@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ..config.segmentation import ClassWeights
 from ..metrics.predictor_file import PredictorKind
@@ -52,6 +52,11 @@ class SegmentSelection:
     is_asked_for: bool = False
 
     @property
+    def rules(self) -> BoutSettings:
+        """The rules by which bouts are found in what predicts."""
+        return self.rules_of[str(self.predictor)]
+
+    @property
     def verdict(self) -> str:
         """One sentence on what predicts, and on what it is worth beside the others."""
         if not self.tried:
@@ -66,6 +71,11 @@ class SegmentSelection:
         asked = ", as was asked for" if self.is_asked_for else ""
         where = f"of {self.num_bouts} bouts in {self.num_videos} validation videos"
         return f"{chosen.name} predicts{asked}: F1 at 50 % overlap {chosen.f1:.3f} {where}; {', '.join(others)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was tried and chosen, and the verdict, JSON-like; bouts.json of the run has the rules."""
+        content = {name: value for name, value in asdict(self).items() if name != "rules_of"}
+        return content | {"verdict": self.verdict}
 
 
 def choose_predictor(

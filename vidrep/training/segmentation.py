@@ -3,21 +3,16 @@
 Shapes: K labels.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from ..config.kinds import with_precision
-from ..config.segmentation import ClassWeights, SegmentationConfig
-from ..devices import choose_device
+from ..config.segmentation import SegmentationConfig
 from ..errors import ConfigError
 from ..features.groups import GroupRule
 from ..features.store import Features, opened
-from ..metrics.segmentation.fitted_baselines import fit_baselines, refit_baselines
-from ..metrics.segmentation.frame_baselines import FrameClassifier
+from ..metrics.segmentation.fitted_baselines import refit_baselines
 from ..metrics.segmentation.frame_network import FrameNetwork
 from ..metrics.segmentation.segmenter_run import SegmenterRun
 from ..models.members import member_folder
@@ -25,7 +20,6 @@ from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
 from ..timelines.settings import BoutSettings
-from .collectives import Ranks
 from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin
 from .loop import TrainingOutcome, never
@@ -33,7 +27,7 @@ from .pretrained_start import keep_start, read_start, with_architecture
 from .ranks import joined_ranks
 from .resuming import settings_of
 from .run import RunFolder
-from .segment_selection import SegmentSelection, choose_predictor
+from .segment_trials import Chosen, choose, train_trials, weights_to_try, with_weights
 from .segmentation_data import (
     SegmentedVideos,
     fit_segment_windows,
@@ -42,8 +36,6 @@ from .segmentation_data import (
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
 from .trials import SELECTION_FOLDER, write_json
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,24 +118,25 @@ def finetune_segments(
         with run_of_several(run, config, videos.of_run, options, ranks, recorded=training.recorded):
             if start is not None:
                 ranks.call_on_rank_zero(lambda: keep_start(start, run))
-            computes_on = choose_device(options.device)
             if refits:
-                trials = _train_trials(run, training, options, ranks)
-                baselines, chosen = ranks.call_on_rank_zero(lambda: _choose(trials, videos, config, computes_on))
-                training = replace(
-                    training, videos=videos.with_all_in_training, config=_with_weights(config, chosen.class_weights)
+                trials = train_trials(run, training, options, ranks)
+                chosen = ranks.call_on_rank_zero(lambda: choose(trials, training, options))
+                training = with_weights(training, chosen.selection.class_weights)
+                outcomes = train_members(
+                    run,
+                    config.training,
+                    options,
+                    ranks,
+                    replace(training, videos=videos.with_all_in_training).train_member,
                 )
-                outcomes = train_members(run, config.training, options, ranks, training.train_member)
             else:
-                weights = next(iter(_weights_to_try(config)))
-                training = replace(training, config=_with_weights(config, weights))
+                training = with_weights(training, weights_to_try(config)[0])
                 outcomes = train_members(run, config.training, options, ranks, training.train_member)
-                trials = {weights: member_folder(run.path, 1)}
-                baselines, chosen = ranks.call_on_rank_zero(lambda: _choose(trials, videos, config, computes_on))
-            ranks.call_on_rank_zero(lambda: _save(run, baselines, chosen, videos, refits=refits))
+                trials = {weights_to_try(config)[0]: member_folder(run.path, 1)}
+                chosen = ranks.call_on_rank_zero(lambda: choose(trials, training, options))
+            delay = ranks.call_on_rank_zero(lambda: _save(run, chosen, videos, refits=refits))
             finish_members(run, 1, ranks)
-            finished = ranks.call_on_rank_zero(lambda: SegmenterRun.load(run.path))
-    splits = ("train", "validation", "test")
+    selection, splits = chosen.selection, ("train", "validation", "test")
     return SegmentationResult(
         folder=run.path,
         outcome=outcomes[0],
@@ -152,10 +145,10 @@ def finetune_segments(
         background=videos.truth.background or "",
         seconds={split: videos.seconds(split) for split in splits},
         num_videos={split: len(getattr(videos.split, split)) for split in splits},
-        delay=finished.delay,
-        predictor=str(finished.predictor),
-        verdict=chosen.verdict,
-        bouts=finished.rules,
+        delay=delay,
+        predictor=str(selection.predictor),
+        verdict=selection.verdict,
+        bouts=selection.rules,
         learned_from_validation=refits,
     )
 
@@ -172,57 +165,18 @@ def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> Se
     return config
 
 
-def _weights_to_try(config: SegmentationConfig) -> tuple[ClassWeights, ...]:
-    """Return the class weights among which validation chooses, what is taken without any first."""
-    weights = config.segmenter.class_weights
-    return ("balanced", "none") if weights == "auto" else (weights,)
+def _save(run: RunFolder, chosen: Chosen, videos: SegmentedVideos, *, refits: bool) -> int:
+    """Write what is beside the network that is kept, and return the delay of what predicts.
 
-
-def _with_weights(config: SegmentationConfig, weights: ClassWeights) -> SegmentationConfig:
-    return replace(config, segmenter=replace(config.segmenter, class_weights=weights))
-
-
-def _train_trials(
-    run: RunFolder, training: SegmenterTraining, options: SessionOptions, ranks: Ranks
-) -> dict[ClassWeights, Path]:
-    """Train a network with each of the class weights on the training videos alone; return their folders."""
-    _log.info("first without the validation videos, which choose what labels frames and its rules; then with them")
-    folders: dict[ClassWeights, Path] = {}
-    for weights in _weights_to_try(training.config):
-        trial = RunFolder(run.path / SELECTION_FOLDER / weights)
-        resume = ranks.call_on_rank_zero(trial.has_begun)
-        of_trial = replace(training, config=_with_weights(training.config, weights))
-        of_trial.train(trial, replace(options, resume=resume, overwrite=False))
-        folders[weights] = trial.path
-    return folders
-
-
-def _choose(
-    trials: Mapping[ClassWeights, Path], videos: SegmentedVideos, config: SegmentationConfig, device: torch.device
-) -> tuple[dict[str, FrameClassifier], SegmentSelection]:
-    """Fit the baselines to the training videos, and let the validation videos choose.
-
-    trials: folders of networks that did not learn from these, by their class weights.
+    refits: let the baselines learn from all videos, as the network did.
     """
-    baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
-    networks = {weights: FrameNetwork.of_folder(folder, device) for weights, folder in trials.items()}
-    return baselines, choose_predictor(networks, baselines, videos, config.predictor)
-
-
-def _save(
-    run: RunFolder,
-    baselines: Mapping[str, FrameClassifier],
-    chosen: SegmentSelection,
-    videos: SegmentedVideos,
-    *,
-    refits: bool,
-) -> None:
-    """Write what is beside the network that is kept; refits: let the baselines learn from all videos, as it did."""
+    baselines, selection = chosen
     if refits:
         every, groups = videos.with_all_in_training.split.train, videos.annotated.groups
         baselines = refit_baselines(baselines, videos.features, videos.truth, every, groups=groups)
     network = FrameNetwork.of_folder(member_folder(run.path, 1))
-    SegmenterRun(network, baselines, chosen.rules_of, chosen.predictor).save(run.path)
-    if chosen.tried:
-        content = {name: value for name, value in asdict(chosen).items() if name not in ("rules_of", "predictor")}
-        write_json(run.path / SELECTION_FOLDER / "results.json", content | {"verdict": chosen.verdict})
+    finished = SegmenterRun(network, baselines, selection.rules_of, selection.predictor)
+    finished.save(run.path)
+    if selection.tried:
+        write_json(run.path / SELECTION_FOLDER / "results.json", selection.to_json())
+    return finished.delay
