@@ -2,7 +2,8 @@
 
     python benchmarks/long_videos.py FOLDER make [--overlaps]             the videos, their features, what is annotated
     python benchmarks/long_videos.py FOLDER measure [--minutes 1 2 ...] [--draws 0 1 ...]
-    python benchmarks/long_videos.py FOLDER page                          writes docs/results/long-videos.md
+    python benchmarks/long_videos.py FOLDER page                          writes docs/results/long-videos.md, of two
+                                                                          shapes long-videos-two-shapes.md
 
 The protocol, docs/results/long-videos-protocol.md, was written before. Figures are kept in FOLDER/measured/, a file for
 each method (`Measured.save`), so that a run can be divided and other methods can be added.
@@ -73,15 +74,19 @@ def make(folder: Path, *, overlaps: bool) -> None:
     """Make the videos, extract their features, and write a file of annotations for each draw of so many minutes."""
     folder.mkdir(parents=True)
     script = Path(sys.executable).with_name("vidrep")
-    for command in COMMANDS:
-        words = command.split()[1:] + (["--overlaps"] if overlaps and " sample " in command else [])
-        subprocess.run([script, *words], cwd=folder, check=True)
+    for command in commands(overlaps=overlaps):
+        subprocess.run([script, *command.split()[1:]], cwd=folder, check=True)
     whole = read_segments(folder / ANNOTATIONS)
     for draw in DRAWS:
         pieces = list(drawn_pieces(whole, draw))
         for minutes in MINUTES:
             some = annotated(whole, first_minutes(pieces, minutes))
             write_segments(some, annotated_file(folder, minutes, draw))
+
+
+def commands(*, overlaps: bool) -> list[str]:
+    """Return what makes the videos and their features."""
+    return [f"{one} --overlaps" if overlaps and " sample " in one else one for one in COMMANDS]
 
 
 def annotated_file(folder: Path, minutes: int, draw: int) -> Path:
@@ -138,23 +143,27 @@ def page(folder: Path) -> None:
     for minutes in MINUTES:
         for path in sorted(folder.glob(f"measured/{minutes:02d}-*/*.json")):
             found.setdefault(path.stem, {}).setdefault(minutes, []).append(Measured.load(path))
-    columns = [f"{minutes} min" for minutes in MINUTES]
-    lines = ["# Long videos: segments against annotated minutes", "", facts(), ""]
+    measured = [minutes for minutes in MINUTES if any(minutes in by_minutes for by_minutes in found.values())]
+    columns = [f"{minutes} min" for minutes in measured]
+    overlaps = max_at_once(read_segments(folder / ANNOTATIONS)) > 1
+    title = "Long videos of two shapes: several labels at one time" if overlaps else "Long videos"
+    lines = [f"# {title}: segments against annotated minutes", "", facts(), ""]
     lines += [
         "Made by `python benchmarks/long_videos.py` by the [protocol](long-videos-protocol.md), with:",
         "",
-        *(f"    {command}" for command in COMMANDS),
+        *(f"    {command}" for command in commands(overlaps=overlaps)),
         "",
         "Of several draws the mean, and in brackets the least and the largest.",
         "",
     ]
     for title, figures in TABLES.items():
         rows = {
-            name: [mean_of(figures(one) for one in by_minutes.get(minutes, [])) for minutes in MINUTES]
+            name: [mean_of(figures(one) for one in by_minutes.get(minutes, [])) for minutes in measured]
             for name, by_minutes in found.items()
         }
         lines += [f"## {title}", "", table(columns, rows), ""]
-    path = ROOT / "docs" / "results" / "long-videos.md"
+    name = "long-videos-two-shapes.md" if overlaps else "long-videos.md"
+    path = ROOT / "docs" / "results" / name
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     print(f"written: {path.relative_to(ROOT)}")
 

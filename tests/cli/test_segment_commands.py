@@ -80,7 +80,7 @@ def test_causal_and_several_labels(tmp_path: Path) -> None:
         ("v0.npy,0,1,a\nv0.npy,1.2,1.1,b\n", ("line 3", "ends at 1.1 s, before it starts at 1.2 s")),
         ("w.npy,0,1,a\nw.npy,1,2,b\n", ("none of the annotated videos is in it", "w.npy")),
         ("v0.npy,0,1,a\n", ("have a alone", "--background NAME")),
-        ("", ("none of the annotated videos is in it",)),
+        ("", ("there are annotations, but no row of them",)),
     ],
 )
 def test_annotations_that_cannot_be_learned_from(tmp_path: Path, rows: str, words: tuple[str, ...]) -> None:

@@ -96,6 +96,10 @@ def read_truth(
     Raises LabelError, naming the file and the row, for what does not fit the videos, for labels that overlap where one
     holds at a time, and if nothing is left.
     """
+    if not annotations.videos:
+        raise LabelError(
+            f"{features.path}: there are annotations, but no row of them; annotate some, or give other files"
+        )
     ends = {row.path: float(frame_edges(features, index)[-1]) for index, row in enumerate(features.videos)}
     _report_missing(annotations, list(ends))
     matched = match_videos(annotations, ends, leave_out=True)
