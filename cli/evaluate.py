@@ -75,11 +75,19 @@ def evaluate_command(
     ] = None,
     errors: Annotated[
         Path | None,
-        output_option("--errors", metavar="FILE", help="A CSV file of all mistakes of a classifier, the worst first."),
+        output_option(
+            "--errors",
+            metavar="FILE",
+            help="A CSV file of all mistakes of a classifier, the worst first; of bouts, those missed or wrong.",
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,
-        output_option("--predictions", metavar="FILE", help="A CSV file of all that a classifier predicts."),
+        output_option(
+            "--predictions",
+            metavar="FILE",
+            help="A CSV file of all that a classifier predicts; of all bouts, true and predicted.",
+        ),
     ] = None,
     reliability: Annotated[
         Path | None,

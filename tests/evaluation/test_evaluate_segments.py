@@ -1,6 +1,8 @@
 """Evaluation of runs that label frames: figures are those of their timelines, counted by hand."""
 
+import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +16,8 @@ import slow_segment_metrics as slow
 import torch
 from small_segments import FPS, trained_run
 
-from vidrep.errors import ConfigError, InputError, LabelError
+from vidrep.errors import ConfigError, InputError, LabelError, OutputError
+from vidrep.evaluation.bout_results import bout_results
 from vidrep.evaluation.compare import compare
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.segmentation import SegmentationEvaluation
@@ -99,6 +102,52 @@ def test_what_it_found_is_json(trained: Trained) -> None:
     assert content["network"]["bouts"]["f1"]["0.5"]["value"] == found.network.bouts.f1[0.5].value
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_have_every_bout_and_the_mistakes(trained: Trained, tmp_path: Path) -> None:
+    features, annotations, run = trained
+    tables = {"predictions": tmp_path / "all.csv", "errors": tmp_path / "wrong.csv"}
+    found = evaluated(run, features, segments=annotations, **tables)
+    rows, wrong = (rows_of(path) for path in tables.values())
+    counts = Counter(row["outcome"] for row in rows)
+    bouts = found.predicted.bouts
+    assert counts["found"] + counts["missed"] == bouts.num_true > counts["found"] > 0
+    assert counts["found"] + counts["wrong"] == bouts.num_predictions
+    assert bouts.f1[0.5].value == pytest.approx(2 * counts["found"] / (bouts.num_true + bouts.num_predictions))
+    assert wrong == [row for row in rows if row["outcome"] != "found"]
+    assert rows == sorted(rows, key=lambda row: (row["video"], float(row["start"] or row["true_start"])))
+    for row in rows:
+        assert (row["start"] == "") == (row["confidence"] == "") == (row["outcome"] == "missed")
+        assert (row["true_start"] == "") == (row["outcome"] == "wrong")
+        if row["outcome"] == "found":
+            times = [float(row[name]) for name in ("start", "end", "true_start", "true_end")]
+            shared = min(times[1], times[3]) - max(times[0], times[2])
+            assert float(row["overlap"]) == pytest.approx(shared / (max(times[1::2]) - min(times[::2])), abs=1e-5)
+            assert float(row["overlap"]) >= 0.5
+    (tmp_path / "mine.txt").write_text("mine\n")
+    for name, message in (("mine.txt", "exists and is no table of an evaluation"), ("", "is a folder")):
+        with pytest.raises(OutputError, match=message):
+            evaluated(run, features, segments=annotations, errors=tmp_path / name)
+    evaluated(run, features, segments=annotations, errors=tables["errors"])  # of an earlier evaluation: replaced
+
+
+def test_a_bout_is_found_missed_or_wrong() -> None:
+    (video,) = videos_of([[(0, 10, 0), (20, 30, 1), (40, 50, 0)]], [[(1, 10, 0), (20, 30, 0), (38, 41, 0)]])
+    found = [
+        (one.outcome, one.label, one.true, one.predicted, round(one.overlap, 3)) for one in bout_results([video], "ab")
+    ]
+    assert found == [
+        ("found", "a", (0, 10), (1, 10), 0.9),
+        ("missed", "b", (20, 30), None, 0),
+        ("wrong", "a", None, (20, 30), 0),
+        ("wrong", "a", None, (38, 41), 0.083),
+        ("missed", "a", (40, 50), None, 0.083),
+    ]
+
+
 def test_unknown_time_is_scored_nowhere(of_one_label: Trained) -> None:
     features, annotations, run = of_one_label
     (first, *_) = (one for one in annotations.segments if one.video == "v0.npy")
@@ -148,7 +197,7 @@ def recorded(run: Path, annotations: Annotations, path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "option",
-    [{"num_future": 3}, {"shuffle_frames": True}, {"probe": True}, {"filmstrip": "x.png"}, {"errors": "x.csv"}],
+    [{"num_future": 3}, {"shuffle_frames": True}, {"probe": True}, {"filmstrip": "x.png"}, {"reliability": "x.png"}],
 )
 def test_options_of_other_kinds_are_refused(of_one_label: Trained, option: dict[str, Any]) -> None:
     features, annotations, run = of_one_label

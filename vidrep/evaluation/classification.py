@@ -23,7 +23,8 @@ from ..training.overfitting import Overfitting, find_overfitting
 from ..viewing.filmstrip import require_picture_name
 from ..viewing.reliability import write_reliability
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
-from .video_results import VideoResult, require_table_path, source_path, worst_first, write_table
+from .result_tables import require_result_tables
+from .video_results import COLUMNS, VideoResult, source_path, worst_first, write_table
 
 _log = logging.getLogger(__name__)
 
@@ -99,11 +100,7 @@ def check_classifier(run: TrainedRun, options: EvaluationOptions) -> None:
     for what, value in given.items():
         if value is not None:
             raise ConfigError(f"{run.folder}: a classifier; {what}: for a pretraining, which predicts frames")
-    tables = [path for path in (options.errors, options.predictions) if path is not None]
-    if len(tables) == 2 and tables[0].resolve() == tables[1].resolve():
-        raise ConfigError(f"{tables[0]}: mistakes and predictions are two files; give another name to one of them")
-    for path in tables:
-        require_table_path(path)
+    require_result_tables(options, COLUMNS)
     if options.reliability is not None:
         if options.shuffle_frames:
             raise ConfigError("a reliability plot is of frames in their order; leave out one of the two")

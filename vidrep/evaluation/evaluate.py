@@ -64,7 +64,8 @@ def evaluate(
     probe: measure also what classifiers make of a pretraining's frozen encoder, see `vidrep.evaluation.probe`.
     filmstrip: a PNG of a few windows, the true frames above those that a pretraining emits.
     errors, predictions: CSV files of the videos that a classifier takes for another class than they have, the worst
-        first, and of all videos in their order, with the probability of each class.
+        first, and of all videos in their order, with the probability of each class. Of a run that labels frames: of
+        the bouts that it missed or that are wrong, and of all bouts, see `BoutResult`.
     reliability: a PNG that shows how well a classifier's probabilities agree with its accuracy.
 
     A video is identified as one that the run was trained on by its content: its rows of features or its source file.

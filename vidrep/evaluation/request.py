@@ -26,8 +26,8 @@ class EvaluationOptions:
     these sequences. segments: annotations with time, for a run that labels frames.
     num_future: frames to predict. split: the videos of this split alone. shuffle_frames: put each
     window's frames into random order. probe: put classifiers on what a pretraining makes of labeled videos.
-    filmstrip: a PNG to draw. errors, predictions: CSV files of a classifier's mistakes, and of all that it predicts.
-    reliability: a PNG of how well its probabilities are calibrated.
+    filmstrip: a PNG to draw. errors, predictions: CSV files of the mistakes of a classifier or of what labels frames,
+    and of all that it predicts. reliability: a PNG of how well its probabilities are calibrated.
 
     Raises ConfigError for an unknown split, and for options of features beside MNIST digits.
     """

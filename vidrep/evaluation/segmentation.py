@@ -18,7 +18,9 @@ from ..metrics.verdicts import accuracy_verdict
 from ..progress import Progress
 from ..timelines.finder import find_bouts, frame_activity, frame_labels
 from ..timelines.settings import BoutSettings
+from .bout_results import COLUMNS, bout_results, write_bout_table
 from .request import EvaluationOptions, SelectedVideos, TrainedRun
+from .result_tables import require_result_tables
 from .segments_of_run import segments_of_run, splits_and_groups
 
 
@@ -70,15 +72,13 @@ class SegmentationEvaluation:
 
 
 def check_segmentation(run: TrainedRun, options: EvaluationOptions) -> None:
-    """Raise ConfigError for options that are for other runs."""
+    """Raise ConfigError for options that are for other runs, OutputError for files that cannot be written."""
     given = {
         "MNIST digits": options.mnist,
         "another number of predicted frames": options.num_future,
         "a filmstrip": options.filmstrip,
         "a probe": options.probe or None,
         "shuffled frames": options.shuffle_frames or None,
-        "a table of mistakes": options.errors,
-        "a table of predictions": options.predictions,
         "a reliability plot": options.reliability,
     }
     for what, value in given.items():
@@ -87,6 +87,7 @@ def check_segmentation(run: TrainedRun, options: EvaluationOptions) -> None:
                 f"{run.folder}: a segmentation, which labels frames; {what}: for other runs; `vidrep predict` writes "
                 "what it makes of videos"
             )
+    require_result_tables(options, COLUMNS)
 
 
 def with_segments(run: TrainedRun, features: Features, options: EvaluationOptions) -> EvaluationOptions:
@@ -159,6 +160,11 @@ def evaluate_segmentation(
         predicted[str(one)], measured[str(one)] = _measure(annotated, segmenter.predicting_with(one))
         options.on_progress(Progress(done=number, total=len(every), unit="classifiers"))
     name = str(segmenter.predictor)
+    bouts = bout_results(predicted[name], truth.labels)
+    if options.predictions is not None:
+        write_bout_table(options.predictions, bouts)
+    if options.errors is not None:
+        write_bout_table(options.errors, [one for one in bouts if one.outcome != "found"])
     num_labels = len(truth.labels)
     return SegmentationEvaluation(
         which=selected.which,

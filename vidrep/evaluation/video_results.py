@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import OutputError
 from ..features.table import VideoRow
 from ..files import write_text
 
-_COLUMNS = ["video", "path", "group", "true", "predicted", "probability"]
+COLUMNS = ["video", "path", "group", "true", "predicted", "probability"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +56,6 @@ def worst_first(videos: Iterable[VideoResult]) -> list[VideoResult]:
     return sorted(mistakes, key=lambda one: (one.probability_of_true, one.video))
 
 
-def require_table_path(path: Path) -> None:
-    """Raise OutputError, before any work, if a table cannot be written: over a folder, or a file that is no such table.
-
-    A table of an earlier evaluation is replaced.
-    """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a CSV file")
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        if not file.readline().startswith(",".join(_COLUMNS)):
-            raise OutputError(f"{path} exists and is no table of an evaluation; give another name")
-
-
 def write_table(path: Path, videos: Sequence[VideoResult], classes: Sequence[str]) -> None:
     """Publish a CSV file of videos, one a row, with a column "probability of CLASS" for each class.
 
@@ -78,7 +63,7 @@ def write_table(path: Path, videos: Sequence[VideoResult], classes: Sequence[str
     """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*_COLUMNS, *(f"probability of {name}" for name in classes)])
+    table.writerow([*COLUMNS, *(f"probability of {name}" for name in classes)])
     for one in videos:
         probabilities = [one.probability, *(one.probabilities[name] for name in classes)]
         table.writerow(
