@@ -26,7 +26,7 @@ from vidrep.extraction.events import Decoding, Job
 from vidrep.extraction.extractors.patches import PatchExtractor
 from vidrep.features.store import open_features
 from vidrep.machine import torch_on_one_core, tune_malloc
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
+from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.video.sampling import Sampling
 
 HEIGHT, WIDTH, MINUTES = 360, 640, (5, 60)

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from segmenting import SegmentTask
 
-from vidrep.metrics.segmentation.segmenter_run import LSTM, SegmenterRun
+from vidrep.timelines.segmenter_run import LSTM, SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 
 FROM_SCRATCH, PRETRAINED = "vidrep, from scratch", "vidrep, pretrained"

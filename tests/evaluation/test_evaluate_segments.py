@@ -24,11 +24,11 @@ from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.store import Features, open_features
 from vidrep.metrics.segmentation.bouts import UNKNOWN, Bouts
 from vidrep.metrics.segmentation.metrics import PredictedVideo, f1_difference, video_f1
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
 from vidrep.metrics.segmentation.truth import read_truth
 from vidrep.segments.segment import Annotations, Segment, Span
 from vidrep.segments.writing import write_segments
 from vidrep.timelines.finder import find_bouts
+from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.training.history import append_start, read_history
 
 Trained = tuple[Features, Annotations, Path]

@@ -25,11 +25,11 @@ from vidrep.inference.predict_bouts import BoutPredictions, BoutRules, most_cert
 from vidrep.metrics.cross_validation import at_temperature
 from vidrep.metrics.predictor import ClassifierRun
 from vidrep.metrics.segmentation.bouts import Bouts
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
 from vidrep.segments.segment import Annotations, Segment, Span
 from vidrep.sequences.windows import Windows
 from vidrep.timelines.finder import find_bouts
 from vidrep.timelines.frame_files import read_frames
+from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 from vidrep.training.finetune import finetune
 from vidrep.training.pretrain import train

@@ -22,10 +22,10 @@ from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.store import Features
 from vidrep.metrics.segmentation import fitted_baselines
 from vidrep.metrics.segmentation.frame_baselines import LabeledFrames, Majority
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
 from vidrep.models.description import read_description
 from vidrep.progress import Progress
 from vidrep.segments.segment import Annotations, Segment, Span
+from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 from vidrep.training import segmentation
 from vidrep.training.pretrain import train

@@ -22,9 +22,9 @@ from vidrep.features.store import Features
 from vidrep.inference.run_info import describe_run
 from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN, FrameClassifier
 from vidrep.metrics.segmentation.frame_network import FrameNetwork
-from vidrep.metrics.segmentation.segmenter_run import SegmenterRun
 from vidrep.models.description import read_description
 from vidrep.segments.segment import Annotations, Segment, Span
+from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 from vidrep.training.segment_selection import SegmentSelection, choose_predictor
 from vidrep.training.segmentation import SegmentationResult, finetune_segments

@@ -12,11 +12,11 @@ from ..metrics.paired import PairedDifference
 from ..metrics.segmentation.bouts import Bouts
 from ..metrics.segmentation.metrics import BoutMetrics, PredictedVideo, bout_metrics, f1_difference
 from ..metrics.segmentation.per_frame import FrameMetrics, frame_metrics, several_labels_metrics
-from ..metrics.segmentation.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..metrics.segmentation.truth import Truth, read_truth
 from ..metrics.verdicts import accuracy_verdict
 from ..progress import Progress
 from ..timelines.finder import find_bouts, frame_activity, frame_labels
+from ..timelines.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..timelines.settings import BoutSettings
 from .bout_results import COLUMNS, bout_results, write_bout_table
 from .request import EvaluationOptions, SelectedVideos, TrainedRun

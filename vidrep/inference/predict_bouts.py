@@ -20,13 +20,13 @@ from ..features.store import Features
 from ..machine import tune_malloc
 from ..metrics.predictor import ClassifierRun
 from ..metrics.segmentation.bouts import Bouts
-from ..metrics.segmentation.segmenter_run import SegmenterRun
 from ..models.description import NETWORK_KINDS, ModelDescription, read_description
 from ..models.members import member_folders
 from ..progress import Progress
 from ..segments.segment import Span
 from ..timelines.finder import find_bouts, find_unsure
 from ..timelines.frame_files import FORMATS, FrameFiles, FrameFormat, writing_frames
+from ..timelines.segmenter_run import SegmenterRun
 from ..timelines.settings import BoutSettings
 from ..timelines.timeline import Timeline
 from .clip_timelines import clip_timeline

@@ -9,8 +9,8 @@ from ..config.segmentation import ClassWeights
 from ..metrics.predictor_file import PredictorKind
 from ..metrics.segmentation.frame_baselines import MAJORITY, FrameClassifier
 from ..metrics.segmentation.frame_network import FrameNetwork
-from ..metrics.segmentation.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..timelines.calibration import Calibrated, ValidationVideo, calibrate
+from ..timelines.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..timelines.settings import BoutSettings
 from .segmentation_data import SegmentedVideos
 

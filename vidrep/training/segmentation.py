@@ -14,11 +14,11 @@ from ..features.groups import GroupRule
 from ..features.store import Features, opened
 from ..metrics.segmentation.fitted_baselines import refit_baselines
 from ..metrics.segmentation.frame_network import FrameNetwork
-from ..metrics.segmentation.segmenter_run import SegmenterRun
 from ..models.members import member_folder
 from ..models.pretrained import PretrainedEncoders
 from ..progress import ProgressListener, ignore_progress
 from ..segments.segment import Annotations
+from ..timelines.segmenter_run import SegmenterRun
 from ..timelines.settings import BoutSettings
 from .ensemble import finish_members, run_of_several, train_members
 from .history import Origin

@@ -14,8 +14,8 @@ from small_segmenters import IN_WINDOWS, described, frames_of, network_of, read
 from vidrep.errors import InputError
 from vidrep.features.store import Features
 from vidrep.metrics.segmentation.frame_baselines import SINGLE_FRAME, LabeledFrames, fit_frame_baselines
-from vidrep.metrics.segmentation.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from vidrep.models.saved import save_model
+from vidrep.timelines.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 
 LINEAR, AVERAGE = FramePredictor("linear", SINGLE_FRAME), FramePredictor("average", SINGLE_FRAME)

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...errors import ConfigError, InputError
-from ...features.store import Features
-from ...files import write_text
-from ...segments.frame_clock import frame_edges
-from ...timelines.settings import BoutSettings
-from ...timelines.timeline import Timeline
-from ..predictor_file import PredictorKind, predictor_name, read_predictor, unusable_predictor, write_predictor
-from .fitted_baselines import load_frame_baselines, save_frame_baselines
-from .frame_baselines import FrameClassifier
-from .frame_mean import MeanOfTwo
-from .frame_network import FrameNetwork
+from ..errors import ConfigError, InputError
+from ..features.store import Features
+from ..files import write_text
+from ..metrics.predictor_file import PredictorKind, predictor_name, read_predictor, unusable_predictor, write_predictor
+from ..metrics.segmentation.fitted_baselines import load_frame_baselines, save_frame_baselines
+from ..metrics.segmentation.frame_baselines import FrameClassifier
+from ..metrics.segmentation.frame_mean import MeanOfTwo
+from ..metrics.segmentation.frame_network import FrameNetwork
+from ..segments.frame_clock import frame_edges
+from .settings import BoutSettings
+from .timeline import Timeline
 
 BOUTS_NAME = "bouts.json"
 
