@@ -7,14 +7,16 @@ of the video does not count. Memory is the most that the process had resident, a
 that other processes share, so that these change nothing.
 """
 
-import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import NamedTuple
 
 from clips import CLIP_FRAMES_PER_SECOND, write_clip
@@ -47,7 +49,7 @@ class Spent(NamedTuple):
 def main() -> int:
     """Measure, print a table, and return 1 if time or memory miss what is wanted."""
     lines = [
-        "| run | video | frames | predict, s | decode alone, s | network alone, s | allowed / predict | peak, MB |",
+        "| run | video | frames | predict, s | decode alone, s | labeling alone, s | allowed / predict | peak, MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     tune_malloc()  # as every command does: without it, decoding alone would take more
@@ -69,10 +71,10 @@ def main() -> int:
                 features = folder / f"{kind}-{minutes}.h5"
                 words = ["predict", kind, video.name, "--frames", f"{kind}-{minutes}-frames.h5", "-q"]
                 predicting, peak = watched(folder, [*words, "--features", features.name])
-                network = timed(partial(read, folder / kind, features))
-                shares.append((decoding.cores + network.cores) / predicting.cores)
+                labeling = timed(partial(read, folder / kind, features))
+                shares.append((decoding.cores + labeling.cores) / predicting.cores)
                 peaks[kind].append(peak)
-                cells = [kind, f"{minutes} min", open_features(features).num_frames, predicting, decoding, network]
+                cells = [kind, f"{minutes} min", open_features(features).num_frames, predicting, decoding, labeling]
                 lines.append("| " + " | ".join(map(str, [*cells, f"{shares[-1]:.2f}", f"{peak / 1e6:.0f}"])) + " |")
                 print(lines[-1], flush=True)
     growth = {kind: of_kind[-1] / of_kind[0] for kind, of_kind in peaks.items()}
@@ -87,8 +89,8 @@ def main() -> int:
             + "\n".join(lines)
             + f"\n\n{text}\n\nSeconds of the "
             "clock, and in brackets of the cores: the machine did other work. Predict: the whole command, its start of "
-            "2 to 4 s included. Allowed: decode alone (frames decoded and made small, nothing else) plus network "
-            "alone (over the features, read from disk), of the cores.\n"
+            "2 to 4 s included. Allowed: decode alone (frames decoded and made small, nothing else) plus labeling "
+            "alone (what predicts, over the features, read from disk), of the cores.\n"
         )
         (ROOT / "docs" / "results" / "hour.md").write_text(page, encoding="utf-8")
     is_flat = all(abs(ratio - 1) <= TOLERANCE for ratio in growth.values())
@@ -104,7 +106,7 @@ def decode(path: Path) -> None:
 
 
 def read(run: Path, features: Path) -> None:
-    """Let the network read all features."""
+    """Let what predicts read all features."""
     SegmenterRun.load(run).timeline(open_features(features), 0)
 
 
@@ -117,13 +119,20 @@ def timed(work: Callable[[], None]) -> Spent:
 
 def watched(folder: Path, words: list[str]) -> tuple[Spent, int]:
     """Run a command in the folder, and return what it took, and the most memory, bytes."""
-    clock, script = time.monotonic(), str(Path(sys.executable).with_name("vidrep"))
+    clock, before, script = time.monotonic(), getrusage(RUSAGE_CHILDREN), str(Path(sys.executable).with_name("vidrep"))
     process = subprocess.Popen([script, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0
+    while process.poll() is None:
+        # Its own high-water mark: what wait4 gives begins with that of this process.
+        with suppress(OSError):
+            found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+            peak = max(peak, 1024 * int(found[1]) if found else 0)
+        time.sleep(0.05)
     if process.returncode:
         sys.exit(f"exit code {process.returncode}: vidrep {' '.join(words)}")
-    return Spent(time.monotonic() - clock, used.ru_utime + used.ru_stime), used.ru_maxrss * 1024
+    after = getrusage(RUSAGE_CHILDREN)
+    cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(time.monotonic() - clock, cores), peak
 
 
 def vidrep(folder: Path, *words: str) -> None:

@@ -146,8 +146,8 @@ def page(folder: Path) -> None:
     measured = [minutes for minutes in MINUTES if any(minutes in by_minutes for by_minutes in found.values())]
     columns = [f"{minutes} min" for minutes in measured]
     overlaps = max_at_once(read_segments(folder / ANNOTATIONS)) > 1
-    title = "Long videos of two shapes: several labels at one time" if overlaps else "Long videos"
-    lines = [f"# {title}: segments against annotated minutes", "", facts(), ""]
+    of_what = "Long videos of two shapes, several labels at one time" if overlaps else "Long videos"
+    lines = [f"# {of_what}: segments against annotated minutes", "", facts(), ""]
     lines += [
         "Made by `python benchmarks/long_videos.py` by the [protocol](long-videos-protocol.md), with:",
         "",

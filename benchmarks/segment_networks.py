@@ -66,14 +66,15 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.data == "joined":
         for seed in options.seeds:
-            of_seed = joined_matches.task_of(options.folder, seed)
-            measure(
-                of_seed,
-                options.folder / f"match-{seed}",
-                annotations=joined_matches.annotations_file(options.folder, seed),
-                seed=seed,
-                results=joined_matches.measured_file(options.folder, FROM_SCRATCH, seed),
-            )
+            results = joined_matches.measured_file(options.folder, FROM_SCRATCH, seed)
+            if not results.exists():
+                measure(
+                    joined_matches.task_of(options.folder, seed),
+                    options.folder / f"match-{seed}",
+                    annotations=joined_matches.annotations_file(options.folder, seed),
+                    seed=seed,
+                    results=results,
+                )
         return
     pretrained = options.folder / "pretrained"
     if not options.from_scratch_alone and not pretrained.exists():
@@ -104,7 +105,7 @@ def measure(
     vidrep(*words, folder=run.parent)
     seconds = time.monotonic() - began
     trained = SegmenterRun.load(run)
-    for one, name in ((trained, results.stem), (trained.predicting_with(LSTM), f"{results.stem}, LSTM alone")):
+    for one, name in ((trained.predicting_with(LSTM), f"{results.stem}, LSTM alone"), (trained, results.stem)):
         rules = _of_all(one.rules, task.test.labels)
         found = task.measured(Network(one, task.test.labels), training_seconds=seconds, rules=rules)
         found.save(results.with_name(f"{name}.json"))

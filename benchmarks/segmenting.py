@@ -111,8 +111,10 @@ class SegmentTask:
         train, num_labels = self.labeled(self.train), len(self.training.labels)
         began = time.monotonic()
         rate = self.features.videos[0].fps
-        for name, one in fit_frame_baselines(train, num_labels, frames_per_second=rate).items():
-            yield name, one, time.monotonic() - began
+        baselines = fit_frame_baselines(train, num_labels, frames_per_second=rate)
+        seconds = time.monotonic() - began
+        for name, one in baselines.items():
+            yield name, one, seconds
         began = time.monotonic()
         validation = self.labeled(self.validation)
         trained = fit_cbas_head(train, num_labels, validation=validation, seed=seed, training=head)

@@ -88,11 +88,15 @@ def test_damage_is_one_line(tmp_path: Path) -> None:
     save_model(tmp_path, run.network.description, run.network.model.state_dict())
     run.save(tmp_path)
     content = json.loads((tmp_path / "bouts.json").read_text(encoding="utf-8"))
-    rules = content["LSTM"]
-    of_lstm = [{**content, "LSTM": one} for one in ({**rules, "smoothing": "x"}, {**rules, "more": 1}, [1], 3)]
-    for damaged in ("", "[1]", "3", *map(json.dumps, of_lstm)):
-        assert_one_line(tmp_path, "bouts.json", damaged, r"bouts.json: cannot be read \(.*\); the run is damaged")
-    for damaged in ("{}", json.dumps({"LSTM": rules})):
+    rules = content["rules"]["LSTM"]
+    of_lstm = [
+        {**content, "rules": {"LSTM": one}} for one in ({**rules, "smoothing": "x"}, {**rules, "more": 1}, [1], 3)
+    ]
+    others = [rules, {**content, "version": 1}, {**content, "rules": 3}, {"format": "vidrep-bouts", "version": 2}]
+    for damaged in ("", "[1]", "3", "{}", *map(json.dumps, [*of_lstm, *others])):
+        assert_one_line(tmp_path, "bouts.json", damaged, r"bouts.json: cannot be read \(.*\); the run is damaged, or")
+    for some in ({}, {"LSTM": rules}):
+        damaged = json.dumps({**content, "rules": some})
         assert_one_line(tmp_path, "bouts.json", damaged, r"bouts.json: has no rules for average of LSTM and single")
     (tmp_path / "bouts.json").write_text(json.dumps(content), encoding="utf-8")
     described_predictor = json.loads((tmp_path / "predictor.json").read_text(encoding="utf-8"))

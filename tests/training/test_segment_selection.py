@@ -14,7 +14,8 @@ from small_features import features_of
 from small_segments import FPS, segmentation_config
 
 from vidrep.config.segmentation import ClassWeights, SegmenterSettings
-from vidrep.config.settings import EncoderSettings
+from vidrep.config.settings import EncoderSettings, OptimizerSettings
+from vidrep.errors import InputError
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.groups import NO_RULE
@@ -110,7 +111,8 @@ def test_what_finds_the_bouts_best_predicts(
     best = next(one for one in found.tried if one.name == expected)
     assert best.score == found.tried[0].score
     assert (found.num_bouts, found.num_videos) == (12, 1)
-    assert f"{expected} predicts: F1 at 50 % overlap {best.f1:.3f} of 12 bouts in 1 validation videos" in found.verdict
+    where = "the mean of 50, 70 and 90 % overlap, of 12 bouts in 1 validation videos"
+    assert f"{expected} predicts: F1 {best.score:.3f}, {where}" in found.verdict
 
 
 def test_the_average_predicts_where_each_is_sure_of_what_it_knows(tmp_path: Path) -> None:
@@ -129,13 +131,15 @@ def test_the_average_predicts_where_each_is_sure_of_what_it_knows(tmp_path: Path
 def test_what_is_asked_for_predicts(tmp_path: Path, wanted: str, expected: str) -> None:
     found = chosen(videos_of(tmp_path), BLIND, wanted, majority=RIGHT, single=BLIND)
     assert str(found.predictor) == expected
-    assert f"{expected} predicts, as was asked for: F1" in found.verdict
+    assert f"{expected} predicts, as was asked for: F1 " in found.verdict
 
 
 def test_a_causal_network_has_a_causal_predictor(tmp_path: Path) -> None:
     videos, ahead = videos_of(tmp_path), Told(frames_ahead=5)
     assert str(chosen(videos, BLIND, single=BLIND, window=ahead).predictor) != "mean of a window"
-    assert "average of LSTM and mean of a window" not in chosen(videos, BLIND, single=BLIND, window=ahead).rules_of
+    found = chosen(videos, BLIND, single=BLIND, window=ahead)
+    assert "average of LSTM and mean of a window" not in found.rules_of
+    assert "mean of a window" in found.rules_of and "mean of a window" not in found.verdict
     both = Told(wrong=1, sure=1.0, frames_ahead=5)
     assert str(chosen(videos, both, single=BLIND, window=ahead).predictor) == "mean of a window"
 
@@ -150,7 +154,11 @@ def test_class_weights_are_those_of_the_better_network(tmp_path: Path) -> None:
     assert (found.class_weights, found.predictor.kind) == ("none", "lstm")
     of_lstm = {one.class_weights: one.f1 for one in found.tried if one.kind == "lstm"}
     assert of_lstm["none"] > of_lstm["balanced"] == 0
-    assert "0.667 with class weights none and 0.000 with class weights balanced" in found.verdict
+    assert "the LSTM 0.667 with class weights none and 0.000 with class weights balanced" in found.verdict
+    kept = choose_predictor(
+        networks, {SINGLE_FRAME: cast(FrameClassifier, BLIND)}, videos, "auto", kept_weights="balanced"
+    )
+    assert (kept.class_weights, str(kept.predictor), kept.tried) == ("balanced", "LSTM", found.tried)
     best = choose_predictor(networks, {SINGLE_FRAME: cast(FrameClassifier, RIGHT)}, videos, "auto")
     assert (best.class_weights, best.predictor.kind) == ("none", "linear")
     same = choose_predictor({"balanced": networks["none"], "none": networks["none"]}, {}, videos, "auto")
@@ -163,8 +171,10 @@ def test_too_few_bouts_choose_nothing_and_one_line_says_so(tmp_path: Path, caplo
     assert str(found.predictor) == "LSTM"
     assert set(map(str, found.rules_of.values())) == {str(BoutSettings.default(["a", "b"]))}
     assert caplog.text.count("fewer than 10 choose no rules") == 1
-    assert "no validation video could choose: the LSTM predicts, by the default rules for bouts" in found.verdict
-    assert str(chosen(videos_of(tmp_path / "2", num_bouts=4), BLIND, "linear", single=RIGHT).predictor) == SINGLE_FRAME
+    few = "4 bouts in 1 validation videos choose nothing: the"
+    assert f"{few} LSTM predicts, with the default rules for bouts" in found.verdict
+    asked = chosen(videos_of(tmp_path / "3", num_bouts=4), BLIND, "linear", single=RIGHT)
+    assert f"{few} single frame predicts, as was asked for, with the default rules" in asked.verdict
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])
@@ -173,7 +183,7 @@ def test_a_network_that_learned_nothing_does_not_predict(tmp_path: Path, keep: A
     features, annotations = told_videos(tmp_path)
     result = short(features, annotations, tmp_path / "run", keep)
     assert result.predictor == "single frame"
-    assert result.verdict.startswith("single frame predicts: F1 at 50 % overlap 1.000 of 12 bouts in 1 validation")
+    assert result.verdict.startswith("single frame predicts: F1 1.000, the mean of 50, 70 and 90 % overlap, of 12")
     found = evaluate(result.folder, features, segments=annotations, device="cpu", threads=1)
     assert isinstance(found, SegmentationEvaluation)
     assert found.predictor == "single frame"
@@ -198,16 +208,39 @@ def test_class_weights_are_tried_where_there_is_a_choice(tmp_path: Path, keep: A
     assert {path.name for path in (result.folder / "selection").iterdir() if path.is_dir()} == (
         tried if keep == "last" else set()
     )
+    kept = result.folder / "selection" / "class-weights.json"
+    assert kept.exists() == (keep == "last")
+
+
+def test_class_weights_that_were_chosen_are_kept_by_a_run_that_goes_on(tmp_path: Path) -> None:
+    """What is chosen might be other class weights with more steps, or on another machine."""
+    features, annotations = told_videos(tmp_path)
+    result = short(features, annotations, tmp_path / "run", "last", class_weights="auto")
+    kept = tmp_path / "run" / "selection" / "class-weights.json"
+    chosen_first = json.loads(kept.read_text(encoding="utf-8"))
+    again = short(features, annotations, tmp_path / "run", "last", class_weights="auto", steps=2, resume=True)
+    assert read_description(again.folder / "members" / "1").head["class_weights"] == chosen_first
+    assert again.outcome.steps == 2
+    kept.write_text('"heavy"', encoding="utf-8")
+    with pytest.raises(InputError, match=r"class-weights.json: names no class weights \(.*\); remove it"):
+        short(features, annotations, result.folder, "last", class_weights="auto", steps=3, resume=True)
 
 
 def short(
-    features: Features, annotations: Annotations, run: Path, keep: Any, class_weights: Any = "balanced"
+    features: Features,
+    annotations: Annotations,
+    run: Path,
+    keep: Any,
+    class_weights: Any = "balanced",
+    steps: int = 1,
+    resume: bool = False,
 ) -> SegmentationResult:
     config = segmentation_config(
         encoder=EncoderSettings(hidden_size=2, bidirectional=True),
         segmenter=SegmenterSettings(class_weights=class_weights),
-        steps=1,
+        optimizer=OptimizerSettings(warmup_steps=1, lr_schedule="constant"),
+        steps=steps,
         validate_every=1,
         keep=keep,
     )
-    return finetune_segments(features, run, annotations, config, device="cpu", threads=1)
+    return finetune_segments(features, run, annotations, config, device="cpu", threads=1, resume=resume)

@@ -53,7 +53,7 @@ class SegmenterSettings(Settings):
     """The factor of each label in the loss, in training and validation: 1, or inversely proportional to the square root
     of its training frames and 1 on average over them; of several labels at once, that of the frames in which it holds
     against those in which it does not. "auto": the validation videos choose, after a training with each; without them,
-    or with `training.keep` "best", balanced."""
+    with too few bouts in them, or with `training.keep` "best", balanced."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,24 +57,31 @@ def bout_results(videos: Iterable[PredictedVideo], labels: Sequence[str]) -> lis
 
 
 def _of_video(video: PredictedVideo, labels: Sequence[str]) -> list[BoutResult]:
-    true, predicted = video.true.joined(), video.predicted.joined()
+    """Return the bouts of one video by time. One label after the other: overlaps of all bouts with all take much."""
+    every = np.union1d(video.true.labels, video.predicted.labels).tolist()
+    found = [result for label in every for result in _of_label(video, label, labels[label])]
+    return sorted(found, key=lambda one: (one.start, one.outcome, one.label))
+
+
+def _of_label(video: PredictedVideo, number: int, label: str) -> list[BoutResult]:
+    true, predicted = (of.joined().chosen(of.joined().labels == number) for of in (video.true, video.predicted))
     of_true, of_predicted = greedy_matches(true, predicted, MATCHED_AT)
     matches = dict(zip(of_predicted.tolist(), of_true.tolist(), strict=True))
     is_missed = np.isin(np.arange(len(true)), of_true, invert=True)
-    shares = tiou(predicted, true) * (predicted.labels[:, None] == true.labels)
+    shares = tiou(predicted, true)
     found = []
-    for number in range(len(predicted)):
-        match = matches.get(number)
+    for position in range(len(predicted)):
+        match = matches.get(position)
         found.append(
             BoutResult(
                 video=video.name,
                 group=video.group,
                 outcome="wrong" if match is None else "found",
-                label=labels[int(predicted.labels[number])],
+                label=label,
                 true=None if match is None else _times(true, match),
-                predicted=_times(predicted, number),
-                overlap=float(shares[number].max(initial=0.0) if match is None else shares[number, match]),
-                confidence=float(predicted.scores[number]),
+                predicted=_times(predicted, position),
+                overlap=float(shares[position].max(initial=0.0) if match is None else shares[position, match]),
+                confidence=float(predicted.scores[position]),
             )
         )
     found += [
@@ -82,15 +89,15 @@ def _of_video(video: PredictedVideo, labels: Sequence[str]) -> list[BoutResult]:
             video=video.name,
             group=video.group,
             outcome="missed",
-            label=labels[int(true.labels[number])],
-            true=_times(true, number),
+            label=label,
+            true=_times(true, position),
             predicted=None,
-            overlap=float(shares[:, number].max(initial=0.0)),
+            overlap=float(shares[:, position].max(initial=0.0)),
             confidence=None,
         )
-        for number in np.flatnonzero(is_missed).tolist()
+        for position in np.flatnonzero(is_missed).tolist()
     ]
-    return sorted(found, key=lambda one: (one.start, one.outcome, one.label))
+    return found
 
 
 def _times(bouts: Bouts, number: int) -> tuple[float, float]:

@@ -160,11 +160,11 @@ def evaluate_segmentation(
         predicted[str(one)], measured[str(one)] = _measure(annotated, segmenter.predicting_with(one))
         options.on_progress(Progress(done=number, total=len(every), unit="classifiers"))
     name = str(segmenter.predictor)
-    bouts = bout_results(predicted[name], truth.labels)
     if options.predictions is not None:
-        write_bout_table(options.predictions, bouts)
+        write_bout_table(options.predictions, bout_results(predicted[name], truth.labels))
     if options.errors is not None:
-        write_bout_table(options.errors, [one for one in bouts if one.outcome != "found"])
+        bouts = bout_results(predicted[name], truth.labels)
+        write_bout_table(options.errors, (one for one in bouts if one.outcome != "found"))
     num_labels = len(truth.labels)
     return SegmentationEvaluation(
         which=selected.which,

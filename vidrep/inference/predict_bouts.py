@@ -4,7 +4,7 @@ Shapes: T frames of a video, K labels.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -145,18 +145,9 @@ def predict_bouts(
             )
         with predicted_inputs(run, description, inputs, options) as given, writing as files:
             found = {}
-            for video, timeline in enumerate(_timelines(labeler, given, options)):
-                bouts = find_bouts(timeline, chosen)
-                found[timeline.video] = VideoBouts(
-                    path=given.paths.get(timeline.video, timeline.video),
-                    key=timeline.video,
-                    bouts=bouts if rules.top_k is None else most_certain(bouts, rules.top_k),
-                    unsure=find_unsure(timeline, chosen, bouts),
-                    watched=timeline.span,
-                )
-                if files is not None:
-                    with files.video(timeline.video) as store:
-                        store.append(timeline.edges, timeline.probabilities)
+            for video in range(len(given.features)):
+                of_video = _video_bouts(_timeline(labeler, given, video, options), given, chosen, rules.top_k, files)
+                found[of_video.key] = of_video
                 options.on_progress(Progress(done=video + 1, total=len(given.features), unit="videos"))
         copies = [
             replace(found[first], key=copy, path=given.paths.get(copy, copy))
@@ -202,11 +193,27 @@ def _labeler(run: Path, description: ModelDescription, device: torch.device) -> 
     )
 
 
-def _timelines(labeler: _Labeler, given: PredictedInputs, options: InputOptions) -> Iterator[Timeline]:
-    """Yield the timelines of all videos, of features those of the span alone: of videos no more was read."""
-    for video in range(len(given.features)):
-        timeline = labeler.timeline(given.features, video)
-        yield timeline if given.paths else _between(timeline, options.start, options.end)
+def _timeline(labeler: _Labeler, given: PredictedInputs, video: int, options: InputOptions) -> Timeline:
+    """Return the timeline of a video, of features that of the span alone: of videos no more was read."""
+    timeline = labeler.timeline(given.features, video)
+    return timeline if given.paths else _between(timeline, options.start, options.end)
+
+
+def _video_bouts(
+    timeline: Timeline, given: PredictedInputs, chosen: BoutSettings, top_k: int | None, files: FrameFiles | None
+) -> VideoBouts:
+    """Find the bouts of one video, and write its frames; nothing of the timeline is kept."""
+    bouts = find_bouts(timeline, chosen)
+    if files is not None:
+        with files.video(timeline.video) as store:
+            store.append(timeline.edges, timeline.probabilities)
+    return VideoBouts(
+        path=given.paths.get(timeline.video, timeline.video),
+        key=timeline.video,
+        bouts=bouts if top_k is None else most_certain(bouts, top_k),
+        unsure=find_unsure(timeline, chosen, bouts),
+        watched=timeline.span,
+    )
 
 
 def most_certain(bouts: Bouts, count: int) -> Bouts:

@@ -21,6 +21,7 @@ from .settings import BoutSettings
 from .timeline import Timeline
 
 BOUTS_NAME = "bouts.json"
+FORMAT, VERSION = "vidrep-bouts", 2
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,17 @@ class SegmenterRun:
         network, path = FrameNetwork.of_folder(folder, device), folder / BOUTS_NAME
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            rules_of = {name: BoutSettings.from_dict(rules) for name, rules in content.items()}
+            if (found := (content.get("format"), content.get("version"))) != (FORMAT, VERSION):
+                raise ValueError(f"{found[0]} version {found[1]} in place of {FORMAT} version {VERSION}")
+            rules_of = {name: BoutSettings.from_dict(rules) for name, rules in content["rules"].items()}
         except FileNotFoundError as error:
             raise InputError(f"{folder}: its training is not finished; --resume goes on with it") from error
-        except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); the run is damaged, train it again") from error
-        baselines, found = load_frame_baselines(folder), read_predictor(folder)
-        predictor = FramePredictor(found["kind"], found["reads"]) if found else LSTM
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+            raise InputError(
+                f"{path}: cannot be read ({error}); the run is damaged, or of another version: train it again"
+            ) from error
+        baselines, described = load_frame_baselines(folder), read_predictor(folder)
+        predictor = FramePredictor(described["kind"], described["reads"]) if described else LSTM
         if predictor.kind != "lstm" and predictor.reads not in baselines:
             raise unusable_predictor(folder, ValueError(f"{predictor.reads!r} is no baseline of the run"))
         if str(predictor) not in rules_of:
@@ -75,7 +80,8 @@ class SegmenterRun:
         """Write all but the network into a run folder; raises OutputError if that is impossible."""
         save_frame_baselines(folder, self.baselines)
         write_predictor(folder, self.predictor.kind, self.predictor.reads)
-        content = {name: rules.to_dict() for name, rules in self.rules_of.items()}
+        rules_of = {name: rules.to_dict() for name, rules in self.rules_of.items()}
+        content = {"format": FORMAT, "version": VERSION, "rules": rules_of}
         write_text(folder / BOUTS_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     @property
@@ -102,12 +108,15 @@ class SegmenterRun:
     def timeline(self, features: Features, video: int) -> Timeline:
         """Return what the run predicts of all frames of a video in features."""
         blocks = (block for block, _ in features.blocks(video))
-        found = [one.astype(np.float32).clip(0, 1) for one in self.classifier(self.predictor).probabilities(blocks)]
-        labels = self.network.labels
+        labels, start = self.network.labels, 0
+        probabilities = np.empty((features.videos[video].length, len(labels)), dtype=np.float32)
+        for some in self.classifier(self.predictor).probabilities(blocks):
+            probabilities[start : start + len(some)] = some.clip(0, 1)
+            start += len(some)
         return Timeline(
             video=features.videos[video].path,
             edges=frame_edges(features, video),
-            probabilities=np.concatenate(found) if found else np.zeros((0, len(labels)), dtype=np.float32),
+            probabilities=probabilities,
             labels=labels,
             background=self.network.background,
             several_labels=self.network.several_labels,

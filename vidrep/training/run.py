@@ -10,8 +10,8 @@ bouts.json          the rules by which bouts are found, of all that may label fr
 frame_baselines.safetensors        what the network that labels frames is measured against (training from segments only)
 baselines.safetensors              what the LSTM is measured against, fitted on the same videos (fine-tuning only)
 predictor.json      what predicts: the LSTM, a linear baseline, or the average of both (fine-tuning only)
-selection/          what cross-validation tried, and how it did; from segments, the network that did not learn from
-                    validation videos, and what they chose (fine-tuning only)
+selection/          what cross-validation tried, and how it did; from segments, networks that did not learn from
+                    validation videos, and what these chose (fine-tuning only)
 folds/              what folds tested: a run for each fold, and how they did together (fine-tuning only)
 ensemble.json       how many models there are in members/, each a run of its own; written once they are finished
 pretrained/         what it started from: the encoder and the input transforms of a fine-tuning; the model and the

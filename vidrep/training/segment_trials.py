@@ -1,13 +1,16 @@
 """Networks that do not learn from the validation videos, by which these choose what labels frames."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from ..config.segmentation import ClassWeights, SegmentationConfig
-from ..devices import choose_device
+from ..devices import choose_device, torch_settings
+from ..errors import InputError
+from ..files import remove_leftovers
 from ..metrics.segmentation.fitted_baselines import fit_baselines
 from ..metrics.segmentation.frame_baselines import FrameClassifier
 from ..metrics.segmentation.frame_network import FrameNetwork
@@ -16,9 +19,11 @@ from .run import RunFolder
 from .segment_selection import SegmentSelection, choose_predictor
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
-from .trials import SELECTION_FOLDER
+from .trials import SELECTION_FOLDER, write_json
 
 _log = logging.getLogger(__name__)
+
+_WEIGHTS_NAME = "class-weights.json"
 
 
 class Chosen(NamedTuple):
@@ -54,12 +59,34 @@ def train_trials(
     return folders
 
 
-def choose(trials: Mapping[ClassWeights, Path], training: SegmenterTraining, options: SessionOptions) -> Chosen:
+def choose(
+    run: RunFolder, trials: Mapping[ClassWeights, Path], training: SegmenterTraining, options: SessionOptions
+) -> Chosen:
     """Fit the baselines to the training videos, and let the validation videos choose; see `choose_predictor`.
 
-    trials: folders of networks that did not learn from these, by their class weights.
+    Class weights that were chosen once are kept in the run: what goes on with them has to be trained with the same.
+
+    trials: folders of networks that did not learn from the validation videos, by their class weights.
     """
-    videos, device = training.videos, choose_device(options.device)
-    baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
-    networks = {weights: FrameNetwork.of_folder(folder, device) for weights, folder in trials.items()}
-    return Chosen(baselines, choose_predictor(networks, baselines, videos, training.config.predictor))
+    videos = training.videos
+    path = run.path / SELECTION_FOLDER / _WEIGHTS_NAME
+    remove_leftovers(path)
+    with torch_settings(choose_device(options.device), threads=options.threads) as settings:
+        baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
+        networks = {weights: FrameNetwork.of_folder(folder, settings.device) for weights, folder in trials.items()}
+        kept = _read_weights(path) if len(networks) > 1 else None
+        selection = choose_predictor(networks, baselines, videos, training.config.predictor, kept_weights=kept)
+    if len(networks) > 1:
+        write_json(path, selection.class_weights)
+    return Chosen(baselines, selection)
+
+
+def _read_weights(path: Path) -> ClassWeights | None:
+    """Read the class weights that were chosen, None if none were; raises InputError for others."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return next(one for one in get_args(ClassWeights) if one == found)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, StopIteration) as error:
+        raise InputError(f"{path}: names no class weights ({error}); remove it to choose anew") from error

@@ -86,7 +86,7 @@ def finetune_segments(
     scratch the encoder is bidirectional, unless `encoder.bidirectional` is set to false: then a frame's labels depend
     on no later frame. What labels frames in the end, the network, a baseline or the average of both, and the rules by
     which bouts are found in that, are chosen on validation videos, of which neither has learned; what is kept learns
-    from them too, see `SegmentationConfig`.
+    from them too. With `training.keep` "best" nothing does, and they choose the network's weights before.
 
     annotations: of `vidrep.read_segments`; splits that they name win over those of the features. Without any split,
         groups of videos are held out for `evaluate`, and some more for validation.
@@ -120,7 +120,7 @@ def finetune_segments(
                 ranks.call_on_rank_zero(lambda: keep_start(start, run))
             if refits:
                 trials = train_trials(run, training, options, ranks)
-                chosen = ranks.call_on_rank_zero(lambda: choose(trials, training, options))
+                chosen = ranks.call_on_rank_zero(lambda: choose(run, trials, training, options))
                 training = with_weights(training, chosen.selection.class_weights)
                 outcomes = train_members(
                     run,
@@ -133,7 +133,7 @@ def finetune_segments(
                 training = with_weights(training, weights_to_try(config)[0])
                 outcomes = train_members(run, config.training, options, ranks, training.train_member)
                 trials = {weights_to_try(config)[0]: member_folder(run.path, 1)}
-                chosen = ranks.call_on_rank_zero(lambda: choose(trials, training, options))
+                chosen = ranks.call_on_rank_zero(lambda: choose(run, trials, training, options))
             delay = ranks.call_on_rank_zero(lambda: _save(run, chosen, videos, refits=refits))
             finish_members(run, 1, ranks)
     selection, splits = chosen.selection, ("train", "validation", "test")

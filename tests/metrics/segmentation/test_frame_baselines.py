@@ -200,3 +200,18 @@ def test_fitted_again_they_keep_what_was_chosen(several_labels: bool) -> None:
         np.testing.assert_allclose(classified(same[name], frames), classified(one, frames), atol=0.02)
         assert not np.allclose(classified(more[name], frames), classified(one, frames), atol=1e-3)
         assert more[name].frames_ahead == one.frames_ahead
+
+
+def test_a_label_of_which_the_sample_knows_nothing_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two frames alone it is known whether the last label holds, and neither is among those that are fitted to."""
+    train = [several(noisy_video(seed, noise=0.5)) for seed in range(3)]
+    monkeypatch.setattr(frame_baselines, "_MOST_FRAMES", 64)
+    for video in train:
+        video.targets[:, 2] = UNKNOWN
+    train[0].targets[[1, 2], 2] = [1, 0]
+    fitted = fit_frame_baselines(train, NUM_LABELS, frames_per_second=10)
+    for one in (fitted, refitted(fitted, train, NUM_LABELS)):
+        for name in (SINGLE_FRAME, WINDOW_MEAN):
+            probabilities = classified(one[name], train[1].frames)
+            np.testing.assert_allclose(probabilities[:, 2], 0.5, atol=1e-6)
+            assert probabilities[:, 0].std() > 0.1

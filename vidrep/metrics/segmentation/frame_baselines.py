@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import LabelError
 from ...models.inputs import to_original_units
+from ...models.logistic_regression import LinearClassifier
 from ..cross_validation import RowClassifier, VideoRows, evenly_spread
 from ..row_classifiers import FittedClassifier, LabeledVideos, fit_best, refit
 from ..video_features import row_limit
@@ -29,7 +30,7 @@ WINDOW_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """The lengths among which validation chooses that of the window."""
 
 _FOLDS_SEED = 0
-_FRAMES_AT_ONCE = 2048
+_FRAMES_AT_ONCE, _VALUES_AT_ONCE = 2048, 1 << 22
 # Neighboring frames tell the same: of more frames the fit takes longer, and comes to the same.
 _MOST_FRAMES = 3600
 
@@ -101,20 +102,32 @@ class WindowClassifier:
     several_labels: bool
 
     @property
+    def frame_size(self) -> int:
+        """D."""
+        classifier = self.parts[0].classifier
+        assert isinstance(classifier, LinearClassifier)
+        return int(classifier.weight.shape[1])
+
+    @property
     def frames_ahead(self) -> int:
         """See FrameClassifier."""
         return max(self.lengths) // 2
 
     def probabilities(self, blocks: Iterable[Block]) -> Iterator[Floats]:
         """See FrameClassifier."""
-        reach = max(self.lengths) // 2
-        for window in windows(blocks, _FRAMES_AT_ONCE, reach, reach):
+        reach, at_once = max(self.lengths) // 2, _frames_at_once(self.frame_size)
+        for window in windows(blocks, at_once, reach, reach):
             means = {length: window_means(window, length) for length in set(self.lengths)}
             found = [
-                _classified(part.classifier, means[length], _FRAMES_AT_ONCE + reach)
+                _classified(part.classifier, means[length], at_once + reach)
                 for part, length in zip(self.parts, self.lengths, strict=True)
             ]
             yield np.stack([one[:, 1] for one in found], axis=1) if self.several_labels else found[0]
+
+
+def _frames_at_once(frame_size: int) -> int:
+    """Return how many frames are read at once: always so many of one size, on which the bits depend."""
+    return max(64, min(_FRAMES_AT_ONCE, _VALUES_AT_ONCE // frame_size))
 
 
 def _classified(classifier: RowClassifier, rows: NDArray[np.float32], shape: int) -> Floats:
@@ -155,8 +168,9 @@ def fit_frame_baselines(
     lengths = dict.fromkeys(2 * round(seconds * frames_per_second / 2) + 1 for seconds in WINDOW_SECONDS)
     sample = _FrameSample.of(videos, _most_frames(videos, len(lengths)))
     targets = sample.targets if several_labels else sample.targets[:, None]
-    single = _window_classifier(sample, targets, [1], num_labels, several_labels=several_labels)
-    mean = _window_classifier(sample, targets, list(lengths), num_labels, several_labels=several_labels)
+    single, mean = (
+        _window_classifier(sample, targets, some, shares, several_labels=several_labels) for some in ([1], [*lengths])
+    )
     return {MAJORITY: Majority(shares), SINGLE_FRAME: single, WINDOW_MEAN: mean}
 
 
@@ -164,28 +178,33 @@ def refitted(
     classifiers: Mapping[str, FrameClassifier], videos: Sequence[LabeledFrames], num_labels: int
 ) -> dict[str, FrameClassifier]:
     """Fit baselines to other videos with the C and the windows that were chosen before."""
+    shares = _shares([video.targets for video in videos], num_labels)
     lengths = {length for one in classifiers.values() if isinstance(one, WindowClassifier) for length in one.lengths}
     sample = _FrameSample.of(videos, _most_frames(videos, len(lengths)))
     rows = {length: sample.rows(length) for length in lengths}
     found: dict[str, FrameClassifier] = {}
     for name, one in classifiers.items():
-        if isinstance(one, WindowClassifier):
-            targets = sample.targets if one.several_labels else sample.targets[:, None]
-            parts = []
-            for part, length, column in zip(one.parts, one.lengths, targets.T, strict=True):
-                known = np.flatnonzero(column != UNKNOWN)
-                num_classes = 2 if one.several_labels else num_labels
-                parts.append(refit(part, rows[length][known], column[known], num_classes))
-            found[name] = replace(one, parts=tuple(parts))
-        else:
-            found[name] = Majority(_shares([video.targets for video in videos], num_labels))
+        if not isinstance(one, WindowClassifier):
+            found[name] = Majority(shares)
+            continue
+        targets, parts = sample.targets if one.several_labels else sample.targets[:, None], []
+        for part, length, column in zip(one.parts, one.lengths, targets.T, strict=True):
+            known = np.flatnonzero(column != UNKNOWN)
+            # One that chose nothing, or of which no frame here tells, stays as it is.
+            is_fitted = part.setting > 0 and len(known)
+            num_classes = 2 if one.several_labels else num_labels
+            parts.append(refit(part, rows[length][known], column[known], num_classes) if is_fitted else part)
+        found[name] = replace(one, parts=tuple(parts))
     return found
 
 
 def _most_frames(videos: Sequence[LabeledFrames], num_lengths: int) -> int:
     """Return how many frames are fitted to at most; so many windows of each are in memory at once."""
-    size = int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
-    return min(_MOST_FRAMES, row_limit(size * max(num_lengths, 1)))
+    return min(_MOST_FRAMES, row_limit(_frame_size(videos) * max(num_lengths, 1)))
+
+
+def _frame_size(videos: Sequence[LabeledFrames]) -> int:
+    return int(np.prod(videos[0].frames.shape[1:], dtype=np.int64))
 
 
 def _shares(targets: Sequence[NDArray[np.integer]], num_labels: int) -> Floats:
@@ -228,8 +247,8 @@ class _FrameSample:
         """Return the mean of the window around each frame, (N, D)."""
         found, reach = [], length // 2
         for video, positions in zip(self.videos, self.positions, strict=True):
-            start = 0
-            for window in windows([video.frames], _FRAMES_AT_ONCE, reach, reach):
+            start, at_once = 0, _frames_at_once(_frame_size([video]))
+            for window in windows([video.frames], at_once, reach, reach):
                 means = window_means(window, length)
                 inside = positions[(positions >= start) & (positions < start + len(means))]
                 found.append(means[inside - start])
@@ -241,19 +260,34 @@ def _window_classifier(
     sample: _FrameSample,
     targets: NDArray[np.int64],
     lengths: Sequence[int],
-    num_labels: int,
+    shares: Floats,
     *,
     several_labels: bool,
 ) -> WindowClassifier:
-    """targets: (N, 1) of one label a frame, (N, K) of several, of which each has a classifier of its own."""
+    """targets: (N, 1) of one label a frame, (N, K) of several, of which each has a classifier of its own.
+
+    shares: (K,), how frequent each label is, which is all that is said of one that no frame of the sample tells of.
+    """
     candidates = {f"{length} frames": sample.rows(length) for length in lengths}
     parts = []
-    for column in targets.T:
+    for column, share in zip(targets.T, shares, strict=several_labels):
         known = np.flatnonzero(column != UNKNOWN)
+        if not len(known):
+            name, rows_of_first = next(iter(candidates.items()))
+            parts.append(_constant(name, rows_of_first.shape[1], share))
+            continue
         # A frame counts as a video of one row.
         rows = {name: VideoRows(every[known], np.arange(len(known)), len(known)) for name, every in candidates.items()}
         groups = [sample.groups[number] for number in known]
-        num_classes = 2 if several_labels else num_labels
+        num_classes = 2 if several_labels else len(shares)
         parts.append(fit_best("linear", rows, LabeledVideos.of(column[known], groups, num_classes, seed=_FOLDS_SEED)))
     chosen = [lengths[list(candidates).index(part.reads)] for part in parts]
     return WindowClassifier(parts=tuple(parts), lengths=tuple(chosen), several_labels=several_labels)
+
+
+def _constant(reads: str, frame_size: int, share: float) -> FittedClassifier:
+    """Return what gives one of several labels the same probability in every frame."""
+    with np.errstate(divide="ignore"):
+        bias = np.log([1 - share, share]).astype(np.float32)
+    classifier = LinearClassifier(np.zeros((2, frame_size), dtype=np.float32), bias)
+    return FittedClassifier(kind="linear", reads=reads, setting=0.0, validation_accuracy=None, classifier=classifier)
