@@ -3,8 +3,8 @@
     python benchmarks/hour.py [--write]      writes docs/results/hour.md; some 12 minutes on 2 cores
 
 The runs are trained for 100 steps on generated long videos (pixels of 8x8, both directions and causal; the LSTM alone
-predicts): what they say of the video does not count. Memory is the most that the process had resident, as the system counts it: with libraries
-that other processes share, so that these change nothing.
+predicts): what they say of the video does not count. Memory is the most that the process had resident, as the system
+counts it: with libraries that other processes share, so that these change nothing.
 """
 
 import re
@@ -84,8 +84,8 @@ def main() -> int:
         page = (
             "# An hour of video through predict\n\nMade by `python benchmarks/hour.py --write`: "
             f"{WIDTH}x{HEIGHT} H.264, {CLIP_FRAMES_PER_SECOND} frames/s, a generated minute over and over; pixels of "
-            "8x8, LSTM of 128 units, which predicts alone, runs of 100 steps; `predict VIDEO --frames FILE --features FILE`, threads by "
-            f"default, decoded in the same process.\n\n{facts()}\n"
+            "8x8, LSTM of 128 units, which predicts alone, runs of 100 steps; `predict VIDEO --frames FILE --features "
+            f"FILE`, threads by default, decoded in the same process.\n\n{facts()}\n"
             + "\n".join(lines)
             + f"\n\n{text}\n\nSeconds of the "
             "clock, and in brackets of the cores: the machine did other work. Predict: the whole command, its start of "
