@@ -21,15 +21,19 @@ from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.groups import NO_RULE
 from vidrep.features.store import Features
 from vidrep.inference.run_info import describe_run
-from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN, FrameClassifier
+from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, WINDOW_MEAN
 from vidrep.metrics.segmentation.frame_network import FrameNetwork
 from vidrep.models.description import read_description
 from vidrep.segments.segment import Annotations, Segment, Span
 from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.timelines.settings import BoutSettings
+from vidrep.training.run import RunFolder
 from vidrep.training.segment_selection import SegmentSelection, choose_predictor
+from vidrep.training.segment_trials import choose
 from vidrep.training.segmentation import SegmentationResult, finetune_segments
 from vidrep.training.segmentation_data import SegmentedVideos, segmented_videos
+from vidrep.training.segmenter_training import SegmenterTraining
+from vidrep.training.session import SessionOptions
 
 LABELS = ("a", "b", "background")
 
@@ -85,7 +89,7 @@ def videos_of(folder: Path, **how: Any) -> SegmentedVideos:
 def chosen(videos: SegmentedVideos, network: Told, wanted: Any = "auto", **baselines: Told) -> SegmentSelection:
     names = {"majority": MAJORITY, "single": SINGLE_FRAME, "window": WINDOW_MEAN}
     of_names = {names[name]: one for name, one in baselines.items()}
-    return choose_predictor({"balanced": cast(FrameNetwork, network)}, of_names, videos, wanted)
+    return choose_predictor(cast(FrameNetwork, network), of_names, videos, wanted)
 
 
 RIGHT, BLIND = Told(), Told(wrong=1, sure=1.0)
@@ -144,27 +148,6 @@ def test_a_causal_network_has_a_causal_predictor(tmp_path: Path) -> None:
     assert str(chosen(videos, both, single=BLIND, window=ahead).predictor) == "mean of a window"
 
 
-def test_class_weights_are_those_of_the_better_network(tmp_path: Path) -> None:
-    videos = videos_of(tmp_path)
-    networks: dict[ClassWeights, FrameNetwork] = {
-        "balanced": cast(FrameNetwork, BLIND),
-        "none": cast(FrameNetwork, Told(known=0)),
-    }
-    found = choose_predictor(networks, {SINGLE_FRAME: cast(FrameClassifier, BLIND)}, videos, "auto")
-    assert (found.class_weights, found.predictor.kind) == ("none", "lstm")
-    of_lstm = {one.class_weights: one.f1 for one in found.tried if one.kind == "lstm"}
-    assert of_lstm["none"] > of_lstm["balanced"] == 0
-    assert "the LSTM 0.667 with class weights none and 0.000 with class weights balanced" in found.verdict
-    kept = choose_predictor(
-        networks, {SINGLE_FRAME: cast(FrameClassifier, BLIND)}, videos, "auto", kept_weights="balanced"
-    )
-    assert (kept.class_weights, str(kept.predictor), kept.tried) == ("balanced", "LSTM", found.tried)
-    best = choose_predictor(networks, {SINGLE_FRAME: cast(FrameClassifier, RIGHT)}, videos, "auto")
-    assert (best.class_weights, best.predictor.kind) == ("none", "linear")
-    same = choose_predictor({"balanced": networks["none"], "none": networks["none"]}, {}, videos, "auto")
-    assert same.class_weights == "balanced"
-
-
 def test_too_few_bouts_choose_nothing_and_one_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = chosen(videos_of(tmp_path, num_bouts=4), BLIND, single=RIGHT)
@@ -198,18 +181,32 @@ def test_a_network_that_learned_nothing_does_not_predict(tmp_path: Path, keep: A
     assert SegmenterRun.load(result.folder).delay == result.delay == 0
 
 
+@pytest.mark.parametrize("better", ["balanced", "none"])
+def test_class_weights_are_those_with_which_bouts_are_found_best(
+    tmp_path: Path, better: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_folder(folder: Path, device: Any = None) -> Any:
+        return RIGHT if folder.name == better else BLIND
+
+    videos, options = videos_of(tmp_path), SessionOptions(device="cpu", threads=1)
+    training = SegmenterTraining(videos, segmentation_config(), None)
+    trials: dict[ClassWeights, Path] = {"balanced": tmp_path / "balanced", "none": tmp_path / "none"}
+    monkeypatch.setattr(FrameNetwork, "of_folder", of_folder)
+    found = choose(RunFolder(tmp_path / "run"), trials, training, options)
+    assert (found.class_weights, str(found.selection.predictor)) == (better, "LSTM")
+
+
 @pytest.mark.parametrize(("keep", "tried"), [("last", {"balanced", "none"}), ("best", {"balanced"})])
 def test_class_weights_are_tried_where_there_is_a_choice(tmp_path: Path, keep: Any, tried: set[str]) -> None:
     features, annotations = told_videos(tmp_path)
     result = short(features, annotations, tmp_path / "run", keep, class_weights="auto")
-    written = json.loads((result.folder / "selection" / "results.json").read_text(encoding="utf-8"))
-    assert {one["class_weights"] for one in written["tried"] if one["kind"] == "lstm"} == tried
-    assert read_description(result.folder / "members" / "1").head["class_weights"] == written["class_weights"]
     assert {path.name for path in (result.folder / "selection").iterdir() if path.is_dir()} == (
         tried if keep == "last" else set()
     )
     kept = result.folder / "selection" / "class-weights.json"
     assert kept.exists() == (keep == "last")
+    weights = json.loads(kept.read_text(encoding="utf-8")) if keep == "last" else "balanced"
+    assert read_description(result.folder / "members" / "1").head["class_weights"] == weights
 
 
 def test_class_weights_that_were_chosen_are_kept_by_a_run_that_goes_on(tmp_path: Path) -> None:

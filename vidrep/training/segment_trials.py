@@ -14,9 +14,12 @@ from ..files import remove_leftovers
 from ..metrics.segmentation.fitted_baselines import fit_baselines
 from ..metrics.segmentation.frame_baselines import FrameClassifier
 from ..metrics.segmentation.frame_network import FrameNetwork
+from ..timelines.calibration import calibrate
+from ..timelines.segmenter_run import SegmenterRun
 from .collectives import Ranks
 from .run import RunFolder
-from .segment_selection import SegmentSelection, choose_predictor
+from .segment_selection import SegmentSelection, choose_predictor, predicted_timelines, validated
+from .segmentation_data import SegmentedVideos
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
 from .trials import SELECTION_FOLDER, write_json
@@ -27,8 +30,9 @@ _WEIGHTS_NAME = "class-weights.json"
 
 
 class Chosen(NamedTuple):
-    """What validation videos chose, and the baselines among which: fitted to the training videos alone."""
+    """What validation videos chose: class weights, and what predicts, among baselines of the training videos alone."""
 
+    class_weights: ClassWeights
     baselines: Mapping[str, FrameClassifier]
     selection: SegmentSelection
 
@@ -64,21 +68,36 @@ def choose(
 ) -> Chosen:
     """Fit the baselines to the training videos, and let the validation videos choose; see `choose_predictor`.
 
-    Class weights that were chosen once are kept in the run: what goes on with them has to be trained with the same.
-
     trials: folders of networks that did not learn from the validation videos, by their class weights.
     """
     videos = training.videos
-    path = run.path / SELECTION_FOLDER / _WEIGHTS_NAME
-    remove_leftovers(path)
     with torch_settings(choose_device(options.device), threads=options.threads) as settings:
-        baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
         networks = {weights: FrameNetwork.of_folder(folder, settings.device) for weights, folder in trials.items()}
-        kept = _read_weights(path) if len(networks) > 1 else None
-        selection = choose_predictor(networks, baselines, videos, training.config.predictor, kept_weights=kept)
-    if len(networks) > 1:
-        write_json(path, selection.class_weights)
-    return Chosen(baselines, selection)
+        weights = next(iter(networks))
+        if len(networks) > 1:
+            weights = _chosen_weights(run.path / SELECTION_FOLDER / _WEIGHTS_NAME, networks, videos)
+        baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
+        selection = choose_predictor(networks[weights], baselines, videos, training.config.predictor)
+    return Chosen(weights, baselines, selection)
+
+
+def _chosen_weights(path: Path, networks: Mapping[ClassWeights, FrameNetwork], videos: SegmentedVideos) -> ClassWeights:
+    """Return the class weights with which the network finds bouts best, the first of equal ones.
+
+    They are kept: a run that goes on, perhaps for more steps or on another machine, has to go on with the same.
+    """
+    remove_leftovers(path)
+    if (kept := _read_weights(path)) is not None:
+        return kept
+    found = {}
+    for weights, network in networks.items():
+        timelines = predicted_timelines(SegmenterRun(network), videos)
+        found[weights] = calibrate(validated(timelines, videos), name=f"LSTM, class weights {weights}")
+    chosen = max(found, key=lambda name: found[name].score if found[name].is_chosen else 0.0)
+    scores = ", ".join(f"{name} {one.score:.3f}" for name, one in found.items())
+    _log.info("class weights %s are taken, by the mean F1 at 50, 70 and 90 %% overlap: %s", chosen, scores)
+    write_json(path, chosen)
+    return chosen
 
 
 def _read_weights(path: Path) -> ClassWeights | None:

@@ -121,7 +121,7 @@ def finetune_segments(
             if refits:
                 trials = train_trials(run, training, options, ranks)
                 chosen = ranks.call_on_rank_zero(lambda: choose(run, trials, training, options))
-                training = with_weights(training, chosen.selection.class_weights)
+                training = with_weights(training, chosen.class_weights)
                 outcomes = train_members(
                     run,
                     config.training,
@@ -170,7 +170,7 @@ def _save(run: RunFolder, chosen: Chosen, videos: SegmentedVideos, *, refits: bo
 
     refits: let the baselines learn from all videos, as the network did.
     """
-    baselines, selection = chosen
+    _, baselines, selection = chosen
     if refits:
         every, groups = videos.with_all_in_training.split.train, videos.annotated.groups
         baselines = refit_baselines(baselines, videos.features, videos.truth, every, groups=groups)
