@@ -25,6 +25,7 @@ from vidrep.metrics.segmentation.frame_baselines import MAJORITY, SINGLE_FRAME, 
 from vidrep.metrics.segmentation.frame_network import FrameNetwork
 from vidrep.models.description import read_description
 from vidrep.segments.segment import Annotations, Segment, Span
+from vidrep.timelines import calibration
 from vidrep.timelines.segmenter_run import SegmenterRun
 from vidrep.timelines.settings import BoutSettings
 from vidrep.training.run import RunFolder
@@ -36,6 +37,13 @@ from vidrep.training.segmenter_training import SegmenterTraining
 from vidrep.training.session import SessionOptions
 
 LABELS = ("a", "b", "background")
+
+
+@pytest.fixture(autouse=True)
+def few_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try few rules: which are found is tested elsewhere."""
+    monkeypatch.setattr(calibration, "SHARES", (0.25, 0.0))
+    monkeypatch.setattr(calibration, "_THRESHOLDS", ((0.5, 0.375), (0.3, 0.225)))
 
 
 @dataclass(frozen=True)
