@@ -7,16 +7,13 @@ predicts): what they say of the video does not count. Memory is the most that th
 counts it: with libraries that other processes share, so that these change nothing.
 """
 
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from typing import NamedTuple
 
 from clips import CLIP_FRAMES_PER_SECOND, write_clip
@@ -117,22 +114,26 @@ def timed(work: Callable[[], None]) -> Spent:
     return Spent(time.monotonic() - clock, time.process_time() - cores)
 
 
+# Starts a command, and prints what it took: most memory in kB, and seconds of the cores. A process that imports nothing
+# does, since the system has a child's memory begin with the most that its parent had.
+WATCH = """
+import os, sys
+nowhere = os.open(os.devnull, os.O_WRONLY)
+output = [(os.POSIX_SPAWN_DUP2, nowhere, where) for where in (1, 2)]
+_, status, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=output), 0)
+print(used.ru_maxrss, used.ru_utime + used.ru_stime)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def watched(folder: Path, words: list[str]) -> tuple[Spent, int]:
     """Run a command in the folder, and return what it took, and the most memory, bytes."""
-    clock, before, script = time.monotonic(), getrusage(RUSAGE_CHILDREN), str(Path(sys.executable).with_name("vidrep"))
-    process = subprocess.Popen([script, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        # Its own high-water mark: what wait4 gives begins with that of this process.
-        with suppress(OSError):
-            found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
-            peak = max(peak, 1024 * int(found[1]) if found else 0)
-        time.sleep(0.05)
-    if process.returncode:
-        sys.exit(f"exit code {process.returncode}: vidrep {' '.join(words)}")
-    after = getrusage(RUSAGE_CHILDREN)
-    cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(time.monotonic() - clock, cores), peak
+    clock, script = time.monotonic(), str(Path(sys.executable).with_name("vidrep"))
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", WATCH, script, *words], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
+    )
+    kilobytes, cores = ran.stdout.split()
+    return Spent(time.monotonic() - clock, float(cores)), 1024 * int(kilobytes)
 
 
 def vidrep(folder: Path, *words: str) -> None:
