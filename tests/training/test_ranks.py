@@ -326,7 +326,7 @@ def test_two_ranks_label_frames_as_one_does(several: SeveralRanks, tmp_path: Pat
         answers = several(tmp_path / str(size), ranks=size, kind="segments", settings=settings)
         assert codes(answers) == [0] * size, answers
         assert len({answer["weights"] for answer in answers}) == 1
-    for part in ("selection", "members/1"):
+    for part in ("selection/balanced", "members/1"):
         one, two = (curve(tmp_path / str(size) / part) for size in (1, 2))
         assert one.keys() == two.keys()
         for name, values in one.items():
