@@ -1,4 +1,4 @@
-"""What labels frames is what finds the bouts of validation videos best, and of equal ones the LSTM."""
+"""What labels frames is the LSTM, unless a baseline or an average finds the bouts of validation videos better."""
 
 import json
 import logging
@@ -26,8 +26,9 @@ from vidrep.metrics.segmentation.frame_network import FrameNetwork
 from vidrep.models.description import read_description
 from vidrep.segments.segment import Annotations, Segment, Span
 from vidrep.timelines import calibration
-from vidrep.timelines.segmenter_run import SegmenterRun
+from vidrep.timelines.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from vidrep.timelines.settings import BoutSettings
+from vidrep.training import segment_selection
 from vidrep.training.run import RunFolder
 from vidrep.training.segment_selection import SegmentSelection, choose_predictor
 from vidrep.training.segment_trials import choose
@@ -134,6 +135,28 @@ def test_the_average_predicts_where_each_is_sure_of_what_it_knows(tmp_path: Path
     scores = {one.name: one.f1 for one in found.tried}
     assert scores["average of LSTM and single frame"] == 1 > max(scores["LSTM"], scores["single frame"])
     assert (found.predictor.kind, found.predictor.reads) == ("average", "single frame")
+
+
+SINGLE, AVERAGE = FramePredictor("linear", SINGLE_FRAME), FramePredictor("average", SINGLE_FRAME)
+
+
+@pytest.mark.parametrize(
+    ("scores", "num_bouts", "expected"),
+    [
+        ({LSTM: 0.787, SINGLE: 0.033, AVERAGE: 0.789}, 74, LSTM),  # hardly better, and unsure of everything
+        ({LSTM: 0.70, SINGLE: 0.60, AVERAGE: 0.74}, 100, LSTM),  # one standard error: .044
+        ({LSTM: 0.69, SINGLE: 0.60, AVERAGE: 0.74}, 100, AVERAGE),
+        ({LSTM: 0.70, SINGLE: 0.71, AVERAGE: 0.60}, 100, SINGLE),
+        ({LSTM: 0.70, SINGLE: 0.71, AVERAGE: 0.72}, 100, AVERAGE),
+        ({LSTM: 0.70, SINGLE: 0.70, AVERAGE: 0.70}, 100, LSTM),
+        ({SINGLE: 0.3}, 100, SINGLE),
+        ({LSTM: 0.1}, 100, LSTM),
+    ],
+)
+def test_the_lstm_predicts_unless_another_is_clearly_better(
+    scores: dict[FramePredictor, float], num_bouts: int, expected: FramePredictor
+) -> None:
+    assert segment_selection._simplest(scores, num_bouts) == expected
 
 
 @pytest.mark.parametrize(

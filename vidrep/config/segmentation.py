@@ -89,8 +89,8 @@ class SegmentationConfig(Settings):
     choose what labels frames and its rules for bouts; then what is kept learns from both. With "best", the validation
     videos choose the weights too, and one network is trained."""
     predictor: Literal["auto", "lstm", "linear", "average"] = "auto"
-    """What labels frames: the LSTM, a linear baseline, or the average of both; "auto" is what finds the bouts of the
-    validation videos best, and without such the LSTM."""
+    """What labels frames: the LSTM, a linear baseline, or the average of both; "auto" is the LSTM, unless another finds
+    the bouts of the validation videos better."""
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """Dotted keys that a recipe or an option set, even to their defaults: a pretrained run must not contradict them."""
 

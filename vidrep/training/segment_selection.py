@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..metrics.cross_validation import one_error_below_best
 from ..metrics.predictor_file import PredictorKind
 from ..metrics.segmentation.frame_baselines import MAJORITY, FrameClassifier
 from ..metrics.segmentation.frame_network import FrameNetwork
@@ -81,9 +82,12 @@ def choose_predictor(
     videos: SegmentedVideos,
     wanted: PredictorKind | Literal["auto"],
 ) -> SegmentSelection:
-    """Choose rules for all that may label frames, and what does: that with the largest score, the LSTM of equal ones.
+    """Choose rules for all that may label frames, and what does, as `finetune` of whole videos does.
 
-    It must know more than how frequent labels are, and beside a causal network no later frame.
+    That is the LSTM if its score is within one standard error of the best and no less than that of the best baseline,
+    else the better of the best baseline and the best average: with a baseline that knows little an average is hardly
+    better, and unsure of everything. A baseline must know more than how frequent labels are, and, beside a causal
+    network, no later frame.
 
     network, baselines: of the validation videos neither has learned; but with `training.keep` "best" the network's
     weights were chosen by these, which favors it. wanted: the kind that is to label frames.
@@ -91,7 +95,6 @@ def choose_predictor(
     run = SegmenterRun(network=network, baselines=baselines)
     linear = [FramePredictor("linear", name) for name in baselines if _may_predict(name, run)]
     averages = [FramePredictor("average", one.reads) for one in linear]
-    # Of equal ones the first predicts.
     allowed = [one for one in (LSTM, *linear, *averages) if wanted in ("auto", one.kind)]
     parts = [LSTM, *(FramePredictor("linear", name) for name in baselines)]
     found, num_bouts = _calibrated(run, parts, averages, videos)
@@ -108,13 +111,24 @@ def choose_predictor(
         for one, of_one in found.items()
     ]
     return SegmentSelection(
-        predictor=max(allowed, key=lambda one: found[one].score) if found else allowed[0],
+        predictor=_simplest({one: found[one].score for one in allowed}, num_bouts) if found else allowed[0],
         rules_of=rules_of or dict.fromkeys(map(str, [*parts, *averages]), BoutSettings.default(labels)),
         tried=tuple(sorted(tried, key=lambda one: one.score, reverse=True)),
         num_bouts=num_bouts,
         num_videos=len(videos.split.validation),
         is_asked_for=wanted != "auto",
     )
+
+
+def _simplest(scores: Mapping[FramePredictor, float], num_bouts: int) -> FramePredictor:
+    """Return the LSTM if it is within one standard error of the best and no worse than a baseline; else the best."""
+    least = max(
+        one_error_below_best(list(scores.values()), num_bouts),
+        max((score for one, score in scores.items() if one.kind == "linear"), default=0.0),
+    )
+    if scores.get(LSTM, -1.0) >= least:
+        return LSTM
+    return max((one for one in scores if one != LSTM), key=lambda one: scores[one], default=LSTM)
 
 
 def _may_predict(name: str, run: SegmenterRun) -> bool:
