@@ -103,6 +103,9 @@ def test_damage_is_one_line(tmp_path: Path) -> None:
     for change in ({"kind": "oracle"}, {"reads": "tea leaves"}, {"more": 1}):
         damaged = json.dumps({**described_predictor, **change})
         assert_one_line(tmp_path, "predictor.json", damaged, r"predictor.json: names no predictor that can be used")
+    (tmp_path / "predictor.json").unlink()
+    with pytest.raises(InputError, match=r"predictor.json: is not there; the run is damaged, train it again"):
+        SegmenterRun.load(tmp_path)
 
 
 def assert_one_line(folder: Path, name: str, content: str, message: str) -> None:

@@ -15,7 +15,7 @@ from small_segments import FPS, segmentation_config
 
 from vidrep.config.segmentation import ClassWeights, SegmenterSettings
 from vidrep.config.settings import EncoderSettings, OptimizerSettings
-from vidrep.errors import InputError
+from vidrep.errors import InputError, Stopped
 from vidrep.evaluation.evaluate import evaluate
 from vidrep.evaluation.segmentation import SegmentationEvaluation
 from vidrep.features.groups import NO_RULE
@@ -124,7 +124,7 @@ def test_what_finds_the_bouts_best_predicts(
     best = next(one for one in found.tried if one.name == expected)
     assert best.score == found.tried[0].score
     assert (found.num_bouts, found.num_videos) == (12, 1)
-    where = "the mean of 50, 70 and 90 % overlap, of 12 bouts in 1 validation videos"
+    where = "the mean of 50, 70 and 90 % overlap, of 12 bouts in 1 validation video"
     assert f"{expected} predicts: F1 {best.score:.3f}, {where}" in found.verdict
 
 
@@ -179,13 +179,19 @@ def test_a_causal_network_has_a_causal_predictor(tmp_path: Path) -> None:
     assert str(chosen(videos, both, single=BLIND, window=ahead).predictor) == "mean of a window"
 
 
+def test_choosing_stops_when_it_is_asked_to(tmp_path: Path) -> None:
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped, match="stopped while rules for bouts were chosen; --resume chooses them anew"):
+        choose_predictor(cast(FrameNetwork, BLIND), {SINGLE_FRAME: RIGHT}, videos_of(tmp_path), "auto", asked.__next__)
+
+
 def test_too_few_bouts_choose_nothing_and_one_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = chosen(videos_of(tmp_path, num_bouts=4), BLIND, single=RIGHT)
     assert str(found.predictor) == "LSTM"
     assert set(map(str, found.rules_of.values())) == {str(BoutSettings.default(["a", "b"]))}
     assert caplog.text.count("fewer than 10 choose no rules") == 1
-    few = "4 bouts in 1 validation videos choose nothing: the"
+    few = "4 bouts in 1 validation video choose nothing: the"
     assert f"{few} LSTM predicts, with the default rules for bouts" in found.verdict
     asked = chosen(videos_of(tmp_path / "3", num_bouts=4), BLIND, "linear", single=RIGHT)
     assert f"{few} single frame predicts, as was asked for, with the default rules" in asked.verdict

@@ -111,8 +111,17 @@ def describe_run(folder: Path) -> dict[str, Any]:
             description["chosen"] = verdict
         if verdict := _read_verdict(folder / "folds" / "results.json"):
             description["tested on folds"] = verdict
-    description |= _describe_metrics(read_metrics(members[0]), training)
+    measured = _measured_folder(folder, members[0], model)
+    description |= _describe_metrics(read_metrics(measured), training)
     return description | _describe_model(model)
+
+
+def _measured_folder(folder: Path, member: Path, model: ModelDescription) -> Path:
+    """Return the folder whose validation is one: that of the network which did not learn from validation videos."""
+    if model.kind != "segmentation":
+        return member
+    trial = folder / "selection" / str(model.head["class_weights"])
+    return trial if trial.is_dir() else member
 
 
 def _describe_history(history: Sequence[Start]) -> dict[str, Any]:

@@ -11,7 +11,14 @@ import torch
 from ..errors import ConfigError, InputError
 from ..features.store import Features
 from ..files import write_text
-from ..metrics.predictor_file import PredictorKind, predictor_name, read_predictor, unusable_predictor, write_predictor
+from ..metrics.predictor_file import (
+    PREDICTOR_NAME,
+    PredictorKind,
+    predictor_name,
+    read_predictor,
+    unusable_predictor,
+    write_predictor,
+)
 from ..metrics.segmentation.fitted_baselines import load_frame_baselines, save_frame_baselines
 from ..metrics.segmentation.frame_baselines import FrameClassifier
 from ..metrics.segmentation.frame_mean import MeanOfTwo
@@ -69,7 +76,9 @@ class SegmenterRun:
                 f"{path}: cannot be read ({error}); the run is damaged, or of another version: train it again"
             ) from error
         baselines, described = load_frame_baselines(folder), read_predictor(folder)
-        predictor = FramePredictor(described["kind"], described["reads"]) if described else LSTM
+        if not described:
+            raise InputError(f"{folder / PREDICTOR_NAME}: is not there; the run is damaged, train it again")
+        predictor = FramePredictor(described["kind"], described["reads"])
         if predictor.kind != "lstm" and predictor.reads not in baselines:
             raise unusable_predictor(folder, ValueError(f"{predictor.reads!r} is no baseline of the run"))
         if str(predictor) not in rules_of:

@@ -83,8 +83,10 @@ class BoutSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BoutSettings":
         """Return the settings that `to_dict` gave; ConfigError for other names than theirs."""
+        if values.keys() != cls.__dataclass_fields__.keys():
+            names = ", ".join(cls.__dataclass_fields__)
+            raise ConfigError(f"settings of bouts have {', '.join(values)}; needed are {names}")
         try:
             return cls(**values)
-        except TypeError as error:
-            names = ", ".join(cls.__dataclass_fields__)
-            raise ConfigError(f"settings of bouts have {', '.join(values)}; needed are {names}") from error
+        except (TypeError, AttributeError) as error:
+            raise ConfigError(f"settings of bouts are not what they have to be ({error})") from error

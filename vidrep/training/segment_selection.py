@@ -1,12 +1,13 @@
 """What labels frames, and by which rules bouts are found in that: chosen on validation videos."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from ..errors import Stopped
 from ..metrics.cross_validation import one_error_below_best
 from ..metrics.predictor_file import PredictorKind
 from ..metrics.segmentation.frame_baselines import MAJORITY, FrameClassifier
@@ -15,6 +16,7 @@ from ..timelines.calibration import Calibrated, ValidationVideo, calibrate
 from ..timelines.segmenter_run import LSTM, FramePredictor, SegmenterRun
 from ..timelines.settings import BoutSettings
 from ..timelines.timeline import Timeline
+from .loop import never
 from .segmentation_data import SegmentedVideos
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class SegmentSelection:
     def verdict(self) -> str:
         """One sentence on what predicts, and on what it is worth beside the others."""
         asked = ", as was asked for" if self.is_asked_for else ""
-        where = f"{self.num_bouts} bouts in {self.num_videos} validation videos"
+        where = f"{self.num_bouts} bouts in {self.num_videos} validation video{'s' if self.num_videos > 1 else ''}"
         if not self.tried:
             few = f"{where} choose nothing" if self.num_videos else "there is no validation video to choose by"
             return f"{few}: the {self.predictor} predicts{asked}, with the default rules for bouts"
@@ -81,6 +83,7 @@ def choose_predictor(
     baselines: Mapping[str, FrameClassifier],
     videos: SegmentedVideos,
     wanted: PredictorKind | Literal["auto"],
+    should_stop: Callable[[], bool] = never,
 ) -> SegmentSelection:
     """Choose rules for all that may label frames, and what does, as `finetune` of whole videos does.
 
@@ -91,13 +94,15 @@ def choose_predictor(
 
     network, baselines: of the validation videos neither has learned; but with `training.keep` "best" the network's
     weights were chosen by these, which favors it. wanted: the kind that is to label frames.
+
+    Raises Stopped if `should_stop` says so, which is asked before each.
     """
     run = SegmenterRun(network=network, baselines=baselines)
     linear = [FramePredictor("linear", name) for name in baselines if _may_predict(name, run)]
     averages = [FramePredictor("average", one.reads) for one in linear]
     allowed = [one for one in (LSTM, *linear, *averages) if wanted in ("auto", one.kind)]
     parts = [LSTM, *(FramePredictor("linear", name) for name in baselines)]
-    found, num_bouts = _calibrated(run, parts, averages, videos)
+    found, num_bouts = _calibrated(run, parts, averages, videos, should_stop)
     labels = [name for name in videos.truth.labels if name != videos.truth.background]
     rules_of = {str(one): of_one.rules for one, of_one in found.items()}
     tried = [
@@ -137,7 +142,11 @@ def _may_predict(name: str, run: SegmenterRun) -> bool:
 
 
 def _calibrated(
-    run: SegmenterRun, parts: Sequence[FramePredictor], averages: Sequence[FramePredictor], videos: SegmentedVideos
+    run: SegmenterRun,
+    parts: Sequence[FramePredictor],
+    averages: Sequence[FramePredictor],
+    videos: SegmentedVideos,
+    should_stop: Callable[[], bool],
 ) -> tuple[dict[FramePredictor, Calibrated], int]:
     """Choose the rules of all, {} if there are too few bouts to; and return how many there are.
 
@@ -152,11 +161,18 @@ def _calibrated(
         timelines[one] = [_mean(first, second) for first, second in pairs]
     found: dict[FramePredictor, Calibrated] = {}
     for one, of_one in timelines.items():
+        stop_if(should_stop)
         calibrated = calibrate(validated(of_one, videos), name=str(one))
         if not calibrated.is_chosen:
             return {}, calibrated.num_bouts
         found[one] = calibrated
     return found, calibrated.num_bouts
+
+
+def stop_if(should_stop: Callable[[], bool]) -> None:
+    """Raise Stopped between two steps of choosing."""
+    if should_stop():
+        raise Stopped("stopped while rules for bouts were chosen; --resume chooses them anew")
 
 
 def _mean(first: Timeline, second: Timeline) -> Timeline:

@@ -18,7 +18,7 @@ from ..timelines.calibration import calibrate
 from ..timelines.segmenter_run import SegmenterRun
 from .collectives import Ranks
 from .run import RunFolder
-from .segment_selection import SegmentSelection, choose_predictor, predicted_timelines, validated
+from .segment_selection import SegmentSelection, choose_predictor, predicted_timelines, stop_if, validated
 from .segmentation_data import SegmentedVideos
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
@@ -76,8 +76,11 @@ def choose(
         weights = next(iter(networks))
         if len(networks) > 1:
             weights = _chosen_weights(run.path / SELECTION_FOLDER / _WEIGHTS_NAME, networks, videos)
+        stop_if(options.should_stop)
         baselines = fit_baselines(videos.features, videos.truth, videos.split.train, groups=videos.annotated.groups)
-        selection = choose_predictor(networks[weights], baselines, videos, training.config.predictor)
+        selection = choose_predictor(
+            networks[weights], baselines, videos, training.config.predictor, options.should_stop
+        )
     return Chosen(weights, baselines, selection)
 
 
@@ -104,8 +107,12 @@ def _read_weights(path: Path) -> ClassWeights | None:
     """Read the class weights that were chosen, None if none were; raises InputError for others."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return next(one for one in get_args(ClassWeights) if one == found)
+        names: tuple[ClassWeights, ...] = get_args(ClassWeights)
+        for one in names:
+            if one == found:
+                return one
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, StopIteration) as error:
-        raise InputError(f"{path}: names no class weights ({error}); remove it to choose anew") from error
+    except (OSError, ValueError) as error:
+        found = error
+    raise InputError(f"{path}: names no class weights ({found}); remove it to choose anew")

@@ -3,6 +3,7 @@
 Shapes: K labels.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ from .segmentation_data import (
 from .segmenter_training import SegmenterTraining
 from .session import SessionOptions
 from .trials import SELECTION_FOLDER, write_json
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,13 @@ def finetune_segments(
 def _checked(config: SegmentationConfig, start: PretrainedEncoders | None) -> SegmentationConfig:
     """Return the settings with those that a pretrained run brings; raises ConfigError if they do not go together."""
     if start is not None:
+        labeled = [str(one.folder) for one in start.parts if one.description.kind in ("segmentation", "classifier")]
+        if labeled:
+            _log.warning(
+                "%s learned labels: where it saw the videos that validate or test here, what they choose and what "
+                "evaluate finds is too good; a pretraining has no labels",
+                ", ".join(labeled),
+            )
         return with_architecture(config, start.description, str(start.parts[0].folder))
     if config.segmenter.transfer != "init":
         raise ConfigError(
