@@ -119,8 +119,13 @@ class BoutOptions:
 
         if self.bins is not None and self.summary is None:
             raise ConfigError("--bins divides --summary FILE into bins of time; give both")
+        for name, value, what in (("--format", self.format, "-o"), ("--frames-format", self.frames_format, "--frames")):
+            if value and (self.output if what == "-o" else self.frames) is None:
+                raise ConfigError(f"{name} {value} is of a file that {what} FILE names; give both")
         if self.output is not None:
-            format_named(self.format) if self.format else format_for(self.output)
+            chosen = format_named(self.format) if self.format else format_for(self.output)
+            if chosen.counts_frames and self.annotation_rate is None:
+                raise ConfigError(f"{chosen.title}: give --annotation-rate X, frames a second")
         for path in (self.output, self.summary):
             if path is not None and path.is_file() and not self.overwrite:
                 raise OutputError(f"{path} exists; give a new name or --overwrite")

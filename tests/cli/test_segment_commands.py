@@ -125,6 +125,22 @@ def test_options_that_do_not_go_together(
     one_line(["finetune", small[0], "-o", tmp_path / "run", *options, *SMALL], 2, *words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "boris"], ("--format boris is of a file that -o FILE names",)),
+        (["--frames-format", "npy"], ("--frames-format npy is of a file that --frames FILE names",)),
+        (["-o", "out", "--format", "simba"], ("SimBA's frames, a row a frame: give --annotation-rate X",)),
+        (["--bins", "5"], ("--bins divides --summary FILE",)),
+    ],
+)
+def test_options_of_prediction_that_lack_another(
+    small: tuple[Path, Path], options: list[str], words: tuple[str, ...]
+) -> None:
+    features, run = small
+    one_line(["predict", run, features, *options], 2, *words)
+
+
 def predict(run: Path, features: Path, *options: object) -> tuple[int, str, str]:
     return vidrep("predict", run, features, "--device", "cpu", "--threads", "1", *options)
 

@@ -151,7 +151,7 @@ class Format:
     """A format of annotations with time.
 
     name: for `--format`. title: in words. ending: of the names of files that are written.
-    one_video: whether a file is of one video.
+    one_video: whether a file is of one video. counts_frames: whether it numbers frames, and has no seconds.
     matches: whether a file is of this format, by its content. read: raises LabelError for what does not fit.
     write: the text of a file; raises LabelError for what cannot be written at all.
     """
@@ -160,6 +160,7 @@ class Format:
     title: str
     ending: str
     one_video: bool = False
+    counts_frames: bool = False
     matches: Callable[[Source], bool]
     read: Callable[[Source], Contents]
     write: Callable[[Annotations, FrameClock | None], str]
