@@ -72,6 +72,7 @@ def refused(script: ModuleType, capsys: pytest.CaptureFixture[str], arguments: l
     return ended.value.code, line
 
 
+@pytest.mark.slow
 def test_from_videos_to_the_table_and_on_after_an_end(
     script: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_no_header_gives_the_papers_variants_for_the_released_codes() -> None:
         assert "29407a8" in text
 
 
+@pytest.mark.slow
 def test_a_released_recipe_trains_small(tmp_path: Path) -> None:
     changes = {
         "encoder.hidden_size": 4,

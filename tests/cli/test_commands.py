@@ -412,6 +412,7 @@ def test_features_of_another_width_are_refused(made: Path, tmp_path: Path) -> No
         one_line([*arguments], 3, "other.h5", "(6, 6)", "(8, 8)")
 
 
+@pytest.mark.slow
 def test_demo_runs_the_whole_path_and_removes_only_what_a_demo_made(tmp_path: Path) -> None:
     demo = ["demo", "-o", tmp_path / "demo", "--per-class", 8, "--steps", 3, "--threads", 1]
     code, stdout, stderr = vidrep(*demo)

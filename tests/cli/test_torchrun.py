@@ -35,6 +35,7 @@ def said(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if re.match("train: |vidrep: |warning: |stopping", line)]
 
 
+@pytest.mark.slow
 def test_one_of_two_processes_speaks(tmp_path: Path) -> None:
     features, run = features_of(tmp_path, circles()).path, tmp_path / "run"
     stdout, stderr = (process := start(str(features), "-o", str(run), "--steps", "10")).communicate(timeout=120)

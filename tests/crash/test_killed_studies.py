@@ -101,6 +101,7 @@ def open_files() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_once_and_run_again_it_is_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     kill_after_a_cell(folder, tmp_path / "study", workers=1, delay=0.0)
     require_good_end(started(folder, tmp_path / "study", workers=1))

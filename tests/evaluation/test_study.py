@@ -127,6 +127,7 @@ def test_going_on_makes_what_is_missing_or_damaged_and_ends_in_the_same_bytes(fo
     assert done == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same(folder: Path, tmp_path: Path) -> None:
     small(folder, tmp_path / "study", workers=2)
     assert contents(tmp_path / "study") == contents(folder / "study")

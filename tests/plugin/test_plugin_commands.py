@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PLUGIN = Path(__file__).with_name("toy_plugin.py")
 CLIPS = Path(__file__).parents[2] / "data" / "clips"
 
@@ -16,6 +18,7 @@ def vidrep(*arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_extract_train_finetune_predict_and_info(tmp_path: Path) -> None:
     features, pretrained, actions = tmp_path / "f.h5", tmp_path / "pretrained", tmp_path / "actions"
     quick = ("--steps", 3, "--threads", 1, "--device", "cpu", "--set", "encoder.hidden_size=6")

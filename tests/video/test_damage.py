@@ -33,6 +33,7 @@ def test_twenty_mutants(damaged_videos: ModuleType, tmp_path: Path) -> None:
     assert sum(flagged for _, flagged in notices.values()) >= 12
 
 
+@pytest.mark.slow
 def test_healthy_videos_among_damaged_ones(damaged_videos: ModuleType, tmp_path: Path) -> None:
     assert len(list(damaged_videos.mutants(tmp_path, each=1, seed=3))) == 25
     said = damaged_videos.extract_among_healthy(tmp_path)  # exits if rows of the clean clips differ
