@@ -218,6 +218,21 @@ def test_a_network_that_learned_nothing_does_not_predict(tmp_path: Path, keep: A
     assert SegmenterRun.load(result.folder).delay == result.delay == 0
 
 
+def test_a_start_that_learned_labels_is_warned_of_and_info_shows_a_validation_that_is_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features, annotations = told_videos(tmp_path)
+    first = short(features, annotations, tmp_path / "first", "last").folder
+    assert "learned labels" not in caplog.text
+    *_, last = (first / "selection" / "balanced" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    loss = json.loads(last)["validation"]["loss"]
+    assert f"loss {loss:.6g}" in describe_run(first)["validation"]
+    config = segmentation_config(encoder=EncoderSettings(hidden_size=2, bidirectional=True), steps=1, validate_every=1)
+    with caplog.at_level(logging.WARNING):
+        finetune_segments(features, tmp_path / "second", annotations, config, pretrained=first, device="cpu", threads=1)
+    assert f"{first / 'members' / '1'} learned labels: where it saw the videos that validate or test" in caplog.text
+
+
 @pytest.mark.parametrize("better", ["balanced", "none"])
 def test_class_weights_are_those_with_which_bouts_are_found_best(
     tmp_path: Path, better: str, monkeypatch: pytest.MonkeyPatch

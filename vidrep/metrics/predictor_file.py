@@ -66,4 +66,6 @@ def predictor_of(folder: Path) -> str:
 
 def unusable_predictor(folder: Path, error: Exception) -> InputError:
     """Build the error for a predictor.json that names nothing usable."""
-    return InputError(f"{folder / PREDICTOR_NAME}: names no predictor that can be used ({error})")
+    return InputError(
+        f"{folder / PREDICTOR_NAME}: names no predictor that can be used ({error}); the run is damaged: train it again"
+    )
